@@ -1,0 +1,115 @@
+//! The concurrent shell round the core: what connections share.
+
+mod alarm;
+mod reply_to;
+mod vhost;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use dashmap::DashMap;
+
+pub use alarm::Alarm;
+pub use reply_to::{REPLY_TO, ReplyConsumers, reply_token};
+pub use vhost::Vhost;
+
+use crate::auth::Users;
+use crate::config::Config;
+use crate::core::{ConnectionId, memory::Gauge};
+use crate::protocol::{FieldTable, ShortString};
+
+/// See the module's text.
+pub struct Broker {
+    /// What it was told.
+    pub config: Config,
+    /// Who may connect.
+    pub users: Users,
+    /// Bytes of all messages.
+    pub gauge: Arc<Gauge>,
+    /// Whether publishers are held up.
+    pub alarm: Alarm,
+    /// Direct reply-to.
+    pub reply_consumers: ReplyConsumers,
+    vhosts: DashMap<ShortString, Arc<Vhost>>,
+    connections: DashMap<ConnectionId, ConnectionInfo>,
+    last_connection: AtomicU64,
+}
+
+/// An open connection, to be shown.
+#[derive(Debug, Clone)]
+pub struct ConnectionInfo {
+    /// Where the client is.
+    pub peer: SocketAddr,
+    /// Who it is.
+    pub user: ShortString,
+    /// What it said of itself in `connection.start-ok`.
+    pub client_properties: FieldTable,
+}
+
+impl Broker {
+    /// A broker with its default user and virtual host.
+    pub fn new(config: Config) -> Self {
+        let gauge = Arc::new(Gauge::new(config.memory_limit_bytes));
+        let users = Users::new(
+            &config.default_user,
+            &config.default_pass,
+            config.loopback_users.clone(),
+            rand::random(),
+        );
+        let vhost = Arc::new(Vhost::new(config.default_vhost.clone(), gauge.clone()));
+        Self {
+            vhosts: DashMap::from_iter([(config.default_vhost.clone(), vhost)]),
+            users,
+            gauge,
+            alarm: Alarm::default(),
+            reply_consumers: ReplyConsumers::default(),
+            connections: DashMap::new(),
+            last_connection: AtomicU64::new(0),
+            config,
+        }
+    }
+
+    /// A virtual host by name.
+    pub fn vhost(&self, name: &[u8]) -> Option<Arc<Vhost>> {
+        self.vhosts.get(name).map(|vhost| vhost.clone())
+    }
+
+    /// Registers a connection that has been opened.
+    pub fn connected(&self, info: ConnectionInfo) -> ConnectionId {
+        let id = ConnectionId(self.last_connection.fetch_add(1, Ordering::Relaxed) + 1);
+        self.connections.insert(id, info);
+        id
+    }
+
+    /// Forgets a connection.
+    pub fn disconnected(&self, id: ConnectionId) {
+        self.connections.remove(&id);
+    }
+
+    /// How many connections are open.
+    pub fn connection_count(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Open connections.
+    pub fn connections(&self) -> Vec<(ConnectionId, ConnectionInfo)> {
+        self.connections.iter().map(|entry| (*entry.key(), entry.value().clone())).collect()
+    }
+}
+
+/// A name that nobody else has: `prefix` and 16 random bytes in URL-safe letters, as RabbitMQ draws them.
+pub fn draw_name(prefix: &str) -> ShortString {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut bits: u128 = rand::random();
+    let mut name = prefix.as_bytes().to_vec();
+    for _ in 0..22 {
+        name.push(LETTERS[(bits & 63) as usize]);
+        bits >>= 6;
+    }
+    ShortString::try_from(name).expect("prefixes are short literals")
+}

@@ -1,0 +1,149 @@
+//! A channel as its connection's reader knows it: mode, half-received message, remembered routes. Its deliveries
+//! live in [`crate::core::window`].
+
+use std::{collections::HashMap, mem, sync::Arc};
+
+use foldhash::fast::RandomState;
+
+use super::assembly::Assembly;
+use crate::broker::Vhost;
+use crate::core::{
+    error::{AmqpError, precondition_failed},
+    message::{Message, View},
+    topology::Route,
+    window::Unacked,
+};
+use crate::limits::{ROUTES_CACHED_MAX, TRANSACTION_BYTES_MAX};
+use crate::protocol::ShortString;
+
+/// See the module's text.
+#[derive(Default)]
+pub(super) struct Channel {
+    pub(super) mode: Mode,
+    pub(super) assembly: Assembly,
+    pub(super) routes: Routes,
+    /// What `queue` means when it is empty (AMQP 1.7.2.1: the last queue declared on the channel).
+    pub(super) last_queue: Option<ShortString>,
+    /// `basic.qos` with `global=false`: for consumers that come now; zero is without limit.
+    pub(super) prefetch: u32,
+    /// We have sent `channel.close` and wait for its answer: everything else is ignored.
+    pub(super) closing: bool,
+}
+
+impl Channel {
+    /// Ends the channel: what an uncommitted transaction had settled is unacknowledged again.
+    pub(super) fn into_unsettled(self) -> Vec<Unacked> {
+        match self.mode {
+            Mode::Transaction(transaction) => transaction.into_unsettled(),
+            Mode::Plain | Mode::Confirm(_) => Vec::new(),
+        }
+    }
+}
+
+/// What publishing means on a channel.
+#[derive(Default)]
+pub(super) enum Mode {
+    #[default]
+    Plain,
+    Confirm(Confirms),
+    Transaction(Transaction),
+}
+
+/// Publisher confirms (`confirm.select`): sequence numbers start at 1.
+#[derive(Default)]
+pub(super) struct Confirms {
+    published: u64,
+    acked: u64,
+}
+
+impl Confirms {
+    /// `count` more messages are safe.
+    pub(super) fn accepted(&mut self, count: usize) {
+        self.published += count as u64;
+    }
+
+    /// The ack that is due, if any: the last sequence number, and whether it stands for several.
+    pub(super) fn take_due(&mut self) -> Option<(u64, bool)> {
+        let count = self.published - mem::replace(&mut self.acked, self.published);
+        (count > 0).then_some((self.published, count > 1))
+    }
+}
+
+/// What a transaction will do when it is committed.
+#[derive(Default)]
+pub(super) struct Transaction {
+    pub(super) publishes: Vec<(Message, bool)>,
+    pub(super) settlements: Vec<(Settlement, Vec<Unacked>)>,
+    bytes: usize,
+}
+
+/// What happens to a message that a client is done with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settlement {
+    /// `basic.ack`.
+    Ack,
+    /// `basic.reject` or `basic.nack` without requeue.
+    Drop,
+    /// `basic.reject` or `basic.nack` with requeue.
+    Requeue,
+}
+
+impl Transaction {
+    /// What it had settled, when it is rolled back.
+    pub(super) fn into_unsettled(self) -> Vec<Unacked> {
+        self.settlements.into_iter().flat_map(|(_, unacked)| unacked).collect()
+    }
+
+    /// Notes a publish.
+    pub(super) fn publish(&mut self, message: Message, mandatory: bool) -> Result<(), AmqpError> {
+        self.bytes += message.size_bytes();
+        if self.bytes > TRANSACTION_BYTES_MAX {
+            return Err(precondition_failed(format!(
+                "transaction is larger than {TRANSACTION_BYTES_MAX} bytes"
+            )));
+        }
+        self.publishes.push((message, mandatory));
+        Ok(())
+    }
+}
+
+/// Routes that this channel's publishes took, by exchange and key as they stand on the wire.
+#[derive(Default)]
+pub(super) struct Routes {
+    last: Option<(Box<[u8]>, Arc<Route>)>,
+    known: HashMap<Box<[u8]>, Arc<Route>, RandomState>,
+}
+
+impl Routes {
+    /// The route of a message by its exchange and key, remembered or worked out.
+    #[inline]
+    pub(super) fn find(&mut self, view: &View<'_>, vhost: &Vhost) -> Result<Arc<Route>, AmqpError> {
+        if let Some((names, route)) = &self.last
+            && **names == *view.exchange_and_key()
+            && route.is_current()
+        {
+            return Ok(route.clone());
+        }
+        self.look_up(view, vhost)
+    }
+
+    fn look_up(&mut self, view: &View<'_>, vhost: &Vhost) -> Result<Arc<Route>, AmqpError> {
+        let names = view.exchange_and_key();
+        let route = match self.known.get(names) {
+            Some(route) if route.is_current() => route.clone(),
+            _ => {
+                let route = Arc::new(vhost.route(view.exchange(), &[view.routing_key()], None)?);
+                if !route.is_reusable() {
+                    return Ok(route);
+                }
+                if self.known.len() >= ROUTES_CACHED_MAX {
+                    self.known.clear();
+                }
+                self.known.insert(names.into(), route.clone());
+                route
+            }
+        };
+        self.last = Some((names.into(), route.clone()));
+        Ok(route)
+    }
+}

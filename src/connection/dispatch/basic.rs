@@ -1,0 +1,185 @@
+//! Class basic: consuming and getting (AMQP 1.8). Publishing and settling have files of their own.
+
+use std::sync::Arc;
+
+use crate::broker::{REPLY_TO, draw_name};
+use crate::connection::session::Session;
+use crate::core::{
+    error::{
+        AmqpError, Named, access_refused, not_allowed, not_found, not_implemented, precondition_failed,
+        resource_locked,
+    },
+    queue::{ConsumeError, ConsumerSpec, GetError, SharedQueue},
+    window::{ReplyConsumer, Unacked},
+};
+use crate::protocol::{FieldTable, ShortString, basic};
+
+impl Session {
+    pub(super) fn basic_qos(&mut self, number: u16, qos: &basic::Qos) -> Result<(), AmqpError> {
+        if qos.prefetch_size != 0 {
+            return Err(not_implemented(format!("prefetch_size!=0 ({})", qos.prefetch_size)));
+        }
+        let count = u32::from(qos.prefetch_count);
+        if !qos.global {
+            self.channel(number).prefetch = count;
+        }
+        // As in RabbitMQ 3.x, a limit for new consumers also lifts the channel's own.
+        if let Some(window) = self.outbox.lock().window(number) {
+            window.limit_prefetch(if qos.global { count } else { 0 });
+        }
+        self.reply(number, &basic::QosOk {});
+        self.feed_channels();
+        Ok(())
+    }
+
+    pub(super) fn basic_consume(
+        &mut self,
+        number: u16,
+        consume: basic::Consume,
+    ) -> Result<(), AmqpError> {
+        if *consume.queue == *REPLY_TO.as_bytes() {
+            return self.consume_replies(number, consume);
+        }
+        let name = self.named_queue(number, &consume.queue)?;
+        let queue = self.vhost.accessible_queue(&name, self.id)?;
+        let tag = self.fresh_consumer_tag(number, consume.consumer_tag)?;
+        let spec = ConsumerSpec {
+            tag: tag.clone(),
+            channel: number,
+            outbox: self.outbox.clone(),
+            no_ack: consume.no_ack,
+            exclusive: consume.exclusive,
+            priority: priority(&consume.arguments, &self.queue_named(&name))?,
+            prefetch: self.channel(number).prefetch,
+            arguments: consume.arguments,
+        };
+        let outbox = self.outbox.clone();
+        let its_queue = queue.clone();
+        let accepted = move |id| {
+            let mut outbox = outbox.lock();
+            if let Some(window) = outbox.window(number) {
+                window.consumers.insert(tag.clone(), (its_queue, id));
+            }
+            if !consume.no_wait {
+                outbox.send(number, &basic::ConsumeOk { consumer_tag: tag });
+            }
+        };
+        queue.consume(spec, accepted).map_err(|error| match error {
+            ConsumeError::Gone => not_found(format!("no {}", self.queue_named(&name))),
+            ConsumeError::InExclusiveUse => {
+                access_refused(format!("{} in exclusive use", self.queue_named(&name)))
+            }
+        })
+    }
+
+    /// Direct reply-to: the pseudo-queue has one consumer for each channel, without acknowledgements.
+    fn consume_replies(&mut self, number: u16, consume: basic::Consume) -> Result<(), AmqpError> {
+        if !consume.no_ack {
+            return Err(precondition_failed("reply consumer cannot acknowledge"));
+        }
+        let tag = self.fresh_consumer_tag(number, consume.consumer_tag)?;
+        let taken = self.outbox.lock().window(number).is_none_or(|window| window.reply.is_some());
+        if taken {
+            return Err(precondition_failed("reply consumer already set"));
+        }
+        let token = self.broker.reply_consumers.register(&self.outbox, number);
+        let mut outbox = self.outbox.lock();
+        if let Some(window) = outbox.window(number) {
+            window.reply = Some(ReplyConsumer { tag: tag.clone(), token });
+        }
+        if !consume.no_wait {
+            outbox.send(number, &basic::ConsumeOk { consumer_tag: tag });
+        }
+        Ok(())
+    }
+
+    pub(super) fn basic_cancel(&mut self, number: u16, cancel: basic::Cancel) {
+        let mut outbox = self.outbox.lock();
+        let consumer = outbox.window(number).and_then(|window| window.consumers.remove(&cancel.consumer_tag));
+        let reply = outbox.window(number).and_then(|window| {
+            window.reply.take_if(|reply| reply.tag == cancel.consumer_tag).map(|reply| reply.token)
+        });
+        drop(outbox);
+        if let Some(token) = reply {
+            self.broker.reply_consumers.remove(&token);
+        }
+        let abandoned = consumer.and_then(|(queue, id)| queue.cancel(id).then_some(queue));
+        if !cancel.no_wait {
+            self.reply(number, &basic::CancelOk { consumer_tag: cancel.consumer_tag });
+        }
+        if let Some(queue) = abandoned {
+            self.vhost.last_consumer_left(&queue);
+        }
+    }
+
+    pub(super) fn basic_get(&mut self, number: u16, get: &basic::Get) -> Result<(), AmqpError> {
+        let name = self.named_queue(number, &get.queue)?;
+        let queue = self.vhost.accessible_queue(&name, self.id)?;
+        match self.take_one(number, &queue, get.no_ack) {
+            Ok(()) => Ok(()),
+            Err(GetError::Empty) => {
+                self.reply(number, &basic::GetEmpty {});
+                Ok(())
+            }
+            Err(GetError::SingleActiveConsumer) => Err(resource_locked(format!(
+                "cannot obtain access to locked {}. basic.get operations are not supported by classic queues with \
+                 single active consumer",
+                self.queue_named(&name)
+            ))),
+        }
+    }
+
+    fn take_one(&self, number: u16, queue: &Arc<SharedQueue>, no_ack: bool) -> Result<(), GetError> {
+        queue.get(no_ack, |entry, remaining| {
+            let mut outbox = self.outbox.lock();
+            let Some(delivery_tag) = outbox.window(number).map(|window| window.next_tag()) else { return };
+            let view = entry.message.view();
+            let answer = basic::GetOk {
+                delivery_tag,
+                redelivered: entry.redelivered(),
+                exchange: ShortString::try_from(view.exchange()).unwrap_or_default(),
+                routing_key: ShortString::try_from(view.routing_key()).unwrap_or_default(),
+                message_count: remaining as u32,
+            };
+            outbox.send_content(number, &answer, &view);
+            if !no_ack && let Some(window) = outbox.window(number) {
+                let queue = queue.clone();
+                window.hold(Unacked { tag: delivery_tag, queue, consumer: None, entry });
+            }
+        })
+    }
+
+    /// The tag that the client asked for, if the channel does not use it; one that we draw, if it asked for none.
+    fn fresh_consumer_tag(
+        &mut self,
+        number: u16,
+        wanted: ShortString,
+    ) -> Result<ShortString, AmqpError> {
+        if wanted.is_empty() {
+            return Ok(draw_name("amq.ctag-"));
+        }
+        let mut outbox = self.outbox.lock();
+        let used = outbox.window(number).is_some_and(|window| {
+            window.consumers.contains_key(&wanted)
+                || window.reply.as_ref().is_some_and(|reply| reply.tag == wanted)
+        });
+        if used {
+            return Err(not_allowed(format!("attempt to reuse consumer tag '{wanted}'")));
+        }
+        Ok(wanted)
+    }
+
+    fn queue_named<'a>(&'a self, name: &'a [u8]) -> Named<'a> {
+        Named { kind: "queue", name, vhost: &self.vhost.name }
+    }
+}
+
+/// `x-priority` of a consumer: any integer type (RabbitMQ).
+fn priority(arguments: &FieldTable, queue: &Named<'_>) -> Result<i32, AmqpError> {
+    let Some(value) = arguments.get("x-priority") else { return Ok(0) };
+    let number = value.as_i64().ok_or_else(|| {
+        let kind = value.type_name();
+        precondition_failed(format!("invalid arg 'x-priority' for {queue}: {{unacceptable_type,{kind}}}"))
+    })?;
+    Ok(number.clamp(i32::MIN.into(), i32::MAX.into()) as i32)
+}

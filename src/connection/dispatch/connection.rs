@@ -1,0 +1,23 @@
+//! Class connection, once it is open (AMQP 1.4).
+
+use super::UNEXPECTED_ON_ZERO;
+use crate::connection::session::{Phase, Session};
+use crate::core::error::{AmqpError, channel_error};
+use crate::protocol::{Method, connection};
+
+impl Session {
+    pub(super) fn connection_method(&mut self, method: Method) -> Result<(), AmqpError> {
+        match method {
+            Method::ConnectionClose(_) => {
+                self.release_everything();
+                self.reply(0, &connection::CloseOk {});
+                self.phase = Phase::Closed;
+            }
+            // No mechanism that we offer has secrets that run out: a new one is as good as the old.
+            Method::ConnectionUpdateSecret(_) => self.reply(0, &connection::UpdateSecretOk {}),
+            Method::ConnectionCloseOk(_) => self.phase = Phase::Closed,
+            _ => return Err(channel_error(UNEXPECTED_ON_ZERO)),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! Class exchange (AMQP 1.6; RabbitMQ's exchange-to-exchange bindings).
+
+use crate::connection::session::Session;
+use crate::core::{
+    error::AmqpError,
+    topology::{Binding, Destination, ExchangeDeclaration},
+};
+use crate::protocol::{ShortString, exchange};
+
+impl Session {
+    pub(super) fn exchange_declare(
+        &mut self,
+        number: u16,
+        declare: exchange::Declare,
+    ) -> Result<(), AmqpError> {
+        let name = strip_line_ends(declare.exchange);
+        if declare.passive {
+            self.vhost.read(|topology| topology.check_exchange(&name).map(drop))?;
+        } else {
+            let declaration = ExchangeDeclaration {
+                name,
+                kind: declare.type_,
+                durable: declare.durable,
+                auto_delete: declare.auto_delete,
+                internal: declare.internal,
+                arguments: declare.arguments,
+            };
+            self.vhost.change(|topology| topology.declare_exchange(declaration))?;
+        }
+        if !declare.no_wait {
+            self.reply(number, &exchange::DeclareOk {});
+        }
+        Ok(())
+    }
+
+    pub(super) fn exchange_delete(
+        &mut self,
+        number: u16,
+        delete: &exchange::Delete,
+    ) -> Result<(), AmqpError> {
+        let name = strip_line_ends(delete.exchange.clone());
+        self.vhost.change(|topology| topology.delete_exchange(&name, delete.if_unused))?;
+        if !delete.no_wait {
+            self.reply(number, &exchange::DeleteOk {});
+        }
+        Ok(())
+    }
+
+    pub(super) fn exchange_bind(&mut self, number: u16, bind: exchange::Bind) -> Result<(), AmqpError> {
+        let binding = Binding {
+            source: strip_line_ends(bind.source),
+            destination: Destination::Exchange(strip_line_ends(bind.destination)),
+            key: bind.routing_key,
+            arguments: bind.arguments,
+        };
+        let id = self.id;
+        self.vhost.change(|topology| topology.bind(binding, id))?;
+        if !bind.no_wait {
+            self.reply(number, &exchange::BindOk {});
+        }
+        Ok(())
+    }
+
+    pub(super) fn exchange_unbind(
+        &mut self,
+        number: u16,
+        unbind: exchange::Unbind,
+    ) -> Result<(), AmqpError> {
+        let binding = Binding {
+            source: strip_line_ends(unbind.source),
+            destination: Destination::Exchange(strip_line_ends(unbind.destination)),
+            key: unbind.routing_key,
+            arguments: unbind.arguments,
+        };
+        let id = self.id;
+        self.vhost.change(|topology| topology.unbind(&binding, id))?;
+        if !unbind.no_wait {
+            self.reply(number, &exchange::UnbindOk {});
+        }
+        Ok(())
+    }
+}
+
+/// RabbitMQ takes carriage returns and line feeds out of the names of exchanges and queues.
+pub(super) fn strip_line_ends(name: ShortString) -> ShortString {
+    if !name.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
+        return name;
+    }
+    let kept: Vec<u8> = name.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+    ShortString::try_from(kept).unwrap_or_default()
+}

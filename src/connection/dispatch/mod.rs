@@ -1,0 +1,114 @@
+//! What each method does: a file for each AMQP class. Handlers give an [`AmqpError`] for what RabbitMQ answers with a
+//! close; the session closes channel or connection by its code.
+
+mod basic;
+mod channel;
+mod connection;
+mod exchange;
+mod publish;
+mod queue;
+mod settle;
+mod tx;
+
+use super::session::Session;
+use crate::core::error::{AmqpError, channel_error, command_invalid, frame_error, not_implemented};
+use crate::protocol::{ErlangBinary, Method, MethodError, RawFrame, access, channel as channel_methods};
+
+/// RabbitMQ's text for a method that makes no sense on channel 0 of an open connection.
+const UNEXPECTED_ON_ZERO: &str = "unexpected method in connection state running";
+
+impl Session {
+    /// One method frame on an open connection.
+    pub(super) fn method_frame(&mut self, frame: &RawFrame<'_>) {
+        let number = frame.channel;
+        if number > 0 && self.channel_slot(number).is_some_and(|channel| channel.closing) {
+            self.method_while_channel_closes(number, frame.payload);
+            return;
+        }
+        let method = match Method::decode(frame.payload) {
+            Ok(method) => method,
+            Err(error) => {
+                let (error, ids) = undecodable(frame.payload, error);
+                self.fail(0, &error, ids);
+                return;
+            }
+        };
+        let ids = method.ids();
+        let result = match number {
+            0 => self.connection_method(method),
+            _ => self.channel_method(number, method),
+        };
+        if let Err(error) = result {
+            self.fail(number, &error, ids);
+        }
+    }
+
+    /// Everything is ignored but the end of the channel (RabbitMQ).
+    fn method_while_channel_closes(&mut self, number: u16, payload: &[u8]) {
+        match payload.first_chunk() {
+            Some([0, 20, 0, 41]) => self.channels[usize::from(number)] = None,
+            Some([0, 20, 0, 40]) => {
+                self.reply(number, &channel_methods::CloseOk {});
+                self.channels[usize::from(number)] = None;
+            }
+            Some([0, 20, 0, 10]) => {
+                self.fail(number, &channel_error("second 'channel.open' seen"), (20, 10));
+            }
+            _ => {}
+        }
+    }
+
+    fn channel_method(&mut self, number: u16, method: Method) -> Result<(), AmqpError> {
+        if let Method::ChannelOpen(_) = method {
+            return self.open_channel(number);
+        }
+        let Some(channel) = self.channel_slot(number) else {
+            return Err(channel_error("expected 'channel.open'"));
+        };
+        channel.assembly.expect_method()?;
+        match method {
+            Method::ChannelClose(_) => self.channel_close(number),
+            Method::ChannelCloseOk(_) | Method::ChannelFlowOk(_) => {}
+            Method::ChannelFlow(flow) => self.channel_flow(number, &flow)?,
+            Method::AccessRequest(_) => self.reply(number, &access::RequestOk { ticket: 1 }),
+            Method::ExchangeDeclare(declare) => self.exchange_declare(number, declare)?,
+            Method::ExchangeDelete(delete) => self.exchange_delete(number, &delete)?,
+            Method::ExchangeBind(bind) => self.exchange_bind(number, bind)?,
+            Method::ExchangeUnbind(unbind) => self.exchange_unbind(number, unbind)?,
+            Method::QueueDeclare(declare) => self.queue_declare(number, declare)?,
+            Method::QueueBind(bind) => self.queue_bind(number, bind)?,
+            Method::QueueUnbind(unbind) => self.queue_unbind(number, unbind)?,
+            Method::QueuePurge(purge) => self.queue_purge(number, &purge)?,
+            Method::QueueDelete(delete) => self.queue_delete(number, &delete)?,
+            Method::BasicQos(qos) => self.basic_qos(number, &qos)?,
+            Method::BasicConsume(consume) => self.basic_consume(number, consume)?,
+            Method::BasicCancel(cancel) => self.basic_cancel(number, cancel),
+            Method::BasicPublish(publish) => self.begin_publish(number, &publish),
+            Method::BasicGet(get) => self.basic_get(number, &get)?,
+            Method::BasicAck(ack) => self.ack(number, ack.delivery_tag, ack.multiple)?,
+            Method::BasicReject(reject) => self.reject(number, &reject)?,
+            Method::BasicNack(nack) => self.nack(number, &nack)?,
+            Method::BasicRecover(recover) => self.recover(number, recover.requeue, true)?,
+            Method::BasicRecoverAsync(recover) => self.recover(number, recover.requeue, false)?,
+            Method::ConfirmSelect(select) => self.confirm_select(number, &select)?,
+            Method::TxSelect(_) => self.tx_select(number)?,
+            Method::TxCommit(_) => self.tx_commit(number)?,
+            Method::TxRollback(_) => self.tx_rollback(number)?,
+            _ => return Err(command_invalid("unimplemented method")),
+        }
+        Ok(())
+    }
+}
+
+/// What RabbitMQ says of a payload that is no method, and the method that it names.
+fn undecodable(payload: &[u8], error: MethodError) -> (AmqpError, (u16, u16)) {
+    match error {
+        MethodError::UnknownMethod { class_id, method_id } => {
+            (not_implemented(format!("unknown method {class_id}.{method_id}")), (class_id, method_id))
+        }
+        MethodError::Malformed { class_id, method_id } => {
+            let arguments = ErlangBinary(payload.get(4..).unwrap_or_default());
+            (frame_error(format!("cannot decode {arguments}")), (class_id, method_id))
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Class basic: publishing (AMQP 1.8.3.7; RabbitMQ's confirms, CC and BCC, direct reply-to, user-id).
+
+use crate::broker::{REPLY_TO, reply_token};
+use crate::connection::{
+    assembly::Assembly,
+    channel::Mode,
+    session::{Session, text},
+};
+use crate::core::{
+    error::{AmqpError, not_implemented, precondition_failed},
+    message::{Layout, Publication, View, build_image},
+    topology::Route,
+};
+use crate::limits::EXPIRATION_MS_MAX;
+use crate::protocol::{
+    FieldTable, Properties, PropertiesView, ReplyCode, ShortString, TableView, basic,
+    properties::{FLAG_EXPIRATION, FLAG_HEADERS, FLAG_REPLY_TO, FLAG_USER_ID},
+    property_flags,
+};
+
+const MANDATORY: u8 = 1;
+const IMMEDIATE: u8 = 2;
+/// Properties that a rule of the broker looks at.
+const FLAGS_WITH_RULES: u16 = FLAG_HEADERS | FLAG_EXPIRATION | FLAG_USER_ID | FLAG_REPLY_TO;
+
+impl Session {
+    /// A publish whose content did not come with it: it is put together frame by frame.
+    pub(super) fn begin_publish(&mut self, number: u16, publish: &basic::Publish) {
+        self.channel(number).assembly = Assembly::begin(publish);
+    }
+
+    /// Messages in a row with the same exchange, key and bits.
+    pub(in crate::connection) fn publish(&mut self, number: u16, bits: u8, run: &mut [Publication<'_>]) {
+        let result = match self.channel_slot(number) {
+            None => Err(crate::core::error::channel_error("expected 'channel.open'")),
+            Some(channel) if channel.closing => return,
+            Some(channel) => channel.assembly.expect_method(),
+        };
+        let result = result.and_then(|()| self.publish_on_open_channel(number, bits, run));
+        if let Err(error) = result {
+            self.fail(number, &error, (basic::CLASS_ID, basic::Publish::METHOD_ID));
+        }
+    }
+
+    fn publish_on_open_channel(
+        &mut self,
+        number: u16,
+        bits: u8,
+        run: &mut [Publication<'_>],
+    ) -> Result<(), AmqpError> {
+        if bits & IMMEDIATE != 0 {
+            return Err(not_implemented("immediate=true"));
+        }
+        let mandatory = bits & MANDATORY != 0;
+        let plain = run.iter().all(|publication| !has_rules(&publication.view()));
+        if plain {
+            return self.accept(number, mandatory, run);
+        }
+        for publication in run {
+            self.publish_with_rules(number, mandatory, publication)?;
+        }
+        Ok(())
+    }
+
+    /// A message with properties that rules look at.
+    fn publish_with_rules(
+        &mut self,
+        number: u16,
+        mandatory: bool,
+        publication: &mut Publication<'_>,
+    ) -> Result<(), AmqpError> {
+        let view = publication.view();
+        let properties = properties(&view)?;
+        self.check_user_id(&properties)?;
+        check_expiration(&properties)?;
+        let changed = self.rewritten(number, &view, &properties)?;
+        match changed {
+            None => self.accept(number, mandatory, std::slice::from_mut(publication)),
+            Some((layout, image)) => {
+                let mut publication = [Publication::new(View::new(layout, &image))];
+                self.accept(number, mandatory, &mut publication)
+            }
+        }
+    }
+
+    /// Delivers now, or with the transaction; then the confirm is due.
+    fn accept(
+        &mut self,
+        number: u16,
+        mandatory: bool,
+        run: &mut [Publication<'_>],
+    ) -> Result<(), AmqpError> {
+        self.published = true;
+        if let Mode::Transaction(transaction) = &mut self.channel(number).mode {
+            return run.iter_mut().try_for_each(|item| transaction.publish(item.keep(), mandatory));
+        }
+        self.route_and_deliver(number, mandatory, run)?;
+        if let Mode::Confirm(confirms) = &mut self.channel(number).mode {
+            confirms.accepted(run.len());
+            self.confirm_due(number);
+        }
+        Ok(())
+    }
+
+    /// Finds the queues and hands the messages to each of them.
+    pub(super) fn route_and_deliver(
+        &mut self,
+        number: u16,
+        mandatory: bool,
+        run: &mut [Publication<'_>],
+    ) -> Result<(), AmqpError> {
+        let Some(first) = run.first().map(Publication::view) else { return Ok(()) };
+        if first.exchange().is_empty()
+            && let Some(token) = reply_token(first.routing_key())
+        {
+            for view in run.iter().map(Publication::view) {
+                let taken = self.broker.reply_consumers.deliver(token, &view);
+                self.return_if(mandatory && !taken, number, &view);
+            }
+            return Ok(());
+        }
+        let vhost = self.vhost.clone();
+        let route = self.channel(number).routes.find(&first, &vhost)?;
+        if !route.needs_headers() && !run.iter().any(|item| has_extra_keys(&item.view())) {
+            self.deliver(&route, number, mandatory, run);
+            return Ok(());
+        }
+        run.iter_mut().try_for_each(|item| self.deliver_by_headers(number, mandatory, item))
+    }
+
+    /// A message whose own headers have a say in where it goes.
+    fn deliver_by_headers(
+        &mut self,
+        number: u16,
+        mandatory: bool,
+        publication: &mut Publication<'_>,
+    ) -> Result<(), AmqpError> {
+        let view = publication.view();
+        let headers = headers(&view)?;
+        let extra = extra_keys(headers.as_ref())?;
+        let mut keys = vec![view.routing_key()];
+        keys.extend(extra.iter().map(|key| &**key));
+        let route = self.vhost.route(view.exchange(), &keys, headers.as_ref())?;
+        match without_bcc(&view, headers)? {
+            Some((layout, image)) => {
+                let mut publication = [Publication::new(View::new(layout, &image))];
+                self.deliver(&route, number, mandatory, &mut publication);
+            }
+            None => self.deliver(&route, number, mandatory, std::slice::from_mut(publication)),
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, route: &Route, number: u16, mandatory: bool, run: &mut [Publication<'_>]) {
+        for queue in &route.queues {
+            self.congested |= queue.publish(run);
+        }
+        if route.queues.is_empty() {
+            for publication in run {
+                self.return_if(mandatory, number, &publication.view());
+            }
+        }
+    }
+
+    /// `basic.return`, which goes out before the confirm.
+    fn return_if(&self, due: bool, number: u16, view: &View<'_>) {
+        if due {
+            let method = basic::Return {
+                reply_code: ReplyCode::NoRoute.code(),
+                reply_text: text(ReplyCode::NoRoute.name()),
+                exchange: ShortString::try_from(view.exchange()).unwrap_or_default(),
+                routing_key: ShortString::try_from(view.routing_key()).unwrap_or_default(),
+            };
+            self.outbox.lock().send_content(number, &method, view);
+        }
+    }
+
+    fn check_user_id(&self, properties: &PropertiesView<'_>) -> Result<(), AmqpError> {
+        match properties.user_id {
+            Some(claimed) if *claimed != *self.user => Err(precondition_failed(format!(
+                "user_id property set to '{}' but authenticated user was '{}'",
+                String::from_utf8_lossy(claimed),
+                self.user
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Direct reply-to: a request that names the pseudo-queue leaves with the name that replies will find.
+    fn rewritten(
+        &self,
+        number: u16,
+        view: &View<'_>,
+        properties: &PropertiesView<'_>,
+    ) -> Result<Option<(Layout, Vec<u8>)>, AmqpError> {
+        if properties.reply_to != Some(REPLY_TO.as_bytes()) {
+            return Ok(None);
+        }
+        let token = self
+            .outbox
+            .lock()
+            .window(number)
+            .and_then(|window| window.reply.as_ref().map(|reply| reply.token.clone()))
+            .ok_or_else(|| precondition_failed("fast reply consumer does not exist"))?;
+        let mut owned = Properties::decode(view.properties()).map_err(invalid_message)?;
+        owned.reply_to = ShortString::try_from(format!("{REPLY_TO}.{token}")).ok();
+        Ok(Some(rebuilt(view, &owned)))
+    }
+}
+
+#[inline]
+fn has_rules(view: &View<'_>) -> bool {
+    property_flags(view.properties()).is_some_and(|flags| flags & FLAGS_WITH_RULES != 0)
+}
+
+fn properties<'a>(view: &View<'a>) -> Result<PropertiesView<'a>, AmqpError> {
+    PropertiesView::parse(view.properties()).map_err(invalid_message)
+}
+
+fn invalid_message(error: impl std::fmt::Display) -> AmqpError {
+    precondition_failed(format!("invalid message: {error}"))
+}
+
+fn headers(view: &View<'_>) -> Result<Option<FieldTable>, AmqpError> {
+    properties(view)?.headers.map(FieldTable::decode).transpose().map_err(invalid_message)
+}
+
+/// Whether headers named `CC` or `BCC` are there.
+fn has_extra_keys(view: &View<'_>) -> bool {
+    has_rules(view)
+        && PropertiesView::parse(view.properties()).ok().and_then(|it| it.headers).is_some_and(|headers| {
+            let headers = TableView::new(headers);
+            headers.get("CC").is_some() || headers.get("BCC").is_some()
+        })
+}
+
+/// Further routing keys from `CC` and `BCC` (RabbitMQ's sender-selected distribution): arrays of long strings.
+fn extra_keys(headers: Option<&FieldTable>) -> Result<Vec<Box<[u8]>>, AmqpError> {
+    let Some(headers) = headers else { return Ok(Vec::new()) };
+    let mut keys = Vec::new();
+    for name in ["CC", "BCC"] {
+        let Some(value) = headers.get(name) else { continue };
+        let array = value.as_array().ok_or_else(|| {
+            let (kind, name) = (value.type_name(), format!("<<\"{name}\">>"));
+            invalid_message(format!("{{unacceptable_type_in_header,{kind},{name}}}"))
+        })?;
+        keys.extend(array.iter().filter_map(|key| key.as_str_bytes()).map(Box::from));
+    }
+    Ok(keys)
+}
+
+/// The message without its `BCC` header, if it has one.
+fn without_bcc(
+    view: &View<'_>,
+    headers: Option<FieldTable>,
+) -> Result<Option<(Layout, Vec<u8>)>, AmqpError> {
+    let Some(mut headers) = headers else { return Ok(None) };
+    if headers.remove("BCC").is_none() {
+        return Ok(None);
+    }
+    let mut owned = Properties::decode(view.properties()).map_err(invalid_message)?;
+    owned.headers = Some(headers);
+    Ok(Some(rebuilt(view, &owned)))
+}
+
+fn rebuilt(view: &View<'_>, properties: &Properties) -> (Layout, Vec<u8>) {
+    let mut encoded = Vec::new();
+    properties.encode(&mut encoded);
+    let body: Vec<&[u8]> = view.body_payloads().collect();
+    build_image(view.exchange(), view.routing_key(), &encoded, &body, view.layout.persistent)
+}
+
+/// `expiration` must be milliseconds as decimal digits, at most ten years (RabbitMQ).
+fn check_expiration(properties: &PropertiesView<'_>) -> Result<(), AmqpError> {
+    let Some(bytes) = properties.expiration else { return Ok(()) };
+    let text = String::from_utf8_lossy(bytes);
+    let invalid =
+        |why: String| Err(precondition_failed(format!("invalid expiration '{text}': {why}")));
+    let (sign, unsigned) = text.strip_prefix('-').map_or((1, &*text), |rest| (-1, rest));
+    let unsigned = if sign == 1 { unsigned.strip_prefix('+').unwrap_or(unsigned) } else { unsigned };
+    let digits = unsigned.bytes().take_while(u8::is_ascii_digit).count();
+    if digits == 0 {
+        return invalid("no_integer".into());
+    }
+    let (number, rest) = unsigned.split_at(digits);
+    if !rest.is_empty() {
+        return invalid(format!("{{leftover_string,\"{rest}\"}}"));
+    }
+    match number.parse::<u64>() {
+        Ok(value) if sign < 0 && value > 0 => invalid(format!("{{value_negative,-{value}}}")),
+        Ok(value) if value <= EXPIRATION_MS_MAX => Ok(()),
+        _ => invalid(format!("{{value_too_large,{number}}}")),
+    }
+}

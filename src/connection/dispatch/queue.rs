@@ -1,0 +1,179 @@
+//! Class queue (AMQP 1.7).
+
+use std::sync::Arc;
+
+use super::exchange::strip_line_ends;
+use crate::broker::{REPLY_TO, draw_name, reply_token};
+use crate::connection::session::Session;
+use crate::core::{
+    error::{AmqpError, Named, not_found, precondition_failed},
+    queue::SharedQueue,
+    topology::{Binding, Destination, QueueDeclaration},
+};
+use crate::protocol::{FieldTable, ShortString, queue};
+
+/// Longest `x-name-prefix` (RabbitMQ).
+const NAME_PREFIX_BYTES_MAX: usize = 64;
+
+impl Session {
+    pub(super) fn queue_declare(
+        &mut self,
+        number: u16,
+        declare: queue::Declare,
+    ) -> Result<(), AmqpError> {
+        let name = strip_line_ends(declare.queue.clone());
+        if reply_token(&name).is_some() || *name == *REPLY_TO.as_bytes() {
+            return self.reply_queue_declare(number, &declare, &name);
+        }
+        let queue = if declare.passive {
+            let name = self.named_queue(number, &name)?;
+            self.vhost.accessible_queue(&name, self.id)?
+        } else {
+            self.make_queue(&declare, name)?
+        };
+        self.channel(number).last_queue = Some(queue.spec.name.clone());
+        if !declare.no_wait {
+            let status = queue.status();
+            self.reply(
+                number,
+                &queue::DeclareOk {
+                    queue: queue.spec.name.clone(),
+                    message_count: status.ready as u32,
+                    consumer_count: status.consumers as u32,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    fn make_queue(
+        &mut self,
+        declare: &queue::Declare,
+        name: ShortString,
+    ) -> Result<Arc<SharedQueue>, AmqpError> {
+        let server_named = name.is_empty();
+        let declaration = QueueDeclaration {
+            name: if server_named { server_name(&declare.arguments)? } else { name },
+            server_named,
+            // An exclusive queue goes with its connection: there is nothing to keep (RabbitMQ).
+            durable: declare.durable && !declare.exclusive,
+            exclusive: declare.exclusive,
+            auto_delete: declare.auto_delete,
+            arguments: declare.arguments.clone(),
+        };
+        let id = self.id;
+        let queue = self.vhost.change(|topology| topology.declare_queue(declaration, id))?;
+        if queue.spec.owner.is_some() {
+            self.exclusive_queues.insert(queue.spec.name.clone(), queue.clone());
+        }
+        Ok(queue)
+    }
+
+    /// Direct reply-to: declaring one of its names asks whether somebody still waits there.
+    fn reply_queue_declare(
+        &mut self,
+        number: u16,
+        declare: &queue::Declare,
+        name: &ShortString,
+    ) -> Result<(), AmqpError> {
+        let waits = reply_token(name).is_none_or(|token| self.broker.reply_consumers.exists(token));
+        if !waits {
+            let named = Named { kind: "queue", name, vhost: &self.vhost.name };
+            return Err(not_found(format!("no {named}")));
+        }
+        if !declare.no_wait {
+            let answer = queue::DeclareOk { queue: name.clone(), message_count: 0, consumer_count: 1 };
+            self.reply(number, &answer);
+        }
+        Ok(())
+    }
+
+    pub(super) fn queue_bind(&mut self, number: u16, bind: queue::Bind) -> Result<(), AmqpError> {
+        let no_wait = bind.no_wait;
+        let binding =
+            self.binding(number, bind.queue, bind.exchange, bind.routing_key, bind.arguments)?;
+        let id = self.id;
+        self.vhost.change(|topology| topology.bind(binding, id))?;
+        if !no_wait {
+            self.reply(number, &queue::BindOk {});
+        }
+        Ok(())
+    }
+
+    pub(super) fn queue_unbind(&mut self, number: u16, unbind: queue::Unbind) -> Result<(), AmqpError> {
+        let binding =
+            self.binding(number, unbind.queue, unbind.exchange, unbind.routing_key, unbind.arguments)?;
+        let id = self.id;
+        self.vhost.change(|topology| topology.unbind(&binding, id))?;
+        self.reply(number, &queue::UnbindOk {});
+        Ok(())
+    }
+
+    /// A queue binding; with neither queue nor key given, the last queue's name is both (AMQP 1.7.2.3).
+    fn binding(
+        &mut self,
+        number: u16,
+        queue: ShortString,
+        exchange: ShortString,
+        key: ShortString,
+        arguments: FieldTable,
+    ) -> Result<Binding, AmqpError> {
+        let queue = strip_line_ends(queue);
+        let name = self.named_queue(number, &queue)?;
+        let key = if queue.is_empty() && key.is_empty() { name.clone() } else { key };
+        Ok(Binding {
+            source: strip_line_ends(exchange),
+            destination: Destination::Queue(name),
+            key,
+            arguments,
+        })
+    }
+
+    pub(super) fn queue_purge(&mut self, number: u16, purge: &queue::Purge) -> Result<(), AmqpError> {
+        let name = self.named_queue(number, &purge.queue)?;
+        let message_count = self.vhost.accessible_queue(&name, self.id)?.purge() as u32;
+        if !purge.no_wait {
+            self.reply(number, &queue::PurgeOk { message_count });
+        }
+        Ok(())
+    }
+
+    pub(super) fn queue_delete(&mut self, number: u16, delete: &queue::Delete) -> Result<(), AmqpError> {
+        let name = self.named_queue(number, &delete.queue)?;
+        let id = self.id;
+        let deleted = self
+            .vhost
+            .change(|topology| topology.delete_queue(&name, id, delete.if_unused, delete.if_empty))?;
+        self.exclusive_queues.remove(&name);
+        if !delete.no_wait {
+            self.reply(number, &queue::DeleteOk { message_count: deleted.message_count() as u32 });
+        }
+        Ok(())
+    }
+
+    /// The name that a method means: an empty one is the last queue declared on the channel.
+    pub(super) fn named_queue(
+        &mut self,
+        number: u16,
+        name: &ShortString,
+    ) -> Result<ShortString, AmqpError> {
+        if !name.is_empty() {
+            return Ok(name.clone());
+        }
+        self.channel(number).last_queue.clone().ok_or_else(|| not_found("no previously declared queue"))
+    }
+}
+
+/// A name drawn by the broker: `amq.gen-...`, or with the prefix that `x-name-prefix` asks for.
+fn server_name(arguments: &FieldTable) -> Result<ShortString, AmqpError> {
+    let Some(prefix) = arguments.get("x-name-prefix").and_then(|value| value.as_str_bytes()) else {
+        return Ok(draw_name("amq.gen-"));
+    };
+    let prefix = String::from_utf8_lossy(prefix);
+    if prefix.len() > NAME_PREFIX_BYTES_MAX {
+        return Err(precondition_failed(format!(
+            "Queue name prefix '{prefix}' exceeds the {NAME_PREFIX_BYTES_MAX}-byte limit"
+        )));
+    }
+    Ok(draw_name(&prefix))
+}

@@ -1,0 +1,249 @@
+//! From the protocol header to `connection.open-ok` (AMQP 2.2.4; the answers to what goes wrong are RabbitMQ's).
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::session::{MethodIds, Negotiated, text};
+use crate::auth::{MECHANISMS, credentials};
+use crate::broker::{Broker, ConnectionInfo};
+use crate::core::error::{AmqpError, access_refused, channel_error, frame_error, not_allowed};
+use crate::limits::{FRAME_SIZE_BYTES_MIN, HANDSHAKE_FRAME_SIZE_BYTES_MAX};
+use crate::protocol::{
+    Encode, FieldTable, Method, PROTOCOL_HEADER, SERVER_CAPABILITIES, ShortString, connection, frame,
+};
+
+/// The version of RabbitMQ whose behaviour clients may count on: some choose by it how to use `basic.qos`.
+const COMPATIBLE_VERSION: &str = "3.13.7";
+
+/// A client that may go on.
+pub(super) struct Greeted {
+    pub(super) negotiated: Negotiated,
+    pub(super) info: ConnectionInfo,
+    /// Seconds; zero is without.
+    pub(super) heartbeat: u16,
+    /// Bytes that came behind `connection.open`.
+    pub(super) leftover: Vec<u8>,
+}
+
+/// A client that may not.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// It speaks something else; it is told what we speak.
+    #[error("unknown protocol header {0:?}")]
+    Header([u8; 8]),
+    /// The socket is closed without a word.
+    #[error("{0}")]
+    Silent(String),
+    /// It gets `connection.close`.
+    #[error("{error}")]
+    Close {
+        /// Why.
+        error: AmqpError,
+        /// What failed.
+        ids: MethodIds,
+    },
+    /// It went away.
+    #[error("{0}")]
+    Gone(#[from] std::io::Error),
+}
+
+fn close(error: AmqpError, ids: MethodIds) -> Refusal {
+    Refusal::Close { error, ids }
+}
+
+/// Leads a client through the handshake.
+pub(super) async fn greet<R, W>(
+    broker: &Arc<Broker>,
+    reader: &mut R,
+    writer: &mut W,
+    peer: SocketAddr,
+) -> Result<Greeted, Refusal>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let mut header = [0; 8];
+    reader.read_exact(&mut header).await?;
+    // RabbitMQ takes 0-9 (`1 1 0 9`) for 0-9-1.
+    if header != PROTOCOL_HEADER && header != *b"AMQP\x01\x01\x00\x09" {
+        return Err(Refusal::Header(header));
+    }
+    let mut greeter = Greeter { reader, writer, buffer: Vec::new() };
+    let start_ok = greeter.start().await?;
+    let user = log_in(broker, &start_ok, peer)?;
+    let tune_ok = greeter.tune(broker).await?;
+    let open = greeter.expect(|method| match method {
+        Method::ConnectionOpen(open) => Some(open),
+        _ => None,
+    });
+    let open = open.await?;
+    let vhost = broker.vhost(&open.virtual_host).ok_or_else(|| {
+        close(not_allowed(format!("vhost {} not found", open.virtual_host)), (10, 40))
+    })?;
+    if broker.connection_count() >= broker.config.connection_max {
+        let max = broker.config.connection_max;
+        return Err(close(
+            not_allowed(format!("connection refused: node connection limit ({max}) is reached")),
+            (10, 40),
+        ));
+    }
+    greeter.send(&connection::OpenOk {}).await?;
+    Ok(Greeted {
+        negotiated: Negotiated {
+            vhost,
+            user: user.clone(),
+            frame_max: tune_ok.frame_max,
+            channel_max: tune_ok.channel_max,
+        },
+        info: ConnectionInfo { peer, user, client_properties: start_ok.client_properties },
+        heartbeat: tune_ok.heartbeat,
+        leftover: greeter.buffer,
+    })
+}
+
+/// Whether the client says that it understands something.
+pub(super) fn capability(client_properties: &FieldTable, name: &str) -> bool {
+    let capabilities = client_properties.get("capabilities").and_then(|value| value.as_table());
+    capabilities.and_then(|table| table.get(name)).and_then(|value| value.as_bool()).unwrap_or(false)
+}
+
+fn log_in(
+    broker: &Broker,
+    start_ok: &connection::StartOk,
+    peer: SocketAddr,
+) -> Result<ShortString, Refusal> {
+    let claim = credentials(&start_ok.mechanism, &start_ok.response)
+        .map_err(|error| Refusal::Silent(error.to_string()))?;
+    let Err(why) = broker.users.login(&claim.user, &claim.password, peer.ip()) else {
+        return Ok(ShortString::try_from(claim.user).unwrap_or_default());
+    };
+    tracing::warn!(%peer, %why, "login refused");
+    if capability(&start_ok.client_properties, "authentication_failure_close") {
+        let text = format!(
+            "Login was refused using authentication mechanism {}. For details see the broker logfile.",
+            start_ok.mechanism
+        );
+        return Err(close(access_refused(text), (0, 0)));
+    }
+    Err(Refusal::Silent(why.to_string()))
+}
+
+struct Greeter<'a, R, W> {
+    reader: &'a mut R,
+    writer: &'a mut W,
+    buffer: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Greeter<'_, R, W> {
+    async fn start(&mut self) -> Result<connection::StartOk, Refusal> {
+        self.send(&connection::Start {
+            version_major: 0,
+            version_minor: 9,
+            server_properties: server_properties(),
+            mechanisms: MECHANISMS.into(),
+            locales: "en_US".into(),
+        })
+        .await?;
+        self.expect(|method| match method {
+            Method::ConnectionStartOk(start_ok) => Some(start_ok),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn tune(&mut self, broker: &Broker) -> Result<connection::TuneOk, Refusal> {
+        let config = &broker.config;
+        let (channel_max, frame_max, heartbeat) = (config.channel_max, config.frame_max, config.heartbeat);
+        self.send(&connection::Tune { channel_max, frame_max, heartbeat }).await?;
+        let tune_ok = self.expect(|method| match method {
+            Method::ConnectionTuneOk(tune_ok) => Some(tune_ok),
+            _ => None,
+        });
+        let tune_ok = tune_ok.await?;
+        check_tuned("frame_max", tune_ok.frame_max, FRAME_SIZE_BYTES_MIN, frame_max)?;
+        check_tuned("channel_max", tune_ok.channel_max.into(), 1, channel_max.into())?;
+        Ok(tune_ok)
+    }
+
+    async fn send(&mut self, method: &impl Encode) -> Result<(), Refusal> {
+        let mut out = Vec::new();
+        frame::write_method(&mut out, 0, method);
+        Ok(self.writer.write_all(&out).await?)
+    }
+
+    /// The next method, which must be the one that `pick` knows.
+    async fn expect<T>(&mut self, pick: impl Fn(Method) -> Option<T>) -> Result<T, Refusal> {
+        loop {
+            let split = frame::split(&self.buffer, HANDSHAKE_FRAME_SIZE_BYTES_MAX)
+                .map_err(|error| close(frame_error(error.explanation()), (0, 0)))?;
+            let Some((frame, bytes)) = split else {
+                if self.reader.read_buf(&mut self.buffer).await? == 0 {
+                    return Err(Refusal::Silent("connection closed during the handshake".into()));
+                }
+                continue;
+            };
+            if frame.kind == frame::FRAME_HEARTBEAT {
+                self.buffer.drain(..bytes);
+                continue;
+            }
+            let method = Method::decode(frame.payload)
+                .map_err(|error| close(frame_error(error.to_string()), (0, 0)))?;
+            let ids = method.ids();
+            self.buffer.drain(..bytes);
+            return pick(method)
+                .ok_or_else(|| close(channel_error("unexpected method in connection state starting"), ids));
+        }
+    }
+}
+
+/// RabbitMQ's check of `connection.tune-ok`; zero means no limit.
+fn check_tuned(what: &str, value: u32, min: u32, max: u32) -> Result<(), Refusal> {
+    let fail = |comparison: &str, bound: &str, limit: u32| {
+        let detail = if what == "channel_max" && value == 0 { " (no limit)" } else { "" };
+        let text = format!("negotiated {what} = {value}{detail} is {comparison} than the {bound} allowed value ({limit})");
+        Err(close(not_allowed(text), (10, 31)))
+    };
+    match value {
+        1.. if value < min => fail("lower", "minimum", min),
+        _ if value == 0 || value > max => fail("higher", "maximum", max),
+        _ => Ok(()),
+    }
+}
+
+fn server_properties() -> FieldTable {
+    let capabilities: FieldTable =
+        SERVER_CAPABILITIES.iter().map(|name| (ShortString::from_static(name), true.into())).collect();
+    FieldTable::new()
+        .with("capabilities", capabilities)
+        .with("cluster_name", "leveret")
+        .with("information", "Leveret speaks AMQP 0-9-1 as RabbitMQ does")
+        .with("leveret_version", env!("CARGO_PKG_VERSION"))
+        .with("platform", "Rust")
+        .with("product", "RabbitMQ")
+        .with("version", COMPATIBLE_VERSION)
+}
+
+/// The farewell of a connection that was refused.
+pub(super) async fn refuse(writer: &mut (impl AsyncWrite + Unpin), refusal: &Refusal) {
+    let mut out = Vec::new();
+    match refusal {
+        Refusal::Header(_) => out.extend_from_slice(&PROTOCOL_HEADER),
+        Refusal::Close { error, ids: (class_id, method_id) } => {
+            let method = connection::Close {
+                reply_code: error.code.code(),
+                reply_text: text(&error.reply_text()),
+                class_id: *class_id,
+                method_id: *method_id,
+            };
+            frame::write_method(&mut out, 0, &method);
+        }
+        Refusal::Silent(_) | Refusal::Gone(_) => {}
+    }
+    // Whether the client still hears it makes no difference.
+    let _gone = async {
+        writer.write_all(&out).await?;
+        writer.shutdown().await
+    }
+    .await;
+}

@@ -1,0 +1,63 @@
+//! Heartbeats (AMQP 4.2.7): we send one when nothing else was sent for half the interval, and give a client up that
+//! was silent for two.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+/// Ticks at the agreed interval, or never when it is zero.
+pub(super) struct Ticks(Option<Interval>);
+
+impl Ticks {
+    pub(super) fn every(interval: Duration) -> Self {
+        Self((!interval.is_zero()).then(|| {
+            let mut ticks = interval_at(Instant::now() + interval, interval);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        }))
+    }
+
+    pub(super) async fn tick(&mut self) {
+        match &mut self.0 {
+            Some(ticks) => {
+                ticks.tick().await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Counts the intervals in which a client was silent.
+#[derive(Default)]
+pub(super) struct Silence {
+    heard: bool,
+    silent_intervals: u8,
+}
+
+impl Silence {
+    /// Something came.
+    pub(super) fn broken(&mut self) {
+        self.heard = true;
+    }
+
+    /// An interval is over; true when the client is to be given up.
+    pub(super) fn interval_over(&mut self) -> bool {
+        self.silent_intervals = if std::mem::take(&mut self.heard) { 0 } else { self.silent_intervals + 1 };
+        self.silent_intervals >= 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_given_up_after_two_silent_intervals_in_a_row() {
+        let mut silence = Silence::default();
+        assert!(!silence.interval_over());
+        silence.broken();
+        assert!(!silence.interval_over());
+        assert!(!silence.interval_over());
+        assert!(silence.interval_over());
+    }
+}

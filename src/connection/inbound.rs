@@ -1,0 +1,87 @@
+//! The reading half of a connection: one large buffer for each worker thread, lent to whichever socket is readable.
+//!
+//! An idle connection holds no buffer. What a read leaves over, a frame or a message that is not complete yet, stays with the
+//! connection and goes in front of the next read.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    time::timeout,
+};
+
+use crate::limits::READ_BUFFER_BYTES;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// See the module's text.
+pub(super) struct Inbound<R> {
+    socket: R,
+    leftover: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> Inbound<R> {
+    /// `leftover` came before and has not been handled.
+    pub(super) fn new(socket: R, leftover: Vec<u8>) -> Self {
+        Self { socket, leftover }
+    }
+
+    /// Handles what came before the first read.
+    pub(super) fn resume(&mut self, mut handle: impl FnMut(&[u8]) -> usize) {
+        let used = handle(&self.leftover);
+        self.leftover.drain(..used);
+    }
+
+    /// Reads once and lends what is there to `handle`, which tells how many bytes it has used up. Gives how many bytes
+    /// were read; zero is the end of the stream.
+    pub(super) async fn read(&mut self, mut handle: impl FnMut(&[u8]) -> usize) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_read(cx, &mut handle)).await
+    }
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        handle: &mut impl FnMut(&[u8]) -> usize,
+    ) -> Poll<io::Result<usize>> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let kept = self.leftover.len();
+            if buffer.len() < kept + READ_BUFFER_BYTES {
+                buffer.resize(kept + READ_BUFFER_BYTES, 0);
+            }
+            let mut target = ReadBuf::new(&mut buffer[kept..kept + READ_BUFFER_BYTES]);
+            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut target))?;
+            let read = target.filled().len();
+            if read == 0 {
+                return Poll::Ready(Ok(0));
+            }
+            buffer[..kept].copy_from_slice(&self.leftover);
+            let used = handle(&buffer[..kept + read]);
+            self.keep(&buffer[used..kept + read]);
+            Poll::Ready(Ok(read))
+        })
+    }
+
+    fn keep(&mut self, rest: &[u8]) {
+        self.leftover.clear();
+        if rest.is_empty() && self.leftover.capacity() > 0 {
+            self.leftover = Vec::new();
+        } else {
+            self.leftover.extend_from_slice(rest);
+        }
+    }
+}
+
+/// Reads and forgets until the peer closes, so that it can read our last words before the socket is reset.
+pub(super) async fn discard_until_closed(mut socket: impl AsyncRead + Unpin, deadline: Duration) {
+    // Late or failed: either way it is over.
+    let _over = timeout(deadline, tokio::io::copy(&mut socket, &mut tokio::io::sink())).await;
+}

@@ -1,0 +1,205 @@
+//! One client connection: handshake, then a reader and a writer task.
+//!
+//! Reader and writer are separate, so that a client that publishes without reading blocks neither itself nor others. The reader
+//! handles all frames of a read without waiting; between reads it waits for what the session says: memory, a slow
+//! client, consumers that cannot keep up.
+
+mod assembly;
+mod channel;
+mod dispatch;
+mod handshake;
+mod heartbeat;
+mod inbound;
+mod listener;
+mod scan;
+mod session;
+mod writer;
+
+use std::{future::poll_fn, net::SocketAddr, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+pub use listener::listen;
+
+use crate::broker::{Broker, ConnectionInfo};
+use crate::core::{
+    error::AmqpError,
+    outbox::{Outbox, SharedOutbox},
+};
+use crate::limits::{CLOSE_TIMEOUT, READ_BUFFER_BYTES};
+use crate::protocol::{ReplyCode, connection};
+use handshake::{Greeted, Refusal, capability};
+use heartbeat::{Silence, Ticks};
+use inbound::Inbound;
+use session::{Phase, Session, text};
+
+/// Serves one client to its end.
+pub(crate) async fn serve(
+    broker: Arc<Broker>,
+    socket: TcpStream,
+    peer: SocketAddr,
+    shutdown: CancellationToken,
+) {
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "TCP_NODELAY not set");
+    }
+    let (mut reader, mut writer) = socket.into_split();
+    let greeting = handshake::greet(&broker, &mut reader, &mut writer, peer);
+    let greeted = tokio::select! {
+        greeted = timeout(broker.config.handshake_timeout, greeting) => {
+            greeted.unwrap_or_else(|_| Err(Refusal::Silent("handshake timeout".into())))
+        }
+        () = shutdown.cancelled() => return,
+    };
+    match greeted {
+        Ok(greeted) => run(broker, reader, writer, greeted, shutdown).await,
+        Err(refusal) => {
+            tracing::warn!(%peer, %refusal, "connection refused");
+            // A deadline passed without the farewell being read: nothing is left to do.
+            let _late = timeout(CLOSE_TIMEOUT, handshake::refuse(&mut writer, &refusal)).await;
+            if matches!(refusal, Refusal::Close { .. }) {
+                inbound::discard_until_closed(reader, CLOSE_TIMEOUT).await;
+            }
+        }
+    }
+}
+
+/// Serves an open connection.
+async fn run<R, W>(
+    broker: Arc<Broker>,
+    reader: R,
+    writer: W,
+    greeted: Greeted,
+    shutdown: CancellationToken,
+) where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let Greeted { negotiated, info, heartbeat, leftover } = greeted;
+    let heartbeat = Duration::from_secs(heartbeat.into());
+    let understands = |name| capability(&info.client_properties, name);
+    let outbox: SharedOutbox = Arc::new(Mutex::new(Outbox::new(
+        negotiated.frame_max as usize,
+        understands("consumer_cancel_notify"),
+    )));
+    let wants_blocked = understands("connection.blocked");
+    let writing = tokio::spawn(writer::run(writer, outbox.clone(), heartbeat));
+    let ConnectionInfo { peer, user, .. } = &info;
+    tracing::info!(%peer, %user, "connection opened");
+    let peer = *peer;
+    let id = broker.connected(info);
+    let session = Session::new(broker.clone(), id, negotiated, outbox.clone());
+    let mut reading =
+        Reading { inbound: Inbound::new(reader, leftover), session, wants_blocked, silence: Silence::default() };
+    reading.run(heartbeat, &shutdown).await;
+    reading.session.release_everything();
+    let waker = outbox.lock().close();
+    waker.into_iter().for_each(std::task::Waker::wake);
+    broker.disconnected(id);
+    let abort = writing.abort_handle();
+    if timeout(CLOSE_TIMEOUT, writing).await.is_err() {
+        abort.abort();
+    }
+    tracing::info!(%peer, "connection ended");
+}
+
+/// The reader task's state.
+struct Reading<R> {
+    inbound: Inbound<R>,
+    session: Session,
+    wants_blocked: bool,
+    silence: Silence,
+}
+
+impl<R: AsyncRead + Unpin> Reading<R> {
+    /// Reads until the connection is over.
+    async fn run(&mut self, heartbeat: Duration, shutdown: &CancellationToken) {
+        let mut ticks = Ticks::every(heartbeat);
+        let stopped = shutdown.cancelled();
+        tokio::pin!(stopped);
+        let mut stopping = false;
+        let mut close_deadline = None;
+        self.inbound.resume(|bytes| self.session.handle(bytes));
+        while self.session.phase != Phase::Closed {
+            if self.session.phase == Phase::Closing {
+                close_deadline.get_or_insert_with(|| Instant::now() + CLOSE_TIMEOUT);
+            }
+            let deadline = close_deadline.unwrap_or_else(Instant::now);
+            let read = tokio::select! {
+                biased;
+                () = &mut stopped, if !stopping => {
+                    stopping = true;
+                    self.session.close(&shutdown_error(), (0, 0), 0);
+                    continue;
+                }
+                () = ticks.tick() => {
+                    if self.silence.interval_over() {
+                        tracing::warn!("missed heartbeats from client");
+                        return;
+                    }
+                    continue;
+                }
+                () = sleep_until(deadline), if close_deadline.is_some() => return,
+                read = self.inbound.read(|bytes| self.session.handle(bytes)) => read,
+            };
+            match read {
+                Ok(bytes @ 1..) => self.between_reads(bytes, shutdown).await,
+                Ok(0) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Waits for whatever must not be overrun.
+    async fn between_reads(&mut self, bytes_read: usize, shutdown: &CancellationToken) {
+        self.silence.broken();
+        if std::mem::take(&mut self.session.published)
+            && self.session.broker.alarm.check(&self.session.broker.gauge)
+        {
+            self.hold_up(shutdown).await;
+        }
+        if self.session.outbox.lock().over_reply_budget() {
+            let outbox = self.session.outbox.clone();
+            tokio::select! {
+                () = poll_fn(|cx| outbox.lock().poll_room(cx)) => {}
+                () = shutdown.cancelled() => {}
+            }
+        }
+        // A socket that fills the buffer could keep this worker busy for ever: consumers get their turn.
+        if bytes_read >= READ_BUFFER_BYTES / 2 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The memory alarm is raised: the client is told, and not read from until it is cleared.
+    async fn hold_up(&mut self, shutdown: &CancellationToken) {
+        let mut alarm = self.session.broker.alarm.subscribe();
+        let Some(reason) = *alarm.borrow_and_update() else { return };
+        if self.wants_blocked {
+            self.session.reply(0, &connection::Blocked { reason: text(reason) });
+            self.session.wake_writer();
+        }
+        tokio::select! {
+            // The sender lives as long as the broker: an error is the broker's end.
+            _ = alarm.wait_for(Option::is_none) => {}
+            () = shutdown.cancelled() => return,
+        }
+        if self.wants_blocked {
+            self.session.reply(0, &connection::Unblocked {});
+            self.session.wake_writer();
+        }
+    }
+}
+
+/// What clients hear when the broker stops (RabbitMQ).
+fn shutdown_error() -> AmqpError {
+    AmqpError::new(
+        ReplyCode::ConnectionForced,
+        "broker forced connection closure with reason 'shutdown'",
+    )
+}

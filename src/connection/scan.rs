@@ -1,0 +1,149 @@
+//! The common publish, recognised in the read buffer: `basic.publish`, content header and all body frames, one after
+//! another on one channel. Everything else (interleaved channels, bodies larger than the buffer, malformed frames)
+//! takes the general way, frame by frame, which also finds the right error.
+
+use crate::core::message::{Layout, View};
+use crate::protocol::frame::{FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD, FRAME_OVERHEAD_BYTES};
+use crate::protocol::properties::PropertiesView;
+
+/// A publish that is complete in the buffer.
+pub(super) struct Scanned<'a> {
+    pub(super) channel: u16,
+    /// The whole method frame: two publishes with equal ones go the same way.
+    pub(super) method: &'a [u8],
+    pub(super) view: View<'a>,
+    pub(super) bits: u8,
+    /// Bytes of all its frames.
+    pub(super) bytes: usize,
+}
+
+/// What stands at the front of the buffer.
+pub(super) enum Scan<'a> {
+    /// A publish.
+    Complete(Scanned<'a>),
+    /// The start of a publish.
+    Partial,
+    /// Something else, or a publish that needs the general way.
+    Other,
+}
+
+/// Looks at the front of `buffer`.
+#[inline]
+pub(super) fn scan<'a>(
+    buffer: &'a [u8],
+    previous_method: &[u8],
+    frame_bytes_max: usize,
+    body_bytes_max: u64,
+) -> Scan<'a> {
+    let same = !previous_method.is_empty() && buffer.starts_with(previous_method);
+    let method = if same { Some(&buffer[..previous_method.len()]) } else { method_frame(buffer) };
+    let Some(method) = method else { return Scan::Other };
+    let channel = [method[1], method[2]];
+    match content(&buffer[method.len()..], channel, frame_bytes_max, body_bytes_max) {
+        Content::Complete { header_frame_bytes, body_bytes, bytes, persistent } => {
+            let exchange_bytes = method[13];
+            let key_bytes = method[14 + usize::from(exchange_bytes)];
+            let layout = Layout {
+                header_frame_bytes: header_frame_bytes as u32,
+                body_bytes: body_bytes as u32,
+                exchange_bytes,
+                key_bytes,
+                persistent,
+            };
+            let bytes = method.len() + bytes;
+            Scan::Complete(Scanned {
+                channel: u16::from_be_bytes(channel),
+                method,
+                view: View::new(layout, &buffer[13..bytes]),
+                bits: method[method.len() - 2],
+                bytes,
+            })
+        }
+        Content::Partial => Scan::Partial,
+        Content::Other => Scan::Other,
+    }
+}
+
+/// A complete, well-formed `basic.publish` frame at the front.
+fn method_frame(buffer: &[u8]) -> Option<&[u8]> {
+    let head = buffer.first_chunk::<14>()?;
+    let is_publish = head[0] == FRAME_METHOD && head[7..11] == [0, 60, 0, 40];
+    if !is_publish {
+        return None;
+    }
+    let bytes = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize + FRAME_OVERHEAD_BYTES;
+    let method = buffer.get(..bytes)?;
+    let key_at = 14 + usize::from(head[13]);
+    let key_bytes = usize::from(*method.get(key_at)?);
+    let fits = bytes == key_at + 1 + key_bytes + 2 && method[bytes - 1] == FRAME_END;
+    fits.then_some(method)
+}
+
+enum Content {
+    Complete { header_frame_bytes: usize, body_bytes: u64, bytes: usize, persistent: bool },
+    Partial,
+    Other,
+}
+
+/// The content header and body frames that must follow.
+#[inline]
+fn content(buffer: &[u8], channel: [u8; 2], frame_bytes_max: usize, body_bytes_max: u64) -> Content {
+    let header = match frame(buffer, FRAME_HEADER, channel, frame_bytes_max) {
+        Frame::Complete(frame) => frame,
+        Frame::Partial => return Content::Partial,
+        Frame::Other => return Content::Other,
+    };
+    let payload = &header[7..header.len() - 1];
+    let Some(([0, 60, 0, 0, size @ ..], properties)) = payload.split_first_chunk::<12>() else {
+        return Content::Other;
+    };
+    let body_bytes = u64::from_be_bytes(*size);
+    if body_bytes > body_bytes_max {
+        return Content::Other;
+    }
+    let persistent = match properties {
+        [0, 0] => false,
+        [0x10, 0, mode] => *mode == 2,
+        _ => match PropertiesView::parse(properties) {
+            Ok(view) => view.is_persistent(),
+            Err(_) => return Content::Other,
+        },
+    };
+    let mut at = header.len();
+    let mut missing = body_bytes;
+    while missing > 0 {
+        match frame(&buffer[at..], FRAME_BODY, channel, frame_bytes_max) {
+            Frame::Complete(frame) => {
+                let bytes = (frame.len() - FRAME_OVERHEAD_BYTES) as u64;
+                if bytes > missing || bytes == 0 {
+                    return Content::Other;
+                }
+                missing -= bytes;
+                at += frame.len();
+            }
+            Frame::Partial => return Content::Partial,
+            Frame::Other => return Content::Other,
+        }
+    }
+    Content::Complete { header_frame_bytes: header.len(), body_bytes, bytes: at, persistent }
+}
+
+enum Frame<'a> {
+    Complete(&'a [u8]),
+    Partial,
+    Other,
+}
+
+#[inline]
+fn frame(buffer: &[u8], kind: u8, channel: [u8; 2], frame_bytes_max: usize) -> Frame<'_> {
+    let Some(head) = buffer.first_chunk::<7>() else { return Frame::Partial };
+    let bytes = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize + FRAME_OVERHEAD_BYTES;
+    if head[0] != kind || head[1..3] != channel || bytes > frame_bytes_max {
+        return Frame::Other;
+    }
+    match buffer.get(..bytes) {
+        Some(frame) if frame[bytes - 1] == FRAME_END => Frame::Complete(frame),
+        Some(_) => Frame::Other,
+        None => Frame::Partial,
+    }
+}

@@ -1,0 +1,431 @@
+//! An open connection from the reader's point of view: what the client's bytes make happen.
+//!
+//! Synchronous throughout: all frames of one read are handled in one go. What must wait (for memory, for the
+//! socket, for a slow consumer) is told to the reader, which waits between reads. Publishes in a row to the same
+//! place, acknowledgements in a row and confirms of one read are each gathered and done at once.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    channel::{Channel, Mode},
+    scan::{Scan, Scanned, scan},
+};
+use crate::broker::{Broker, Vhost};
+use crate::core::{
+    ConnectionId,
+    error::{AmqpError, channel_error, frame_error, unexpected_frame},
+    message::Publication,
+    outbox::SharedOutbox,
+    queue::{SharedQueue, feed_all, settle_by_queue},
+    window::Unacked,
+};
+use crate::limits::LEFTOVER_BYTES_MAX;
+use crate::protocol::{
+    Encode, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, RawFrame, ShortString, basic, channel, connection,
+    frame::split,
+};
+
+/// Class and method of what failed; zeros when it was no method.
+pub(super) type MethodIds = (u16, u16);
+
+/// Where the connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// In use.
+    Open,
+    /// We have sent `connection.close` and ignore all but its answer.
+    Closing,
+    /// Over: the socket may be closed once what waits is written.
+    Closed,
+}
+
+/// See the module's text.
+pub(super) struct Session {
+    pub(super) broker: Arc<Broker>,
+    pub(super) vhost: Arc<Vhost>,
+    pub(super) id: ConnectionId,
+    pub(super) user: ShortString,
+    pub(super) outbox: SharedOutbox,
+    pub(super) phase: Phase,
+    pub(super) channels: Vec<Option<Box<Channel>>>,
+    pub(super) exclusive_queues: HashMap<ShortString, Arc<SharedQueue>>,
+    /// Something was published since the reader last looked.
+    pub(super) published: bool,
+    /// A queue that was published to grows faster than its consumers' sockets take it.
+    pub(super) congested: bool,
+    frame_bytes_max: usize,
+    channel_max: u16,
+    acked: Vec<Unacked>,
+    confirms_due: Vec<u16>,
+}
+
+/// What the handshake agreed upon.
+pub(super) struct Negotiated {
+    pub(super) vhost: Arc<Vhost>,
+    pub(super) user: ShortString,
+    pub(super) frame_max: u32,
+    pub(super) channel_max: u16,
+}
+
+impl Session {
+    pub(super) fn new(
+        broker: Arc<Broker>,
+        id: ConnectionId,
+        negotiated: Negotiated,
+        outbox: SharedOutbox,
+    ) -> Self {
+        Self {
+            broker,
+            vhost: negotiated.vhost,
+            id,
+            user: negotiated.user,
+            outbox,
+            phase: Phase::Open,
+            channels: Vec::new(),
+            exclusive_queues: HashMap::new(),
+            published: false,
+            congested: false,
+            frame_bytes_max: negotiated.frame_max as usize,
+            channel_max: negotiated.channel_max,
+            acked: Vec::new(),
+            confirms_due: Vec::new(),
+        }
+    }
+
+    /// Handles all complete frames at the front of `bytes`; gives how many bytes they took.
+    pub(super) fn handle(&mut self, bytes: &[u8]) -> usize {
+        let body_bytes_max = self.broker.config.max_message_size;
+        let mut at = 0;
+        let mut run = Run::default();
+        while self.phase != Phase::Closed {
+            let rest = &bytes[at..];
+            match scan(rest, run.method, self.frame_bytes_max, body_bytes_max) {
+                Scan::Complete(scanned) => {
+                    at += scanned.bytes;
+                    if !run.takes(&scanned) {
+                        self.publish_run(&mut run);
+                        run.begin(&scanned);
+                    }
+                    run.items.push(Publication::new(scanned.view));
+                    continue;
+                }
+                Scan::Partial if rest.len() <= LEFTOVER_BYTES_MAX => break,
+                Scan::Partial | Scan::Other => self.publish_run(&mut run),
+            }
+            match split(rest, self.frame_bytes_max) {
+                Ok(Some((frame, frame_bytes))) => {
+                    at += frame_bytes;
+                    self.frame(&frame);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    at = bytes.len();
+                    self.lose_place(frame_error(error.explanation()));
+                }
+            }
+        }
+        self.publish_run(&mut run);
+        self.settle_acked();
+        self.send_due_confirms();
+        self.wake_writer();
+        at
+    }
+
+    /// One frame that is not part of a publish run.
+    fn frame(&mut self, frame: &RawFrame<'_>) {
+        if self.phase == Phase::Closing {
+            self.frame_while_closing(frame);
+            return;
+        }
+        if let [0, 60, 0, 80, tag @ .., bits] = frame.payload
+            && frame.kind == crate::protocol::FRAME_METHOD
+            && let Ok(tag) = <[u8; 8]>::try_from(tag)
+        {
+            let result = self.ack(frame.channel, u64::from_be_bytes(tag), bits & 1 == 1);
+            if let Err(error) = result {
+                self.fail(frame.channel, &error, (60, 80));
+            }
+            return;
+        }
+        self.settle_acked();
+        self.send_due_confirms();
+        match frame.kind {
+            FRAME_HEARTBEAT if frame.channel == 0 => {}
+            FRAME_HEARTBEAT => {
+                self.fail(0, &unexpected_frame(frame.describe()), (0, 0));
+            }
+            FRAME_HEADER | FRAME_BODY => self.content_frame(frame),
+            _ => self.method_frame(frame),
+        }
+    }
+
+    /// A content header or a body frame, for a message that did not come in one piece.
+    fn content_frame(&mut self, frame: &RawFrame<'_>) {
+        let body_bytes_max = self.broker.config.max_message_size;
+        let Some(channel) = self.channel_slot(frame.channel) else {
+            self.fail(frame.channel, &unexpected_frame(super::assembly::EXPECTED_METHOD), (0, 0));
+            return;
+        };
+        if channel.closing {
+            return;
+        }
+        let before = channel.assembly.held_bytes();
+        let result = channel.assembly.frame(frame, body_bytes_max);
+        let after = channel.assembly.held_bytes();
+        self.broker.gauge.change(before, after);
+        match result {
+            Ok(None) => {}
+            Ok(Some(message)) => {
+                let mut run = [Publication::new(message.view())];
+                self.publish(frame.channel, message.bits, &mut run);
+            }
+            Err(error) => self.fail(frame.channel, &error, (60, 40)),
+        }
+    }
+
+    /// Frames after our `connection.close`: all but the answer are ignored (AMQP 1.4.2.10).
+    fn frame_while_closing(&mut self, frame: &RawFrame<'_>) {
+        if frame.channel != 0 || frame.kind != crate::protocol::FRAME_METHOD {
+            return;
+        }
+        match frame.payload.first_chunk() {
+            Some([0, 10, 0, 51]) => self.phase = Phase::Closed,
+            Some([0, 10, 0, 50]) => {
+                self.reply(0, &connection::CloseOk {});
+                self.phase = Phase::Closed;
+            }
+            _ => {}
+        }
+    }
+
+    fn publish_run(&mut self, run: &mut Run<'_>) {
+        if run.items.is_empty() {
+            return;
+        }
+        let mut items = std::mem::take(&mut run.items);
+        run.method = &[];
+        if self.phase == Phase::Open {
+            self.settle_acked();
+            self.publish(run.channel, run.bits, &mut items);
+        }
+    }
+
+    // ---- gathered work ----
+
+    /// Notes what an ack settled, for [`Self::settle_acked`].
+    pub(super) fn acked(&mut self) -> &mut Vec<Unacked> {
+        &mut self.acked
+    }
+
+    /// Settles what the acks of this read named, each queue's in one go.
+    pub(super) fn settle_acked(&mut self) {
+        if self.acked.is_empty() {
+            return;
+        }
+        settle_by_queue(std::mem::take(&mut self.acked), |queue, unacked| queue.settle(unacked));
+        self.feed_channels();
+    }
+
+    /// Feeds consumers that their channel's prefetch had turned away.
+    pub(super) fn feed_channels(&mut self) {
+        let starved = self.outbox.lock().take_starved_by_channels();
+        feed_all(starved);
+    }
+
+    /// A confirm is due on a channel.
+    pub(super) fn confirm_due(&mut self, channel: u16) {
+        if self.confirms_due.last() != Some(&channel) {
+            self.confirms_due.push(channel);
+        }
+    }
+
+    /// Sends one ack for all messages of this read, channel by channel.
+    pub(super) fn send_due_confirms(&mut self) {
+        while let Some(number) = self.confirms_due.pop() {
+            let Some(channel) = self.channel_slot(number) else { continue };
+            if let Mode::Confirm(confirms) = &mut channel.mode
+                && !channel.closing
+                && let Some((delivery_tag, multiple)) = confirms.take_due()
+            {
+                self.reply(number, &basic::Ack { delivery_tag, multiple });
+            }
+        }
+    }
+
+    /// Lets the writer know that there is something to write.
+    pub(super) fn wake_writer(&self) {
+        let waker = self.outbox.lock().wake_writer();
+        waker.into_iter().for_each(std::task::Waker::wake);
+    }
+
+    /// Sends a method to the client.
+    pub(super) fn reply(&self, channel: u16, method: &impl Encode) {
+        self.outbox.lock().send(channel, method);
+    }
+
+    // ---- channels ----
+
+    pub(super) fn channel_slot(&mut self, number: u16) -> Option<&mut Channel> {
+        self.channels.get_mut(usize::from(number))?.as_deref_mut()
+    }
+
+    /// A channel that is open; for handlers, which run on no other.
+    pub(super) fn channel(&mut self, number: u16) -> &mut Channel {
+        self.channel_slot(number).expect("dispatch runs on open channels only")
+    }
+
+    pub(super) fn open_channel(&mut self, number: u16) -> Result<(), AmqpError> {
+        if number > self.channel_max {
+            return Err(crate::core::error::not_allowed(format!(
+                "number of channels opened ({}) has reached the negotiated channel_max ({})",
+                self.channels.iter().flatten().count(),
+                self.channel_max
+            )));
+        }
+        if self.channel_slot(number).is_some() {
+            return Err(channel_error("second 'channel.open' seen"));
+        }
+        let at = usize::from(number);
+        if self.channels.len() <= at {
+            self.channels.resize_with(at + 1, || None);
+        }
+        self.channels[at] = Some(Box::default());
+        let mut outbox = self.outbox.lock();
+        outbox.open_window(number);
+        outbox.send(number, &channel::OpenOk {});
+        Ok(())
+    }
+
+    /// Takes a channel's consumers, gives back its unacknowledged messages, and forgets it.
+    pub(super) fn release_channel(&mut self, number: u16) {
+        self.settle_acked();
+        if let Some(channel) = self.channel_slot(number) {
+            let held = channel.assembly.held_bytes();
+            let returned = std::mem::take(channel).into_unsettled();
+            self.broker.gauge.change(held, 0);
+            if let Some(window) = self.outbox.lock().window(number) {
+                window.restore(returned);
+            }
+        }
+        let window = self.outbox.lock().close_window(number);
+        if let Some(window) = window {
+            self.release_windows(vec![window]);
+        }
+    }
+
+    fn release_windows(&mut self, windows: Vec<Box<crate::core::window::Window>>) {
+        let mut abandoned = Vec::new();
+        for window in &windows {
+            for (queue, id) in window.consumers.values() {
+                if queue.cancel(*id) {
+                    abandoned.push(queue.clone());
+                }
+            }
+            if let Some(reply) = &window.reply {
+                self.broker.reply_consumers.remove(&reply.token);
+            }
+        }
+        for mut window in windows {
+            settle_by_queue(window.take_all(), |queue, unacked| queue.requeue(unacked));
+        }
+        for queue in abandoned {
+            self.vhost.last_consumer_left(&queue);
+        }
+    }
+
+    /// Gives back everything that the connection holds. Nothing is delivered to it afterwards.
+    pub(super) fn release_everything(&mut self) {
+        self.settle_acked();
+        for number in 0..self.channels.len() as u16 {
+            if let Some(channel) = self.channels[usize::from(number)].take() {
+                self.broker.gauge.change(channel.assembly.held_bytes(), 0);
+                if let Some(window) = self.outbox.lock().window(number) {
+                    window.restore(channel.into_unsettled());
+                }
+            }
+        }
+        let windows = self.outbox.lock().close_windows();
+        self.release_windows(windows);
+        let owned = std::mem::take(&mut self.exclusive_queues);
+        if !owned.is_empty() {
+            self.vhost.owner_left(owned.into_values());
+        }
+    }
+
+    // ---- errors ----
+
+    /// Answers an exception: a hard one, or one without a channel, ends the connection, any other the channel.
+    pub(super) fn fail(&mut self, number: u16, error: &AmqpError, (class_id, method_id): MethodIds) {
+        self.send_due_confirms();
+        if error.code.is_hard() || number == 0 {
+            self.close(error, (class_id, method_id), number);
+            return;
+        }
+        tracing::debug!(connection = self.id.0, channel = number, %error, "channel closed");
+        self.release_channel(number);
+        if let Some(channel) = self.channel_slot(number) {
+            channel.closing = true;
+        }
+        self.reply(
+            number,
+            &channel::Close {
+                reply_code: error.code.code(),
+                reply_text: text(&error.reply_text()),
+                class_id,
+                method_id,
+            },
+        );
+    }
+
+    /// Sends `connection.close` and gives everything back; the client's answer is still awaited.
+    pub(super) fn close(&mut self, error: &AmqpError, (class_id, method_id): MethodIds, number: u16) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        tracing::warn!(connection = self.id.0, channel = number, %error, "connection closed");
+        self.phase = Phase::Closing;
+        self.release_everything();
+        self.reply(
+            0,
+            &connection::Close {
+                reply_code: error.code.code(),
+                reply_text: text(&error.reply_text()),
+                class_id,
+                method_id,
+            },
+        );
+        self.wake_writer();
+    }
+
+    /// The bytes are no frames: nothing that follows can be understood, not even an answer.
+    fn lose_place(&mut self, error: AmqpError) {
+        self.close(&error, (0, 0), 0);
+        self.phase = Phase::Closed;
+    }
+}
+
+/// Publishes in a row that go the same way.
+#[derive(Default)]
+struct Run<'a> {
+    channel: u16,
+    bits: u8,
+    method: &'a [u8],
+    items: Vec<Publication<'a>>,
+}
+
+impl<'a> Run<'a> {
+    fn takes(&self, next: &Scanned<'a>) -> bool {
+        !self.items.is_empty() && self.method == next.method
+    }
+
+    fn begin(&mut self, first: &Scanned<'a>) {
+        self.channel = first.channel;
+        self.bits = first.bits;
+        self.method = first.method;
+    }
+}
+
+/// A text as a short string; longer ones are cut before.
+pub(super) fn text(text: &str) -> ShortString {
+    ShortString::try_from(text).unwrap_or_default()
+}

@@ -1,0 +1,43 @@
+//! The writing half of a connection: a task that sends what gathers in the outbox, many deliveries at a time.
+
+use std::{future::poll_fn, time::Duration};
+
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use super::heartbeat::Ticks;
+use crate::core::{outbox::SharedOutbox, queue::feed_all};
+use crate::protocol::HEARTBEAT_FRAME;
+
+/// A buffer larger than this is given back when the outbox runs empty.
+const IDLE_BUFFER_BYTES_MAX: usize = 4 * 1024;
+
+/// Writes until the outbox is closed and drained, or the socket fails.
+pub(super) async fn run(mut socket: impl AsyncWrite + Unpin, outbox: SharedOutbox, heartbeat: Duration) {
+    let mut heartbeats = Ticks::every(heartbeat / 2);
+    let mut wrote = false;
+    let mut buffer = Vec::new();
+    loop {
+        let open = tokio::select! {
+            biased;
+            open = poll_fn(|cx| outbox.lock().poll_take(&mut buffer, cx)) => open,
+            () = heartbeats.tick() => {
+                if !std::mem::take(&mut wrote) {
+                    outbox.lock().send_frames(&HEARTBEAT_FRAME);
+                }
+                continue;
+            }
+        };
+        if !open || socket.write_all(&buffer).await.is_err() {
+            break;
+        }
+        wrote = true;
+        buffer.clear();
+        let (starved, reader) = outbox.lock().written(&mut buffer, IDLE_BUFFER_BYTES_MAX);
+        reader.into_iter().for_each(std::task::Waker::wake);
+        feed_all(starved);
+    }
+    let reader = outbox.lock().abandon();
+    reader.into_iter().for_each(std::task::Waker::wake);
+    // A client that has gone already needs no farewell.
+    let _gone = socket.shutdown().await;
+}

@@ -1,0 +1,280 @@
+//! A message: the bytes that came in, and where its parts lie among them.
+//!
+//! The *image* of a message is what stood on the wire, from the exchange name in `basic.publish` to the end of
+//! the last body frame:
+//!
+//! ```text
+//! exchange len+bytes | routing key len+bytes | bits | 0xCE | content header frame | body frames ...
+//! ```
+//!
+//! A publisher's read buffer holds it as it is, so a delivery to a waiting consumer is encoded straight from there
+//! ([`Publication`]); when it has to be kept, the image is copied once into one reference-counted allocation
+//! ([`Message`]) that queues, unacked windows and deliveries share. Nothing in it is decoded that no rule asks for.
+
+use triomphe::ThinArc;
+
+use crate::protocol::frame::{FRAME_BODY, FRAME_END, FRAME_OVERHEAD_BYTES};
+
+/// Where the parts of an image lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// Bytes of the whole content header frame, its frame header and end octet included.
+    pub header_frame_bytes: u32,
+    /// Bytes of the body, over all its frames.
+    pub body_bytes: u32,
+    /// Length of the exchange's name.
+    pub exchange_bytes: u8,
+    /// Length of the routing key.
+    pub key_bytes: u8,
+    /// `delivery_mode` is 2.
+    pub persistent: bool,
+}
+
+impl Layout {
+    /// Offset of the content header frame.
+    fn content_at(&self) -> usize {
+        usize::from(self.exchange_bytes) + usize::from(self.key_bytes) + 4
+    }
+}
+
+/// A kept message: one shared allocation, one pointer wide.
+#[derive(Clone)]
+pub struct Message(ThinArc<Layout, u8>);
+
+impl Message {
+    /// Copies an image.
+    pub fn new(view: View<'_>) -> Self {
+        Self(ThinArc::from_header_and_slice(view.layout, view.image))
+    }
+
+    /// Its parts.
+    pub fn view(&self) -> View<'_> {
+        View { layout: self.0.header.header, image: &self.0.slice }
+    }
+
+    /// Bytes that it occupies, for the memory budget.
+    pub fn size_bytes(&self) -> usize {
+        self.0.slice.len() + crate::limits::MESSAGE_OVERHEAD_BYTES
+    }
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Message").field(&self.view().layout).finish()
+    }
+}
+
+/// A message on its way through routing: borrowed from the read buffer, kept (once) only if somebody must.
+pub enum Publication<'a> {
+    /// The image where it was read.
+    Borrowed(View<'a>),
+    /// The shared copy.
+    Kept(Message),
+}
+
+impl<'a> Publication<'a> {
+    /// A publication of the image in `view`.
+    pub fn new(view: View<'a>) -> Self {
+        Self::Borrowed(view)
+    }
+
+    /// A publication of a message that is kept already.
+    pub fn kept(message: Message) -> Self {
+        Self::Kept(message)
+    }
+
+    /// Its parts.
+    #[inline]
+    pub fn view(&self) -> View<'_> {
+        match self {
+            Self::Borrowed(view) => *view,
+            Self::Kept(message) => message.view(),
+        }
+    }
+
+    /// The shared copy; made at the first call, so that a fan-out to many queues copies once.
+    pub fn keep(&mut self) -> Message {
+        match self {
+            Self::Kept(message) => message.clone(),
+            Self::Borrowed(view) => {
+                let message = Message::new(*view);
+                *self = Self::Kept(message.clone());
+                message
+            }
+        }
+    }
+}
+
+/// The parts of an image, borrowed.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// Where they lie.
+    pub layout: Layout,
+    image: &'a [u8],
+}
+
+impl<'a> View<'a> {
+    /// The parts of `image`, which must be what `layout` says; see the module's text for its shape.
+    pub fn new(layout: Layout, image: &'a [u8]) -> Self {
+        debug_assert!(image.len() >= layout.content_at() + layout.header_frame_bytes as usize);
+        Self { layout, image }
+    }
+
+    /// The exchange that it was published to.
+    pub fn exchange(&self) -> &'a [u8] {
+        &self.image[1..=usize::from(self.layout.exchange_bytes)]
+    }
+
+    /// Its routing key.
+    pub fn routing_key(&self) -> &'a [u8] {
+        let at = usize::from(self.layout.exchange_bytes) + 2;
+        &self.image[at..at + usize::from(self.layout.key_bytes)]
+    }
+
+    /// Exchange and routing key as two short strings, lengths included, as `basic.deliver` carries them.
+    pub fn exchange_and_key(&self) -> &'a [u8] {
+        &self.image[..self.layout.content_at() - 2]
+    }
+
+    /// Property flags and values, as they stood in the content header.
+    pub fn properties(&self) -> &'a [u8] {
+        let at = self.layout.content_at();
+        &self.image[at + 7 + 12..at + self.layout.header_frame_bytes as usize - 1]
+    }
+
+    /// Content header frame and body frames, for the publisher's channel number.
+    pub fn content_frames(&self) -> &'a [u8] {
+        &self.image[self.layout.content_at()..]
+    }
+
+    /// The payloads of its body frames, in order.
+    pub fn body_payloads(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        Frames(&self.content_frames()[self.layout.header_frame_bytes as usize..])
+            .map(|frame| &frame[7..frame.len() - 1])
+    }
+
+    /// The body in one piece; for tools and tests, deliveries never need it.
+    pub fn body(&self) -> Vec<u8> {
+        self.body_payloads().collect::<Vec<_>>().concat()
+    }
+
+    /// Appends content header and body frames for `channel`, no frame larger than `frame_size_bytes_max`.
+    #[inline]
+    pub fn write_content(&self, out: &mut Vec<u8>, channel: u16, frame_size_bytes_max: usize) {
+        let frames = self.content_frames();
+        let header = self.layout.header_frame_bytes as usize;
+        let single_body = self.layout.body_bytes as usize + header + FRAME_OVERHEAD_BYTES == frames.len();
+        if single_body && frames.len() - header <= frame_size_bytes_max {
+            let at = out.len();
+            out.extend_from_slice(frames);
+            out[at + 1..at + 3].copy_from_slice(&channel.to_be_bytes());
+            out[at + header + 1..at + header + 3].copy_from_slice(&channel.to_be_bytes());
+        } else {
+            self.write_content_frame_by_frame(out, channel, frame_size_bytes_max);
+        }
+    }
+
+    /// The general case: an empty body, several body frames, or frames that have to be cut smaller.
+    fn write_content_frame_by_frame(&self, out: &mut Vec<u8>, channel: u16, frame_size_bytes_max: usize) {
+        for frame in Frames(self.content_frames()) {
+            if frame.len() <= frame_size_bytes_max || frame[0] != FRAME_BODY {
+                let at = out.len();
+                out.extend_from_slice(frame);
+                out[at + 1..at + 3].copy_from_slice(&channel.to_be_bytes());
+                continue;
+            }
+            for piece in frame[7..frame.len() - 1].chunks(frame_size_bytes_max - FRAME_OVERHEAD_BYTES) {
+                crate::protocol::frame::write_frame(out, FRAME_BODY, channel, piece);
+            }
+        }
+    }
+}
+
+/// The whole frames of an image, one after another.
+struct Frames<'a>(&'a [u8]);
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let size = self.0.get(3..7)?;
+        let size = u32::from_be_bytes([size[0], size[1], size[2], size[3]]) as usize + FRAME_OVERHEAD_BYTES;
+        let (frame, rest) = self.0.split_at_checked(size)?;
+        self.0 = rest;
+        Some(frame)
+    }
+}
+
+/// Builds an image from its parts; for messages that the broker itself makes or changes.
+pub fn build_image(
+    exchange: &[u8],
+    routing_key: &[u8],
+    properties: &[u8],
+    body: &[&[u8]],
+    persistent: bool,
+) -> (Layout, Vec<u8>) {
+    let body_bytes = body.iter().map(|piece| piece.len()).sum::<usize>();
+    let mut image =
+        Vec::with_capacity(64 + exchange.len() + routing_key.len() + properties.len() + body_bytes);
+    for name in [exchange, routing_key] {
+        image.push(name.len() as u8);
+        image.extend_from_slice(name);
+    }
+    image.extend_from_slice(&[0, FRAME_END]);
+    let content_at = image.len();
+    crate::protocol::frame::write_header(
+        &mut image,
+        0,
+        crate::protocol::basic::CLASS_ID,
+        body_bytes as u64,
+        properties,
+    );
+    let layout = Layout {
+        header_frame_bytes: (image.len() - content_at) as u32,
+        body_bytes: body_bytes as u32,
+        exchange_bytes: exchange.len() as u8,
+        key_bytes: routing_key.len() as u8,
+        persistent,
+    };
+    for piece in body.iter().filter(|piece| !piece.is_empty()) {
+        crate::protocol::frame::write_frame(&mut image, FRAME_BODY, 0, piece);
+    }
+    (layout, image)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_gives_back_its_parts_and_frames_for_any_channel() {
+        let (layout, image) = build_image(b"logs", b"a.b", &[0, 0], &[b"hello ", b"world"], false);
+        let message = Message::new(View::new(layout, &image));
+        let view = message.view();
+        assert_eq!((view.exchange(), view.routing_key()), (&b"logs"[..], &b"a.b"[..]));
+        assert_eq!(view.properties(), [0, 0]);
+        assert_eq!(view.body(), b"hello world");
+        let mut out = vec![];
+        view.write_content(&mut out, 7, 131_072);
+        assert_eq!(&out[..3], [2, 0, 7]);
+        assert_eq!(out.len(), view.content_frames().len());
+    }
+
+    #[test]
+    fn frames_are_cut_again_for_a_smaller_frame_max() {
+        let (layout, image) = build_image(b"", b"q", &[0, 0], &[&[7; 100]], false);
+        let mut out = vec![];
+        View::new(layout, &image).write_content(&mut out, 1, 48);
+        let sizes: Vec<_> = Frames(&out).map(<[u8]>::len).collect();
+        assert_eq!(sizes, [22, 48, 48, 28]);
+    }
+
+    #[test]
+    fn an_empty_body_has_no_body_frame() {
+        let (layout, image) = build_image(b"", b"q", &[0, 0], &[], false);
+        let mut out = vec![];
+        View::new(layout, &image).write_content(&mut out, 3, 4096);
+        assert_eq!(out.len(), 22);
+        assert_eq!(&out[..3], [2, 0, 3]);
+    }
+}

@@ -1,0 +1,16 @@
+//! The rules of AMQP: messages, routing, queues, channels. Pure: no tokio, no I/O, no clock, no randomness; the time is
+//! an argument where a rule needs it. Locks are the only thing here that knows of threads: a queue and an outbox
+//! are shared by nature, and each is one short mutex. Lock order: queue, then outbox; never two of a kind.
+
+pub mod error;
+pub mod memory;
+pub mod message;
+pub mod outbox;
+pub mod queue;
+pub mod routing;
+pub mod topology;
+pub mod window;
+
+/// A connection, for as long as the broker runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);

@@ -1,0 +1,242 @@
+//! What is on its way out to one connection: bytes that its writer has not sent yet, and each channel's deliveries.
+//!
+//! Queues encode deliveries straight into it, under its lock, whoever's task they run on. It has a byte budget: a
+//! consumer whose outbox is over it is turned away, remembered, and fed again when the writer has drained half. It
+//! knows no socket; the writer and the reader of the connection leave their wakers here.
+
+use std::{
+    mem,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use crate::core::{
+    message::View,
+    queue::{Consumer, ConsumerId, SharedQueue},
+    window::{ConsumerRef, ReplyConsumer, Window},
+};
+use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_BYTES_RESUME, OUTBOX_REPLY_BYTES_MAX};
+use crate::protocol::{Encode, ShortString, basic, frame};
+
+/// An outbox, shared between its connection and the queues that deliver to it.
+pub type SharedOutbox = Arc<Mutex<Outbox>>;
+
+/// Tasks to wake once all locks are released.
+pub type Wakes = SmallVec<[Waker; 4]>;
+
+/// See the module's text.
+pub struct Outbox {
+    bytes: Vec<u8>,
+    in_flight_bytes: usize,
+    frame_size_bytes_max: usize,
+    /// The client understands `basic.cancel` from the server.
+    cancel_notify: bool,
+    /// By channel number; the vector is as long as the highest one in use.
+    windows: Vec<Option<Box<Window>>>,
+    starved: Vec<ConsumerRef>,
+    writer: Option<Waker>,
+    reader: Option<Waker>,
+    closed: bool,
+}
+
+impl Outbox {
+    /// An outbox for a connection with the negotiated `frame_max`.
+    pub fn new(frame_size_bytes_max: usize, cancel_notify: bool) -> Self {
+        Self {
+            bytes: Vec::new(),
+            in_flight_bytes: 0,
+            frame_size_bytes_max,
+            cancel_notify,
+            windows: Vec::new(),
+            starved: Vec::new(),
+            writer: None,
+            reader: None,
+            closed: false,
+        }
+    }
+
+    // ---- the connection's side: methods, windows ----
+
+    /// Appends a method frame.
+    pub fn send(&mut self, channel: u16, method: &impl Encode) {
+        if !self.closed {
+            frame::write_method(&mut self.bytes, channel, method);
+        }
+    }
+
+    /// Appends whole frames that are encoded already.
+    pub fn send_frames(&mut self, frames: &[u8]) {
+        if !self.closed {
+            self.bytes.extend_from_slice(frames);
+        }
+    }
+
+    /// Appends a method and a message's content (`basic.return`, `basic.get-ok`).
+    pub fn send_content(&mut self, channel: u16, method: &impl Encode, view: &View<'_>) {
+        if !self.closed {
+            frame::write_method(&mut self.bytes, channel, method);
+            view.write_content(&mut self.bytes, channel, self.frame_size_bytes_max);
+        }
+    }
+
+    /// Starts a channel's deliveries.
+    pub fn open_window(&mut self, channel: u16) {
+        let at = usize::from(channel);
+        if self.windows.len() <= at {
+            self.windows.resize_with(at + 1, || None);
+        }
+        self.windows[at] = Some(Box::default());
+    }
+
+    /// Ends a channel's deliveries and gives back its state.
+    pub fn close_window(&mut self, channel: u16) -> Option<Box<Window>> {
+        self.windows.get_mut(usize::from(channel))?.take()
+    }
+
+    /// Ends all channels' deliveries: nothing is delivered afterwards.
+    pub fn close_windows(&mut self) -> Vec<Box<Window>> {
+        self.starved.clear();
+        mem::take(&mut self.windows).into_iter().flatten().collect()
+    }
+
+    /// The consumers that a channel's prefetch had turned away and that it has room for now.
+    pub fn take_starved_by_channels(&mut self) -> Vec<ConsumerRef> {
+        self.windows.iter_mut().flatten().flat_map(|window| window.take_starved()).collect()
+    }
+
+    /// A channel's deliveries.
+    #[inline]
+    pub fn window(&mut self, channel: u16) -> Option<&mut Window> {
+        self.windows.get_mut(usize::from(channel))?.as_deref_mut()
+    }
+
+    // ---- the queues' side ----
+
+    /// Whether a consumer may have one more delivery now. If not, it is remembered and fed later.
+    #[inline]
+    pub fn admit(&mut self, queue: &Arc<SharedQueue>, id: ConsumerId, consumer: &Consumer) -> bool {
+        let who = || (queue.clone(), id);
+        if self.pending_bytes() >= OUTBOX_BYTES_MAX {
+            self.starved.push(who());
+            return false;
+        }
+        match self.window(consumer.spec.channel) {
+            Some(window) => window.admit(consumer.spec.no_ack, who),
+            None => false,
+        }
+    }
+
+    /// Encodes a delivery to an admitted consumer; gives its delivery tag.
+    #[inline]
+    pub fn deliver(&mut self, consumer: &Consumer, view: &View<'_>, redelivered: bool) -> u64 {
+        let Some(window) = self.window(consumer.spec.channel) else { return 0 };
+        let tag = window.next_tag();
+        if !self.closed {
+            consumer.write_delivery(&mut self.bytes, tag, redelivered, view, self.frame_size_bytes_max);
+        }
+        tag
+    }
+
+    /// Encodes a delivery to the channel's reply consumer, if `token` still names it.
+    pub fn deliver_reply(&mut self, channel: u16, token: &[u8], view: &View<'_>) -> bool {
+        let Some(window) = self.window(channel) else { return false };
+        let Some(ReplyConsumer { tag, token: current }) = window.reply.clone() else { return false };
+        if &*current != token {
+            return false;
+        }
+        let delivery_tag = window.next_tag();
+        let method = basic::Deliver {
+            consumer_tag: tag,
+            delivery_tag,
+            redelivered: false,
+            exchange: ShortString::try_from(view.exchange()).unwrap_or_default(),
+            routing_key: ShortString::try_from(view.routing_key()).unwrap_or_default(),
+        };
+        self.send_content(channel, &method, view);
+        true
+    }
+
+    /// Tells a consumer that its queue is gone (RabbitMQ: consumer cancel notification).
+    pub fn cancel_consumer(&mut self, channel: u16, consumer_tag: &ShortString) {
+        let known = self.window(channel).is_some_and(|window| window.consumers.remove(consumer_tag).is_some());
+        if known && self.cancel_notify {
+            self.send(channel, &basic::Cancel { consumer_tag: consumer_tag.clone(), no_wait: true });
+        }
+    }
+
+    /// The writer's waker, if it sleeps and there is something to write.
+    #[inline]
+    pub fn wake_writer(&mut self) -> Option<Waker> {
+        if self.bytes.is_empty() && !self.closed { None } else { self.writer.take() }
+    }
+
+    // ---- the writer's side ----
+
+    /// Everything that waits, in exchange for an empty buffer; `None` once closed and drained.
+    pub fn poll_take(&mut self, spare: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.bytes.is_empty() {
+            if self.closed {
+                return Poll::Ready(false);
+            }
+            self.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        mem::swap(&mut self.bytes, spare);
+        self.in_flight_bytes = spare.len();
+        Poll::Ready(true)
+    }
+
+    /// What was taken is written: gives the consumers that can be fed again, and wakes a reader that waited. When
+    /// nothing more waits, `spare` is given back if it is larger than `idle_bytes_max`: an idle connection holds no buffer.
+    pub fn written(&mut self, spare: &mut Vec<u8>, idle_bytes_max: usize) -> (Vec<ConsumerRef>, Option<Waker>) {
+        self.in_flight_bytes = 0;
+        if self.bytes.is_empty() {
+            for buffer in [spare, &mut self.bytes] {
+                if buffer.capacity() > idle_bytes_max {
+                    *buffer = Vec::new();
+                }
+            }
+        }
+        if self.pending_bytes() > OUTBOX_BYTES_RESUME {
+            return (Vec::new(), None);
+        }
+        (mem::take(&mut self.starved), self.reader.take())
+    }
+
+    /// No more is accepted; what waits is still written.
+    pub fn close(&mut self) -> Option<Waker> {
+        self.closed = true;
+        self.starved.clear();
+        self.writer.take()
+    }
+
+    /// The socket is gone: what waits will never be written.
+    pub fn abandon(&mut self) -> Option<Waker> {
+        self.close();
+        self.bytes = Vec::new();
+        self.in_flight_bytes = 0;
+        self.reader.take()
+    }
+
+    /// Pending while a client that does not read its replies has too many waiting.
+    pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.pending_bytes() < OUTBOX_REPLY_BYTES_MAX || self.closed {
+            return Poll::Ready(());
+        }
+        self.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Whether a client has left too many replies unread.
+    pub fn over_reply_budget(&self) -> bool {
+        self.pending_bytes() >= OUTBOX_REPLY_BYTES_MAX
+    }
+
+    /// Bytes that the client has not been sent yet.
+    pub fn pending_bytes(&self) -> usize {
+        self.bytes.len() + self.in_flight_bytes
+    }
+}

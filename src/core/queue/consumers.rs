@@ -1,0 +1,303 @@
+//! Who may have the next message: priority first, then strict round robin among those that can take one.
+//!
+//! Only consumers that can take a message stand in the rotation, so choosing costs the same for two as for ten
+//! thousand. A consumer leaves it when its prefetch is used up or its connection's outbox is full, and comes back
+//! at the end of the line when that changes.
+
+use std::collections::VecDeque;
+
+use crate::core::{message::View, outbox::SharedOutbox};
+use crate::protocol::{FieldTable, ShortString};
+
+/// A consumer's handle in its queue. Never used again for another consumer of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConsumerId {
+    slot: u32,
+    generation: u32,
+}
+
+/// What `basic.consume` asked for, and the way to the client.
+pub struct ConsumerSpec {
+    /// `consumer-tag`, unique on its channel.
+    pub tag: ShortString,
+    /// Channel that it was opened on.
+    pub channel: u16,
+    /// Outbox of the connection.
+    pub outbox: SharedOutbox,
+    /// Deliveries need no acknowledgement.
+    pub no_ack: bool,
+    /// Nobody else may consume.
+    pub exclusive: bool,
+    /// `x-priority`; higher ones are served first.
+    pub priority: i32,
+    /// Messages that may be unacknowledged at once; zero is without limit (`basic.qos`, `global=false`).
+    pub prefetch: u32,
+    /// Arguments of `basic.consume`, kept to be shown.
+    pub arguments: FieldTable,
+}
+
+/// A consumer as its queue knows it.
+pub struct Consumer {
+    /// What it asked for.
+    pub spec: ConsumerSpec,
+    /// Messages that it holds unacknowledged.
+    pub unacked: u32,
+    deliver_prefix: Box<[u8]>,
+    state: State,
+}
+
+/// Where a consumer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// In the rotation.
+    Waiting,
+    /// Its prefetch is used up; a settlement brings it back.
+    OutOfCredit,
+    /// Its outbox, its channel's prefetch or `channel.flow` holds it up; the outbox brings it back.
+    Starved,
+    /// Another one is the single active consumer.
+    Inactive,
+}
+
+impl Consumer {
+    fn new(spec: ConsumerSpec, state: State) -> Self {
+        // basic.deliver up to and with the consumer tag: only what follows differs between deliveries.
+        let mut prefix = vec![1];
+        prefix.extend_from_slice(&spec.channel.to_be_bytes());
+        prefix.extend_from_slice(&[0, 0, 0, 0, 0, 60, 0, 60, spec.tag.len() as u8]);
+        prefix.extend_from_slice(&spec.tag);
+        Self { spec, unacked: 0, deliver_prefix: prefix.into(), state }
+    }
+
+    /// Appends `basic.deliver` and the content.
+    #[inline]
+    pub fn write_delivery(
+        &self,
+        out: &mut Vec<u8>,
+        delivery_tag: u64,
+        redelivered: bool,
+        view: &View<'_>,
+        frame_size_bytes_max: usize,
+    ) {
+        let names = view.exchange_and_key();
+        let payload_bytes = self.deliver_prefix.len() - 7 + 9 + names.len();
+        let at = out.len();
+        out.extend_from_slice(&self.deliver_prefix);
+        out[at + 3..at + 7].copy_from_slice(&(payload_bytes as u32).to_be_bytes());
+        let mut middle = [0; 9];
+        middle[..8].copy_from_slice(&delivery_tag.to_be_bytes());
+        middle[8] = u8::from(redelivered);
+        out.extend_from_slice(&middle);
+        out.extend_from_slice(names);
+        out.push(crate::protocol::frame::FRAME_END);
+        view.write_content(out, self.spec.channel, frame_size_bytes_max);
+    }
+
+    fn has_credit(&self) -> bool {
+        self.spec.no_ack || self.spec.prefetch == 0 || self.unacked < self.spec.prefetch
+    }
+}
+
+/// The consumers of one queue.
+#[derive(Default)]
+pub struct Consumers {
+    slots: Vec<Option<Consumer>>,
+    free: Vec<u32>,
+    generations: Vec<u32>,
+    /// Rotations by priority, highest first; an empty one is removed.
+    rotations: Vec<(i32, VecDeque<u32>)>,
+    /// In order of arrival, for the single active consumer's succession.
+    arrival: VecDeque<u32>,
+    single_active: bool,
+    active: Option<u32>,
+    exclusive: Option<u32>,
+    starved_count: usize,
+}
+
+impl Consumers {
+    /// Consumers of a queue with or without `x-single-active-consumer`.
+    pub fn new(single_active: bool) -> Self {
+        Self { single_active, ..Self::default() }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.arrival.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.arrival.is_empty()
+    }
+
+    /// Whether one of them asked to be the only one.
+    pub fn has_exclusive(&self) -> bool {
+        self.exclusive.is_some()
+    }
+
+    /// Adds one at the end of the line.
+    pub fn add(&mut self, spec: ConsumerSpec) -> ConsumerId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.generations.push(0);
+            (self.slots.len() - 1) as u32
+        });
+        if spec.exclusive {
+            self.exclusive = Some(slot);
+        }
+        let waits = self.single_active && self.active.is_some();
+        self.slots[slot as usize] =
+            Some(Consumer::new(spec, if waits { State::Inactive } else { State::OutOfCredit }));
+        self.arrival.push_back(slot);
+        if !waits {
+            if self.single_active {
+                self.active = Some(slot);
+            }
+            self.enter(slot);
+        }
+        ConsumerId { slot, generation: self.generations[slot as usize] }
+    }
+
+    /// Removes one; when it was the single active consumer, the next one is it.
+    pub fn remove(&mut self, id: ConsumerId) -> Option<Consumer> {
+        self.find(id)?;
+        let consumer = self.slots[id.slot as usize].take()?;
+        self.generations[id.slot as usize] = id.generation.wrapping_add(1);
+        self.free.push(id.slot);
+        self.arrival.retain(|&slot| slot != id.slot);
+        match consumer.state {
+            State::Waiting => self.leave(id.slot, consumer.spec.priority),
+            State::Starved => self.starved_count -= 1,
+            State::OutOfCredit | State::Inactive => {}
+        }
+        if self.exclusive == Some(id.slot) {
+            self.exclusive = None;
+        }
+        if self.active == Some(id.slot) {
+            self.active = self.successor();
+            if let Some(next) = self.active {
+                self.enter(next);
+            }
+        }
+        Some(consumer)
+    }
+
+    /// Removes all of them.
+    pub fn clear(&mut self) -> Vec<Consumer> {
+        let ids: Vec<_> = self
+            .arrival
+            .iter()
+            .map(|&slot| ConsumerId { slot, generation: self.generations[slot as usize] })
+            .collect();
+        ids.into_iter().filter_map(|id| self.remove(id)).collect()
+    }
+
+    /// The consumer behind a handle, if it is still there.
+    pub fn find(&mut self, id: ConsumerId) -> Option<&mut Consumer> {
+        (self.generations.get(id.slot as usize) == Some(&id.generation))
+            .then(|| self.slots[id.slot as usize].as_mut())?
+    }
+
+    /// Who gets the next message, if anybody can take one.
+    #[inline]
+    pub fn next(&self) -> Option<(ConsumerId, &Consumer)> {
+        let slot = *self.rotations.first()?.1.front()?;
+        let consumer = self.slots[slot as usize].as_ref()?;
+        Some((ConsumerId { slot, generation: self.generations[slot as usize] }, consumer))
+    }
+
+    /// Books the delivery to the consumer that [`Self::next`] named and moves the line on.
+    #[inline]
+    pub fn delivered(&mut self, id: ConsumerId) {
+        let Some(consumer) = self.slots[id.slot as usize].as_mut() else { return };
+        if !consumer.spec.no_ack {
+            consumer.unacked += 1;
+            if !consumer.has_credit() {
+                consumer.state = State::OutOfCredit;
+                let priority = consumer.spec.priority;
+                self.leave(id.slot, priority);
+                return;
+            }
+        }
+        let line = &mut self.rotations[0].1;
+        if line.len() > 1 {
+            line.rotate_left(1);
+        }
+    }
+
+    /// Takes the consumer out of the rotation until [`Self::fed`].
+    pub fn starved(&mut self, id: ConsumerId) {
+        if let Some(consumer) = self.find(id)
+            && consumer.state == State::Waiting
+        {
+            consumer.state = State::Starved;
+            let priority = consumer.spec.priority;
+            self.starved_count += 1;
+            self.leave(id.slot, priority);
+        }
+    }
+
+    /// The outbox of a starved consumer has room again.
+    pub fn fed(&mut self, id: ConsumerId) {
+        if let Some(consumer) = self.find(id)
+            && consumer.state == State::Starved
+        {
+            consumer.state = State::OutOfCredit;
+            self.starved_count -= 1;
+            self.enter(id.slot);
+        }
+    }
+
+    /// `count` messages of the consumer were acknowledged or returned.
+    pub fn settled(&mut self, id: ConsumerId, count: u32) {
+        if let Some(consumer) = self.find(id) {
+            consumer.unacked = consumer.unacked.saturating_sub(count);
+            if consumer.state == State::OutOfCredit {
+                self.enter(id.slot);
+            }
+        }
+    }
+
+    /// Whether nobody can take a message now, and somebody could if only its outbox drained.
+    pub fn held_back_by_outboxes(&self) -> bool {
+        self.rotations.is_empty() && self.starved_count > 0
+    }
+
+    fn successor(&self) -> Option<u32> {
+        // Highest priority first, then the oldest: max_by_key keeps the last maximum, so look from the end.
+        self.arrival
+            .iter()
+            .rev()
+            .copied()
+            .max_by_key(|&slot| self.slots[slot as usize].as_ref().map_or(i32::MIN, |c| c.spec.priority))
+    }
+
+    /// Puts a consumer that has credit at the end of its priority's line.
+    fn enter(&mut self, slot: u32) {
+        let Some(consumer) = self.slots[slot as usize].as_mut() else { return };
+        if !consumer.has_credit() {
+            consumer.state = State::OutOfCredit;
+            return;
+        }
+        consumer.state = State::Waiting;
+        let priority = consumer.spec.priority;
+        match self.rotations.binary_search_by(|(other, _)| priority.cmp(other)) {
+            Ok(at) => self.rotations[at].1.push_back(slot),
+            Err(at) => self.rotations.insert(at, (priority, VecDeque::from([slot]))),
+        }
+    }
+
+    fn leave(&mut self, slot: u32, priority: i32) {
+        if let Ok(at) = self.rotations.binary_search_by(|(other, _)| priority.cmp(other)) {
+            let line = &mut self.rotations[at].1;
+            if line.front() == Some(&slot) {
+                line.pop_front();
+            } else {
+                line.retain(|&other| other != slot);
+            }
+            if line.is_empty() {
+                self.rotations.remove(at);
+            }
+        }
+    }
+}

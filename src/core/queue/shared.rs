@@ -1,0 +1,285 @@
+//! A queue behind its lock: each operation takes the lock once, and wakes writers when it has released it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::{ConsumerId, ConsumerSpec, Entry, Feed, Queue, QueueCounters, QueueSpec, Ready};
+use crate::core::{
+    memory::Gauge,
+    message::Publication,
+    outbox::Wakes,
+    window::{ConsumerRef, Unacked},
+};
+use crate::limits::FLOW_BYTES_MAX;
+
+/// A queue as the broker shares it.
+pub struct SharedQueue {
+    /// What was declared.
+    pub spec: QueueSpec,
+    /// Changes when the queue is deleted: routes that were worked out before are stale then.
+    pub stamp: Arc<AtomicU64>,
+    gauge: Arc<Gauge>,
+    state: Mutex<Queue>,
+}
+
+/// Why a consumer was refused.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ConsumeError {
+    /// The queue was deleted meanwhile.
+    Gone,
+    /// An exclusive consumer is there, or this one wants to be it and is not alone.
+    InExclusiveUse,
+}
+
+/// Why `basic.get` gave nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub enum GetError {
+    /// No message is ready.
+    Empty,
+    /// The queue serves a single active consumer.
+    SingleActiveConsumer,
+}
+
+/// What a deleted queue leaves behind: its messages, to be dropped when no lock is held.
+#[derive(Default)]
+pub struct Deleted(Ready);
+
+impl Deleted {
+    /// Ready messages that went with the queue.
+    pub fn message_count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// A queue's figures at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueStatus {
+    /// Messages that wait.
+    pub ready: usize,
+    /// Messages that clients hold.
+    pub unacked: usize,
+    /// Bytes of both.
+    pub bytes: usize,
+    /// Consumers.
+    pub consumers: usize,
+    /// What it has done.
+    pub counters: QueueCounters,
+}
+
+impl SharedQueue {
+    /// An empty queue whose messages count against `gauge`.
+    pub fn new(spec: QueueSpec, gauge: Arc<Gauge>) -> Self {
+        let state = Mutex::new(Queue::new(spec.single_active_consumer()));
+        Self { spec, stamp: Arc::default(), gauge, state }
+    }
+
+    /// Takes in a run of messages. True when the queue grows while its consumers wait for nothing but their
+    /// sockets: the publisher should pause.
+    pub fn publish(self: &Arc<Self>, run: &mut [Publication<'_>]) -> bool {
+        let mut feed = Feed::default();
+        let mut queue = self.state.lock();
+        if queue.deleted {
+            return false;
+        }
+        let held = queue.held_bytes();
+        for publication in run {
+            queue.publish(self, publication, &mut feed);
+        }
+        let congested = queue.ready_bytes > FLOW_BYTES_MAX && queue.consumers.held_back_by_outboxes();
+        self.release(queue, held, feed);
+        congested
+    }
+
+    /// Adds a consumer. `accepted` runs after it is in and before its first delivery: the place for `consume-ok`.
+    pub fn consume(
+        self: &Arc<Self>,
+        spec: ConsumerSpec,
+        accepted: impl FnOnce(ConsumerId),
+    ) -> Result<(), ConsumeError> {
+        let mut queue = self.state.lock();
+        if queue.deleted {
+            return Err(ConsumeError::Gone);
+        }
+        if queue.consumers.has_exclusive() || (spec.exclusive && !queue.consumers.is_empty()) {
+            return Err(ConsumeError::InExclusiveUse);
+        }
+        queue.had_consumer = true;
+        let id = queue.consumers.add(spec);
+        accepted(id);
+        drop(queue);
+        self.dispatch();
+        Ok(())
+    }
+
+    /// Removes a consumer; what it holds unacknowledged stays with its channel. True when the queue was to go with
+    /// its last consumer and this was it.
+    pub fn cancel(self: &Arc<Self>, id: ConsumerId) -> bool {
+        let mut queue = self.state.lock();
+        if queue.consumers.remove(id).is_none() {
+            return false;
+        }
+        let finished = self.spec.auto_delete && queue.had_consumer && queue.consumers.is_empty();
+        drop(queue);
+        if !finished {
+            self.dispatch();
+        }
+        finished
+    }
+
+    /// The oldest message for `basic.get`, and how many remain. `taken` runs under the queue's lock.
+    pub fn get(
+        self: &Arc<Self>,
+        no_ack: bool,
+        taken: impl FnOnce(Entry, usize),
+    ) -> Result<(), GetError> {
+        if self.spec.single_active_consumer() {
+            return Err(GetError::SingleActiveConsumer);
+        }
+        let mut queue = self.state.lock();
+        let held = queue.held_bytes();
+        let entry = queue.take(no_ack).ok_or(GetError::Empty)?;
+        let remaining = queue.ready.len();
+        taken(entry, remaining);
+        self.release(queue, held, Feed::default());
+        Ok(())
+    }
+
+    /// The client acknowledged or rejected these for good.
+    pub fn settle(self: &Arc<Self>, unacked: Vec<Unacked>) {
+        self.settle_or_return(unacked, false);
+    }
+
+    /// These come back to where they were, marked as redelivered.
+    pub fn requeue(self: &Arc<Self>, unacked: Vec<Unacked>) {
+        self.settle_or_return(unacked, true);
+    }
+
+    fn settle_or_return(self: &Arc<Self>, unacked: Vec<Unacked>, back: bool) {
+        let mut dropped = Vec::new();
+        let mut feed = Feed::default();
+        let mut queue = self.state.lock();
+        let held = queue.held_bytes();
+        queue.settle(unacked, back, &mut dropped);
+        let more = queue.dispatch(self, &mut feed);
+        self.release(queue, held, feed);
+        if more {
+            self.dispatch();
+        }
+        drop(dropped); // the messages' memory, outside the lock
+    }
+
+    /// The outbox of a consumer that was turned away has room.
+    pub fn fed(self: &Arc<Self>, id: ConsumerId) {
+        self.state.lock().consumers.fed(id);
+        self.dispatch();
+    }
+
+    /// Drops what is ready; gives how many.
+    pub fn purge(&self) -> usize {
+        let mut queue = self.state.lock();
+        let held = queue.held_bytes();
+        let purged = std::mem::take(&mut queue.ready);
+        queue.ready_bytes = 0;
+        self.release(queue, held, Feed::default());
+        purged.len()
+    }
+
+    /// Deletes the queue if `condition` allows it. Consumers are told by `basic.cancel`.
+    pub fn delete(&self, condition: impl FnOnce(&QueueStatus) -> bool) -> Option<Deleted> {
+        let mut queue = self.state.lock();
+        if queue.deleted || !condition(&status(&queue)) {
+            return None;
+        }
+        queue.deleted = true;
+        self.stamp.fetch_add(1, Ordering::Release);
+        let held = queue.held_bytes();
+        let purged = std::mem::take(&mut queue.ready);
+        queue.ready_bytes = 0;
+        let consumers = queue.consumers.clear();
+        let mut feed = Feed::default();
+        for consumer in &consumers {
+            feed.outbox(&consumer.spec.outbox).cancel_consumer(consumer.spec.channel, &consumer.spec.tag);
+        }
+        self.release(queue, held, feed);
+        Some(Deleted(purged))
+    }
+
+    /// Its figures now.
+    pub fn status(&self) -> QueueStatus {
+        status(&self.state.lock())
+    }
+
+    /// Whether it was deleted.
+    pub fn is_deleted(&self) -> bool {
+        self.state.lock().deleted
+    }
+
+    /// Gives waiting messages to consumers, letting go of the lock now and then.
+    fn dispatch(self: &Arc<Self>) {
+        let mut more = true;
+        while more {
+            let mut feed = Feed::default();
+            let mut queue = self.state.lock();
+            let held = queue.held_bytes();
+            more = queue.dispatch(self, &mut feed);
+            self.release(queue, held, feed);
+        }
+    }
+
+    /// Accounts for the change in bytes, releases the lock, then wakes.
+    fn release(&self, queue: MutexGuard<'_, Queue>, held_before: usize, feed: Feed) {
+        let wakes = feed.finish();
+        self.gauge.change(held_before, queue.held_bytes());
+        drop(queue);
+        wake_all(wakes);
+    }
+}
+
+impl Drop for SharedQueue {
+    fn drop(&mut self) {
+        let queue = self.state.get_mut();
+        self.gauge.change(queue.held_bytes(), 0);
+    }
+}
+
+/// Wakes tasks; no lock may be held.
+pub fn wake_all(wakes: Wakes) {
+    for waker in wakes {
+        waker.wake();
+    }
+}
+
+/// Feeds consumers that had been turned away.
+pub fn feed_all(starved: Vec<ConsumerRef>) {
+    for (queue, id) in starved {
+        queue.fed(id);
+    }
+}
+
+/// Gives messages of any queues back or settles them, each queue's in one go, in order.
+pub fn settle_by_queue(mut unacked: Vec<Unacked>, operation: impl Fn(&Arc<SharedQueue>, Vec<Unacked>)) {
+    while let Some(first) = unacked.first() {
+        let queue = first.queue.clone();
+        if unacked.iter().all(|other| Arc::ptr_eq(&other.queue, &queue)) {
+            operation(&queue, unacked);
+            return;
+        }
+        let (its, others) = unacked.into_iter().partition(|other| Arc::ptr_eq(&other.queue, &queue));
+        operation(&queue, its);
+        unacked = others;
+    }
+}
+
+fn status(queue: &Queue) -> QueueStatus {
+    QueueStatus {
+        ready: queue.ready.len(),
+        unacked: queue.unacked_count,
+        bytes: queue.held_bytes(),
+        consumers: queue.consumers.len(),
+        counters: queue.counters,
+    }
+}

@@ -1,0 +1,58 @@
+//! What "the same declaration" means, in RabbitMQ's words.
+
+use std::fmt::Display;
+
+use crate::core::error::{AmqpError, Named, precondition_failed};
+use crate::protocol::{FieldTable, FieldValue};
+
+/// A property must be what it is.
+pub(super) fn check<T: Display, U: Display>(
+    what: &str,
+    named: &Named<'_>,
+    received: T,
+    current: U,
+) -> Result<(), AmqpError> {
+    let (received, current) = (received.to_string(), current.to_string());
+    if received == current {
+        return Ok(());
+    }
+    Err(precondition_failed(format!(
+        "inequivalent arg '{what}' for {named}: received '{received}' but current is '{current}'"
+    )))
+}
+
+/// An argument must be what it is: integers compare by value whatever their width.
+pub(super) fn check_argument(
+    name: &str,
+    named: &Named<'_>,
+    received: &FieldTable,
+    current: &FieldTable,
+) -> Result<(), AmqpError> {
+    let (received, current) = (received.get(name), current.get(name));
+    let same = match (received, current) {
+        (None, None) => true,
+        (Some(a), Some(b)) => a == b || (a.as_i64().is_some() && a.as_i64() == b.as_i64()),
+        _ => false,
+    };
+    if same {
+        return Ok(());
+    }
+    Err(precondition_failed(format!(
+        "inequivalent arg '{name}' for {named}: received {} but current is {}",
+        describe(received),
+        describe(current)
+    )))
+}
+
+fn describe(value: Option<&FieldValue>) -> String {
+    let Some(value) = value else { return "none".into() };
+    let text = match value {
+        FieldValue::Bool(flag) => flag.to_string(),
+        other => match (other.as_i64(), other.as_str_bytes()) {
+            (Some(number), _) => number.to_string(),
+            (_, Some(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+            _ => format!("{other:?}"),
+        },
+    };
+    format!("the value '{text}' of type '{}'", value.type_name())
+}

@@ -1,0 +1,151 @@
+//! `exchange.declare` and `exchange.delete` (AMQP 1.6.2; texts of RabbitMQ).
+
+use std::sync::atomic::Ordering;
+
+use super::{Destination, Exchange, Topology, equivalence};
+use crate::core::{
+    error::{AmqpError, access_refused, not_found, precondition_failed},
+    routing::{ExchangeKind, Router},
+};
+use crate::protocol::{FieldTable, ShortString};
+
+/// What `exchange.declare` fixed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExchangeSpec {
+    /// Unique in its virtual host.
+    pub name: ShortString,
+    /// How it routes.
+    pub kind: ExchangeKind,
+    /// Survives a restart.
+    pub durable: bool,
+    /// Goes with its last binding.
+    pub auto_delete: bool,
+    /// Clients may not publish to it.
+    pub internal: bool,
+    /// Arguments as declared.
+    pub arguments: FieldTable,
+}
+
+impl ExchangeSpec {
+    /// Where messages go that match no binding (`alternate-exchange`).
+    pub fn alternate(&self) -> Option<&[u8]> {
+        self.arguments.get("alternate-exchange").and_then(|value| value.as_str_bytes())
+    }
+}
+
+/// `exchange.declare` as it came.
+pub struct ExchangeDeclaration {
+    /// Name.
+    pub name: ShortString,
+    /// Type by its wire name.
+    pub kind: ShortString,
+    /// See [`ExchangeSpec::durable`].
+    pub durable: bool,
+    /// See [`ExchangeSpec::auto_delete`].
+    pub auto_delete: bool,
+    /// See [`ExchangeSpec::internal`].
+    pub internal: bool,
+    /// Arguments.
+    pub arguments: FieldTable,
+}
+
+impl Topology {
+    /// Checks that an exchange is there (`passive`).
+    pub fn check_exchange(&self, name: &[u8]) -> Result<&ExchangeSpec, AmqpError> {
+        refuse_default_exchange(name)?;
+        self.exchange(name).map(|exchange| &exchange.spec)
+    }
+
+    /// Makes an exchange, or checks that the one of this name is the same.
+    pub fn declare_exchange(&mut self, wanted: ExchangeDeclaration) -> Result<(), AmqpError> {
+        let kind = ExchangeKind::parse(&wanted.kind)
+            .ok_or_else(|| precondition_failed(format!("unknown exchange type '{}'", wanted.kind)))?;
+        refuse_default_exchange(&wanted.name)?;
+        if let Some(current) = self.exchanges.get(&wanted.name) {
+            return self.check_same_exchange(&current.spec, &wanted);
+        }
+        if wanted.name.starts_with(b"amq.") {
+            return Err(access_refused(format!(
+                "exchange name '{}' contains reserved prefix 'amq.*'",
+                wanted.name
+            )));
+        }
+        if let Some(alternate) = wanted.arguments.get("alternate-exchange")
+            && alternate.as_str_bytes().is_none()
+        {
+            let (named, kind) = (self.named_exchange(&wanted.name), alternate.type_name());
+            return Err(precondition_failed(format!(
+                "invalid arg 'alternate-exchange' for {named}: {{unacceptable_type,{kind}}}"
+            )));
+        }
+        let ExchangeDeclaration { name, kind: _, durable, auto_delete, internal, arguments } = wanted;
+        self.insert_exchange(ExchangeSpec { name, kind, durable, auto_delete, internal, arguments });
+        Ok(())
+    }
+
+    /// Deletes an exchange and its bindings. A missing one is no error.
+    pub fn delete_exchange(&mut self, name: &[u8], if_unused: bool) -> Result<(), AmqpError> {
+        refuse_default_exchange(name)?;
+        if name.starts_with(b"amq.") {
+            return Err(access_refused(format!(
+                "deletion of system {} not allowed",
+                self.named_exchange(name)
+            )));
+        }
+        let Some(exchange) = self.exchanges.get(name) else { return Ok(()) };
+        if if_unused && !exchange.bindings.is_empty() {
+            return Err(precondition_failed(format!("{} in use", self.named_exchange(name))));
+        }
+        let name = exchange.spec.name.clone();
+        self.remove_exchange(name);
+        Ok(())
+    }
+
+    /// An exchange by name, or RabbitMQ's 404.
+    pub(super) fn exchange(&self, name: &[u8]) -> Result<&Exchange, AmqpError> {
+        self.exchanges.get(name).ok_or_else(|| not_found(format!("no {}", self.named_exchange(name))))
+    }
+
+    pub(super) fn insert_exchange(&mut self, spec: ExchangeSpec) {
+        let exchange = Exchange {
+            router: Router::new(spec.kind),
+            bindings: Default::default(),
+            stamp: Default::default(),
+            spec,
+        };
+        self.exchanges.insert(exchange.spec.name.clone(), exchange);
+    }
+
+    /// Removes an exchange, the bindings from and to it, and auto-delete exchanges that this leaves without bindings.
+    pub(super) fn remove_exchange(&mut self, name: ShortString) {
+        let mut doomed = vec![name];
+        while let Some(name) = doomed.pop() {
+            let Some(exchange) = self.exchanges.remove(&name) else { continue };
+            exchange.stamp.fetch_add(1, Ordering::Release);
+            for id in exchange.bindings.into_keys() {
+                self.forget_leading_to(&name, &id);
+            }
+            doomed.extend(self.unbind_all(&Destination::Exchange(name)));
+        }
+    }
+
+    fn check_same_exchange(
+        &self,
+        current: &ExchangeSpec,
+        wanted: &ExchangeDeclaration,
+    ) -> Result<(), AmqpError> {
+        let named = self.named_exchange(&wanted.name);
+        equivalence::check("type", &named, wanted.kind.as_str_lossy(), current.kind.name())?;
+        equivalence::check("durable", &named, wanted.durable, current.durable)?;
+        equivalence::check("auto_delete", &named, wanted.auto_delete, current.auto_delete)?;
+        equivalence::check("internal", &named, wanted.internal, current.internal)?;
+        equivalence::check_argument("alternate-exchange", &named, &wanted.arguments, &current.arguments)
+    }
+}
+
+pub(super) fn refuse_default_exchange(name: &[u8]) -> Result<(), AmqpError> {
+    if name.is_empty() {
+        return Err(access_refused("operation not permitted on the default exchange"));
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! The exchanges, queues and bindings of one virtual host, and the way from a routing key to queues.
+//!
+//! One structure behind one lock in the shell: declarations change it, routing reads it. A publisher asks it once
+//! for each new key and remembers the answer with the [`Stamp`]s that it depends on, so publishing itself takes no lock here.
+
+mod bindings;
+mod equivalence;
+mod exchanges;
+mod queues;
+mod route;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, atomic::AtomicU64},
+};
+
+use foldhash::quality::RandomState;
+
+pub use bindings::{Binding, Destination};
+pub use exchanges::{ExchangeDeclaration, ExchangeSpec};
+pub use queues::{QueueDeclaration, is_reply_to_name};
+pub use route::Route;
+
+use crate::core::{
+    error::Named,
+    memory::Gauge,
+    queue::SharedQueue,
+    routing::{ExchangeKind, Router},
+};
+use crate::protocol::{FieldTable, ShortString};
+use bindings::BindingId;
+
+/// Counts the changes of one exchange's bindings or of one queue's existence.
+pub type Stamp = Arc<AtomicU64>;
+
+/// See the module's text.
+pub struct Topology {
+    vhost: ShortString,
+    gauge: Arc<Gauge>,
+    exchanges: HashMap<ShortString, Exchange, RandomState>,
+    queues: HashMap<ShortString, Arc<SharedQueue>, RandomState>,
+    /// Bindings by where they lead, each with its source.
+    leading_to: HashMap<Destination, HashSet<(ShortString, BindingId), RandomState>, RandomState>,
+}
+
+/// An exchange and what is bound to it.
+struct Exchange {
+    spec: ExchangeSpec,
+    router: Router<Destination>,
+    bindings: HashMap<BindingId, FieldTable, RandomState>,
+    stamp: Stamp,
+}
+
+impl Topology {
+    /// A virtual host with the exchanges that every one has (AMQP 3.1.3.1; RabbitMQ adds `amq.match` and
+    /// `amq.rabbitmq.trace`).
+    pub fn new(vhost: ShortString, gauge: Arc<Gauge>) -> Self {
+        let mut topology = Self {
+            vhost,
+            gauge,
+            exchanges: HashMap::default(),
+            queues: HashMap::default(),
+            leading_to: HashMap::default(),
+        };
+        for (name, kind, internal) in [
+            ("", ExchangeKind::Direct, false),
+            ("amq.direct", ExchangeKind::Direct, false),
+            ("amq.fanout", ExchangeKind::Fanout, false),
+            ("amq.topic", ExchangeKind::Topic, false),
+            ("amq.headers", ExchangeKind::Headers, false),
+            ("amq.match", ExchangeKind::Headers, false),
+            ("amq.rabbitmq.trace", ExchangeKind::Topic, true),
+        ] {
+            topology.insert_exchange(ExchangeSpec {
+                name: ShortString::from_static(name),
+                kind,
+                durable: true,
+                auto_delete: false,
+                internal,
+                arguments: FieldTable::new(),
+            });
+        }
+        topology
+    }
+
+    /// A queue by name.
+    pub fn queue(&self, name: &[u8]) -> Option<&Arc<SharedQueue>> {
+        self.queues.get(name)
+    }
+
+    /// All queues, in no order.
+    pub fn queues(&self) -> impl Iterator<Item = &Arc<SharedQueue>> {
+        self.queues.values()
+    }
+
+    /// All exchanges, in no order.
+    pub fn exchanges(&self) -> impl Iterator<Item = &ExchangeSpec> {
+        self.exchanges.values().map(|exchange| &exchange.spec)
+    }
+
+    fn named_queue<'a>(&'a self, name: &'a [u8]) -> Named<'a> {
+        Named { kind: "queue", name, vhost: &self.vhost }
+    }
+
+    fn named_exchange<'a>(&'a self, name: &'a [u8]) -> Named<'a> {
+        Named { kind: "exchange", name, vhost: &self.vhost }
+    }
+}
+
+#[cfg(test)]
+mod tests;

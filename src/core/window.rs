@@ -1,0 +1,190 @@
+//! One channel's deliveries: the next delivery tag, what is unacknowledged, and the channel's share of credit.
+//!
+//! Lives inside its connection's [`Outbox`](super::outbox::Outbox), under the same lock, because a delivery tag
+//! must be drawn and written in one step.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use foldhash::fast::RandomState;
+
+use crate::core::{
+    error::{AmqpError, precondition_failed},
+    queue::{ConsumerId, Entry, SharedQueue},
+};
+use crate::protocol::ShortString;
+
+/// A message that a client has and has not settled.
+pub struct Unacked {
+    /// Its delivery tag on this channel.
+    pub tag: u64,
+    /// The queue that it belongs to.
+    pub queue: Arc<SharedQueue>,
+    /// Who got it; `None` for `basic.get`.
+    pub consumer: Option<ConsumerId>,
+    /// The message and its place in the queue.
+    pub entry: Entry,
+}
+
+/// A consumer of a channel, by its queue and handle.
+pub type ConsumerRef = (Arc<SharedQueue>, ConsumerId);
+
+/// The channel's reply consumer (direct reply-to).
+#[derive(Debug, Clone)]
+pub struct ReplyConsumer {
+    /// Its consumer tag.
+    pub tag: ShortString,
+    /// Second half of the generated name `amq.rabbitmq.reply-to.<token>`.
+    pub token: ShortString,
+}
+
+/// Delivery state of one channel.
+#[derive(Default)]
+pub struct Window {
+    last_tag: u64,
+    /// Ascending by tag; `None` where one was settled out of turn.
+    unacked: VecDeque<(u64, Option<Unacked>)>,
+    unacked_count: usize,
+    /// Of these, deliveries to consumers: they count against the channel's prefetch.
+    consumer_unacked: u32,
+    prefetch_global: u32,
+    /// Consumers of this channel by tag.
+    pub consumers: HashMap<ShortString, ConsumerRef, RandomState>,
+    /// Direct reply-to, when consumed.
+    pub reply: Option<ReplyConsumer>,
+    starved: Vec<ConsumerRef>,
+}
+
+impl Window {
+    /// Draws the next delivery tag.
+    #[inline]
+    pub fn next_tag(&mut self) -> u64 {
+        self.last_tag += 1;
+        self.last_tag
+    }
+
+    /// Whether the channel may have another delivery; if not, the consumer is remembered for [`Self::take_starved`].
+    #[inline]
+    pub fn admit(&mut self, no_ack: bool, who: impl FnOnce() -> ConsumerRef) -> bool {
+        if !no_ack && self.is_full() {
+            self.starved.push(who());
+            return false;
+        }
+        true
+    }
+
+    /// Keeps a delivered message until it is settled.
+    pub fn hold(&mut self, unacked: Unacked) {
+        self.unacked_count += 1;
+        self.consumer_unacked += u32::from(unacked.consumer.is_some());
+        self.unacked.push_back((unacked.tag, Some(unacked)));
+    }
+
+    /// Takes what `delivery-tag` and `multiple` name, in order, into `taken`.
+    ///
+    /// Tag 0 with `multiple` is everything (AMQP 1.8.3.13). An unknown tag is RabbitMQ's 406.
+    pub fn settle(
+        &mut self,
+        tag: u64,
+        multiple: bool,
+        taken: &mut Vec<Unacked>,
+    ) -> Result<(), AmqpError> {
+        let unknown = || precondition_failed(format!("unknown delivery tag {tag}"));
+        if multiple {
+            if tag == 0 {
+                self.take_front(u64::MAX, taken);
+                return Ok(());
+            }
+            let before = taken.len();
+            if tag > self.last_tag {
+                return Err(unknown());
+            }
+            self.take_front(tag, taken);
+            return if taken.len() > before { Ok(()) } else { Err(unknown()) };
+        }
+        let at = self.unacked.binary_search_by_key(&tag, |(tag, _)| *tag).map_err(|_| unknown())?;
+        let unacked = self.unacked[at].1.take().ok_or_else(unknown)?;
+        self.forget(&unacked);
+        taken.push(unacked);
+        self.compact();
+        Ok(())
+    }
+
+    /// Takes everything that is unacknowledged, oldest first.
+    pub fn take_all(&mut self) -> Vec<Unacked> {
+        let mut taken = Vec::with_capacity(self.unacked_count);
+        self.take_front(u64::MAX, &mut taken);
+        taken
+    }
+
+    /// How many messages are unacknowledged.
+    pub fn unacked_count(&self) -> usize {
+        self.unacked_count
+    }
+
+    /// What is unacknowledged, oldest first.
+    pub fn unacked(&self) -> impl Iterator<Item = &Unacked> {
+        self.unacked.iter().filter_map(|(_, unacked)| unacked.as_ref())
+    }
+
+    /// `basic.qos` with `global=true`: messages that the whole channel may hold; zero is without limit.
+    pub fn limit_prefetch(&mut self, count: u32) {
+        self.prefetch_global = count;
+    }
+
+    /// The consumers that were turned away, if the channel has room for them now.
+    pub fn take_starved(&mut self) -> Vec<ConsumerRef> {
+        if self.is_full() { Vec::new() } else { std::mem::take(&mut self.starved) }
+    }
+
+    /// Puts back what a transaction had settled and then rolled back.
+    pub fn restore(&mut self, settled: Vec<Unacked>) {
+        for unacked in settled {
+            self.unacked_count += 1;
+            self.consumer_unacked += u32::from(unacked.consumer.is_some());
+            match self.unacked.binary_search_by_key(&unacked.tag, |(tag, _)| *tag) {
+                Ok(at) => self.unacked[at].1 = Some(unacked),
+                Err(at) => self.unacked.insert(at, (unacked.tag, Some(unacked))),
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.prefetch_global > 0 && self.consumer_unacked >= self.prefetch_global
+    }
+
+    fn take_front(&mut self, up_to: u64, taken: &mut Vec<Unacked>) {
+        while self.unacked.front().is_some_and(|(tag, _)| *tag <= up_to) {
+            if let Some((_, Some(unacked))) = self.unacked.pop_front() {
+                self.forget(&unacked);
+                taken.push(unacked);
+            }
+        }
+        self.release_memory();
+    }
+
+    fn forget(&mut self, unacked: &Unacked) {
+        self.unacked_count -= 1;
+        self.consumer_unacked -= u32::from(unacked.consumer.is_some());
+    }
+
+    /// Drops settled places: at the front at once, elsewhere when they outnumber the rest, so that a settlement
+    /// costs O(log n) however the client settles.
+    fn compact(&mut self) {
+        while matches!(self.unacked.front(), Some((_, None))) {
+            self.unacked.pop_front();
+        }
+        if self.unacked.len() > 2 * self.unacked_count + 16 {
+            self.unacked.retain(|(_, unacked)| unacked.is_some());
+        }
+        self.release_memory();
+    }
+
+    fn release_memory(&mut self) {
+        if self.unacked.is_empty() && self.unacked.capacity() > 4_096 {
+            self.unacked = VecDeque::new();
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Leveret, a message broker that speaks AMQP 0-9-1 as RabbitMQ does.
+//!
+//! The map, from the inside out; dependencies point one way:
+//! `protocol <- core <- store <- broker <- connection <- server <- cli`.
+//!
+//! * [`protocol`]: bytes to frames, methods, properties and field tables, and back. Pure.
+//! * [`core`]: the rules of AMQP: messages, routing, topology, queues, channels. Pure.
+//! * [`store`]: durable state.
+//! * [`auth`]: users, password hashes, SASL mechanisms.
+//! * [`broker`]: the concurrent shell round the core.
+//! * [`connection`]: listener, handshake, reader and writer of each connection, a handler for each AMQP class.
+//! * [`server`]: the composition root.
+//! * [`config`] and [`limits`]: what can be configured, and every bound there is.
+//! * [`cli`]: the command line.
+
+pub mod auth;
+pub mod broker;
+pub mod cli;
+pub mod config;
+pub mod connection;
+pub mod core;
+pub mod limits;
+pub mod protocol;
+pub mod server;
+pub mod store;

@@ -1,0 +1,69 @@
+//! Every bound in the program, in one place, with its unit in its name.
+//!
+//! Relations between bounds are asserted at compile time. What an operator may change starts from here as a
+//! default and is checked in [`crate::config`]; everything else is fixed.
+
+use std::time::Duration;
+
+/// Largest frame that we negotiate, header and end octet included (RabbitMQ's default).
+pub const FRAME_SIZE_BYTES_MAX: u32 = 131_072;
+/// Smallest `frame_max` that a client may ask for (RabbitMQ 4.3; AMQP's own minimum is 4096).
+pub const FRAME_SIZE_BYTES_MIN: u32 = 8_192;
+/// Largest frame before `connection.tune-ok`: credentials and client properties only.
+pub const HANDSHAKE_FRAME_SIZE_BYTES_MAX: usize = 8_192;
+/// How long a client may take from connecting to `connection.open` (RabbitMQ: 10 s).
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Heartbeat that we propose, in seconds (RabbitMQ's default).
+pub const HEARTBEAT_SECONDS: u16 = 60;
+/// Channels on one connection (RabbitMQ's default).
+pub const CHANNELS_PER_CONNECTION_MAX: u16 = 2_047;
+/// Connections that are accepted at once.
+pub const CONNECTIONS_MAX: usize = 100_000;
+/// Default bound of one message's body (RabbitMQ 4: 16 MiB).
+pub const MESSAGE_SIZE_BYTES_MAX_DEFAULT: u64 = 16 * 1024 * 1024;
+/// Bound that no configuration can lift (RabbitMQ: 512 MiB).
+pub const MESSAGE_SIZE_BYTES_MAX_HARD: u64 = 512 * 1024 * 1024;
+/// Longest `expiration`, in milliseconds: ten years (RabbitMQ).
+pub const EXPIRATION_MS_MAX: u64 = 315_360_000_000;
+
+/// The read buffer that each worker thread lends to whichever socket is readable. Larger ones were no
+/// faster and made the latency's tail longer (ARCHITECTURE.md, "The hot path").
+pub const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// An unfinished message up to this size waits in the connection's leftover bytes; a larger one is
+/// collected frame by frame.
+pub const LEFTOVER_BYTES_MAX: usize = READ_BUFFER_BYTES / 2;
+/// Deliveries that may wait in one connection's outbox before its consumers are skipped.
+pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
+/// A starved outbox is fed again when it has drained to this.
+pub const OUTBOX_BYTES_RESUME: usize = OUTBOX_BYTES_MAX / 2;
+/// Replies that may wait for a client that does not read them, beyond the deliveries' budget; a client over
+/// it is not read from until it has drained.
+pub const OUTBOX_REPLY_BYTES_MAX: usize = 4 * OUTBOX_BYTES_MAX;
+/// Bytes that one dispatch writes before it lets others have the queue's lock.
+pub const DISPATCH_BYTES_MAX: usize = 256 * 1024;
+/// Routes that one channel remembers.
+pub const ROUTES_CACHED_MAX: usize = 1_024;
+/// Bytes of publishes and acks that one transaction may hold.
+pub const TRANSACTION_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// How long the server waits for a client's close-ok, and for its last bytes to be written.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the whole broker may take to stop.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a raised alarm looks whether it may be cleared.
+pub const ALARM_INTERVAL: Duration = Duration::from_millis(20);
+/// Share of the machine's memory that messages may take before publishers are blocked.
+pub const MEMORY_FRACTION_DEFAULT: f64 = 0.4;
+/// An alarm is cleared when use has fallen to this share of its limit.
+pub const MEMORY_RESUME_FRACTION: f64 = 0.9;
+/// What a queued message costs beside its bytes: allocation headers and its place in a queue.
+pub const MESSAGE_OVERHEAD_BYTES: usize = 64;
+/// Ready bytes of a queue whose consumers are kept back by their sockets alone, above which its publishers
+/// pause (RabbitMQ calls the state of such a connection `flow`).
+pub const FLOW_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// The longest such pause: a consumer that has stopped reading must not stop publishers.
+pub const FLOW_PAUSE_MAX: Duration = Duration::from_millis(5);
+
+const _: () = assert!(FRAME_SIZE_BYTES_MIN as usize <= READ_BUFFER_BYTES / 2);
+const _: () = assert!(LEFTOVER_BYTES_MAX < READ_BUFFER_BYTES);
+const _: () = assert!(OUTBOX_BYTES_RESUME < OUTBOX_BYTES_MAX);
+const _: () = assert!(MESSAGE_SIZE_BYTES_MAX_DEFAULT <= MESSAGE_SIZE_BYTES_MAX_HARD);

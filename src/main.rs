@@ -1,0 +1,16 @@
+//! The `leveret` program: set up allocation and tracing, then do what the command line says.
+
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+
+/// Messages are many small allocations that one thread makes and another frees; this allocator is made for that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let filter =
+        EnvFilter::builder().with_env_var("LEVERET_LOG").try_from_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    leveret::cli::run()
+}

@@ -1,0 +1,133 @@
+//! The broker under test: a `leveret serve` child on a free port with a data folder of its own, or, with
+//! `LEVERET_TEST_AMQP=host:port`, a broker that somebody else runs (that is how expectations are checked against
+//! RabbitMQ). Tests share one child; it lives as long as a test holds it and ends with the last one. A static would
+//! never be dropped and would leave the child behind.
+#![allow(dead_code, reason = "each test crate uses its own part of the support code")]
+
+use std::{
+    env,
+    io::{BufRead, BufReader},
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+/// How long a test waits for an event before it fails.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A running broker; a child of ours is killed on drop.
+pub struct Broker {
+    pub address: String,
+    child: Option<Child>,
+    _data: Option<TempDir>,
+}
+
+impl Broker {
+    /// The broker that the tests of this crate share; external if the environment names one.
+    pub fn shared() -> Arc<Self> {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let broker = Arc::new(external_address().map_or_else(|| Self::spawn(&[], &[]), Self::external));
+            *shared = Arc::downgrade(&broker);
+            broker
+        })
+    }
+
+    /// A broker of the test's own with extra arguments. `None` when an external broker is tested: it cannot be
+    /// started with our flags, so such a test returns early.
+    pub fn start(args: &[&str], env: &[(&str, &str)]) -> Option<Arc<Self>> {
+        (!is_external()).then(|| Arc::new(Self::spawn(args, env)))
+    }
+
+    pub fn uri(&self) -> String {
+        format!("amqp://guest:guest@{}/%2f", self.address)
+    }
+
+    fn external(address: String) -> Self {
+        Self { address, child: None, _data: None }
+    }
+
+    fn spawn(args: &[&str], env: &[(&str, &str)]) -> Self {
+        let data = TempDir::new().unwrap();
+        let stderr = if env::var_os("LEVERET_TEST_LOG").is_some() { Stdio::inherit() } else { Stdio::null() };
+        let mut child = Command::new(env!("CARGO_BIN_EXE_leveret"))
+            .args(["serve", "--amqp-listen", "127.0.0.1:0", "--data-dir"])
+            .arg(data.path())
+            .args(args)
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        // The guard exists before the first thing that may panic, so the child never outlives a failed start.
+        let mut broker = Self { address: String::new(), child: Some(child), _data: Some(data) };
+        broker.address = announced_address(stdout);
+        broker
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// True when `LEVERET_TEST_AMQP` names a broker that is not ours.
+pub fn is_external() -> bool {
+    external_address().is_some()
+}
+
+/// A name that no other test, and no earlier run against the same external broker, uses.
+pub fn unique(kind: &str) -> String {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let n = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |d| d.as_nanos());
+    format!("{kind}-{}-{n}-{:x}", std::process::id(), now & 0xffff_ffff)
+}
+
+fn external_address() -> Option<String> {
+    env::var("LEVERET_TEST_AMQP").ok().filter(|address| !address.is_empty())
+}
+
+/// Reads the child's output until it says where it listens. The thread reads on afterwards, so that a full pipe never
+/// stops the broker.
+fn announced_address(stdout: ChildStdout) -> String {
+    let (lines, received) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let _ = lines.send(line);
+        }
+    });
+    let (start, mut seen) = (Instant::now(), Vec::new());
+    while let Ok(line) = received.recv_timeout(DEADLINE.saturating_sub(start.elapsed())) {
+        if let Some((_, rest)) = line.split_once("amqp://") {
+            return rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
+        }
+        seen.push(line);
+    }
+    panic!("leveret did not announce amqp://ADDRESS:PORT within {DEADLINE:?}; it wrote {seen:#?}");
+}
+
+/// Skips the rest of a test on an external broker: RabbitMQ 3.10 differs from the rules of 4.3 that Leveret follows.
+macro_rules! only_leveret {
+    ($why:literal) => {
+        if crate::broker::is_external() {
+            return;
+        }
+    };
+}
+pub(crate) use only_leveret;
+
+static SHARED: Mutex<Weak<Broker>> = Mutex::new(Weak::new());
