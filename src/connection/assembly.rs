@@ -73,6 +73,14 @@ impl Assembly {
         }
     }
 
+    /// The method that an error now is about: `basic.publish`, or none.
+    pub(super) fn method_ids(&self) -> (u16, u16) {
+        match self {
+            Self::Idle => (0, 0),
+            Self::Header { .. } | Self::Body { .. } => (basic::CLASS_ID, basic::Publish::METHOD_ID),
+        }
+    }
+
     /// Checks that a method may come now.
     pub(super) fn expect_method(&self) -> Result<(), AmqpError> {
         let expected = match self {

@@ -200,7 +200,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Greeter<'_, R, W> {
 /// RabbitMQ's check of `connection.tune-ok`; zero means no limit.
 fn check_tuned(what: &str, value: u32, min: u32, max: u32) -> Result<(), Refusal> {
     let fail = |comparison: &str, bound: &str, limit: u32| {
-        let detail = if what == "channel_max" && value == 0 { " (no limit)" } else { "" };
+        let detail = if value == 0 { " (no limit)" } else { "" };
         let text = format!("negotiated {what} = {value}{detail} is {comparison} than the {bound} allowed value ({limit})");
         Err(close(not_allowed(text), (10, 31)))
     };
@@ -217,6 +217,7 @@ fn server_properties() -> FieldTable {
     FieldTable::new()
         .with("capabilities", capabilities)
         .with("cluster_name", "leveret")
+        .with("copyright", "The Leveret developers")
         .with("information", "Leveret speaks AMQP 0-9-1 as RabbitMQ does")
         .with("leveret_version", env!("CARGO_PKG_VERSION"))
         .with("platform", "Rust")

@@ -67,7 +67,7 @@ pub(super) fn scan<'a>(
 /// A complete, well-formed `basic.publish` frame at the front.
 fn method_frame(buffer: &[u8]) -> Option<&[u8]> {
     let head = buffer.first_chunk::<14>()?;
-    let is_publish = head[0] == FRAME_METHOD && head[7..11] == [0, 60, 0, 40];
+    let is_publish = head[0] == FRAME_METHOD && head[1..3] != [0, 0] && head[7..11] == [0, 60, 0, 40];
     if !is_publish {
         return None;
     }

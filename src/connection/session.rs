@@ -13,7 +13,7 @@ use super::{
 use crate::broker::{Broker, Vhost};
 use crate::core::{
     ConnectionId,
-    error::{AmqpError, channel_error, frame_error, unexpected_frame},
+    error::{AmqpError, channel_error, frame_error, not_allowed, unexpected_frame},
     message::Publication,
     outbox::SharedOutbox,
     queue::{SharedQueue, feed_all, settle_by_queue},
@@ -109,7 +109,7 @@ impl Session {
                     run.items.push(Publication::new(scanned.view));
                     continue;
                 }
-                Scan::Partial if rest.len() <= LEFTOVER_BYTES_MAX => break,
+                Scan::Partial if rest.len() <= LEFTOVER_BYTES_MAX && self.may_begin_message(rest) => break,
                 Scan::Partial | Scan::Other => self.publish_run(&mut run),
             }
             match split(rest, self.frame_bytes_max) {
@@ -129,6 +129,12 @@ impl Session {
         self.send_due_confirms();
         self.wake_writer();
         at
+    }
+
+    /// Whether the channel of the frame at the front of `bytes` is open and between messages.
+    fn may_begin_message(&mut self, bytes: &[u8]) -> bool {
+        let number = u16::from_be_bytes([bytes[1], bytes[2]]);
+        self.channel_slot(number).is_some_and(|channel| channel.assembly.expect_method().is_ok())
     }
 
     /// One frame that is not part of a publish run.
@@ -170,6 +176,7 @@ impl Session {
             return;
         }
         let before = channel.assembly.held_bytes();
+        let ids = channel.assembly.method_ids();
         let result = channel.assembly.frame(frame, body_bytes_max);
         let after = channel.assembly.held_bytes();
         self.broker.gauge.change(before, after);
@@ -179,7 +186,7 @@ impl Session {
                 let mut run = [Publication::new(message.view())];
                 self.publish(frame.channel, message.bits, &mut run);
             }
-            Err(error) => self.fail(frame.channel, &error, (60, 40)),
+            Err(error) => self.fail(frame.channel, &error, ids),
         }
     }
 
@@ -275,15 +282,16 @@ impl Session {
     }
 
     pub(super) fn open_channel(&mut self, number: u16) -> Result<(), AmqpError> {
-        if number > self.channel_max {
-            return Err(crate::core::error::not_allowed(format!(
-                "number of channels opened ({}) has reached the negotiated channel_max ({})",
-                self.channels.iter().flatten().count(),
-                self.channel_max
-            )));
-        }
         if self.channel_slot(number).is_some() {
             return Err(channel_error("second 'channel.open' seen"));
+        }
+        // RabbitMQ counts channels; their numbers may be any.
+        let opened = self.channels.iter().flatten().count();
+        if opened >= usize::from(self.channel_max) {
+            return Err(not_allowed(format!(
+                "number of channels opened ({opened}) has reached the negotiated channel_max ({})",
+                self.channel_max
+            )));
         }
         let at = usize::from(number);
         if self.channels.len() <= at {

@@ -190,33 +190,3 @@ async fn routing_keys_and_exchange_names_may_be_255_bytes() {
     let message = ch.get(&queue, "no-ack").await.unwrap().unwrap();
     assert_eq!((message.exchange.as_str(), message.routing_key.as_str()), (exchange, &*key));
 }
-
-#[tokio::test]
-async fn x_max_length_drops_from_the_head_or_rejects() {
-    let ch = Ch::confirming().await;
-    let dropping = ch.queue_with(args! { "x-max-length": 2 }).await;
-    ch.fill(&dropping, ["1", "2", "3"]).await;
-    assert_eq!(ch.drain(&dropping).await, ["2", "3"]);
-    let rejecting = ch.queue_with(args! { "x-max-length": 2, "x-overflow": "reject-publish" }).await;
-    let both = ch.exchange("fanout").await;
-    for queue in [&dropping, &rejecting] {
-        ch.bind(queue, &both, "").await.unwrap();
-    }
-    for (body, acked) in [("1", true), ("2", true), ("3", false)] {
-        assert_eq!(ch.publish(&both, "", body).await.unwrap().is_ack(), acked, "{body}");
-    }
-    assert_eq!(ch.drain(&rejecting).await, ["1", "2"]);
-    assert_eq!(ch.drain(&dropping).await, ["2", "3"], "one queue's nack does not stop the other");
-}
-
-#[tokio::test]
-async fn a_queue_of_length_0_refuses_everything_or_hands_it_to_a_waiting_consumer() {
-    let ch = Ch::confirming().await;
-    let rejecting = ch.queue_with(args! { "x-max-length": 0, "x-overflow": "reject-publish" }).await;
-    assert!(ch.publish("", &rejecting, "m").await.unwrap().is_nack());
-    let dropping = ch.queue_with(args! { "x-max-length": 0 }).await;
-    assert!(ch.publish("", &dropping, "dropped").await.unwrap().is_ack());
-    let mut consumer = ch.consume(&dropping, "no-ack").await;
-    ch.fill(&dropping, ["handed over"]).await;
-    assert_eq!(body(&next(&mut consumer).await), "handed over");
-}

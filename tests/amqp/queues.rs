@@ -48,16 +48,15 @@ async fn redeclare_compares_the_arguments_that_queues_know() {
     let ch = Ch::open().await;
     let none = "but current is none";
     for (first, second, text) in [
-        (args! {}, args! { "x-max-length": 5 }, format!("'x-max-length' for queue '{{q}}' in vhost '/': received the value '5' of type 'signedint' {none}")),
-        (args! {}, args! { "x-max-length": 5_i64 }, format!("'x-max-length' for queue '{{q}}' in vhost '/': received the value '5' of type 'long' {none}")),
-        (args! { "x-max-length": 5 }, args! {}, "'x-max-length' for queue '{q}' in vhost '/': received none but current is the value '5' of type 'signedint'".into()),
-        (args! { "x-max-length": 5 }, args! { "x-max-length": 6 }, "'x-max-length' for queue '{q}' in vhost '/': received '6' but current is '5'".into()),
+        (args! {}, args! { "x-expires": 5 }, format!("'x-expires' for queue '{{q}}' in vhost '/': received the value '5' of type 'signedint' {none}")),
+        (args! {}, args! { "x-expires": 5_i64 }, format!("'x-expires' for queue '{{q}}' in vhost '/': received the value '5' of type 'long' {none}")),
+        (args! { "x-expires": 5 }, args! {}, "'x-expires' for queue '{q}' in vhost '/': received none but current is the value '5' of type 'signedint'".into()),
+        (args! { "x-expires": 5 }, args! { "x-expires": 6 }, "'x-expires' for queue '{q}' in vhost '/': received '6' but current is '5'".into()),
         (args! {}, args! { "x-message-ttl": 60_000 }, "'x-message-ttl' for queue '{q}'".into()),
         (args! {}, args! { "x-expires": 60_000 }, "'x-expires' for queue '{q}'".into()),
-        (args! {}, args! { "x-max-priority": 5 }, "'x-max-priority' for queue '{q}'".into()),
         (args! {}, args! { "x-dead-letter-exchange": "amq.fanout" }, format!("'x-dead-letter-exchange' for queue '{{q}}' in vhost '/': received the value 'amq.fanout' of type 'longstr' {none}")),
         (args! { "x-single-active-consumer": true }, args! {}, "'x-single-active-consumer' for queue '{q}' in vhost '/': received none but current is the value 'true' of type 'bool'".into()),
-        (args! { "x-overflow": "drop-head" }, args! { "x-overflow": "reject-publish" }, "'x-overflow' for queue '{q}' in vhost '/': received 'reject-publish' but current is 'drop-head'".into()),
+        (args! { "x-queue-mode": "lazy" }, args! { "x-queue-mode": "default" }, "'x-queue-mode' for queue '{q}' in vhost '/': received 'default' but current is 'lazy'".into()),
     ] {
         let queue = ch.queue_with(first).await;
         let text = format!("PRECONDITION_FAILED - inequivalent arg {}", text.replace("{q}", &queue));
@@ -69,7 +68,7 @@ async fn redeclare_compares_the_arguments_that_queues_know() {
 async fn redeclare_ignores_unknown_arguments_and_the_width_of_integers() {
     let ch = Ch::open().await;
     for (first, second) in [
-        (args! { "x-max-length": 5 }, args! { "x-max-length": 5_i64 }),
+        (args! { "x-expires": 5 }, args! { "x-expires": 5_i64 }),
         (args! { "x-what-is-this": "a" }, args! { "x-what-is-this": "b" }),
         (args! {}, args! { "x-what-is-this": 1 }),
     ] {
@@ -158,12 +157,30 @@ async fn queue_names_may_be_255_bytes_of_any_utf8() {
 }
 
 #[tokio::test]
+async fn arguments_whose_rule_is_not_built_are_refused_with_540() {
+    only_leveret!("RabbitMQ has built them");
+    for (name, table) in [
+        ("x-max-length", args! { "x-max-length": 5 }),
+        ("x-max-length-bytes", args! { "x-max-length-bytes": 5 }),
+        ("x-overflow", args! { "x-overflow": "drop-head" }),
+        ("x-max-priority", args! { "x-max-priority": 5 }),
+        ("x-delivery-limit", args! { "x-delivery-limit": 5 }),
+        ("x-dead-letter-exchange", args! { "x-dead-letter-exchange": "amq.fanout" }),
+        ("x-queue-type", args! { "x-queue-type": "quorum" }),
+    ] {
+        let queue = unique("queue");
+        let text = format!("NOT_IMPLEMENTED - argument '{name}' of queue '{queue}' in vhost '/'");
+        refused(Ch::open().await.declare(&queue, "durable", table).await, 540, &text);
+    }
+}
+
+#[tokio::test]
 async fn passive_declare_answers_with_counts_whatever_the_flags_and_404_when_missing() {
     let (ch, other) = (Ch::confirming().await, Ch::open().await);
     let queue = unique("queue");
-    ch.declare(&queue, "auto-delete", args! { "x-max-length": 10 }).await.unwrap();
+    ch.declare(&queue, "auto-delete", args! { "x-expires": 60_000 }).await.unwrap();
     ch.fill(&queue, ["a", "b", "c"]).await;
-    let declared = other.declare(&queue, "passive durable", args! { "x-max-length": 99 }).await.unwrap();
+    let declared = other.declare(&queue, "passive durable", args! { "x-expires": 99_000 }).await.unwrap();
     assert_eq!((declared.message_count(), declared.consumer_count()), (3, 0));
     ch.qos(1, "").await;
     let mut consumer = ch.consume(&queue, "").await;
@@ -331,7 +348,7 @@ async fn a_queue_deleted_and_declared_again_is_a_new_one() {
     ch.bind(&queue, "amq.direct", &queue).await.unwrap();
     ch.fill(&queue, ["m"]).await;
     ch.delete(&queue, "").await.unwrap();
-    ch.declare(&queue, "exclusive", args! { "x-max-length": 3 }).await.unwrap();
+    ch.declare(&queue, "exclusive", args! { "x-expires": 60_000 }).await.unwrap();
     ch.publish("amq.direct", &queue, "no binding survives").await.unwrap();
     assert_eq!(ch.counts(&queue).await, (0, 0));
 }

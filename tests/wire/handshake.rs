@@ -10,19 +10,17 @@ use crate::{
 
 #[test]
 fn wrong_protocol_headers_are_answered_with_a_header_and_the_socket_is_closed() {
-    // RabbitMQ 4.3 offers AMQP 1.0 with SASL to strangers, 3.10 knows only its own version.
-    let stranger: &[u8] = if is_external() { PROTOCOL_HEADER } else { b"AMQP\x03\x01\x00\x00" };
-    let cases: [(&[u8], &[u8]); 7] = [
-        (b"AMQP\x00\x00\x09\x02", PROTOCOL_HEADER),
-        (b"AMQP\x00\x00\x0a\x00", PROTOCOL_HEADER),
-        (b"AMQP\x07\x07\x07\x07", stranger),
-        (b"AMQP\x00\x00\x08\x00", stranger),
-        (b"GET / HT", stranger),
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01", stranger),
-        (b"\0\0\0\0\0\0\0\0", stranger),
+    let headers: [&[u8; 8]; 7] = [
+        b"AMQP\x00\x00\x09\x02",
+        b"AMQP\x00\x00\x0a\x00",
+        b"AMQP\x07\x07\x07\x07",
+        b"AMQP\x00\x00\x08\x00",
+        b"GET / HT",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01",
+        b"\0\0\0\0\0\0\0\0",
     ];
-    for (header, answer) in cases {
-        assert_eq!(Wire::connect().raw(header).bytes_until_eof(), answer, "{header:?}");
+    for header in headers {
+        assert_eq!(Wire::connect().raw(header).bytes_until_eof(), PROTOCOL_HEADER, "{header:?}");
     }
 }
 

@@ -12,7 +12,9 @@ mod tx;
 
 use super::session::Session;
 use crate::core::error::{AmqpError, channel_error, command_invalid, frame_error, not_implemented};
-use crate::protocol::{ErlangBinary, Method, MethodError, RawFrame, access, channel as channel_methods};
+use crate::protocol::{
+    ErlangBinary, Method, MethodError, RawFrame, access, basic as basic_methods, channel as channel_methods,
+};
 
 /// RabbitMQ's text for a method that makes no sense on channel 0 of an open connection.
 const UNEXPECTED_ON_ZERO: &str = "unexpected method in connection state running";
@@ -34,6 +36,10 @@ impl Session {
             }
         };
         let ids = method.ids();
+        if let Err(error) = self.expect_method(number) {
+            self.fail(number, &error, (basic_methods::CLASS_ID, basic_methods::Publish::METHOD_ID));
+            return;
+        }
         let result = match number {
             0 => self.connection_method(method),
             _ => self.channel_method(number, method),
@@ -43,14 +49,16 @@ impl Session {
         }
     }
 
+    /// No method may come between the frames of a message.
+    fn expect_method(&mut self, number: u16) -> Result<(), AmqpError> {
+        self.channel_slot(number).map_or(Ok(()), |channel| channel.assembly.expect_method())
+    }
+
     /// Everything is ignored but the end of the channel (RabbitMQ).
     fn method_while_channel_closes(&mut self, number: u16, payload: &[u8]) {
         match payload.first_chunk() {
             Some([0, 20, 0, 41]) => self.channels[usize::from(number)] = None,
-            Some([0, 20, 0, 40]) => {
-                self.reply(number, &channel_methods::CloseOk {});
-                self.channels[usize::from(number)] = None;
-            }
+            Some([0, 20, 0, 40]) => self.reply(number, &channel_methods::CloseOk {}),
             Some([0, 20, 0, 10]) => {
                 self.fail(number, &channel_error("second 'channel.open' seen"), (20, 10));
             }
@@ -62,13 +70,11 @@ impl Session {
         if let Method::ChannelOpen(_) = method {
             return self.open_channel(number);
         }
-        let Some(channel) = self.channel_slot(number) else {
+        if self.channel_slot(number).is_none() {
             return Err(channel_error("expected 'channel.open'"));
-        };
-        channel.assembly.expect_method()?;
+        }
         match method {
             Method::ChannelClose(_) => self.channel_close(number),
-            Method::ChannelCloseOk(_) | Method::ChannelFlowOk(_) => {}
             Method::ChannelFlow(flow) => self.channel_flow(number, &flow)?,
             Method::AccessRequest(_) => self.reply(number, &access::RequestOk { ticket: 1 }),
             Method::ExchangeDeclare(declare) => self.exchange_declare(number, declare)?,

@@ -26,7 +26,9 @@ const FLAGS_WITH_RULES: u16 = FLAG_HEADERS | FLAG_EXPIRATION | FLAG_USER_ID | FL
 impl Session {
     /// A publish whose content did not come with it: it is put together frame by frame.
     pub(super) fn begin_publish(&mut self, number: u16, publish: &basic::Publish) {
-        self.channel(number).assembly = Assembly::begin(publish);
+        let assembly = Assembly::begin(publish);
+        self.broker.gauge.change(0, assembly.held_bytes());
+        self.channel(number).assembly = assembly;
     }
 
     /// Messages in a row with the same exchange, key and bits.
@@ -91,13 +93,31 @@ impl Session {
         run: &mut [Publication<'_>],
     ) -> Result<(), AmqpError> {
         self.published = true;
-        if let Mode::Transaction(transaction) = &mut self.channel(number).mode {
-            return run.iter_mut().try_for_each(|item| transaction.publish(item.keep(), mandatory));
+        if let Mode::Transaction(_) = self.channel(number).mode {
+            return self.publish_in_transaction(number, mandatory, run);
         }
         self.route_and_deliver(number, mandatory, run)?;
         if let Mode::Confirm(confirms) = &mut self.channel(number).mode {
             confirms.accepted(run.len());
             self.confirm_due(number);
+        }
+        Ok(())
+    }
+
+    /// A missing exchange is told at once, the rest waits for the commit.
+    fn publish_in_transaction(
+        &mut self,
+        number: u16,
+        mandatory: bool,
+        run: &mut [Publication<'_>],
+    ) -> Result<(), AmqpError> {
+        let vhost = self.vhost.clone();
+        let channel = self.channel(number);
+        for publication in run {
+            channel.routes.find(&publication.view(), &vhost)?;
+            if let Mode::Transaction(transaction) = &mut channel.mode {
+                transaction.publish(publication.keep(), mandatory)?;
+            }
         }
         Ok(())
     }

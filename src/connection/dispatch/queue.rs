@@ -26,7 +26,6 @@ impl Session {
             return self.reply_queue_declare(number, &declare, &name);
         }
         let queue = if declare.passive {
-            let name = self.named_queue(number, &name)?;
             self.vhost.accessible_queue(&name, self.id)?
         } else {
             self.make_queue(&declare, name)?

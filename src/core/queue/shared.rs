@@ -104,7 +104,8 @@ impl SharedQueue {
         if queue.deleted {
             return Err(ConsumeError::Gone);
         }
-        if queue.consumers.has_exclusive() || (spec.exclusive && !queue.consumers.is_empty()) {
+        let alone = queue.consumers.is_empty() && !self.spec.single_active_consumer();
+        if queue.consumers.has_exclusive() || (spec.exclusive && !alone) {
             return Err(ConsumeError::InExclusiveUse);
         }
         queue.had_consumer = true;

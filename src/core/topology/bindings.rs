@@ -79,7 +79,14 @@ impl Topology {
 
     /// Removes a binding; one that is not there is no error. An auto-delete exchange goes with its last one.
     pub fn unbind(&mut self, binding: &Binding, connection: ConnectionId) -> Result<(), AmqpError> {
-        self.check_binding(binding, connection)?;
+        refuse_default_exchange(&binding.source)?;
+        match &binding.destination {
+            Destination::Queue(name) if self.queue(name).is_some() => {
+                self.accessible_queue(name, connection)?;
+            }
+            Destination::Queue(_) => {}
+            Destination::Exchange(name) => refuse_default_exchange(name)?,
+        }
         let id = BindingId::of(binding);
         if self.remove_binding(&binding.source, &id) {
             self.forget_leading_to(&binding.source, &id);

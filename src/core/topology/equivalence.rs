@@ -37,22 +37,27 @@ pub(super) fn check_argument(
     if same {
         return Ok(());
     }
+    let (received, current) = match (received, current) {
+        (Some(a), Some(b)) if a.type_name() == b.type_name() => {
+            (format!("'{}'", plain(a)), format!("'{}'", plain(b)))
+        }
+        _ => (describe(received), describe(current)),
+    };
     Err(precondition_failed(format!(
-        "inequivalent arg '{name}' for {named}: received {} but current is {}",
-        describe(received),
-        describe(current)
+        "inequivalent arg '{name}' for {named}: received {received} but current is {current}"
     )))
 }
 
 fn describe(value: Option<&FieldValue>) -> String {
-    let Some(value) = value else { return "none".into() };
-    let text = match value {
-        FieldValue::Bool(flag) => flag.to_string(),
-        other => match (other.as_i64(), other.as_str_bytes()) {
-            (Some(number), _) => number.to_string(),
-            (_, Some(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
-            _ => format!("{other:?}"),
-        },
-    };
-    format!("the value '{text}' of type '{}'", value.type_name())
+    value.map_or_else(
+        || "none".into(),
+        |value| format!("the value '{}' of type '{}'", plain(value), value.type_name()),
+    )
+}
+
+fn plain(value: &FieldValue) -> String {
+    match value.as_str_bytes() {
+        Some(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        None => value.to_string(),
+    }
 }

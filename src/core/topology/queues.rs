@@ -1,6 +1,6 @@
 //! `queue.declare` and `queue.delete` (AMQP 1.7.2; texts of RabbitMQ).
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use super::{Destination, Topology, equivalence};
 use crate::core::{
@@ -26,34 +26,61 @@ pub struct QueueDeclaration {
     pub arguments: FieldTable,
 }
 
-/// Arguments that decide whether two declarations are the same, with the check of their value. Others are kept and
-/// shown, and not compared (RabbitMQ).
-const ARGUMENTS: &[(&str, Check)] = &[
-    ("x-expires", Check::Positive),
-    ("x-message-ttl", Check::NonNegative),
-    ("x-single-active-consumer", Check::Bool),
-    ("x-queue-type", Check::QueueType),
-    ("x-queue-mode", Check::Text),
-    ("x-queue-version", Check::NonNegative),
-    ("x-dead-letter-exchange", Check::Missing),
-    ("x-dead-letter-routing-key", Check::Missing),
-    ("x-max-length", Check::Missing),
-    ("x-max-length-bytes", Check::Missing),
-    ("x-max-priority", Check::Missing),
-    ("x-overflow", Check::Missing),
-    ("x-delivery-limit", Check::Missing),
+/// Arguments that decide whether two declarations are the same, with the check of their value and whether the rule
+/// behind it is built: a queue that forgets to dead-letter would be worse than one that is refused. Arguments that
+/// are not listed are kept and shown, and not compared (RabbitMQ).
+const ARGUMENTS: &[(&str, Check, bool)] = &[
+    ("x-expires", Check::Integer(1..=i64::MAX), true),
+    ("x-message-ttl", Check::Integer(0..=i64::MAX), true),
+    ("x-dead-letter-exchange", Check::Text, false),
+    ("x-dead-letter-routing-key", Check::DeadLetterKey, false),
+    ("x-max-length", Check::Integer(0..=i64::MAX), false),
+    ("x-max-length-bytes", Check::Integer(0..=i64::MAX), false),
+    ("x-max-priority", Check::Integer(0..=255), false),
+    ("x-overflow", Check::OneOf(&["drop-head", "reject-publish", "reject-publish-dlx"]), false),
+    ("x-single-active-consumer", Check::Bool, true),
+    ("x-queue-type", Check::OneOf(&["classic", "quorum", "stream"]), true),
+    ("x-queue-mode", Check::OneOf(&["default", "lazy"]), true),
+    ("x-queue-version", Check::Integer(1..=2), true),
+    ("x-delivery-limit", Check::Integer(i64::MIN..=i64::MAX), false),
 ];
 
 /// What a value of an argument must be.
-#[derive(Clone, Copy)]
 enum Check {
-    NonNegative,
-    Positive,
+    Integer(RangeInclusive<i64>),
     Bool,
     Text,
-    QueueType,
-    /// Known in the field, not built here: refusing is better than a queue that forgets to dead-letter.
-    Missing,
+    OneOf(&'static [&'static str]),
+    /// A text, and only beside `x-dead-letter-exchange`.
+    DeadLetterKey,
+}
+
+impl Check {
+    /// Erlang's term for what is wrong, as RabbitMQ's texts show it.
+    fn complaint(&self, value: &FieldValue, all: &FieldTable) -> Option<String> {
+        let unacceptable = || format!("{{unacceptable_type,{}}}", value.type_name());
+        match self {
+            Self::Integer(range) => match value.as_i64() {
+                None => Some(unacceptable()),
+                Some(number) if range.contains(&number) => None,
+                Some(0) => Some("{value_zero,0}".into()),
+                Some(number @ ..0) => Some(format!("{{value_negative,{number}}}")),
+                Some(number) => Some(format!("{{value_out_of_range,{number}}}")),
+            },
+            Self::Bool => value.as_bool().is_none().then(unacceptable),
+            Self::Text => value.as_str_bytes().is_none().then(unacceptable),
+            Self::OneOf(words) => match value.as_str_bytes() {
+                None => Some(unacceptable()),
+                Some(word) if words.iter().any(|known| known.as_bytes() == word) => None,
+                Some(word) => Some(format!("{{unknown_value,<<\"{}\">>}}", String::from_utf8_lossy(word))),
+            },
+            Self::DeadLetterKey if value.as_str_bytes().is_none() => Some(unacceptable()),
+            Self::DeadLetterKey => {
+                let alone = all.get("x-dead-letter-exchange").is_none();
+                alone.then(|| "routing_key_but_no_dlx_defined".into())
+            }
+        }
+    }
 }
 
 impl Topology {
@@ -75,21 +102,17 @@ impl Topology {
         wanted: QueueDeclaration,
         connection: ConnectionId,
     ) -> Result<Arc<SharedQueue>, AmqpError> {
-        if let Some(current) = self.queue(&wanted.name) {
-            self.check_same_queue(&current.spec, &wanted, connection)?;
-            return Ok(current.clone());
-        }
         if !wanted.server_named && wanted.name.starts_with(b"amq.") {
             return Err(access_refused(format!(
                 "queue name '{}' contains reserved prefix 'amq.*'",
                 wanted.name
             )));
         }
-        for (name, check) in ARGUMENTS {
-            if let Some(value) = wanted.arguments.get(name) {
-                self.check_argument(&wanted.name, name, value, *check)?;
-            }
+        if let Some(current) = self.queue(&wanted.name) {
+            self.check_same_queue(&current.spec, &wanted, connection)?;
+            return Ok(current.clone());
         }
+        self.check_arguments(&wanted.name, &wanted.arguments)?;
         let spec = QueueSpec {
             name: wanted.name.clone(),
             durable: wanted.durable,
@@ -182,45 +205,32 @@ impl Topology {
         }
         equivalence::check("durable", &named, wanted.durable, current.durable)?;
         equivalence::check("auto_delete", &named, wanted.auto_delete, current.auto_delete)?;
-        for (name, _) in ARGUMENTS {
+        for (name, ..) in ARGUMENTS {
             equivalence::check_argument(name, &named, &wanted.arguments, &current.arguments)?;
         }
         Ok(())
     }
 
-    fn check_argument(
-        &self,
-        queue: &[u8],
-        name: &str,
-        value: &FieldValue,
-        check: Check,
-    ) -> Result<(), AmqpError> {
-        let invalid = |why: String| {
-            precondition_failed(format!("invalid arg '{name}' for {}: {why}", self.named_queue(queue)))
-        };
-        let unacceptable = || invalid(format!("{{unacceptable_type,{}}}", value.type_name()));
-        match check {
-            Check::NonNegative | Check::Positive => {
-                let number = value.as_i64().ok_or_else(unacceptable)?;
-                match (check, number) {
-                    (_, ..0) => Err(invalid(format!("{{value_negative,{number}}}"))),
-                    (Check::Positive, 0) => Err(invalid("{value_zero,0}".into())),
-                    _ => Ok(()),
-                }
+    /// Checks each known argument's value, then whether its rule is built.
+    fn check_arguments(&self, queue: &[u8], arguments: &FieldTable) -> Result<(), AmqpError> {
+        let named = self.named_queue(queue);
+        let given = || ARGUMENTS.iter().filter_map(|known| Some((known, arguments.get(known.0)?)));
+        for ((name, check, _), value) in given() {
+            if *name == "x-dead-letter-exchange" && value.as_str_bytes().is_none() {
+                let kind = value.type_name();
+                return Err(precondition_failed(format!("invalid type '{kind}' for arg '{name}' in {named}")));
             }
-            Check::Bool => value.as_bool().map(drop).ok_or_else(unacceptable),
-            Check::Text => value.as_str_bytes().map(drop).ok_or_else(unacceptable),
-            Check::QueueType => match value.as_str_bytes().ok_or_else(unacceptable)? {
-                b"classic" => Ok(()),
-                b"quorum" | b"stream" => Err(self.missing(queue, name)),
-                _ => Err(invalid("unsupported queue type".into())),
-            },
-            Check::Missing => Err(self.missing(queue, name)),
+            if let Some(complaint) = check.complaint(value, arguments) {
+                return Err(precondition_failed(format!("invalid arg '{name}' for {named}: {complaint}")));
+            }
         }
-    }
-
-    fn missing(&self, queue: &[u8], argument: &str) -> AmqpError {
-        not_implemented(format!("argument '{argument}' of {}", self.named_queue(queue)))
+        for ((name, _, is_built), value) in given() {
+            let other_type = *name == "x-queue-type" && value.as_str_bytes() != Some(b"classic");
+            if !is_built || other_type {
+                return Err(not_implemented(format!("argument '{name}' of {named}")));
+            }
+        }
+        Ok(())
     }
 }
 
