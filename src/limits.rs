@@ -51,17 +51,19 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a raised alarm looks whether it may be cleared.
 pub const ALARM_INTERVAL: Duration = Duration::from_millis(20);
-/// Share of the machine's memory that messages may take before publishers are blocked.
-pub const MEMORY_FRACTION_DEFAULT: f64 = 0.4;
-/// An alarm is cleared when use has fallen to this share of its limit.
-pub const MEMORY_RESUME_FRACTION: f64 = 0.9;
+/// Share of the machine's memory that messages may take before publishers are blocked, in percent.
+pub const MEMORY_PERCENT_DEFAULT: usize = 40;
+/// An alarm is cleared when use has fallen to this share of its limit, in percent.
+pub const MEMORY_RESUME_PERCENT: usize = 90;
 /// What a queued message costs beside its bytes: allocation headers and its place in a queue.
 pub const MESSAGE_OVERHEAD_BYTES: usize = 64;
 /// Ready bytes of a queue whose consumers are kept back by their sockets alone, above which its publishers
 /// pause (RabbitMQ calls the state of such a connection `flow`).
 pub const FLOW_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// They go on when it has drained to this.
+pub const FLOW_BYTES_RESUME: usize = FLOW_BYTES_MAX / 2;
 /// The longest such pause: a consumer that has stopped reading must not stop publishers.
-pub const FLOW_PAUSE_MAX: Duration = Duration::from_millis(5);
+pub const FLOW_PAUSE_MAX: Duration = Duration::from_millis(20);
 
 const _: () = assert!(FRAME_SIZE_BYTES_MIN as usize <= READ_BUFFER_BYTES / 2);
 const _: () = assert!(LEFTOVER_BYTES_MAX < READ_BUFFER_BYTES);

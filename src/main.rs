@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
-/// Messages are many small allocations that one thread makes and another frees; this allocator is made for that.
+/// Messages are many small allocations that one thread makes and another frees. This allocator is made for that, and gives
+/// the memory of a drained backlog back (ARCHITECTURE.md, "Decisions").
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let filter =

@@ -1,6 +1,7 @@
 //! The command line: `leveret [serve]` and the tools. The only module that prints.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program talks to people")]
 
+mod bench;
 mod serve;
 
 use std::process::ExitCode;
@@ -23,13 +24,16 @@ struct Cli {
 enum Command {
     /// Run the broker (the default)
     Serve(Settings),
+    /// Measure an AMQP 0-9-1 broker
+    Bench(bench::Args),
 }
 
 /// Does what the command line says.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(bench::rewrite(std::env::args_os()));
     match cli.command {
         None => serve::run(cli.settings),
         Some(Command::Serve(settings)) => serve::run(settings),
+        Some(Command::Bench(args)) => bench::run(args),
     }
 }

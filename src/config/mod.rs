@@ -142,7 +142,7 @@ fn default_memory_limit() -> usize {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
     let total = system.cgroup_limits().map_or(system.total_memory(), |limits| limits.total_memory);
-    (total as f64 * limits::MEMORY_FRACTION_DEFAULT) as usize
+    total as usize / 100 * limits::MEMORY_PERCENT_DEFAULT
 }
 
 fn addresses(name: &'static str, texts: &[String]) -> Result<Vec<SocketAddr>, ConfigError> {

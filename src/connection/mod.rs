@@ -7,10 +7,15 @@
 mod assembly;
 mod channel;
 mod dispatch;
+#[doc(hidden)]
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod handshake;
 mod heartbeat;
 mod inbound;
 mod listener;
+#[cfg(test)]
+mod mutations;
 mod scan;
 mod session;
 mod writer;
@@ -32,7 +37,7 @@ use crate::core::{
     error::AmqpError,
     outbox::{Outbox, SharedOutbox},
 };
-use crate::limits::{CLOSE_TIMEOUT, READ_BUFFER_BYTES};
+use crate::limits::{CLOSE_TIMEOUT, FLOW_PAUSE_MAX, READ_BUFFER_BYTES};
 use crate::protocol::{ReplyCode, connection};
 use handshake::{Greeted, Refusal, capability};
 use heartbeat::{Silence, Ticks};
@@ -169,6 +174,11 @@ impl<R: AsyncRead + Unpin> Reading<R> {
                 () = poll_fn(|cx| outbox.lock().poll_room(cx)) => {}
                 () = shutdown.cancelled() => {}
             }
+        }
+        if let Some(queue) = self.session.congested.take()
+            && timeout(FLOW_PAUSE_MAX, poll_fn(|cx| queue.poll_drained(cx))).await.is_err()
+        {
+            queue.stalled();
         }
         // A socket that fills the buffer could keep this worker busy for ever: consumers get their turn.
         if bytes_read >= READ_BUFFER_BYTES / 2 {

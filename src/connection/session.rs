@@ -17,7 +17,7 @@ use crate::core::{
     message::Publication,
     outbox::SharedOutbox,
     queue::{SharedQueue, feed_all, settle_by_queue},
-    window::Unacked,
+    window::{Unacked, Window},
 };
 use crate::limits::LEFTOVER_BYTES_MAX;
 use crate::protocol::{
@@ -52,7 +52,7 @@ pub(super) struct Session {
     /// Something was published since the reader last looked.
     pub(super) published: bool,
     /// A queue that was published to grows faster than its consumers' sockets take it.
-    pub(super) congested: bool,
+    pub(super) congested: Option<Arc<SharedQueue>>,
     frame_bytes_max: usize,
     channel_max: u16,
     acked: Vec<Unacked>,
@@ -84,7 +84,7 @@ impl Session {
             channels: Vec::new(),
             exclusive_queues: HashMap::new(),
             published: false,
-            congested: false,
+            congested: None,
             frame_bytes_max: negotiated.frame_max as usize,
             channel_max: negotiated.channel_max,
             acked: Vec::new(),
@@ -120,7 +120,7 @@ impl Session {
                 Ok(None) => break,
                 Err(error) => {
                     at = bytes.len();
-                    self.lose_place(frame_error(error.explanation()));
+                    self.lose_place(&frame_error(error.explanation()));
                 }
             }
         }
@@ -317,11 +317,11 @@ impl Session {
         }
         let window = self.outbox.lock().close_window(number);
         if let Some(window) = window {
-            self.release_windows(vec![window]);
+            self.release_windows(vec![*window]);
         }
     }
 
-    fn release_windows(&mut self, windows: Vec<Box<crate::core::window::Window>>) {
+    fn release_windows(&mut self, windows: Vec<Window>) {
         let mut abandoned = Vec::new();
         for window in &windows {
             for (queue, id) in window.consumers.values() {
@@ -406,8 +406,8 @@ impl Session {
     }
 
     /// The bytes are no frames: nothing that follows can be understood, not even an answer.
-    fn lose_place(&mut self, error: AmqpError) {
-        self.close(&error, (0, 0), 0);
+    fn lose_place(&mut self, error: &AmqpError) {
+        self.close(error, (0, 0), 0);
         self.phase = Phase::Closed;
     }
 }

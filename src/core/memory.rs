@@ -43,7 +43,7 @@ impl Gauge {
 
     /// Whether they may go on: use has fallen to nine tenths of the limit.
     pub fn has_recovered(&self) -> bool {
-        self.used_bytes() as f64 <= self.limit_bytes as f64 * crate::limits::MEMORY_RESUME_FRACTION
+        self.used_bytes() <= self.limit_bytes / 100 * crate::limits::MEMORY_RESUME_PERCENT
     }
 }
 

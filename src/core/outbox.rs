@@ -97,9 +97,9 @@ impl Outbox {
     }
 
     /// Ends all channels' deliveries: nothing is delivered afterwards.
-    pub fn close_windows(&mut self) -> Vec<Box<Window>> {
+    pub fn close_windows(&mut self) -> Vec<Window> {
         self.starved.clear();
-        mem::take(&mut self.windows).into_iter().flatten().collect()
+        mem::take(&mut self.windows).into_iter().flatten().map(|window| *window).collect()
     }
 
     /// The consumers that a channel's prefetch had turned away and that it has room for now.

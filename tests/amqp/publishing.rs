@@ -4,7 +4,7 @@ use lapin::{BasicProperties, types::AMQPValue};
 
 use crate::{
     broker::{Broker, is_external, unique},
-    client::{Ch, args, body, next, refused},
+    client::{Ch, args, body, refused},
 };
 
 fn properties() -> BasicProperties {

@@ -2,7 +2,12 @@
 //! `LEVERET_TEST_AMQP=host:port`, a broker that somebody else runs (that is how expectations are checked against
 //! RabbitMQ). Tests share one child; it lives as long as a test holds it and ends with the last one. A static would
 //! never be dropped and would leave the child behind.
-#![allow(dead_code, reason = "each test crate uses its own part of the support code")]
+#![allow(
+    dead_code,
+    unused_macros,
+    unused_imports,
+    reason = "each test crate uses its own part of the support code"
+)]
 
 use std::{
     env,
@@ -44,6 +49,11 @@ impl Broker {
     /// started with our flags, so such a test returns early.
     pub fn start(args: &[&str], env: &[(&str, &str)]) -> Option<Arc<Self>> {
         (!is_external()).then(|| Arc::new(Self::spawn(args, env)))
+    }
+
+    /// The child's process, when it is ours.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
     pub fn uri(&self) -> String {

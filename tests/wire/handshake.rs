@@ -1,7 +1,7 @@
 //! Protocol header, start, tune and open: what is offered, what is refused and how.
 
 use crate::{
-    broker::{Broker, is_external, only_leveret},
+    broker::{Broker, only_leveret},
     wire::{
         Args, CLIENT_CAPABILITIES, METHOD, PROTOCOL_HEADER, Table, Value, Wire, connection_open, frame,
         method, start_ok, tune_ok,

@@ -78,14 +78,14 @@ impl Session {
             return Err(precondition_failed("reply consumer cannot acknowledge"));
         }
         let tag = self.fresh_consumer_tag(number, consume.consumer_tag)?;
-        let taken = self.outbox.lock().window(number).is_none_or(|window| window.reply.is_some());
-        if taken {
+        let occupied = self.outbox.lock().window(number).is_none_or(|window| window.reply.is_some());
+        if occupied {
             return Err(precondition_failed("reply consumer already set"));
         }
-        let token = self.broker.reply_consumers.register(&self.outbox, number);
+        let address = self.broker.reply_consumers.register(&self.outbox, number);
         let mut outbox = self.outbox.lock();
         if let Some(window) = outbox.window(number) {
-            window.reply = Some(ReplyConsumer { tag: tag.clone(), token });
+            window.reply = Some(ReplyConsumer { tag: tag.clone(), token: address });
         }
         if !consume.no_wait {
             outbox.send(number, &basic::ConsumeOk { consumer_tag: tag });

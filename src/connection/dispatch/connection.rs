@@ -6,7 +6,7 @@ use crate::core::error::{AmqpError, channel_error};
 use crate::protocol::{Method, connection};
 
 impl Session {
-    pub(super) fn connection_method(&mut self, method: Method) -> Result<(), AmqpError> {
+    pub(super) fn connection_method(&mut self, method: &Method) -> Result<(), AmqpError> {
         match method {
             Method::ConnectionClose(_) => {
                 self.release_everything();

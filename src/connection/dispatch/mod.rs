@@ -41,7 +41,7 @@ impl Session {
             return;
         }
         let result = match number {
-            0 => self.connection_method(method),
+            0 => self.connection_method(&method),
             _ => self.channel_method(number, method),
         };
         if let Err(error) = result {
@@ -81,7 +81,7 @@ impl Session {
             Method::ExchangeDelete(delete) => self.exchange_delete(number, &delete)?,
             Method::ExchangeBind(bind) => self.exchange_bind(number, bind)?,
             Method::ExchangeUnbind(unbind) => self.exchange_unbind(number, unbind)?,
-            Method::QueueDeclare(declare) => self.queue_declare(number, declare)?,
+            Method::QueueDeclare(declare) => self.queue_declare(number, &declare)?,
             Method::QueueBind(bind) => self.queue_bind(number, bind)?,
             Method::QueueUnbind(unbind) => self.queue_unbind(number, unbind)?,
             Method::QueuePurge(purge) => self.queue_purge(number, &purge)?,

@@ -173,7 +173,9 @@ impl Session {
 
     fn deliver(&mut self, route: &Route, number: u16, mandatory: bool, run: &mut [Publication<'_>]) {
         for queue in &route.queues {
-            self.congested |= queue.publish(run);
+            if queue.publish(run) {
+                self.congested = Some(queue.clone());
+            }
         }
         if route.queues.is_empty() {
             for publication in run {

@@ -19,16 +19,16 @@ impl Session {
     pub(super) fn queue_declare(
         &mut self,
         number: u16,
-        declare: queue::Declare,
+        declare: &queue::Declare,
     ) -> Result<(), AmqpError> {
         let name = strip_line_ends(declare.queue.clone());
         if reply_token(&name).is_some() || *name == *REPLY_TO.as_bytes() {
-            return self.reply_queue_declare(number, &declare, &name);
+            return self.reply_queue_declare(number, declare, &name);
         }
         let queue = if declare.passive {
             self.vhost.accessible_queue(&name, self.id)?
         } else {
-            self.make_queue(&declare, name)?
+            self.make_queue(declare, name)?
         };
         self.channel(number).last_queue = Some(queue.spec.name.clone());
         if !declare.no_wait {

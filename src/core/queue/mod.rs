@@ -9,7 +9,7 @@ mod feed;
 mod ready;
 mod shared;
 
-use std::sync::Arc;
+use std::{sync::Arc, task::Waker};
 
 pub use consumers::{Consumer, ConsumerId, ConsumerSpec};
 pub use feed::Feed;
@@ -19,7 +19,7 @@ pub use shared::{
 };
 
 use crate::core::{ConnectionId, message::Publication, window::Unacked};
-use crate::limits::DISPATCH_BYTES_MAX;
+use crate::limits::{DISPATCH_BYTES_MAX, FLOW_BYTES_MAX, FLOW_BYTES_RESUME};
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 use consumers::Consumers;
 use ready::Ready;
@@ -71,6 +71,10 @@ pub struct Queue {
     unacked_bytes: usize,
     had_consumer: bool,
     deleted: bool,
+    /// Publishers that wait for the queue to drain.
+    paused: Vec<Waker>,
+    /// Waiting did not help the last time: nobody took anything.
+    stalled: bool,
     counters: QueueCounters,
 }
 
@@ -86,6 +90,8 @@ impl Queue {
             unacked_bytes: 0,
             had_consumer: false,
             deleted: false,
+            paused: Vec::new(),
+            stalled: false,
             counters: QueueCounters::default(),
         }
     }
@@ -192,6 +198,17 @@ impl Queue {
         self.counters.got += 1;
         self.counters.redelivered += u64::from(entry.redelivered());
         Some(entry)
+    }
+
+    /// Whether it grows although its consumers wait for nothing but their sockets.
+    fn is_congested(&self) -> bool {
+        self.ready_bytes > FLOW_BYTES_MAX && !self.stalled && self.consumers.held_back_by_outboxes()
+    }
+
+    /// The publishers that may go on now.
+    fn resumed(&mut self) -> Vec<Waker> {
+        let drained = self.ready_bytes <= FLOW_BYTES_RESUME || self.deleted;
+        if drained { std::mem::take(&mut self.paused) } else { Vec::new() }
     }
 
     /// Bytes of all messages that the queue answers for.

@@ -1,8 +1,11 @@
 //! A queue behind its lock: each operation takes the lock once, and wakes writers when it has released it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
 };
 
 use parking_lot::{Mutex, MutexGuard};
@@ -14,7 +17,6 @@ use crate::core::{
     outbox::Wakes,
     window::{ConsumerRef, Unacked},
 };
-use crate::limits::FLOW_BYTES_MAX;
 
 /// A queue as the broker shares it.
 pub struct SharedQueue {
@@ -89,9 +91,24 @@ impl SharedQueue {
         for publication in run {
             queue.publish(self, publication, &mut feed);
         }
-        let congested = queue.ready_bytes > FLOW_BYTES_MAX && queue.consumers.held_back_by_outboxes();
+        let congested = queue.is_congested();
         self.release(queue, held, feed);
         congested
+    }
+
+    /// Pending while the queue has too much waiting for consumers that take it as fast as their sockets let them.
+    pub fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut queue = self.state.lock();
+        if !queue.is_congested() {
+            return Poll::Ready(());
+        }
+        queue.paused.push(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// A publisher has waited in vain: nobody is to wait again until a consumer takes something.
+    pub fn stalled(&self) {
+        self.state.lock().stalled = true;
     }
 
     /// Adds a consumer. `accepted` runs after it is in and before its first delivery: the place for `consume-ok`.
@@ -175,7 +192,10 @@ impl SharedQueue {
 
     /// The outbox of a consumer that was turned away has room.
     pub fn fed(self: &Arc<Self>, id: ConsumerId) {
-        self.state.lock().consumers.fed(id);
+        let mut queue = self.state.lock();
+        queue.stalled = false;
+        queue.consumers.fed(id);
+        drop(queue);
         self.dispatch();
     }
 
@@ -232,8 +252,11 @@ impl SharedQueue {
     }
 
     /// Accounts for the change in bytes, releases the lock, then wakes.
-    fn release(&self, queue: MutexGuard<'_, Queue>, held_before: usize, feed: Feed) {
-        let wakes = feed.finish();
+    fn release(&self, mut queue: MutexGuard<'_, Queue>, held_before: usize, feed: Feed) {
+        let mut wakes = feed.finish();
+        if !queue.paused.is_empty() {
+            wakes.extend(queue.resumed());
+        }
         self.gauge.change(held_before, queue.held_bytes());
         drop(queue);
         wake_all(wakes);

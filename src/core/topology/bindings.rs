@@ -1,6 +1,6 @@
 //! Bindings: `queue.bind`, `exchange.bind` and back (AMQP 1.7.2.3; RabbitMQ's exchange-to-exchange bindings).
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
 use super::{Topology, exchanges::refuse_default_exchange};
 use crate::core::{
@@ -41,19 +41,19 @@ pub(super) struct BindingId {
 }
 
 impl BindingId {
-    fn of(binding: &Binding) -> Self {
+    fn of(binding: &Binding) -> Arc<Self> {
         let mut sorted: Vec<_> = binding.arguments.iter().collect();
-        sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
+        sorted.sort_by_key(|(name, _)| *name);
         let mut arguments = Vec::new();
         if !sorted.is_empty() {
             let table: FieldTable = sorted.into_iter().map(|(k, v)| (k.clone(), v.clone())).collect();
             table.encode(&mut arguments);
         }
-        Self {
+        Arc::new(Self {
             destination: binding.destination.clone(),
             key: binding.key.clone(),
             arguments: arguments.into(),
-        }
+        })
     }
 }
 
@@ -100,7 +100,7 @@ impl Topology {
     /// All bindings of an exchange.
     pub fn bindings_of(&self, source: &[u8]) -> Vec<Binding> {
         let Some(exchange) = self.exchanges.get(source) else { return Vec::new() };
-        let binding = |(id, arguments): (&BindingId, &FieldTable)| Binding {
+        let binding = |(id, arguments): (&Arc<BindingId>, &FieldTable)| Binding {
             source: exchange.spec.name.clone(),
             destination: id.destination.clone(),
             key: id.key.clone(),
@@ -122,7 +122,7 @@ impl Topology {
         finished
     }
 
-    pub(super) fn forget_leading_to(&mut self, source: &ShortString, id: &BindingId) {
+    pub(super) fn forget_leading_to(&mut self, source: &ShortString, id: &Arc<BindingId>) {
         if let Some(bindings) = self.leading_to.get_mut(&id.destination) {
             bindings.remove(&(source.clone(), id.clone()));
             if bindings.is_empty() {

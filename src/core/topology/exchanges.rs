@@ -1,8 +1,8 @@
 //! `exchange.declare` and `exchange.delete` (AMQP 1.6.2; texts of RabbitMQ).
 
-use std::sync::atomic::Ordering;
+use std::{collections::HashMap, sync::atomic::Ordering};
 
-use super::{Destination, Exchange, Topology, equivalence};
+use super::{Destination, Exchange, Stamp, Topology, equivalence};
 use crate::core::{
     error::{AmqpError, access_refused, not_found, precondition_failed},
     routing::{ExchangeKind, Router},
@@ -109,8 +109,8 @@ impl Topology {
     pub(super) fn insert_exchange(&mut self, spec: ExchangeSpec) {
         let exchange = Exchange {
             router: Router::new(spec.kind),
-            bindings: Default::default(),
-            stamp: Default::default(),
+            bindings: HashMap::default(),
+            stamp: Stamp::default(),
             spec,
         };
         self.exchanges.insert(exchange.spec.name.clone(), exchange);

@@ -40,14 +40,14 @@ pub struct Topology {
     exchanges: HashMap<ShortString, Exchange, RandomState>,
     queues: HashMap<ShortString, Arc<SharedQueue>, RandomState>,
     /// Bindings by where they lead, each with its source.
-    leading_to: HashMap<Destination, HashSet<(ShortString, BindingId), RandomState>, RandomState>,
+    leading_to: HashMap<Destination, HashSet<(ShortString, Arc<BindingId>), RandomState>, RandomState>,
 }
 
 /// An exchange and what is bound to it.
 struct Exchange {
     spec: ExchangeSpec,
     router: Router<Destination>,
-    bindings: HashMap<BindingId, FieldTable, RandomState>,
+    bindings: HashMap<Arc<BindingId>, FieldTable, RandomState>,
     stamp: Stamp,
 }
 

@@ -11,6 +11,7 @@ use crate::core::{
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 
 /// `queue.declare` as it came, its name already drawn when it was empty.
+#[allow(clippy::struct_excessive_bools, reason = "the method has these bits")]
 pub struct QueueDeclaration {
     /// Name.
     pub name: ShortString,

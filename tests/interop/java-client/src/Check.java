@@ -247,13 +247,9 @@ public final class Check {
     Connection doomed = connect();
     BlockingQueue<ShutdownSignalException> ended = new LinkedBlockingQueue<>();
     doomed.addShutdownListener(ended::add);
-    try {
-      doomed.createChannel().exchangeDeclare(name("unknown"), "x-no-such-type");
-    } catch (IOException expected) {
-      // the listener tells why
-    }
+    doomed.createChannel().basicPublish("", name("nowhere"), false, true, null, new byte[0]);
     AMQP.Connection.Close close = (AMQP.Connection.Close) take(ended, 1).get(0).getReason();
-    equal("an unknown exchange type ends the connection: 503", close.getReplyCode(), 503);
+    equal("the immediate flag ends the connection: 540", close.getReplyCode(), 540);
   }
 
   /** basic.get counts what is left; basic.recover returns what is unacked. */

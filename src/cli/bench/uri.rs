@@ -1,0 +1,157 @@
+//! AMQP URIs: `amqp://user:password@host:port/vhost`, every part after the scheme optional (RabbitMQ URI
+//! Specification).
+//!
+//! One deviation: a path of `/` alone is the default virtual host `/`, not the virtual host without a name, because
+//! nobody means the latter. A query is accepted and ignored.
+
+use std::str::FromStr;
+
+use crate::protocol::DEFAULT_PORT;
+
+/// Where the broker is, and who connects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Uri {
+    /// Name or address, an IPv6 address without its brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// For SASL PLAIN.
+    pub user: String,
+    /// For SASL PLAIN.
+    pub password: String,
+    /// The virtual host's name, decoded.
+    pub vhost: String,
+}
+
+impl FromStr for Uri {
+    type Err = UriError;
+
+    fn from_str(text: &str) -> Result<Self, UriError> {
+        let (scheme, rest) = text.split_once("://").ok_or(UriError::Scheme)?;
+        match scheme.to_ascii_lowercase().as_str() {
+            "amqp" => {}
+            "amqps" => return Err(UriError::Tls),
+            _ => return Err(UriError::Scheme),
+        }
+        let rest = rest.split(['?', '#']).next().unwrap_or_default();
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (login, address) = match authority.rsplit_once('@') {
+            Some((login, address)) => (Some(login), address),
+            None => (None, authority),
+        };
+        let (host, port) = host_and_port(address)?;
+        let (user, password) = user_and_password(login)?;
+        let vhost = if path.is_empty() { "/".to_owned() } else { decoded(path)? };
+        Ok(Self { host, port, user, password, vhost })
+    }
+}
+
+/// Why a text is not an AMQP URI that can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum UriError {
+    /// Something other than `amqp://`.
+    #[error("a URI begins with amqp://")]
+    Scheme,
+    /// `amqps://`.
+    #[error("amqps:// is not supported: use amqp://")]
+    Tls,
+    /// The port is no number, or too large.
+    #[error("the port is not a number from 1 to 65535")]
+    Port,
+    /// A bracket is not closed.
+    #[error("the host is malformed")]
+    Host,
+    /// Two hexadecimal digits do not follow a percent sign, or they do not make UTF-8.
+    #[error("a percent-encoding is malformed")]
+    Percent,
+}
+
+fn host_and_port(address: &str) -> Result<(String, u16), UriError> {
+    let (host, port) = match address.strip_prefix('[') {
+        Some(rest) => {
+            let (host, after) = rest.split_once(']').ok_or(UriError::Host)?;
+            let port = if after.is_empty() { "" } else { after.strip_prefix(':').ok_or(UriError::Host)? };
+            (host, port)
+        }
+        None => address.split_once(':').unwrap_or((address, "")),
+    };
+    let port = match port {
+        "" => DEFAULT_PORT,
+        digits => digits.parse().ok().filter(|port| *port != 0).ok_or(UriError::Port)?,
+    };
+    let host = if host.is_empty() { "localhost".to_owned() } else { decoded(host)? };
+    Ok((host, port))
+}
+
+fn user_and_password(login: Option<&str>) -> Result<(String, String), UriError> {
+    let Some(login) = login else { return Ok(("guest".to_owned(), "guest".to_owned())) };
+    let (user, password) = login.split_once(':').unwrap_or((login, ""));
+    Ok((decoded(user)?, decoded(password)?))
+}
+
+/// Undoes the percent-encoding (RFC 3986, 2.1).
+fn decoded(text: &str) -> Result<String, UriError> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        if first == b'%' {
+            let (digits, after) = after.split_first_chunk::<2>().ok_or(UriError::Percent)?;
+            bytes.push(hex(digits[0])? << 4 | hex(digits[1])?);
+            rest = after;
+        } else {
+            bytes.push(first);
+            rest = after;
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| UriError::Percent)
+}
+
+fn hex(digit: u8) -> Result<u8, UriError> {
+    char::from(digit).to_digit(16).map(|value| value as u8).ok_or(UriError::Percent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(user: &str, password: &str, host: &str, port: u16, vhost: &str) -> Uri {
+        let [user, password, host, vhost] = [user, password, host, vhost].map(str::to_owned);
+        Uri { host, port, user, password, vhost }
+    }
+
+    #[test]
+    fn what_is_not_said_has_a_default() {
+        for text in
+            ["amqp://", "amqp://localhost", "AMQP://localhost:5672/", "amqp://guest:guest@/%2F?heartbeat=5"]
+        {
+            assert_eq!(text.parse(), Ok(uri("guest", "guest", "localhost", 5672, "/")), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_part_is_percent_decoded() {
+        assert_eq!(
+            "amqp://us%40er:p%3Aa%2Fss@10.0.0.1:5673/a%2fb".parse(),
+            Ok(uri("us@er", "p:a/ss", "10.0.0.1", 5673, "a/b"))
+        );
+    }
+
+    #[test]
+    fn an_ipv6_address_stands_in_brackets() {
+        assert_eq!("amqp://u@[::1]:99/v".parse(), Ok(uri("u", "", "::1", 99, "v")));
+        assert_eq!("amqp://[::1]".parse::<Uri>().map(|uri| uri.port), Ok(5672));
+        assert_eq!("amqp://[::1".parse::<Uri>(), Err(UriError::Host));
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused() {
+        assert_eq!("amqps://h".parse::<Uri>(), Err(UriError::Tls));
+        assert_eq!("http://h".parse::<Uri>(), Err(UriError::Scheme));
+        assert_eq!("localhost".parse::<Uri>(), Err(UriError::Scheme));
+        assert_eq!("amqp://h:0".parse::<Uri>(), Err(UriError::Port));
+        assert_eq!("amqp://h:65536".parse::<Uri>(), Err(UriError::Port));
+        assert_eq!("amqp://h/%2".parse::<Uri>(), Err(UriError::Percent));
+        assert_eq!("amqp://h/%zz".parse::<Uri>(), Err(UriError::Percent));
+        assert_eq!("amqp://h/%ff".parse::<Uri>(), Err(UriError::Percent));
+    }
+}
