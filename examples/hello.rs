@@ -22,7 +22,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let channel = connection.create_channel().await?;
 
     // Without a name the broker invents one; an exclusive queue ends with its connection.
-    let queue = channel.queue_declare("".into(), QueueDeclareOptions::exclusive(), FieldTable::default()).await?;
+    let queue =
+        channel.queue_declare("".into(), QueueDeclareOptions::exclusive(), FieldTable::default()).await?;
     println!("queue {}", queue.name());
 
     // The default exchange, "", delivers to the queue that the routing key names.

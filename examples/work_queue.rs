@@ -61,14 +61,20 @@ async fn work(channel: &Channel, jobs: &ShortString, failed: &ShortString) -> Re
     while open > 0 {
         let delivery = consumer.next().await.ok_or("the consumer was cancelled")??;
         let attempt = attempt(&delivery);
-        let outcome = perform(&String::from_utf8_lossy(&delivery.data), attempt);
-        println!("attempt {attempt}: {} - {outcome:?}", String::from_utf8_lossy(&delivery.data));
-        match outcome {
-            Ok(()) => open -= 1,
-            Err(_) if attempt < ATTEMPTS_MAX => publish(channel, jobs, &delivery.data, attempt + 1).await?,
-            Err(_) => {
-                publish(channel, failed, &delivery.data, attempt).await?;
+        let job = String::from_utf8_lossy(&delivery.data);
+        match perform(&job, attempt) {
+            Ok(()) => {
+                println!("attempt {attempt}: {job} - done");
                 open -= 1;
+            }
+            Err(why) => {
+                println!("attempt {attempt}: {job} - {why}");
+                if attempt < ATTEMPTS_MAX {
+                    publish(channel, jobs, &delivery.data, attempt + 1).await?;
+                } else {
+                    publish(channel, failed, &delivery.data, attempt).await?;
+                    open -= 1;
+                }
             }
         }
         // Only now: the broker has confirmed the copy, so a crash can repeat a job but not lose it.
@@ -92,7 +98,8 @@ async fn publish(channel: &Channel, queue: &ShortString, job: &[u8], attempt: i3
     headers.insert("attempt".into(), attempt.into());
     let properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-    let confirmation = channel.basic_publish("".into(), queue.clone(), options, job, properties).await?.await?;
+    let confirmation =
+        channel.basic_publish("".into(), queue.clone(), options, job, properties).await?.await?;
     if confirmation.is_ack() && confirmation.take_message().is_none() {
         Ok(())
     } else {

@@ -67,9 +67,9 @@ fn count(mut bytes: &[u8], tally: &mut Tally) {
 fn one_session(stage: &Stage, seed: u64, session: u64, tally: &mut Tally) -> Remains {
     let started = Instant::now();
     let mut random = StdRng::seed_from_u64(seed ^ session.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    let count = if random.random_bool(0.25) { 2 } else { 1 };
+    let at_once = if random.random_bool(0.25) { 2 } else { 1 };
     let mut clients: Vec<(Client, Vec<u8>)> =
-        (0..count).map(|_| (stage.client(), spoilt_session(&mut random))).collect();
+        (0..at_once).map(|_| (stage.client(), spoilt_session(&mut random))).collect();
     let mut open = true;
     while open {
         open = false;

@@ -64,12 +64,27 @@ impl Broker {
         Self { address, child: None, _data: None }
     }
 
+    /// A broker on a data folder of the test's.
+    pub fn start_on(folder: &str) -> Option<Arc<Self>> {
+        (!is_external()).then(|| Arc::new(Self::spawn_on(folder, None, &[], &[])))
+    }
+
+    /// Waits for the child to end by itself; its exit code.
+    pub fn wait(mut self) -> Option<i32> {
+        self.child.take()?.wait().unwrap().code()
+    }
+
     fn spawn(args: &[&str], env: &[(&str, &str)]) -> Self {
         let data = TempDir::new().unwrap();
+        let folder = data.path().to_str().unwrap().to_owned();
+        Self::spawn_on(&folder, Some(data), args, env)
+    }
+
+    fn spawn_on(folder: &str, data: Option<TempDir>, args: &[&str], env: &[(&str, &str)]) -> Self {
         let stderr = if env::var_os("LEVERET_TEST_LOG").is_some() { Stdio::inherit() } else { Stdio::null() };
         let mut child = Command::new(env!("CARGO_BIN_EXE_leveret"))
             .args(["serve", "--amqp-listen", "127.0.0.1:0", "--data-dir"])
-            .arg(data.path())
+            .arg(folder)
             .args(args)
             .envs(env.iter().copied())
             .stdin(Stdio::null())
@@ -79,7 +94,7 @@ impl Broker {
             .unwrap();
         let stdout = child.stdout.take().unwrap();
         // The guard exists before the first thing that may panic, so the child never outlives a failed start.
-        let mut broker = Self { address: String::new(), child: Some(child), _data: Some(data) };
+        let mut broker = Self { address: String::new(), child: Some(child), _data: data };
         broker.address = announced_address(stdout);
         broker
     }

@@ -27,6 +27,7 @@ pub(super) struct Pace {
     per_second: f64,
 }
 
+#[allow(clippy::cast_sign_loss, reason = "numbers of events and rates are not negative")]
 impl Pace {
     /// Event 0 is due at `start_ns`; `per_second` is greater than 0.
     pub(super) fn new(start_ns: u64, per_second: f64) -> Self {
@@ -39,7 +40,6 @@ impl Pace {
     }
 
     /// How many events have become due by `now_ns`.
-    #[allow(clippy::cast_sign_loss, reason = "the product of two numbers that are not negative")]
     pub(super) fn due_by(self, now_ns: u64) -> u64 {
         match now_ns.checked_sub(self.start_ns) {
             Some(elapsed_ns) => (elapsed_ns as f64 * self.per_second / 1e9) as u64 + 1,

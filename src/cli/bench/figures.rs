@@ -22,6 +22,7 @@ pub(super) struct Totals {
 
 /// Which figures mean something in this run.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools, reason = "each column is there or not")]
 pub(super) struct Columns {
     /// There are producers.
     pub sent: bool,
@@ -84,18 +85,17 @@ impl Interval {
 impl Record for Interval {
     fn text(&self) -> String {
         let columns = self.columns;
-        let mut text = format!("time {:.3} s", self.time_seconds);
-        for (is_shown, name, rate) in [
-            (columns.sent, "sent", self.sent_per_second),
-            (columns.returned, "returned", self.returned_per_second),
-            (columns.confirmed, "confirmed", self.confirmed_per_second),
-            (columns.confirmed, "nacked", self.nacked_per_second),
-            (columns.received, "received", self.received_per_second),
-        ] {
-            if is_shown {
-                text += &format!(", {name}: {rate:.0} msg/s");
-            }
-        }
+        let mut text = listed(
+            format!("time {:.3} s", self.time_seconds),
+            [
+                (columns.sent, "sent", self.sent_per_second),
+                (columns.returned, "returned", self.returned_per_second),
+                (columns.confirmed, "confirmed", self.confirmed_per_second),
+                (columns.confirmed, "nacked", self.nacked_per_second),
+                (columns.received, "received", self.received_per_second),
+            ]
+            .map(|(is_shown, name, rate)| is_shown.then(|| format!("{name}: {rate:.0} msg/s"))),
+        );
         text += &self.consumer_latency_us.map(|spread| spread.interval_text("consumer")).unwrap_or_default();
         text += &self.confirm_latency_us.map(|spread| spread.interval_text("confirm")).unwrap_or_default();
         text
@@ -171,23 +171,25 @@ impl Record for Summary {
                 lines.push(format!("{name} rate avg: {rate:.0} msg/s"));
             }
         }
-        let mut counts = format!("time {:.3} s", self.time_seconds);
-        for (is_shown, name, count) in [
-            (columns.sent, "sent", totals.sent),
-            (columns.returned, "returned", totals.returned),
-            (columns.confirmed, "confirmed", totals.confirmed),
-            (columns.confirmed, "nacked", totals.nacked),
-            (columns.received, "received", totals.received),
-        ] {
-            if is_shown {
-                counts += &format!(", {name}: {count}");
-            }
-        }
-        lines.push(counts);
+        lines.push(listed(
+            format!("time {:.3} s", self.time_seconds),
+            [
+                (columns.sent, "sent", totals.sent),
+                (columns.returned, "returned", totals.returned),
+                (columns.confirmed, "confirmed", totals.confirmed),
+                (columns.confirmed, "nacked", totals.nacked),
+                (columns.received, "received", totals.received),
+            ]
+            .map(|(is_shown, name, count)| is_shown.then(|| format!("{name}: {count}"))),
+        ));
         lines.extend(self.consumer_latency_us.map(|spread| spread.summary_text("consumer")));
         lines.extend(self.confirm_latency_us.map(|spread| spread.summary_text("confirm")));
         lines.join("\n")
     }
+}
+
+fn listed<const N: usize>(head: String, items: [Option<String>; N]) -> String {
+    items.into_iter().flatten().fold(head, |text, item| text + ", " + &item)
 }
 
 #[cfg(test)]

@@ -216,3 +216,6 @@ impl Queue {
         self.ready_bytes + self.unacked_bytes
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,7 @@ fn a_channels_prefetch_counts_all_of_its_consumers_and_no_gets() {
     queue.publish(1..6);
     assert_eq!(client.read_ids(), [0, 1, 2]);
     queue.ack(&client, 1, false);
-    assert_eq!(client.read_ids(), [], "the message from basic.get had no part in the channel's limit");
+    assert!(client.read().is_empty(), "the message from basic.get had no part in the channel's limit");
     queue.ack(&client, 2, false);
     assert_eq!(client.read_ids(), [3]);
 }
@@ -162,7 +162,7 @@ fn a_starved_consumer_is_fed_after_the_writer_has_drained() {
     assert_eq!(queue.status().ready, 2, "nothing is delivered into a full outbox");
     queue.consume(&quick, "quick", Wish { prefetch: 1, ..Wish::default() });
     assert_eq!(quick.read_ids(), [0], "others do not wait for it");
-    assert_eq!(slow.read_ids(), []);
+    assert!(slow.read().is_empty(), "this was what filled the outbox");
     assert_eq!(slow.read_ids(), [1]);
 }
 
@@ -283,7 +283,8 @@ fn out_of_order_acks_do_not_make_the_window_grow() {
     }
     let held: Vec<_> = client.held(1);
     assert_eq!(held, [(1, 0)], "the first message is still there");
-    let places = client.outbox.lock().window(1).unwrap().places();
+    // The upper bound counts the places of those that were settled out of turn, too.
+    let places = client.outbox.lock().window(1).unwrap().unacked().size_hint().1.unwrap();
     assert!(places <= 2 + 16, "{places} places for one message");
 }
 
@@ -329,8 +330,8 @@ impl Q {
     fn publish(&self, ids: impl IntoIterator<Item = u64>) {
         let image = |id: u64| build_image(b"", b"q", &[0, 0], &[&id.to_be_bytes()], false);
         let images: Vec<_> = ids.into_iter().map(image).collect();
-        let publication = |(layout, image)| Publication::new(View::new(*layout, image));
-        let mut run: Vec<_> = images.iter().map(|(layout, image)| (layout, image)).map(publication).collect();
+        let views = images.iter().map(|(layout, image)| View::new(*layout, image));
+        let mut run: Vec<_> = views.map(Publication::new).collect();
         self.shared.publish(&mut run);
     }
 

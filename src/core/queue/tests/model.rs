@@ -1,0 +1,575 @@
+//! Random operations on a queue, compared after each with a model that is as naive as the rules allow: plain lists,
+//! searched from the front.
+//!
+//! The model says who gets which message under which delivery tag, so a message that is lost, doubled, out of order,
+//! wrongly marked as redelivered or beyond somebody's credit is a difference; so is one that is given to the wrong one
+//! of two consumers.
+
+use std::collections::BTreeMap;
+
+use proptest::{collection::vec, prelude::*};
+
+use super::{Client, ConsumeError, ConsumerId, FieldTable, GetError, Q, Seen, What, Wish};
+
+const CLIENTS: usize = 2;
+const CHANNELS: [u16; 2] = [1, 2];
+
+/// What can happen. Indices are taken modulo what there is.
+#[derive(Debug, Clone)]
+enum Operation {
+    Publish(u64),
+    Consume { client: usize, wish: Wish },
+    Cancel { consumer: usize },
+    Ack { client: usize, channel: u16, at: usize, multiple: bool },
+    Requeue { client: usize, channel: u16, at: usize, multiple: bool },
+    UnknownTag { client: usize, channel: u16 },
+    Get { client: usize, channel: u16, no_ack: bool },
+    Purge,
+    Recover { client: usize, channel: u16 },
+    CloseChannel { client: usize, channel: u16 },
+    LimitChannel { client: usize, channel: u16, count: u32 },
+    /// The client stops reading.
+    Clog { client: usize },
+    /// The writer takes what waits.
+    Take { client: usize },
+    /// What the writer took has reached the client.
+    Written { client: usize },
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let place = || (0..CLIENTS, prop::sample::select(&CHANNELS[..]));
+    let settlement = || (place(), 0..8_usize, any::<bool>());
+    prop_oneof![
+        6 => (1..=5_u64).prop_map(Operation::Publish),
+        5 => (0..CLIENTS, wish()).prop_map(|(client, wish)| Operation::Consume { client, wish }),
+        2 => (0..8_usize).prop_map(|consumer| Operation::Cancel { consumer }),
+        5 => settlement().prop_map(|((client, channel), at, multiple)| Operation::Ack { client, channel, at, multiple }),
+        4 => settlement()
+            .prop_map(|((client, channel), at, multiple)| Operation::Requeue { client, channel, at, multiple }),
+        1 => place().prop_map(|(client, channel)| Operation::UnknownTag { client, channel }),
+        3 => (place(), any::<bool>())
+            .prop_map(|((client, channel), no_ack)| Operation::Get { client, channel, no_ack }),
+        1 => Just(Operation::Purge),
+        1 => place().prop_map(|(client, channel)| Operation::Recover { client, channel }),
+        1 => place().prop_map(|(client, channel)| Operation::CloseChannel { client, channel }),
+        2 => (place(), 0..4_u32)
+            .prop_map(|((client, channel), count)| Operation::LimitChannel { client, channel, count }),
+        1 => (0..CLIENTS).prop_map(|client| Operation::Clog { client }),
+        3 => (0..CLIENTS).prop_map(|client| Operation::Take { client }),
+        3 => (0..CLIENTS).prop_map(|client| Operation::Written { client }),
+    ]
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let rarely = || prop::bool::weighted(0.1);
+    let priority = prop_oneof![3 => Just(0), 1 => -1..=1];
+    (prop::sample::select(&CHANNELS[..]), 0..=5_u32, prop::bool::weighted(0.2), rarely(), priority).prop_map(
+        |(channel, prefetch, no_ack, exclusive, priority)| Wish {
+            channel: Some(channel),
+            prefetch,
+            no_ack,
+            exclusive,
+            priority,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_queue_does_what_the_model_does(single_active: bool, operations in vec(operation(), 1..80)) {
+        let mut pair = Pair::new(single_active);
+        for operation in operations {
+            pair.perform(&operation);
+            pair.compare();
+        }
+        pair.end();
+    }
+}
+
+/// The queue with its clients, and the model of all of them.
+struct Pair {
+    queue: Q,
+    clients: Vec<Client>,
+    ids: BTreeMap<usize, ConsumerId>,
+    model: Model,
+    published: u64,
+}
+
+impl Pair {
+    fn new(single_active: bool) -> Self {
+        let arguments = FieldTable::new().with("x-single-active-consumer", single_active);
+        Self {
+            queue: Q::new(true, arguments),
+            clients: (0..CLIENTS).map(|_| Client::new()).collect(),
+            ids: BTreeMap::new(),
+            model: Model::new(single_active),
+            published: 0,
+        }
+    }
+
+    fn perform(&mut self, operation: &Operation) {
+        match *operation {
+            Operation::Publish(count) => {
+                let ids = self.published..self.published + count;
+                self.published += count;
+                self.queue.publish(ids.clone());
+                ids.for_each(|id| self.model.publish(id));
+            }
+            Operation::Consume { client, wish } => self.consume(client, wish),
+            Operation::Cancel { consumer } => self.cancel(consumer),
+            Operation::Ack { client, channel, at, multiple } => self.settle(client, channel, at, multiple, false),
+            Operation::Requeue { client, channel, at, multiple } => {
+                self.settle(client, channel, at, multiple, true);
+            }
+            Operation::UnknownTag { client, channel } => {
+                let tag = self.model.clients[client].channels[&channel].last_tag + 1;
+                assert!(self.clients[client].settle(channel, tag, true).is_err());
+                assert!(self.clients[client].settle(channel, tag, false).is_err());
+            }
+            Operation::Get { client, channel, no_ack } => {
+                let got = self.queue.get_on(&self.clients[client], channel, no_ack);
+                assert_eq!(got, self.model.get(client, channel, no_ack));
+            }
+            Operation::Purge => assert_eq!(self.queue.shared.purge(), self.model.purge()),
+            Operation::Recover { client, channel } => {
+                let all = self.clients[client].outbox.lock().window(channel).unwrap().take_all();
+                self.queue.shared.requeue(all);
+                self.clients[client].feed_channels();
+                let all = self.model.take_all(client, channel);
+                self.model.give_back(client, all);
+            }
+            Operation::CloseChannel { client, channel } => self.close_channel(client, channel),
+            Operation::LimitChannel { client, channel, count } => {
+                self.clients[client].outbox.lock().window(channel).unwrap().limit_prefetch(count);
+                self.clients[client].feed_channels();
+                self.model.clients[client].channel(channel).limit = count;
+                self.model.feed_channels(client);
+            }
+            Operation::Clog { client } => {
+                self.clients[client].clog();
+                self.model.clients[client].waiting.full = true;
+            }
+            Operation::Take { client } => self.take(client),
+            Operation::Written { client } => self.written(client),
+        }
+    }
+
+    fn consume(&mut self, client: usize, wish: Wish) {
+        let key = self.model.next_consumer;
+        let accepted = self.queue.try_consume(&self.clients[client], &format!("c{key}"), wish);
+        let expected = self.model.consume(client, wish);
+        assert_eq!(accepted.is_ok(), expected);
+        match accepted {
+            Ok(id) => drop(self.ids.insert(key, id)),
+            Err(error) => assert_eq!(error, ConsumeError::InExclusiveUse),
+        }
+    }
+
+    fn cancel(&mut self, consumer: usize) {
+        let Some(key) = self.model.any_consumer(consumer) else { return };
+        let client = self.model.consumers[&key].client;
+        let last = self.queue.cancel(&self.clients[client], &format!("c{key}"), self.ids[&key]);
+        self.model.remove(key);
+        assert_eq!(last, self.model.consumers.is_empty(), "the queue is one that goes with its last consumer");
+        if !last {
+            self.model.dispatch();
+        }
+    }
+
+    fn settle(&mut self, client: usize, channel: u16, at: usize, multiple: bool, back: bool) {
+        let Some(tag) = self.model.any_tag(client, channel, at) else { return };
+        let taken = self.clients[client].settle(channel, tag, multiple).unwrap();
+        let expected = self.model.take(client, channel, tag, multiple);
+        assert!(taken.iter().map(|unacked| unacked.tag).eq(expected.iter().map(|held| held.tag)));
+        if back {
+            self.queue.shared.requeue(taken);
+            self.clients[client].feed_channels();
+            self.model.give_back(client, expected);
+        } else {
+            self.queue.settle(&self.clients[client], taken);
+            self.model.settle(client, &expected);
+        }
+    }
+
+    fn close_channel(&mut self, client: usize, channel: u16) {
+        self.queue.close_channel(&self.clients[client], channel);
+        self.model.close_channel(client, channel);
+        self.clients[client].outbox.lock().open_window(channel);
+        self.model.clients[client].channels.insert(channel, Channel::default());
+    }
+
+    fn take(&mut self, client: usize) {
+        if self.model.clients[client].in_flight.is_some() {
+            return;
+        }
+        let seen = self.clients[client].take();
+        let expected = std::mem::take(&mut self.model.clients[client].waiting);
+        assert_eq!(seen, expected.seen);
+        self.model.clients[client].in_flight = Some(expected);
+    }
+
+    fn written(&mut self, client: usize) {
+        if self.model.clients[client].in_flight.take().is_some() {
+            self.clients[client].written();
+            self.model.written(client);
+        }
+    }
+
+    fn compare(&self) {
+        let (status, model) = (self.queue.status(), &self.model);
+        assert_eq!(status.ready, model.ready.len());
+        assert_eq!(status.consumers, model.consumers.len());
+        let held = || model.clients.iter().flat_map(|client| client.channels.values()).flat_map(|it| &it.held);
+        assert_eq!(status.unacked, held().count());
+        assert_eq!(status.bytes, self.queue.gauge.used_bytes());
+        assert_eq!(status.bytes == 0, status.ready + status.unacked == 0);
+        assert_eq!(status.counters.published, self.published);
+        let once: std::collections::BTreeSet<_> = held().map(|it| it.message.id).chain(model.ready.keys().copied()).collect();
+        assert_eq!(once.len(), status.ready + status.unacked, "each message is in one place");
+        for (client, expected) in self.clients.iter().zip(&model.clients) {
+            for (&channel, expected) in &expected.channels {
+                let expected: Vec<_> = expected.held.iter().map(|held| (held.tag, held.message.id)).collect();
+                assert_eq!(client.held(channel), expected);
+            }
+        }
+        model.check_credit();
+    }
+
+    /// Everybody leaves; what is left is counted and purged.
+    fn end(mut self) {
+        for client in 0..CLIENTS {
+            for _ in 0..2 {
+                self.written(client);
+                self.take(client);
+            }
+            for channel in CHANNELS {
+                self.close_channel(client, channel);
+                self.compare();
+            }
+        }
+        let status = self.queue.status();
+        assert_eq!((status.consumers, status.unacked), (0, 0));
+        let gone = self.model.gone + self.queue.shared.purge() as u64;
+        assert_eq!(gone, self.published, "every message that was published is accounted for");
+        assert_eq!((self.queue.gauge.used_bytes(), self.queue.status().bytes), (0, 0));
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Message {
+    id: u64,
+    returned: bool,
+}
+
+struct Held {
+    tag: u64,
+    message: Message,
+    consumer: Option<usize>,
+}
+
+#[derive(Default)]
+struct Channel {
+    last_tag: u64,
+    held: Vec<Held>,
+    limit: u32,
+    starved: Vec<usize>,
+}
+
+impl Channel {
+    fn is_full(&self) -> bool {
+        let counted = self.held.iter().filter(|held| held.consumer.is_some()).count();
+        self.limit > 0 && counted >= self.limit as usize
+    }
+}
+
+/// What goes to a client.
+#[derive(Default)]
+struct Bytes {
+    seen: Vec<Seen>,
+    /// More than an outbox holds stands among it.
+    full: bool,
+}
+
+#[derive(Default)]
+struct Connection {
+    channels: BTreeMap<u16, Channel>,
+    waiting: Bytes,
+    in_flight: Option<Bytes>,
+    starved: Vec<usize>,
+}
+
+impl Connection {
+    fn channel(&mut self, channel: u16) -> &mut Channel {
+        self.channels.get_mut(&channel).unwrap()
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting.full || self.in_flight.as_ref().is_some_and(|bytes| bytes.full)
+    }
+
+    fn send(&mut self, channel: u16, what: What, message: Message) -> u64 {
+        let tag = self.channels[&channel].last_tag + 1;
+        self.channel(channel).last_tag = tag;
+        self.waiting.seen.push(Seen { what, channel, tag, redelivered: message.returned, id: message.id });
+        tag
+    }
+}
+
+#[derive(Debug)]
+struct Consumer {
+    client: usize,
+    wish: Wish,
+    unacked: u32,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum State {
+    InLine,
+    OutOfCredit,
+    Starved,
+    Inactive,
+}
+
+impl Consumer {
+    fn channel(&self) -> u16 {
+        self.wish.channel.unwrap()
+    }
+
+    fn has_credit(&self) -> bool {
+        self.wish.no_ack || self.wish.prefetch == 0 || self.unacked < self.wish.prefetch
+    }
+}
+
+struct Model {
+    single_active: bool,
+    /// By position, which is the number of the message.
+    ready: BTreeMap<u64, Message>,
+    clients: Vec<Connection>,
+    /// By age.
+    consumers: BTreeMap<usize, Consumer>,
+    next_consumer: usize,
+    active: Option<usize>,
+    /// Those that can take a message, whatever their priority: who has waited longest first.
+    line: Vec<usize>,
+    /// Messages that are no more.
+    gone: u64,
+}
+
+impl Model {
+    fn new(single_active: bool) -> Self {
+        let connection =
+            || Connection { channels: CHANNELS.map(|it| (it, Channel::default())).into(), ..Connection::default() };
+        Self {
+            single_active,
+            ready: BTreeMap::new(),
+            clients: (0..CLIENTS).map(|_| connection()).collect(),
+            consumers: BTreeMap::new(),
+            next_consumer: 0,
+            active: None,
+            line: Vec::new(),
+            gone: 0,
+        }
+    }
+
+    fn publish(&mut self, id: u64) {
+        self.ready.insert(id, Message { id, returned: false });
+        self.dispatch();
+    }
+
+    /// The oldest message goes to the first in line among those of the highest priority, again and again.
+    fn dispatch(&mut self) {
+        while let Some((&position, &message)) = self.ready.first_key_value() {
+            let priority = |key: &usize| self.consumers[key].wish.priority;
+            let Some(highest) = self.line.iter().map(priority).max() else { return };
+            let at = self.line.iter().position(|key| priority(key) == highest).unwrap();
+            let key = self.line.remove(at);
+            let consumer = self.consumers.get_mut(&key).unwrap();
+            let channel = consumer.channel();
+            let client = &mut self.clients[consumer.client];
+            if client.is_full() {
+                client.starved.push(key);
+                consumer.state = State::Starved;
+                continue;
+            }
+            let Some(window) = client.channels.get_mut(&channel) else {
+                consumer.state = State::Starved;
+                continue;
+            };
+            if !consumer.wish.no_ack && window.is_full() {
+                window.starved.push(key);
+                consumer.state = State::Starved;
+                continue;
+            }
+            self.ready.remove(&position);
+            let tag = client.send(channel, What::Delivered(format!("c{key}")), message);
+            if consumer.wish.no_ack {
+                self.gone += 1;
+            } else {
+                consumer.unacked += 1;
+                client.channel(channel).held.push(Held { tag, message, consumer: Some(key) });
+            }
+            self.enter(key);
+        }
+    }
+
+    /// To the end of the line, if the consumer has credit.
+    fn enter(&mut self, key: usize) {
+        let consumer = self.consumers.get_mut(&key).unwrap();
+        consumer.state = if consumer.has_credit() { State::InLine } else { State::OutOfCredit };
+        if consumer.state == State::InLine {
+            self.line.push(key);
+        }
+    }
+
+    fn consume(&mut self, client: usize, wish: Wish) -> bool {
+        let exclusive = self.consumers.values().any(|consumer| consumer.wish.exclusive);
+        if exclusive || (wish.exclusive && !self.consumers.is_empty()) {
+            return false;
+        }
+        let key = self.next_consumer;
+        self.next_consumer += 1;
+        self.consumers.insert(key, Consumer { client, wish, unacked: 0, state: State::Inactive });
+        if !self.single_active {
+            self.enter(key);
+        } else if self.active.is_none() {
+            self.active = Some(key);
+            self.enter(key);
+        }
+        self.dispatch();
+        true
+    }
+
+    fn remove(&mut self, key: usize) {
+        self.consumers.remove(&key);
+        self.line.retain(|&other| other != key);
+        if self.active == Some(key) {
+            let rank = |(key, it): (&usize, &Consumer)| (it.wish.priority, std::cmp::Reverse(*key));
+            self.active = self.consumers.iter().max_by_key(|&it| rank(it)).map(|(&key, _)| key);
+            if let Some(next) = self.active {
+                self.enter(next);
+            }
+        }
+    }
+
+    fn any_consumer(&self, at: usize) -> Option<usize> {
+        self.consumers.keys().copied().nth(at % self.consumers.len().max(1))
+    }
+
+    fn any_tag(&self, client: usize, channel: u16, at: usize) -> Option<u64> {
+        let held = &self.clients[client].channels[&channel].held;
+        held.get(at % held.len().max(1)).map(|held| held.tag)
+    }
+
+    fn take(&mut self, client: usize, channel: u16, tag: u64, multiple: bool) -> Vec<Held> {
+        let named = |held: &mut Held| held.tag == tag || (multiple && held.tag < tag);
+        self.clients[client].channel(channel).held.extract_if(.., named).collect()
+    }
+
+    fn take_all(&mut self, client: usize, channel: u16) -> Vec<Held> {
+        std::mem::take(&mut self.clients[client].channel(channel).held)
+    }
+
+    /// The consumers of these have their credit back.
+    fn credit(&mut self, settled: &[Held]) {
+        for key in settled.iter().filter_map(|held| held.consumer) {
+            let Some(consumer) = self.consumers.get_mut(&key) else { continue };
+            consumer.unacked -= 1;
+            if consumer.state == State::OutOfCredit {
+                self.enter(key);
+            }
+        }
+    }
+
+    fn settle(&mut self, client: usize, settled: &[Held]) {
+        self.gone += settled.len() as u64;
+        self.credit(settled);
+        self.dispatch();
+        self.feed_channels(client);
+    }
+
+    fn give_back(&mut self, client: usize, returned: Vec<Held>) {
+        self.put_back(returned);
+        self.feed_channels(client);
+    }
+
+    fn put_back(&mut self, returned: Vec<Held>) {
+        self.credit(&returned);
+        for held in returned {
+            self.ready.insert(held.message.id, Message { returned: true, ..held.message });
+        }
+        self.dispatch();
+    }
+
+    fn get(&mut self, client: usize, channel: u16, no_ack: bool) -> Result<(), GetError> {
+        if self.single_active {
+            return Err(GetError::SingleActiveConsumer);
+        }
+        let Some((_, message)) = self.ready.pop_first() else { return Err(GetError::Empty) };
+        let remaining = self.ready.len() as u32;
+        let tag = self.clients[client].send(channel, What::Got(remaining), message);
+        if no_ack {
+            self.gone += 1;
+        } else {
+            self.clients[client].channel(channel).held.push(Held { tag, message, consumer: None });
+        }
+        Ok(())
+    }
+
+    fn purge(&mut self) -> usize {
+        let purged = std::mem::take(&mut self.ready).len();
+        self.gone += purged as u64;
+        purged
+    }
+
+    fn close_channel(&mut self, client: usize, channel: u16) {
+        let returned = self.clients[client].channels.remove(&channel).unwrap().held;
+        self.put_back(returned);
+        let its = |it: &Consumer| it.client == client && it.channel() == channel;
+        let leaving: Vec<_> = self.consumers.iter().filter(|(_, it)| its(it)).map(|(&key, _)| key).collect();
+        for key in leaving {
+            self.remove(key);
+            self.dispatch();
+        }
+    }
+
+    /// What a channel's limit had turned away comes back, if there is room.
+    fn feed_channels(&mut self, client: usize) {
+        let mut fed = Vec::new();
+        for channel in self.clients[client].channels.values_mut().filter(|channel| !channel.is_full()) {
+            fed.append(&mut channel.starved);
+        }
+        self.feed(fed);
+    }
+
+    /// The writer has finished: whom the full outbox had turned away comes back.
+    fn written(&mut self, client: usize) {
+        if !self.clients[client].is_full() {
+            let fed = std::mem::take(&mut self.clients[client].starved);
+            self.feed(fed);
+        }
+    }
+
+    fn feed(&mut self, fed: Vec<usize>) {
+        for key in fed {
+            if self.consumers.get(&key).is_some_and(|it| it.state == State::Starved) {
+                self.enter(key);
+                self.dispatch();
+            }
+        }
+    }
+
+    /// What must hold of the model itself, or it is worth nothing.
+    fn check_credit(&self) {
+        for (key, consumer) in &self.consumers {
+            let held = self.clients.iter().flat_map(|it| it.channels.values()).flat_map(|it| &it.held);
+            let count = held.filter(|held| held.consumer == Some(*key)).count();
+            assert_eq!(count, consumer.unacked as usize);
+            assert!(consumer.wish.no_ack || consumer.wish.prefetch == 0 || consumer.unacked <= consumer.wish.prefetch);
+            let waits_for_nothing = consumer.state == State::InLine && !self.ready.is_empty();
+            assert!(!waits_for_nothing, "a message waits, and so does somebody who could take it");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The broker as a process: starting, refusing to start, stopping, and holding publishers up.
+#![allow(clippy::unwrap_used, clippy::doc_markdown, reason = "tests")]
+
+#[path = "../support/broker.rs"]
+mod broker;
+#[path = "../support/wire.rs"]
+mod wire;
+
+use std::{
+    io::Write,
+    process::{Command, Output},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use broker::Broker;
+use wire::{NO_ACK, Wire, basic_consume, method, publish, queue_declare};
+
+/// Runs `leveret serve` to its end: for starts that must fail.
+fn serve(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_leveret")).arg("serve").args(args).output().unwrap()
+}
+
+/// One line on stderr and a failure.
+fn assert_refused(output: &Output, words: &[&str]) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    for word in words {
+        assert!(stderr.contains(word), "{word} in {stderr}");
+    }
+}
+
+fn signal(broker: &Broker, name: &str) {
+    let pid = broker.pid().unwrap().to_string();
+    assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+}
+
+fn own(args: &[&str]) -> Option<Arc<Broker>> {
+    Broker::start(args, &[])
+}
+
+#[test]
+fn a_second_broker_on_the_same_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let Some(_first) = Broker::start_on(folder) else { return };
+    let output = serve(&["--data-dir", folder, "--amqp-listen", "127.0.0.1:0"]);
+    assert_refused(&output, &["data folder", folder, "in use"]);
+}
+
+#[test]
+fn a_port_in_use_is_refused() {
+    let Some(first) = own(&[]) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let output = serve(&["--data-dir", folder.path().to_str().unwrap(), "--amqp-listen", &first.address]);
+    assert_refused(&output, &["cannot listen on", &first.address]);
+}
+
+#[test]
+fn an_unreadable_or_invalid_configuration_is_refused() {
+    assert_refused(&serve(&["--config", "/nonexistent/leveret.toml"]), &["cannot read configuration file"]);
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "amqp-listen = 7").unwrap();
+    assert_refused(&serve(&["--config", file.path().to_str().unwrap()]), &["amqp-listen"]);
+    assert_refused(&serve(&["--amqp-listen", "nowhere"]), &["amqp-listen", "nowhere"]);
+    assert_refused(&serve(&["--frame-max", "1"]), &["frame-max"]);
+}
+
+#[test]
+fn sigterm_closes_connections_with_320_and_ends_the_process_with_0() {
+    let Some(broker) = own(&[]) else { return };
+    let mut client = Wire::open_to(broker.clone());
+    signal(&broker, "-TERM");
+    client.expect_close(320, "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'");
+    client.send(0, &method(10, 51)).expect_eof();
+    drop(client);
+    assert_eq!(Arc::into_inner(broker).unwrap().wait(), Some(0));
+}
+
+#[test]
+fn publishers_over_the_memory_budget_are_blocked_until_it_is_free_again() {
+    let Some(broker) = own(&["--memory-limit-bytes", "1000000"]) else { return };
+    let mut publisher = Wire::open_to(broker.clone());
+    publisher.channel(1).send(1, &queue_declare("deep", 0)).expect(1, 50, 11);
+    let run = publish(1, "", "deep", 0, &[7; 1_000]).repeat(1_100);
+    publisher.raw(&run);
+    assert_eq!(publisher.expect(0, 10, 60).short(), "low on memory");
+    // Nobody else is held up: another connection empties the queue, and that ends it.
+    let mut consumer = Wire::open_to(broker.clone());
+    consumer.channel(1).send(1, &basic_consume("deep", "c", NO_ACK)).expect(1, 60, 21);
+    for _ in 0..1_100 {
+        consumer.expect_delivery(1, &[7; 1_000]);
+    }
+    publisher.expect(0, 10, 61);
+    publisher.assert_alive();
+}
+
+#[test]
+fn a_client_that_never_reads_its_replies_is_not_read_from_and_costs_a_bounded_outbox() {
+    let Some(broker) = own(&[]) else { return };
+    let mut deaf = Wire::open_to(broker.clone());
+    deaf.channel(1);
+    let declares = wire::frame(wire::METHOD, 1, &queue_declare("q", 0).0).repeat(1_000);
+    let sent = Arc::new(AtomicUsize::new(0));
+    let (counter, most) = (sent.clone(), 2_000);
+    let sender = std::thread::spawn(move || {
+        for _ in 0..most {
+            deaf.raw(&declares);
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    // Another client is served all the while, until the deaf one has got no further for twenty thousand requests.
+    let mut other = Wire::open_to(broker.clone());
+    other.channel(1);
+    let (mut last, mut rounds_without_progress) = (usize::MAX, 0);
+    while rounds_without_progress < 20 {
+        for _ in 0..1_000 {
+            other.send(1, &queue_declare("other", 0)).expect(1, 50, 11);
+        }
+        let now = sent.load(Ordering::Relaxed);
+        rounds_without_progress = if now == last { rounds_without_progress + 1 } else { 0 };
+        last = now;
+    }
+    assert!(sent.load(Ordering::Relaxed) < most, "the broker has read everything");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", broker.pid().unwrap())).unwrap();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    let kib: usize = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(kib < 200 * 1024, "{peak}");
+    drop(other);
+    signal(&broker, "-KILL");
+    sender.join().unwrap();
+}
