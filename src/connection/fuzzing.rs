@@ -236,12 +236,10 @@ pub fn write_session(steps: &[Step], out: &mut Vec<u8>) {
     }
 }
 
-const QUEUES: &[&str] = &["q0", "q1", "q2", "", "q0", "q1", "q2", "q0", "q1", "q2", "amq.gone", "q\r\n3"];
-const EXCHANGES: &[&str] =
-    &["x0", "amq.direct", "amq.fanout", "amq.topic", "amq.headers", "x1", "x2", "", "", "", "", "x0", "nowhere"];
-const KINDS: &[&str] = &["direct", "fanout", "topic", "headers", "x-unknown"];
-const KEYS: &[&str] = &["q0", "q1", "q2", "", "a.b", "a.#", "*.b", "#", "q0", "q1"];
-const TAGS: &[&str] = &["c0", "c1", "c2", "", ""];
+const QUEUES: &[&str] = &["q0", "q1", "q2", "", "q0", "q1", "q2", "q0", "q1", "q2", "q0", "q1", "q2", "q\r\n3"];
+const EXCHANGES: &[&str] = &["x0", "x1", "x2", "amq.direct", "amq.fanout", "amq.topic", "amq.headers", "x0", "x1"];
+const KINDS: &[&str] = &["direct", "fanout", "topic", "headers"];
+const KEYS: &[&str] = &["q0", "q1", "q2", "q0", "q1", "q2", "a.b", "a.#", "*.b", "#", "q0", ""];
 
 impl Step {
     fn write(&self, out: &mut Vec<u8>) {
@@ -256,7 +254,6 @@ impl Step {
 
     fn write_queue(&self, out: &mut Vec<u8>) {
         let queue = pick(QUEUES, self.queue);
-        let method = |out: &mut Vec<u8>, method: &dyn Fn(&mut Vec<u8>)| method(out);
         match self.what % STEP_KINDS {
             0..=2 => {
                 let plain = self.what % STEP_KINDS != 2;
@@ -275,7 +272,7 @@ impl Step {
                 out,
                 &queue::Bind {
                     queue,
-                    exchange: pick(EXCHANGES, self.exchange),
+                    exchange: self.exchange(),
                     routing_key: pick(KEYS, self.key),
                     no_wait: self.bit(0),
                     arguments: self.binding_arguments(),
@@ -285,21 +282,21 @@ impl Step {
                 out,
                 &queue::Unbind {
                     queue,
-                    exchange: pick(EXCHANGES, self.exchange),
+                    exchange: self.exchange(),
                     routing_key: pick(KEYS, self.key),
                     arguments: self.binding_arguments(),
                 },
             ),
             5 => self.method(out, &queue::Purge { queue, no_wait: self.bit(0) }),
-            _ => method(out, &|out| {
+            _ => {
                 let (if_unused, if_empty, no_wait) = (self.bit(0), self.bit(1), self.bit(2));
-                self.method(out, &queue::Delete { queue: queue.clone(), if_unused, if_empty, no_wait });
-            }),
+                self.method(out, &queue::Delete { queue, if_unused, if_empty, no_wait });
+            }
         }
     }
 
     fn write_exchange(&self, out: &mut Vec<u8>) {
-        let name = pick(EXCHANGES, self.exchange);
+        let name = self.exchange();
         let (destination, routing_key) = (pick(EXCHANGES, self.queue), pick(KEYS, self.key));
         let (no_wait, arguments) = (self.bit(0), self.binding_arguments());
         match self.what % STEP_KINDS {
@@ -326,7 +323,7 @@ impl Step {
 
     fn write_publish(&self, out: &mut Vec<u8>) {
         let publish = basic::Publish {
-            exchange: pick(EXCHANGES, self.exchange),
+            exchange: if self.key < 128 { ShortString::new() } else { self.exchange() },
             routing_key: pick(KEYS, self.key),
             mandatory: self.bit(0),
             immediate: self.bits == 0xFF,
@@ -339,7 +336,7 @@ impl Step {
         let repeated = if self.what % STEP_KINDS < 15 { 1 + usize::from(self.bits >> 5) } else { 1 };
         for _ in 0..repeated {
             self.method(out, &publish);
-            if self.what % STEP_KINDS == 18 && self.bits & 0b11 == 0b11 {
+            if self.what % STEP_KINDS == 18 && self.bits > 240 {
                 return; // only the method: what follows finds the channel waiting for content
             }
             if self.what % STEP_KINDS >= 17 {
@@ -348,8 +345,8 @@ impl Step {
             frame::write_header(out, number, basic::CLASS_ID, announced, &properties);
             if self.what % STEP_KINDS == 16 {
                 for piece in body.chunks(100) {
-                    frame::write_frame(out, frame::FRAME_BODY, number, piece);
                     frame::write_frame(out, frame::FRAME_BODY, number, &[]);
+                    frame::write_frame(out, frame::FRAME_BODY, number, piece);
                 }
             } else {
                 frame::write_bodies(out, number, &body, 4096);
@@ -360,9 +357,9 @@ impl Step {
     fn write_basic(&self, out: &mut Vec<u8>) {
         let queue = pick(QUEUES, self.queue);
         let delivery_tag = match self.number {
-            0..0x5000 => 0,
-            number @ 0x5000..0xD000 => 1 + u64::from(number % 4),
-            number @ 0xD000..0xFFF0 => u64::from(number % 32),
+            0..0x8000 => 0,
+            number @ 0x8000..0xE000 => 1 + u64::from(number % 4),
+            number @ 0xE000..0xFFF0 => u64::from(number % 32),
             0xFFF0.. => u64::MAX,
         };
         let (multiple, requeue) = (self.bit(0) || delivery_tag == 0, self.bit(1));
@@ -371,7 +368,7 @@ impl Step {
                 out,
                 &basic::Consume {
                     queue: if self.bits == 0b1111 { ShortString::from_static(REPLY_TO) } else { queue },
-                    consumer_tag: pick(TAGS, self.key),
+                    consumer_tag: if self.bit(7) { ShortString::new() } else { self.consumer_tag() },
                     no_local: false,
                     no_ack: self.bit(0),
                     exclusive: self.bits & 0b1_1000 == 0b1_1000,
@@ -380,13 +377,14 @@ impl Step {
                 },
             ),
             22 => {
-                self.method(out, &basic::Cancel { consumer_tag: pick(TAGS, self.key), no_wait: self.bit(0) });
+                let no_wait = self.bit(0);
+                self.method(out, &basic::Cancel { consumer_tag: self.consumer_tag(), no_wait });
             }
             23 | 24 => self.method(out, &basic::Get { queue, no_ack: self.bit(0) }),
             25 | 26 => self.method(out, &basic::Ack { delivery_tag, multiple }),
             27 => self.method(out, &basic::Nack { delivery_tag, multiple, requeue }),
-            28 => self.method(out, &basic::Reject { delivery_tag, requeue }),
-            29 if self.bit(7) => self.method(out, &basic::RecoverAsync { requeue: !self.bit(6) }),
+            28 => self.method(out, &basic::Reject { delivery_tag: delivery_tag.max(1), requeue }),
+            29 if self.bit(7) => self.method(out, &basic::RecoverAsync { requeue: self.bits != 0xFF }),
             29 => self.method(out, &basic::Recover { requeue: true }),
             _ => self.method(
                 out,
@@ -403,8 +401,15 @@ impl Step {
         match self.what % STEP_KINDS {
             31 => self.method(out, &confirm::Select { no_wait: self.bit(0) }),
             32 => self.method(out, &tx::Select {}),
-            33 => self.method(out, &tx::Commit {}),
-            34 => self.method(out, &tx::Rollback {}),
+            33 | 34 => {
+                if self.bits > 3 {
+                    self.method(out, &tx::Select {});
+                }
+                match self.what % STEP_KINDS {
+                    33 => self.method(out, &tx::Commit {}),
+                    _ => self.method(out, &tx::Rollback {}),
+                }
+            }
             35 => self.method(out, &channel::Flow { active: self.bits != 0xFF }),
             36 => out.extend_from_slice(&HEARTBEAT_FRAME),
             37 if self.bits < 8 => {
@@ -412,8 +417,14 @@ impl Step {
                 frame::write_method(out, 0, &close);
             }
             37 => self.method(out, &access::Request::default()),
+            38 => {
+                // A request, as direct reply-to has it.
+                let queue = ShortString::from_static(REPLY_TO);
+                self.method(out, &basic::Consume { queue, no_ack: true, ..basic::Consume::default() });
+                Self { what: 11, queue: 80, ..*self }.write_publish(out);
+            }
+            _ if self.bits < 200 => self.method(out, &basic::Recover { requeue: true }),
             _ => {
-                // Whatever state the channel is in, it is open and empty afterwards.
                 self.method(out, &channel::Close { reply_code: 200, ..channel::Close::default() });
                 self.method(out, &channel::Open {});
             }
@@ -424,22 +435,22 @@ impl Step {
         let short = |text: &'static str| Some(ShortString::from_static(text));
         let keys = || FieldValue::Array(vec!["q1".into(), "a.b".into(), FieldValue::Void]);
         let mut properties = Properties::default();
-        match self.queue % 16 {
-            0 => properties.delivery_mode = Some(2),
-            1 => properties.headers = Some(FieldTable::new().with("CC", keys())),
-            2 => properties.headers = Some(FieldTable::new().with("BCC", keys()).with("a", 1)),
-            3 => properties.headers = Some(FieldTable::new().with("a", 1).with("b", "x")),
-            4 => properties.headers = Some(FieldTable::new().with("CC", "no array")),
-            5 => properties.reply_to = short(REPLY_TO),
-            6 => properties.expiration = short("60000"),
-            7 => properties.expiration = short("-1"),
-            8 => properties.user_id = short("guest"),
-            9 => properties.user_id = short("somebody"),
-            10 => {
+        match self.queue {
+            0..16 => properties.delivery_mode = Some(2),
+            16..32 => properties.headers = Some(FieldTable::new().with("CC", keys())),
+            32..48 => properties.headers = Some(FieldTable::new().with("BCC", keys()).with("a", 1)),
+            48..64 => properties.headers = Some(FieldTable::new().with("a", 1).with("b", "x")),
+            64..72 => properties.expiration = short("60000"),
+            72..80 => properties.user_id = short("guest"),
+            80..82 => properties.reply_to = short(REPLY_TO),
+            82..96 => {
                 properties.priority = Some(self.bits);
                 properties.timestamp = Some(self.number.into());
                 properties.message_id = short("m");
             }
+            96 => properties.headers = Some(FieldTable::new().with("CC", "no array")),
+            97 => properties.expiration = short("-1"),
+            98 => properties.user_id = short("somebody"),
             _ => {}
         }
         properties
@@ -450,7 +461,7 @@ impl Step {
             0..=3 => FieldTable::new().with("x-single-active-consumer", true),
             4 => FieldTable::new().with("x-expires", i32::from(self.bits)),
             5 => FieldTable::new().with("x-message-ttl", -1),
-            6 => FieldTable::new().with("x-max-length", 1),
+            6 if self.bits > 240 => FieldTable::new().with("x-max-length", 1),
             7 => FieldTable::new().with("x-name-prefix", "p."),
             _ => FieldTable::new(),
         }
@@ -483,14 +494,28 @@ impl Step {
         }
     }
 
+    /// Mostly one that is there and can be bound.
+    fn exchange(&self) -> ShortString {
+        match self.exchange {
+            254 => ShortString::new(),
+            255 => ShortString::from_static("nowhere"),
+            number => pick(EXCHANGES, number),
+        }
+    }
+
+    fn consumer_tag(&self) -> ShortString {
+        ShortString::try_from(format!("c{}", self.key % 16)).expect("a few letters are short")
+    }
+
     fn number(&self) -> u16 {
         match self.channel {
             0..=150 => 1,
             151..=220 => 2,
-            221..=252 => 3,
-            253 => 0,
-            254 => 4,
-            255 => u16::MAX,
+            // Mistakes that end the connection are rare.
+            253 if self.bits > 240 => 0,
+            254 if self.bits > 240 => 4,
+            255 if self.bits > 240 => u16::MAX,
+            _ => 3,
         }
     }
 
@@ -536,5 +561,154 @@ impl Mutation {
             6 => bytes[at] = bytes[at].wrapping_add(1),
             _ => bytes[at..end].reverse(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Method, split};
+
+    impl Client {
+        fn send(&mut self, channel: u16, method: &impl Encode) {
+            let mut bytes = Vec::new();
+            frame::write_method(&mut bytes, channel, method);
+            assert!(self.feed(&bytes));
+        }
+
+        fn publish(&mut self, channel: u16, exchange: &'static str, key: &'static str, body: &[u8]) {
+            let mut bytes = Vec::new();
+            let (exchange, routing_key) = (ShortString::from_static(exchange), ShortString::from_static(key));
+            let publish = basic::Publish { exchange, routing_key, ..basic::Publish::default() };
+            frame::write_method(&mut bytes, channel, &publish);
+            frame::write_header(&mut bytes, channel, basic::CLASS_ID, body.len() as u64, &[0, 0]);
+            frame::write_bodies(&mut bytes, channel, body, self.frame_bytes_max);
+            assert!(self.feed(&bytes));
+        }
+
+        /// Bodies of what is delivered.
+        fn bodies(&mut self) -> Vec<Vec<u8>> {
+            let bytes = self.drain();
+            let mut rest = &*bytes;
+            let mut bodies = Vec::new();
+            while let Some((it, size)) = split(rest, self.frame_bytes_max).unwrap() {
+                if it.kind == frame::FRAME_BODY {
+                    bodies.push(it.payload.to_vec());
+                }
+                rest = &rest[size..];
+            }
+            bodies
+        }
+
+        fn methods(&mut self) -> Vec<Method> {
+            let bytes = self.drain();
+            let mut rest = &*bytes;
+            let mut methods = Vec::new();
+            while let Some((it, size)) = split(rest, self.frame_bytes_max).unwrap() {
+                if it.kind == frame::FRAME_METHOD {
+                    methods.push(Method::decode(it.payload).unwrap());
+                }
+                rest = &rest[size..];
+            }
+            methods
+        }
+
+        fn declare(&mut self, name: &'static str, declare: queue::Declare) {
+            self.send(1, &queue::Declare { queue: ShortString::from_static(name), ..declare });
+        }
+
+        fn consume(&mut self, name: &'static str, tag: &'static str) {
+            let (queue, consumer_tag) = (ShortString::from_static(name), ShortString::from_static(tag));
+            self.send(1, &basic::Consume { queue, consumer_tag, ..basic::Consume::default() });
+        }
+    }
+
+    fn opened(stage: &Stage) -> Client {
+        let mut client = stage.client();
+        client.send(1, &channel::Open {});
+        client
+    }
+
+    fn nothing_remains(stage: &Stage) {
+        assert_eq!(stage.clear(), Remains::default());
+    }
+
+    #[test]
+    fn a_single_active_consumers_successor_gets_what_the_channel_held_first() {
+        let stage = Stage::default();
+        let (mut active, mut next) = (opened(&stage), opened(&stage));
+        let arguments = FieldTable::new().with("x-single-active-consumer", true);
+        active.declare("q", queue::Declare { arguments, ..queue::Declare::default() });
+        active.send(1, &basic::Qos { prefetch_count: 2, ..basic::Qos::default() });
+        active.consume("q", "active");
+        next.consume("q", "next");
+        for body in [b"1", b"2", b"3", b"4"] {
+            next.publish(1, "", "q", body);
+        }
+        assert_eq!(active.bodies(), [b"1", b"2"]);
+        active.leave();
+        assert_eq!(next.bodies(), [b"1", b"2", b"3", b"4"]);
+        next.leave();
+        nothing_remains(&stage);
+    }
+
+    #[test]
+    fn a_commit_that_fails_gives_back_what_the_transaction_had_settled() {
+        for how in 0..3 {
+            let stage = Stage::default();
+            let mut client = opened(&stage);
+            client.declare("q", queue::Declare::default());
+            let (exchange, type_) = (ShortString::from_static("x"), ShortString::from_static("fanout"));
+            client.send(1, &exchange::Declare { exchange, type_, ..exchange::Declare::default() });
+            client.publish(1, "", "q", b"held");
+            client.send(1, &tx::Select {});
+            client.send(1, &basic::Get { queue: ShortString::from_static("q"), no_ack: false });
+            client.publish(1, "x", "", b"goes nowhere");
+            let (delivery_tag, requeue) = (1, how == 2);
+            match how {
+                0 => client.send(1, &basic::Ack { delivery_tag, multiple: false }),
+                _ => client.send(1, &basic::Reject { delivery_tag, requeue }),
+            }
+            client.send(1, &exchange::Delete { exchange: ShortString::from_static("x"), ..exchange::Delete::default() });
+            client.send(1, &tx::Commit {});
+            let last = client.methods().pop().unwrap();
+            assert!(matches!(&last, Method::ChannelClose(close) if close.reply_code == 404), "{last:?}");
+            let queue = stage.vhost.read(|topology| topology.queue(b"q").unwrap().clone());
+            assert_eq!((queue.status().ready, queue.status().unacked), (1, 0));
+            client.leave();
+            drop(queue);
+            nothing_remains(&stage);
+        }
+    }
+
+    #[test]
+    fn settling_nothing_leaves_nothing_in_a_transaction() {
+        let stage = Stage::default();
+        let mut client = opened(&stage);
+        client.send(1, &tx::Select {});
+        for _ in 0..100 {
+            client.send(1, &basic::Ack { delivery_tag: 0, multiple: true });
+            client.send(1, &basic::Nack { delivery_tag: 0, multiple: true, requeue: true });
+        }
+        let crate::connection::channel::Mode::Transaction(transaction) = &client.session.channel(1).mode else {
+            panic!("the channel is transactional");
+        };
+        assert_eq!(transaction.settlements.len(), 0);
+        client.leave();
+        nothing_remains(&stage);
+    }
+
+    #[test]
+    fn an_exclusive_queue_that_went_with_its_last_consumer_is_forgotten() {
+        let stage = Stage::default();
+        let mut client = opened(&stage);
+        for _ in 0..100 {
+            client.declare("", queue::Declare { exclusive: true, auto_delete: true, ..queue::Declare::default() });
+            client.consume("", "c");
+            client.send(1, &basic::Cancel { consumer_tag: ShortString::from_static("c"), no_wait: true });
+        }
+        assert_eq!((stage.queue_count(), client.session.exclusive_queues.len()), (0, 0));
+        client.leave();
+        nothing_remains(&stage);
     }
 }

@@ -15,6 +15,7 @@ use super::fuzzing::{Client, Mutation, Remains, Stage, Step, write_session};
 use crate::protocol::{FRAME_METHOD, Method, split};
 
 const SEED: u64 = 0x1E_7E_2E_70;
+const FRAME_BYTES_MAX: usize = 131_072;
 const SESSIONS: u64 = 20_000;
 /// Far more than any session takes.
 const SESSION_DURATION_MAX: Duration = Duration::from_secs(10);
@@ -53,7 +54,7 @@ fn mutated_sessions_leave_nothing_behind() {
 type Tally = BTreeMap<&'static str, u64>;
 
 fn count(mut bytes: &[u8], tally: &mut Tally) {
-    while let Some((frame, size)) = split(bytes, usize::MAX / 2).expect("the broker sends frames") {
+    while let Some((frame, size)) = split(bytes, FRAME_BYTES_MAX).expect("the broker sends frames") {
         if frame.kind == FRAME_METHOD {
             let method = Method::decode(frame.payload).expect("the broker sends methods");
             *tally.entry(method.name()).or_default() += 1;
@@ -74,8 +75,7 @@ fn one_session(stage: &Stage, seed: u64, session: u64, tally: &mut Tally) -> Rem
     while open {
         open = false;
         for (client, bytes) in &mut clients {
-            let size_max = [20, 200, 4_000][random.random_range(0..3)];
-            let size = random.random_range(1..=size_max).min(bytes.len());
+            let size = piece(bytes, &mut random);
             let chunk: Vec<u8> = bytes.drain(..size).collect();
             if !client.feed(&chunk) {
                 bytes.clear();
@@ -83,7 +83,7 @@ fn one_session(stage: &Stage, seed: u64, session: u64, tally: &mut Tally) -> Rem
             if random.random_bool(0.5) {
                 count(&client.drain(), tally);
             }
-            if random.random_bool(0.8) {
+            if bytes.first() == Some(&FRAME_METHOD) {
                 client.reopen_channels();
             }
             open |= !bytes.is_empty();
@@ -97,12 +97,27 @@ fn one_session(stage: &Stage, seed: u64, session: u64, tally: &mut Tally) -> Rem
     stage.clear()
 }
 
+/// How many bytes are fed at once: some frames, or any number.
+fn piece(bytes: &[u8], random: &mut StdRng) -> usize {
+    if random.random_bool(0.3) {
+        return random.random_range(0..=bytes.len().min(300));
+    }
+    let mut at = 0;
+    for _ in 0..random.random_range(1..8) {
+        match split(&bytes[at..], FRAME_BYTES_MAX) {
+            Ok(Some((_, size))) => at += size,
+            _ => return bytes.len(),
+        }
+    }
+    at
+}
+
 /// The bytes of a session, most of the time with a few mistakes in them.
 fn spoilt_session(random: &mut StdRng) -> Vec<u8> {
-    let steps: Vec<Step> = (0..random.random_range(1..40)).map(|_| step(random)).collect();
+    let steps: Vec<Step> = (0..random.random_range(1..60)).map(|_| step(random)).collect();
     let mut bytes = Vec::new();
     write_session(&steps, &mut bytes);
-    for _ in 0..random.random_range(0..4) {
+    for _ in 0..random.random_range(-3..4) {
         // Most mistakes near the end, so that the session gets somewhere before them.
         let from = if random.random_bool(0.7) { bytes.len() / 2 } else { 0 };
         let at = random.random_range(from..=bytes.len()) as u16;

@@ -147,3 +147,79 @@ fn frame(buffer: &[u8], kind: u8, channel: [u8; 2], frame_bytes_max: usize) -> F
         None => Frame::Partial,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{ShortString, basic, frame::write_method, write_bodies, write_header};
+
+    const FRAME_BYTES_MAX: usize = 4096;
+
+    fn published(channel: u16, key: &'static str, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let publish = basic::Publish { routing_key: ShortString::from_static(key), ..Default::default() };
+        write_method(&mut out, channel, &publish);
+        write_header(&mut out, channel, 60, body.len() as u64, &[0x10, 0, 2]);
+        write_bodies(&mut out, channel, body, 64);
+        out
+    }
+
+    fn complete<'a>(buffer: &'a [u8], previous: &[u8]) -> Scanned<'a> {
+        match scan(buffer, previous, FRAME_BYTES_MAX, 1_000) {
+            Scan::Complete(scanned) => scanned,
+            Scan::Partial => panic!("partial"),
+            Scan::Other => panic!("other"),
+        }
+    }
+
+    #[test]
+    fn a_publish_is_recognised_where_it_stands_and_the_next_one_by_its_method_frame() {
+        let body = [7; 150];
+        let bytes = [published(3, "key", &body), published(3, "key", b""), published(3, "other", b"x")].concat();
+        let first = complete(&bytes, &[]);
+        assert_eq!((first.channel, first.view.routing_key(), first.view.body()), (3, &b"key"[..], body.to_vec()));
+        assert!(first.view.layout.persistent);
+        let second = complete(&bytes[first.bytes..], first.method);
+        assert_eq!((second.method, second.view.body()), (first.method, vec![]));
+        let third = complete(&bytes[first.bytes + second.bytes..], first.method);
+        assert_ne!(third.method, first.method);
+        assert_eq!(first.bytes + second.bytes + third.bytes, bytes.len());
+    }
+
+    #[test]
+    fn every_cut_of_a_publish_is_partial_or_too_short_to_tell() {
+        let bytes = published(1, "key", &[7; 150]);
+        let method_bytes = complete(&bytes, &[]).method.len();
+        for cut in 0..bytes.len() {
+            let scanned = scan(&bytes[..cut], &[], FRAME_BYTES_MAX, 1_000);
+            let expected_partial = cut >= method_bytes;
+            assert_eq!(matches!(scanned, Scan::Partial), expected_partial, "cut at {cut}");
+            assert!(!matches!(scanned, Scan::Complete(_)));
+        }
+    }
+
+    #[test]
+    fn what_is_not_plain_takes_the_general_way() {
+        let whole = published(1, "key", b"body");
+        let method_bytes = complete(&whole, &[]).method.len();
+        let with = |at: usize, byte: u8| {
+            let mut bytes = whole.clone();
+            bytes[at] = byte;
+            bytes
+        };
+        let header_at = method_bytes;
+        for (what, bytes) in [
+            ("channel 0", with(2, 0)),
+            ("another class", with(8, 50)),
+            ("a method frame without its end", with(method_bytes - 1, 0)),
+            ("a header for another channel", with(header_at + 2, 9)),
+            ("a header for another class", with(header_at + 8, 50)),
+            ("a body that is too large", with(header_at + 7 + 4 + 5, 255)),
+            ("unknown property flags", with(header_at + 7 + 13, 1)),
+            ("a body frame that is too long", with(header_at + 7 + 4 + 7, 2)),
+            ("no frame end behind the body", with(whole.len() - 1, 0)),
+        ] {
+            assert!(matches!(scan(&bytes, &[], FRAME_BYTES_MAX, 1_000), Scan::Other), "{what}");
+        }
+    }
+}

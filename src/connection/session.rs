@@ -322,8 +322,14 @@ impl Session {
     }
 
     fn release_windows(&mut self, windows: Vec<Window>) {
+        // What is held goes back before the consumers leave, so that a successor gets it in its order.
+        let mut left = Vec::with_capacity(windows.len());
+        for mut window in windows {
+            settle_by_queue(window.take_all(), |queue, unacked| queue.requeue(unacked));
+            left.push(window);
+        }
         let mut abandoned = Vec::new();
-        for window in &windows {
+        for window in &left {
             for (queue, id) in window.consumers.values() {
                 if queue.cancel(*id) {
                     abandoned.push(queue.clone());
@@ -333,11 +339,16 @@ impl Session {
                 self.broker.reply_consumers.remove(&reply.token);
             }
         }
-        for mut window in windows {
-            settle_by_queue(window.take_all(), |queue, unacked| queue.requeue(unacked));
-        }
         for queue in abandoned {
-            self.vhost.last_consumer_left(&queue);
+            self.last_consumer_left(&queue);
+        }
+    }
+
+    /// A queue that was to go with its last consumer goes, unless it has got another one meanwhile.
+    pub(super) fn last_consumer_left(&mut self, queue: &Arc<SharedQueue>) {
+        self.vhost.last_consumer_left(queue);
+        if queue.spec.owner.is_some() && queue.is_deleted() {
+            self.exclusive_queues.remove(&queue.spec.name);
         }
     }
 

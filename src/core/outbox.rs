@@ -129,6 +129,14 @@ impl Outbox {
         }
     }
 
+    /// Forgets consumers of a channel that had been turned away and have left their queue.
+    pub fn forget_starved(&mut self, channel: u16, gone: impl Fn(&ConsumerRef) -> bool) {
+        self.starved.retain(|who| !gone(who));
+        if let Some(window) = self.window(channel) {
+            window.forget_starved(gone);
+        }
+    }
+
     /// Encodes a delivery to an admitted consumer; gives its delivery tag.
     #[inline]
     pub fn deliver(&mut self, consumer: &Consumer, view: &View<'_>, redelivered: bool) -> u64 {

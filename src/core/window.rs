@@ -139,6 +139,11 @@ impl Window {
         if self.is_full() { Vec::new() } else { std::mem::take(&mut self.starved) }
     }
 
+    /// Forgets consumers that were turned away and have left their queue.
+    pub fn forget_starved(&mut self, gone: impl Fn(&ConsumerRef) -> bool) {
+        self.starved.retain(|who| !gone(who));
+    }
+
     /// Puts back what a transaction had settled and then rolled back.
     pub fn restore(&mut self, settled: Vec<Unacked>) {
         for unacked in settled {

@@ -30,6 +30,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long we wait for `connection.close-ok`: a courtesy to the broker's log.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a broker that does not read may hold up the end of a run.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
 /// A connection on which requests are answered one by one.
 pub(super) struct Client {
     stream: TcpStream,
@@ -175,19 +178,22 @@ pub(super) fn goodbye() -> connection::Close {
     }
 }
 
-/// Writes everything to a socket whose timeout is [`POLL`]. False if `stop` rose before it was possible; the stream
-/// then ends inside a frame and is of no further use.
+/// Writes everything to a socket whose timeout is [`POLL`]. False if that was not possible within [`STOP_GRACE`] after
+/// `stop` rose; the stream then ends inside a frame and is of no further use.
 pub(super) fn write_all(mut stream: &TcpStream, mut bytes: &[u8], stop: &AtomicBool) -> Result<bool, Error> {
+    let mut stopped_since: Option<Instant> = None;
     while !bytes.is_empty() {
         match stream.write(bytes) {
             Ok(0) => return Err(Error::Disconnected),
             Ok(size) => bytes = &bytes[size..],
-            Err(error) if is_timeout(error.kind()) => {
-                if stop.load(Ordering::Relaxed) {
-                    return Ok(false);
-                }
-            }
+            Err(error) if is_timeout(error.kind()) => {}
             Err(error) => return Err(error.into()),
+        }
+        if !bytes.is_empty()
+            && stop.load(Ordering::Relaxed)
+            && stopped_since.get_or_insert_with(Instant::now).elapsed() > STOP_GRACE
+        {
+            return Ok(false);
         }
     }
     Ok(true)

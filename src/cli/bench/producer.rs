@@ -1,7 +1,7 @@
 //! A producer: one thread that publishes, and one that reads what the broker says to it (confirms, returns, errors),
 //! so that a confirm is seen when it comes, whatever the publisher does.
 
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
@@ -75,13 +75,17 @@ impl Producer {
     /// Publishes until all is sent and confirmed, or the run stops.
     pub(super) fn run(mut self) -> Result<(), Error> {
         let reader = self.spawn_reader()?;
-        let written = self.publish().and_then(|intact| if intact { self.say_goodbye() } else { Ok(()) });
+        let written = self.publish().and_then(|is_intact| Ok(is_intact && self.say_goodbye()?));
         self.link.closing.store(true, Ordering::Relaxed);
+        if let Ok(false) = written {
+            // The broker does not read: there is no goodbye to wait for. A socket that is gone already is as good.
+            let _ = self.stream.shutdown(Shutdown::Both);
+        }
         let read = reader.join().unwrap_or(Err(Error::Disconnected));
         // The broker's reason, which the reader has, says more than the broken pipe that follows from it.
         match (read, written) {
             (Err(Error::Disconnected), Err(error)) => Err(error),
-            (read, written) => read.and(written),
+            (read, written) => read.and(written.map(drop)),
         }
     }
 
@@ -146,11 +150,11 @@ impl Producer {
         }
     }
 
-    fn say_goodbye(&self) -> Result<(), Error> {
+    fn say_goodbye(&self) -> Result<bool, Error> {
         let mut out = Vec::new();
         write_method(&mut out, 0, &goodbye());
         self.link.closing.store(true, Ordering::Relaxed);
-        write_all(&self.stream, &out, &self.context.stop).map(drop)
+        write_all(&self.stream, &out, &self.context.stop)
     }
 
     fn spawn_reader(&mut self) -> Result<JoinHandle<Result<(), Error>>, Error> {

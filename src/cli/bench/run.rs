@@ -43,6 +43,8 @@ pub(super) fn run(plan: &Plan) -> Result<(), Error> {
     run.stop();
     if let Err(error) = ended {
         report.abandon();
+        // The first error is the one to tell.
+        let _ = run.topology.remove();
         return Err(error);
     }
     run.collect();

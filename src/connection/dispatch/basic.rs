@@ -108,7 +108,7 @@ impl Session {
             self.reply(number, &basic::CancelOk { consumer_tag: cancel.consumer_tag });
         }
         if let Some(queue) = abandoned {
-            self.vhost.last_consumer_left(&queue);
+            self.last_consumer_left(&queue);
         }
     }
 

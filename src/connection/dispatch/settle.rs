@@ -62,7 +62,9 @@ impl Session {
             window.settle(tag, multiple, &mut taken)?;
         }
         if let Mode::Transaction(transaction) = &mut self.channel(number).mode {
-            transaction.settlements.push((how, taken));
+            if !taken.is_empty() {
+                transaction.settlements.push((how, taken));
+            }
         } else {
             self.carry_out(how, taken);
         }

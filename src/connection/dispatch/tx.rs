@@ -24,10 +24,14 @@ impl Session {
 
     /// Publishes first, then settlements, as RabbitMQ does.
     pub(super) fn tx_commit(&mut self, number: u16) -> Result<(), AmqpError> {
-        let transaction = self.take_transaction(number)?;
-        for (message, mandatory) in transaction.publishes {
+        let mut transaction = self.take_transaction(number)?;
+        for (message, mandatory) in std::mem::take(&mut transaction.publishes) {
             let mut run = [Publication::kept(message)];
-            self.route_and_deliver(number, mandatory, &mut run)?;
+            if let Err(error) = self.route_and_deliver(number, mandatory, &mut run) {
+                // What it settled goes back with everything else that the channel holds.
+                self.unsettle(number, transaction);
+                return Err(error);
+            }
         }
         for (how, unacked) in transaction.settlements {
             self.carry_out(how, unacked);
@@ -38,11 +42,16 @@ impl Session {
 
     pub(super) fn tx_rollback(&mut self, number: u16) -> Result<(), AmqpError> {
         let transaction = self.take_transaction(number)?;
+        self.unsettle(number, transaction);
+        self.reply(number, &tx::RollbackOk {});
+        Ok(())
+    }
+
+    /// What a transaction had settled is unacknowledged again.
+    fn unsettle(&self, number: u16, transaction: Transaction) {
         if let Some(window) = self.outbox.lock().window(number) {
             window.restore(transaction.into_unsettled());
         }
-        self.reply(number, &tx::RollbackOk {});
-        Ok(())
     }
 
     fn take_transaction(&mut self, number: u16) -> Result<Transaction, AmqpError> {

@@ -93,6 +93,11 @@ impl Consumer {
         view.write_content(out, self.spec.channel, frame_size_bytes_max);
     }
 
+    /// Whether its outbox or its channel had turned it away, and remembers it.
+    pub fn is_starved(&self) -> bool {
+        self.state == State::Starved
+    }
+
     fn has_credit(&self) -> bool {
         self.spec.no_ack || self.spec.prefetch == 0 || self.unacked < self.spec.prefetch
     }

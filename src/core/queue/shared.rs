@@ -137,11 +137,13 @@ impl SharedQueue {
     /// its last consumer and this was it.
     pub fn cancel(self: &Arc<Self>, id: ConsumerId) -> bool {
         let mut queue = self.state.lock();
-        if queue.consumers.remove(id).is_none() {
-            return false;
-        }
+        let Some(consumer) = queue.consumers.remove(id) else { return false };
         let finished = self.spec.auto_delete && queue.had_consumer && queue.consumers.is_empty();
         drop(queue);
+        if consumer.is_starved() {
+            let its = |(queue, other): &ConsumerRef| *other == id && Arc::ptr_eq(queue, self);
+            consumer.spec.outbox.lock().forget_starved(consumer.spec.channel, its);
+        }
         if !finished {
             self.dispatch();
         }
@@ -223,7 +225,12 @@ impl SharedQueue {
         let consumers = queue.consumers.clear();
         let mut feed = Feed::default();
         for consumer in &consumers {
-            feed.outbox(&consumer.spec.outbox).cancel_consumer(consumer.spec.channel, &consumer.spec.tag);
+            let outbox = feed.outbox(&consumer.spec.outbox);
+            outbox.cancel_consumer(consumer.spec.channel, &consumer.spec.tag);
+            if consumer.is_starved() {
+                let its = |(queue, _): &ConsumerRef| std::ptr::eq(Arc::as_ptr(queue), self);
+                outbox.forget_starved(consumer.spec.channel, its);
+            }
         }
         self.release(queue, held, feed);
         Some(Deleted(purged))

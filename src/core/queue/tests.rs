@@ -274,12 +274,13 @@ fn tag_zero_with_multiple_is_fine_when_nothing_is_outstanding() {
 
 #[test]
 fn out_of_order_acks_do_not_make_the_window_grow() {
-    let (queue, client) = (Q::plain(), Client::new());
+    let (queue, mut client) = (Q::plain(), Client::new());
     queue.consume(&client, "c", Wish::default());
     queue.publish(0..1);
     for tag in 2..20_000 {
         queue.publish(tag..=tag);
         queue.ack(&client, tag, false);
+        client.read();
     }
     let held: Vec<_> = client.held(1);
     assert_eq!(held, [(1, 0)], "the first message is still there");

@@ -163,7 +163,7 @@ impl Pair {
         assert_eq!(accepted.is_ok(), expected);
         match accepted {
             Ok(id) => drop(self.ids.insert(key, id)),
-            Err(error) => assert_eq!(error, ConsumeError::InExclusiveUse),
+            Err(error) => assert_ne!(error, ConsumeError::Gone),
         }
     }
 
@@ -426,7 +426,7 @@ impl Model {
 
     fn consume(&mut self, client: usize, wish: Wish) -> bool {
         let exclusive = self.consumers.values().any(|consumer| consumer.wish.exclusive);
-        if exclusive || (wish.exclusive && !self.consumers.is_empty()) {
+        if exclusive || (wish.exclusive && (self.single_active || !self.consumers.is_empty())) {
             return false;
         }
         let key = self.next_consumer;
