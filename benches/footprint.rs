@@ -4,6 +4,8 @@
 //! `cargo bench --bench footprint [-- connections|queues|messages|bindings]`; connections need `ulimit -n` above 10,000 on both sides.
 #![allow(
     missing_docs,
+    clippy::type_complexity,
+    clippy::cast_possible_wrap,
     clippy::unwrap_used,
     clippy::doc_markdown,
     clippy::print_stdout,

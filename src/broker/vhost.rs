@@ -63,8 +63,8 @@ impl Vhost {
 
     /// Deletes the exclusive queues of a connection that ended.
     pub fn owner_left(&self, queues: impl Iterator<Item = Arc<SharedQueue>>) {
-        let deleted: Vec<Deleted> = self
-            .change(|topology| queues.map(|queue| topology.expire_queue(&queue, |_| true)).collect());
+        let deleted: Vec<Deleted> =
+            self.change(|topology| queues.map(|queue| topology.expire_queue(&queue, |_| true)).collect());
         drop(deleted);
     }
 }

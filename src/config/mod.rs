@@ -148,8 +148,7 @@ fn default_memory_limit() -> usize {
 fn addresses(name: &'static str, texts: &[String]) -> Result<Vec<SocketAddr>, ConfigError> {
     let mut found = Vec::new();
     for text in texts {
-        let resolved =
-            text.to_socket_addrs().map_err(|error| invalid(name, format!("'{text}': {error}")))?;
+        let resolved = text.to_socket_addrs().map_err(|error| invalid(name, format!("'{text}': {error}")))?;
         found.extend(resolved.take(1));
     }
     if found.is_empty() {
@@ -185,8 +184,7 @@ mod tests {
     fn a_flag_beats_the_file_and_the_file_beats_the_default() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         writeln!(file, "heartbeat = 7\nchannel-max = 9").unwrap();
-        let flags =
-            Settings { config: Some(file.path().into()), heartbeat: Some(3), ..Settings::default() };
+        let flags = Settings { config: Some(file.path().into()), heartbeat: Some(3), ..Settings::default() };
         let config = Config::load(flags).unwrap();
         assert_eq!((config.heartbeat, config.channel_max), (3, 9));
         assert_eq!(config.frame_max, limits::FRAME_SIZE_BYTES_MAX);

@@ -85,7 +85,9 @@ impl Assembly {
     pub(super) fn expect_method(&self) -> Result<(), AmqpError> {
         let expected = match self {
             Self::Idle => return Ok(()),
-            Self::Header { .. } => "expected content header for class 60, got non content header frame instead",
+            Self::Header { .. } => {
+                "expected content header for class 60, got non content header frame instead"
+            }
             Self::Body { .. } => "expected content body, got non content body frame instead",
         };
         Err(unexpected_frame(expected))
@@ -105,9 +107,9 @@ impl Assembly {
                 Self::header(image, bits, layout, frame, body_bytes_max)?
             }
             (Self::Body { mut image, bits, layout, missing }, FRAME_BODY) => {
-                let missing = missing.checked_sub(frame.payload.len() as u64).ok_or_else(|| {
-                    frame_error("content body is larger than its header announced")
-                })?;
+                let missing = missing
+                    .checked_sub(frame.payload.len() as u64)
+                    .ok_or_else(|| frame_error("content body is larger than its header announced"))?;
                 if !frame.payload.is_empty() {
                     write_frame(&mut image, FRAME_BODY, frame.channel, frame.payload);
                 }

@@ -28,8 +28,8 @@ use crate::core::{
 };
 use crate::limits::LEFTOVER_BYTES_MAX;
 use crate::protocol::{
-    Encode, FieldTable, FieldValue, HEARTBEAT_FRAME, Properties, ShortString, access, basic, channel, confirm,
-    connection, exchange, frame, queue, tx,
+    Encode, FieldTable, FieldValue, HEARTBEAT_FRAME, Properties, ShortString, access, basic, channel,
+    confirm, connection, exchange, frame, queue, tx,
 };
 
 /// A broker with the default configuration.
@@ -156,8 +156,10 @@ impl Client {
         if !self.unread.is_empty() || self.session.phase != Phase::Open {
             return;
         }
-        let closing = |(_, channel): &(usize, &Option<Box<Channel>>)| channel.as_ref().is_some_and(|it| it.closing);
-        let numbers: Vec<_> = self.session.channels.iter().enumerate().filter(closing).map(|(at, _)| at).collect();
+        let closing =
+            |(_, channel): &(usize, &Option<Box<Channel>>)| channel.as_ref().is_some_and(|it| it.closing);
+        let numbers: Vec<_> =
+            self.session.channels.iter().enumerate().filter(closing).map(|(at, _)| at).collect();
         let mut answer = Vec::new();
         for number in numbers {
             frame::write_method(&mut answer, number as u16, &channel::CloseOk {});
@@ -236,8 +238,10 @@ pub fn write_session(steps: &[Step], out: &mut Vec<u8>) {
     }
 }
 
-const QUEUES: &[&str] = &["q0", "q1", "q2", "", "q0", "q1", "q2", "q0", "q1", "q2", "q0", "q1", "q2", "q\r\n3"];
-const EXCHANGES: &[&str] = &["x0", "x1", "x2", "amq.direct", "amq.fanout", "amq.topic", "amq.headers", "x0", "x1"];
+const QUEUES: &[&str] =
+    &["q0", "q1", "q2", "", "q0", "q1", "q2", "q0", "q1", "q2", "q0", "q1", "q2", "q\r\n3"];
+const EXCHANGES: &[&str] =
+    &["x0", "x1", "x2", "amq.direct", "amq.fanout", "amq.topic", "amq.headers", "x0", "x1"];
 const KINDS: &[&str] = &["direct", "fanout", "topic", "headers"];
 const KEYS: &[&str] = &["q0", "q1", "q2", "q0", "q1", "q2", "a.b", "a.#", "*.b", "#", "q0", ""];
 
@@ -314,9 +318,13 @@ impl Step {
                 },
             ),
             8 => self.method(out, &exchange::Delete { exchange: name, if_unused: self.bit(1), no_wait }),
-            9 => self.method(out, &exchange::Bind { destination, source: name, routing_key, no_wait, arguments }),
+            9 => self
+                .method(out, &exchange::Bind { destination, source: name, routing_key, no_wait, arguments }),
             _ => {
-                self.method(out, &exchange::Unbind { destination, source: name, routing_key, no_wait, arguments });
+                self.method(
+                    out,
+                    &exchange::Unbind { destination, source: name, routing_key, no_wait, arguments },
+                );
             }
         }
     }
@@ -669,7 +677,10 @@ mod tests {
                 0 => client.send(1, &basic::Ack { delivery_tag, multiple: false }),
                 _ => client.send(1, &basic::Reject { delivery_tag, requeue }),
             }
-            client.send(1, &exchange::Delete { exchange: ShortString::from_static("x"), ..exchange::Delete::default() });
+            client.send(
+                1,
+                &exchange::Delete { exchange: ShortString::from_static("x"), ..exchange::Delete::default() },
+            );
             client.send(1, &tx::Commit {});
             let last = client.methods().pop().unwrap();
             assert!(matches!(&last, Method::ChannelClose(close) if close.reply_code == 404), "{last:?}");
@@ -690,7 +701,8 @@ mod tests {
             client.send(1, &basic::Ack { delivery_tag: 0, multiple: true });
             client.send(1, &basic::Nack { delivery_tag: 0, multiple: true, requeue: true });
         }
-        let crate::connection::channel::Mode::Transaction(transaction) = &client.session.channel(1).mode else {
+        let crate::connection::channel::Mode::Transaction(transaction) = &client.session.channel(1).mode
+        else {
             panic!("the channel is transactional");
         };
         assert_eq!(transaction.settlements.len(), 0);
@@ -703,7 +715,10 @@ mod tests {
         let stage = Stage::default();
         let mut client = opened(&stage);
         for _ in 0..100 {
-            client.declare("", queue::Declare { exclusive: true, auto_delete: true, ..queue::Declare::default() });
+            client.declare(
+                "",
+                queue::Declare { exclusive: true, auto_delete: true, ..queue::Declare::default() },
+            );
             client.consume("", "c");
             client.send(1, &basic::Cancel { consumer_tag: ShortString::from_static("c"), no_wait: true });
         }

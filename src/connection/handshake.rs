@@ -78,9 +78,9 @@ where
         _ => None,
     });
     let open = open.await?;
-    let vhost = broker.vhost(&open.virtual_host).ok_or_else(|| {
-        close(not_allowed(format!("vhost {} not found", open.virtual_host)), (10, 40))
-    })?;
+    let vhost = broker
+        .vhost(&open.virtual_host)
+        .ok_or_else(|| close(not_allowed(format!("vhost {} not found", open.virtual_host)), (10, 40)))?;
     if broker.connection_count() >= broker.config.connection_max {
         let max = broker.config.connection_max;
         return Err(close(
@@ -108,11 +108,7 @@ pub(super) fn capability(client_properties: &FieldTable, name: &str) -> bool {
     capabilities.and_then(|table| table.get(name)).and_then(|value| value.as_bool()).unwrap_or(false)
 }
 
-fn log_in(
-    broker: &Broker,
-    start_ok: &connection::StartOk,
-    peer: SocketAddr,
-) -> Result<ShortString, Refusal> {
+fn log_in(broker: &Broker, start_ok: &connection::StartOk, peer: SocketAddr) -> Result<ShortString, Refusal> {
     let claim = credentials(&start_ok.mechanism, &start_ok.response)
         .map_err(|error| Refusal::Silent(error.to_string()))?;
     let Err(why) = broker.users.login(&claim.user, &claim.password, peer.ip()) else {
@@ -201,7 +197,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Greeter<'_, R, W> {
 fn check_tuned(what: &str, value: u32, min: u32, max: u32) -> Result<(), Refusal> {
     let fail = |comparison: &str, bound: &str, limit: u32| {
         let detail = if value == 0 { " (no limit)" } else { "" };
-        let text = format!("negotiated {what} = {value}{detail} is {comparison} than the {bound} allowed value ({limit})");
+        let text = format!(
+            "negotiated {what} = {value}{detail} is {comparison} than the {bound} allowed value ({limit})"
+        );
         Err(close(not_allowed(text), (10, 31)))
     };
     match value {

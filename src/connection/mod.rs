@@ -76,13 +76,8 @@ pub(crate) async fn serve(
 }
 
 /// Serves an open connection.
-async fn run<R, W>(
-    broker: Arc<Broker>,
-    reader: R,
-    writer: W,
-    greeted: Greeted,
-    shutdown: CancellationToken,
-) where
+async fn run<R, W>(broker: Arc<Broker>, reader: R, writer: W, greeted: Greeted, shutdown: CancellationToken)
+where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin + Send + 'static,
 {
@@ -100,8 +95,12 @@ async fn run<R, W>(
     let peer = *peer;
     let id = broker.connected(info);
     let session = Session::new(broker.clone(), id, negotiated, outbox.clone());
-    let mut reading =
-        Reading { inbound: Inbound::new(reader, leftover), session, wants_blocked, silence: Silence::default() };
+    let mut reading = Reading {
+        inbound: Inbound::new(reader, leftover),
+        session,
+        wants_blocked,
+        silence: Silence::default(),
+    };
     reading.run(heartbeat, &shutdown).await;
     reading.session.release_everything();
     let waker = outbox.lock().close();
@@ -208,8 +207,5 @@ impl<R: AsyncRead + Unpin> Reading<R> {
 
 /// What clients hear when the broker stops (RabbitMQ).
 fn shutdown_error() -> AmqpError {
-    AmqpError::new(
-        ReplyCode::ConnectionForced,
-        "broker forced connection closure with reason 'shutdown'",
-    )
+    AmqpError::new(ReplyCode::ConnectionForced, "broker forced connection closure with reason 'shutdown'")
 }

@@ -45,8 +45,14 @@ fn mutated_sessions_leave_nothing_behind() {
     );
     println!("{tally:?}");
     let seen = |name: &str| tally.get(name).copied().unwrap_or(0);
-    for name in ["basic.deliver", "basic.get-ok", "basic.ack", "basic.return", "tx.commit-ok", "channel.close"] {
-        assert!(seen(name) >= sessions / 100, "{name} {} times: the sessions do not get anywhere", seen(name));
+    for name in
+        ["basic.deliver", "basic.get-ok", "basic.ack", "basic.return", "tx.commit-ok", "channel.close"]
+    {
+        assert!(
+            seen(name) >= sessions / 100,
+            "{name} {} times: the sessions do not get anywhere",
+            seen(name)
+        );
     }
 }
 
@@ -93,7 +99,11 @@ fn one_session(stage: &Stage, seed: u64, session: u64, tally: &mut Tally) -> Rem
         count(&client.drain(), tally);
         client.leave();
     }
-    assert!(started.elapsed() < SESSION_DURATION_MAX, "a session of a few kilobytes took {:?}", started.elapsed());
+    assert!(
+        started.elapsed() < SESSION_DURATION_MAX,
+        "a session of a few kilobytes took {:?}",
+        started.elapsed()
+    );
     stage.clear()
 }
 

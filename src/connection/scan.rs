@@ -175,9 +175,13 @@ mod tests {
     #[test]
     fn a_publish_is_recognised_where_it_stands_and_the_next_one_by_its_method_frame() {
         let body = [7; 150];
-        let bytes = [published(3, "key", &body), published(3, "key", b""), published(3, "other", b"x")].concat();
+        let bytes =
+            [published(3, "key", &body), published(3, "key", b""), published(3, "other", b"x")].concat();
         let first = complete(&bytes, &[]);
-        assert_eq!((first.channel, first.view.routing_key(), first.view.body()), (3, &b"key"[..], body.to_vec()));
+        assert_eq!(
+            (first.channel, first.view.routing_key(), first.view.body()),
+            (3, &b"key"[..], body.to_vec())
+        );
         assert!(first.view.layout.persistent);
         let second = complete(&bytes[first.bytes..], first.method);
         assert_eq!((second.method, second.view.body()), (first.method, vec![]));

@@ -169,7 +169,8 @@ impl Outbox {
 
     /// Tells a consumer that its queue is gone (RabbitMQ: consumer cancel notification).
     pub fn cancel_consumer(&mut self, channel: u16, consumer_tag: &ShortString) {
-        let known = self.window(channel).is_some_and(|window| window.consumers.remove(consumer_tag).is_some());
+        let known =
+            self.window(channel).is_some_and(|window| window.consumers.remove(consumer_tag).is_some());
         if known && self.cancel_notify {
             self.send(channel, &basic::Cancel { consumer_tag: consumer_tag.clone(), no_wait: true });
         }
@@ -199,7 +200,11 @@ impl Outbox {
 
     /// What was taken is written: gives the consumers that can be fed again, and wakes a reader that waited. When
     /// nothing more waits, `spare` is given back if it is larger than `idle_bytes_max`: an idle connection holds no buffer.
-    pub fn written(&mut self, spare: &mut Vec<u8>, idle_bytes_max: usize) -> (Vec<ConsumerRef>, Option<Waker>) {
+    pub fn written(
+        &mut self,
+        spare: &mut Vec<u8>,
+        idle_bytes_max: usize,
+    ) -> (Vec<ConsumerRef>, Option<Waker>) {
         self.in_flight_bytes = 0;
         if self.bytes.is_empty() {
             for buffer in [spare, &mut self.bytes] {

@@ -85,12 +85,7 @@ impl Window {
     /// Takes what `delivery-tag` and `multiple` name, in order, into `taken`.
     ///
     /// Tag 0 with `multiple` is everything (AMQP 1.8.3.13). An unknown tag is RabbitMQ's 406.
-    pub fn settle(
-        &mut self,
-        tag: u64,
-        multiple: bool,
-        taken: &mut Vec<Unacked>,
-    ) -> Result<(), AmqpError> {
+    pub fn settle(&mut self, tag: u64, multiple: bool, taken: &mut Vec<Unacked>) -> Result<(), AmqpError> {
         let unknown = || precondition_failed(format!("unknown delivery tag {tag}"));
         if multiple {
             if tag == 0 {

@@ -32,11 +32,7 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn basic_consume(
-        &mut self,
-        number: u16,
-        consume: basic::Consume,
-    ) -> Result<(), AmqpError> {
+    pub(super) fn basic_consume(&mut self, number: u16, consume: basic::Consume) -> Result<(), AmqpError> {
         if *consume.queue == *REPLY_TO.as_bytes() {
             return self.consume_replies(number, consume);
         }
@@ -150,11 +146,7 @@ impl Session {
     }
 
     /// The tag that the client asked for, if the channel does not use it; one that we draw, if it asked for none.
-    fn fresh_consumer_tag(
-        &mut self,
-        number: u16,
-        wanted: ShortString,
-    ) -> Result<ShortString, AmqpError> {
+    fn fresh_consumer_tag(&mut self, number: u16, wanted: ShortString) -> Result<ShortString, AmqpError> {
         if wanted.is_empty() {
             return Ok(draw_name("amq.ctag-"));
         }

@@ -23,11 +23,7 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn confirm_select(
-        &mut self,
-        number: u16,
-        select: &confirm::Select,
-    ) -> Result<(), AmqpError> {
+    pub(super) fn confirm_select(&mut self, number: u16, select: &confirm::Select) -> Result<(), AmqpError> {
         let channel = self.channel(number);
         match &channel.mode {
             Mode::Plain => channel.mode = Mode::Confirm(Confirms::default()),

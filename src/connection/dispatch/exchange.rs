@@ -61,11 +61,7 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn exchange_unbind(
-        &mut self,
-        number: u16,
-        unbind: exchange::Unbind,
-    ) -> Result<(), AmqpError> {
+    pub(super) fn exchange_unbind(&mut self, number: u16, unbind: exchange::Unbind) -> Result<(), AmqpError> {
         let binding = Binding {
             source: strip_line_ends(unbind.source),
             destination: Destination::Exchange(strip_line_ends(unbind.destination)),

@@ -86,12 +86,7 @@ impl Session {
     }
 
     /// Delivers now, or with the transaction; then the confirm is due.
-    fn accept(
-        &mut self,
-        number: u16,
-        mandatory: bool,
-        run: &mut [Publication<'_>],
-    ) -> Result<(), AmqpError> {
+    fn accept(&mut self, number: u16, mandatory: bool, run: &mut [Publication<'_>]) -> Result<(), AmqpError> {
         self.published = true;
         if let Mode::Transaction(_) = self.channel(number).mode {
             return self.publish_in_transaction(number, mandatory, run);
@@ -272,10 +267,7 @@ fn extra_keys(headers: Option<&FieldTable>) -> Result<Vec<Box<[u8]>>, AmqpError>
 }
 
 /// The message without its `BCC` header, if it has one.
-fn without_bcc(
-    view: &View<'_>,
-    headers: Option<FieldTable>,
-) -> Result<Option<(Layout, Vec<u8>)>, AmqpError> {
+fn without_bcc(view: &View<'_>, headers: Option<FieldTable>) -> Result<Option<(Layout, Vec<u8>)>, AmqpError> {
     let Some(mut headers) = headers else { return Ok(None) };
     if headers.remove("BCC").is_none() {
         return Ok(None);
@@ -296,8 +288,7 @@ fn rebuilt(view: &View<'_>, properties: &Properties) -> (Layout, Vec<u8>) {
 fn check_expiration(properties: &PropertiesView<'_>) -> Result<(), AmqpError> {
     let Some(bytes) = properties.expiration else { return Ok(()) };
     let text = String::from_utf8_lossy(bytes);
-    let invalid =
-        |why: String| Err(precondition_failed(format!("invalid expiration '{text}': {why}")));
+    let invalid = |why: String| Err(precondition_failed(format!("invalid expiration '{text}': {why}")));
     let (sign, unsigned) = text.strip_prefix('-').map_or((1, &*text), |rest| (-1, rest));
     let unsigned = if sign == 1 { unsigned.strip_prefix('+').unwrap_or(unsigned) } else { unsigned };
     let digits = unsigned.bytes().take_while(u8::is_ascii_digit).count();

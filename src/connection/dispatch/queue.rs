@@ -16,11 +16,7 @@ use crate::protocol::{FieldTable, ShortString, queue};
 const NAME_PREFIX_BYTES_MAX: usize = 64;
 
 impl Session {
-    pub(super) fn queue_declare(
-        &mut self,
-        number: u16,
-        declare: &queue::Declare,
-    ) -> Result<(), AmqpError> {
+    pub(super) fn queue_declare(&mut self, number: u16, declare: &queue::Declare) -> Result<(), AmqpError> {
         let name = strip_line_ends(declare.queue.clone());
         if reply_token(&name).is_some() || *name == *REPLY_TO.as_bytes() {
             return self.reply_queue_declare(number, declare, &name);
@@ -89,8 +85,7 @@ impl Session {
 
     pub(super) fn queue_bind(&mut self, number: u16, bind: queue::Bind) -> Result<(), AmqpError> {
         let no_wait = bind.no_wait;
-        let binding =
-            self.binding(number, bind.queue, bind.exchange, bind.routing_key, bind.arguments)?;
+        let binding = self.binding(number, bind.queue, bind.exchange, bind.routing_key, bind.arguments)?;
         let id = self.id;
         self.vhost.change(|topology| topology.bind(binding, id))?;
         if !no_wait {
@@ -151,11 +146,7 @@ impl Session {
     }
 
     /// The name that a method means: an empty one is the last queue declared on the channel.
-    pub(super) fn named_queue(
-        &mut self,
-        number: u16,
-        name: &ShortString,
-    ) -> Result<ShortString, AmqpError> {
+    pub(super) fn named_queue(&mut self, number: u16, name: &ShortString) -> Result<ShortString, AmqpError> {
         if !name.is_empty() {
             return Ok(name.clone());
         }

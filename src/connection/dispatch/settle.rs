@@ -49,13 +49,7 @@ impl Session {
         self.settle(number, nack.delivery_tag, nack.multiple, how)
     }
 
-    fn settle(
-        &mut self,
-        number: u16,
-        tag: u64,
-        multiple: bool,
-        how: Settlement,
-    ) -> Result<(), AmqpError> {
+    fn settle(&mut self, number: u16, tag: u64, multiple: bool, how: Settlement) -> Result<(), AmqpError> {
         self.settle_acked();
         let mut taken = Vec::new();
         if let Some(window) = self.outbox.lock().window(number) {

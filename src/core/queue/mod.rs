@@ -14,9 +14,7 @@ use std::{sync::Arc, task::Waker};
 pub use consumers::{Consumer, ConsumerId, ConsumerSpec};
 pub use feed::Feed;
 pub use ready::Entry;
-pub use shared::{
-    ConsumeError, Deleted, GetError, QueueStatus, SharedQueue, feed_all, settle_by_queue,
-};
+pub use shared::{ConsumeError, Deleted, GetError, QueueStatus, SharedQueue, feed_all, settle_by_queue};
 
 use crate::core::{ConnectionId, message::Publication, window::Unacked};
 use crate::limits::{DISPATCH_BYTES_MAX, FLOW_BYTES_MAX, FLOW_BYTES_RESUME};

@@ -151,11 +151,7 @@ impl SharedQueue {
     }
 
     /// The oldest message for `basic.get`, and how many remain. `taken` runs under the queue's lock.
-    pub fn get(
-        self: &Arc<Self>,
-        no_ack: bool,
-        taken: impl FnOnce(Entry, usize),
-    ) -> Result<(), GetError> {
+    pub fn get(self: &Arc<Self>, no_ack: bool, taken: impl FnOnce(Entry, usize)) -> Result<(), GetError> {
         if self.spec.single_active_consumer() {
             return Err(GetError::SingleActiveConsumer);
         }

@@ -33,6 +33,9 @@ use bindings::BindingId;
 /// Counts the changes of one exchange's bindings or of one queue's existence.
 pub type Stamp = Arc<AtomicU64>;
 
+/// Bindings that lead to one destination, with the exchange that each begins at.
+type Sources = HashSet<(ShortString, Arc<BindingId>), RandomState>;
+
 /// See the module's text.
 pub struct Topology {
     vhost: ShortString,
@@ -40,7 +43,7 @@ pub struct Topology {
     exchanges: HashMap<ShortString, Exchange, RandomState>,
     queues: HashMap<ShortString, Arc<SharedQueue>, RandomState>,
     /// Bindings by where they lead, each with its source.
-    leading_to: HashMap<Destination, HashSet<(ShortString, Arc<BindingId>), RandomState>, RandomState>,
+    leading_to: HashMap<Destination, Sources, RandomState>,
 }
 
 /// An exchange and what is bound to it.

@@ -91,8 +91,7 @@ impl Topology {
         name: &[u8],
         connection: ConnectionId,
     ) -> Result<&Arc<SharedQueue>, AmqpError> {
-        let queue =
-            self.queue(name).ok_or_else(|| not_found(format!("no {}", self.named_queue(name))))?;
+        let queue = self.queue(name).ok_or_else(|| not_found(format!("no {}", self.named_queue(name))))?;
         self.check_owner(queue, connection)?;
         Ok(queue)
     }
@@ -219,7 +218,9 @@ impl Topology {
         for ((name, check, _), value) in given() {
             if *name == "x-dead-letter-exchange" && value.as_str_bytes().is_none() {
                 let kind = value.type_name();
-                return Err(precondition_failed(format!("invalid type '{kind}' for arg '{name}' in {named}")));
+                return Err(precondition_failed(format!(
+                    "invalid type '{kind}' for arg '{name}' in {named}"
+                )));
             }
             if let Some(complaint) = check.complaint(value, arguments) {
                 return Err(precondition_failed(format!("invalid arg '{name}' for {named}: {complaint}")));
@@ -239,4 +240,3 @@ impl Topology {
 pub fn is_reply_to_name(name: &[u8]) -> bool {
     name.starts_with(b"amq.rabbitmq.reply-to")
 }
-

@@ -18,22 +18,60 @@ const CHANNELS: [u16; 2] = [1, 2];
 #[derive(Debug, Clone)]
 enum Operation {
     Publish(u64),
-    Consume { client: usize, wish: Wish },
-    Cancel { consumer: usize },
-    Ack { client: usize, channel: u16, at: usize, multiple: bool },
-    Requeue { client: usize, channel: u16, at: usize, multiple: bool },
-    UnknownTag { client: usize, channel: u16 },
-    Get { client: usize, channel: u16, no_ack: bool },
+    Consume {
+        client: usize,
+        wish: Wish,
+    },
+    Cancel {
+        consumer: usize,
+    },
+    Ack {
+        client: usize,
+        channel: u16,
+        at: usize,
+        multiple: bool,
+    },
+    Requeue {
+        client: usize,
+        channel: u16,
+        at: usize,
+        multiple: bool,
+    },
+    UnknownTag {
+        client: usize,
+        channel: u16,
+    },
+    Get {
+        client: usize,
+        channel: u16,
+        no_ack: bool,
+    },
     Purge,
-    Recover { client: usize, channel: u16 },
-    CloseChannel { client: usize, channel: u16 },
-    LimitChannel { client: usize, channel: u16, count: u32 },
+    Recover {
+        client: usize,
+        channel: u16,
+    },
+    CloseChannel {
+        client: usize,
+        channel: u16,
+    },
+    LimitChannel {
+        client: usize,
+        channel: u16,
+        count: u32,
+    },
     /// The client stops reading.
-    Clog { client: usize },
+    Clog {
+        client: usize,
+    },
     /// The writer takes what waits.
-    Take { client: usize },
+    Take {
+        client: usize,
+    },
     /// What the writer took has reached the client.
-    Written { client: usize },
+    Written {
+        client: usize,
+    },
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -119,7 +157,9 @@ impl Pair {
             }
             Operation::Consume { client, wish } => self.consume(client, wish),
             Operation::Cancel { consumer } => self.cancel(consumer),
-            Operation::Ack { client, channel, at, multiple } => self.settle(client, channel, at, multiple, false),
+            Operation::Ack { client, channel, at, multiple } => {
+                self.settle(client, channel, at, multiple, false)
+            }
             Operation::Requeue { client, channel, at, multiple } => {
                 self.settle(client, channel, at, multiple, true);
             }
@@ -172,7 +212,11 @@ impl Pair {
         let client = self.model.consumers[&key].client;
         let last = self.queue.cancel(&self.clients[client], &format!("c{key}"), self.ids[&key]);
         self.model.remove(key);
-        assert_eq!(last, self.model.consumers.is_empty(), "the queue is one that goes with its last consumer");
+        assert_eq!(
+            last,
+            self.model.consumers.is_empty(),
+            "the queue is one that goes with its last consumer"
+        );
         if !last {
             self.model.dispatch();
         }
@@ -221,12 +265,14 @@ impl Pair {
         let (status, model) = (self.queue.status(), &self.model);
         assert_eq!(status.ready, model.ready.len());
         assert_eq!(status.consumers, model.consumers.len());
-        let held = || model.clients.iter().flat_map(|client| client.channels.values()).flat_map(|it| &it.held);
+        let held =
+            || model.clients.iter().flat_map(|client| client.channels.values()).flat_map(|it| &it.held);
         assert_eq!(status.unacked, held().count());
         assert_eq!(status.bytes, self.queue.gauge.used_bytes());
         assert_eq!(status.bytes == 0, status.ready + status.unacked == 0);
         assert_eq!(status.counters.published, self.published);
-        let once: std::collections::BTreeSet<_> = held().map(|it| it.message.id).chain(model.ready.keys().copied()).collect();
+        let once: std::collections::BTreeSet<_> =
+            held().map(|it| it.message.id).chain(model.ready.keys().copied()).collect();
         assert_eq!(once.len(), status.ready + status.unacked, "each message is in one place");
         for (client, expected) in self.clients.iter().zip(&model.clients) {
             for (&channel, expected) in &expected.channels {
@@ -360,8 +406,10 @@ struct Model {
 
 impl Model {
     fn new(single_active: bool) -> Self {
-        let connection =
-            || Connection { channels: CHANNELS.map(|it| (it, Channel::default())).into(), ..Connection::default() };
+        let connection = || Connection {
+            channels: CHANNELS.map(|it| (it, Channel::default())).into(),
+            ..Connection::default()
+        };
         Self {
             single_active,
             ready: BTreeMap::new(),
@@ -567,7 +615,11 @@ impl Model {
             let held = self.clients.iter().flat_map(|it| it.channels.values()).flat_map(|it| &it.held);
             let count = held.filter(|held| held.consumer == Some(*key)).count();
             assert_eq!(count, consumer.unacked as usize);
-            assert!(consumer.wish.no_ack || consumer.wish.prefetch == 0 || consumer.unacked <= consumer.wish.prefetch);
+            assert!(
+                consumer.wish.no_ack
+                    || consumer.wish.prefetch == 0
+                    || consumer.unacked <= consumer.wish.prefetch
+            );
             let waits_for_nothing = consumer.state == State::InLine && !self.ready.is_empty();
             assert!(!waits_for_nothing, "a message waits, and so does somebody who could take it");
         }
