@@ -1,6 +1,6 @@
 //! The `leveret` program: set up allocation and tracing, then do what the command line says.
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use tracing_subscriber::EnvFilter;
 
@@ -14,6 +14,10 @@ fn main() -> ExitCode {
         .with_env_var("LEVERET_LOG")
         .try_from_env()
         .unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     leveret::cli::run()
 }

@@ -64,6 +64,7 @@ pub(crate) async fn serve(
     };
     match greeted {
         Ok(greeted) => run(broker, reader, writer, greeted, shutdown).await,
+        Err(Refusal::Gone(error)) => tracing::debug!(%peer, %error, "client left during the handshake"),
         Err(refusal) => {
             tracing::warn!(%peer, %refusal, "connection refused");
             // A deadline passed without the farewell being read: nothing is left to do.

@@ -372,7 +372,8 @@ fn a_cached_route_through_the_default_exchange_ends_with_its_queue() {
 fn a_queue_stands_once_in_a_route_however_many_ways_lead_to_it() {
     let mut topology = topology();
     topology.declare_queue(queue("q"), ME).unwrap();
-    for (source, key) in [("amq.topic", "a.*"), ("amq.topic", "#"), ("amq.topic", "*.b"), ("amq.fanout", "")] {
+    for (source, key) in [("amq.topic", "a.*"), ("amq.topic", "#"), ("amq.topic", "*.b"), ("amq.fanout", "")]
+    {
         topology.bind(to_queue(source, "q", key), ME).unwrap();
     }
     topology.bind(to_exchange("amq.topic", "amq.fanout", "a.b"), ME).unwrap();
@@ -393,7 +394,11 @@ fn the_keys_of_cc_lead_to_further_queues() {
     topology.declare_exchange(with_alternate("x", "direct", "amq.fanout")).unwrap();
     topology.bind(to_queue("amq.fanout", "r", ""), ME).unwrap();
     topology.bind(to_queue("x", "q", "q"), ME).unwrap();
-    assert_eq!(names(&topology, "x", &["nobody", "q"]), ["q"], "one key that matches keeps the alternate away");
+    assert_eq!(
+        names(&topology, "x", &["nobody", "q"]),
+        ["q"],
+        "one key that matches keeps the alternate away"
+    );
 }
 
 #[test]

@@ -18,12 +18,21 @@ type Triple = (&'static str, &'static str, &'static str);
 enum Operation {
     DeclareQueue(&'static str),
     DeleteQueue(&'static str),
-    DeclareExchange { name: &'static str, alternate: Option<&'static str> },
-    DeleteExchange { name: &'static str, if_unused: bool },
+    DeclareExchange {
+        name: &'static str,
+        alternate: Option<&'static str>,
+    },
+    DeleteExchange {
+        name: &'static str,
+        if_unused: bool,
+    },
     Bind(Triple),
     Unbind(Triple),
     /// The route is worked out and remembered, as a channel does.
-    Route { exchange: &'static str, key: &'static str },
+    Route {
+        exchange: &'static str,
+        key: &'static str,
+    },
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -61,7 +70,12 @@ proptest! {
 /// A route as a channel remembers it: exchange, key, answer.
 type Remembered = (&'static str, &'static str, Route);
 
-fn perform(operation: &Operation, topology: &mut Topology, model: &mut Model, remembered: &mut Vec<Remembered>) {
+fn perform(
+    operation: &Operation,
+    topology: &mut Topology,
+    model: &mut Model,
+    remembered: &mut Vec<Remembered>,
+) {
     match *operation {
         Operation::DeclareQueue(name) => {
             topology.declare_queue(queue(name), ME).unwrap();
@@ -137,7 +151,11 @@ fn compare(topology: &Topology, model: &Model, remembered: &[Remembered]) {
 }
 
 fn as_binding((source, destination, key): Triple) -> Binding {
-    if is_queue(destination) { to_queue(source, destination, key) } else { to_exchange(source, destination, key) }
+    if is_queue(destination) {
+        to_queue(source, destination, key)
+    } else {
+        to_exchange(source, destination, key)
+    }
 }
 
 fn is_queue(name: &str) -> bool {
@@ -160,7 +178,8 @@ impl Model {
 
     /// Auto-delete exchanges go with their last binding.
     fn unbind_all(&mut self, which: impl Fn(&Triple) -> bool) {
-        let (gone, kept): (BTreeSet<Triple>, BTreeSet<Triple>) = self.bindings.iter().partition(|it| which(it));
+        let (gone, kept): (BTreeSet<Triple>, BTreeSet<Triple>) =
+            self.bindings.iter().partition(|it| which(it));
         self.bindings = kept;
         for (source, ..) in gone {
             let finished = !self.bindings.iter().any(|binding| binding.0 == source);
