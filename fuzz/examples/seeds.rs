@@ -43,9 +43,25 @@ fn main() -> io::Result<()> {
 
 /// A session in which one kind of step follows upon some that give it something to do.
 fn session(what: u8, variant: u8) -> Vec<u8> {
-    let step = |what, number| Step { what, channel: 0, queue: variant, exchange: variant, key: 0, bits: variant, number };
+    let step = |what, number| Step {
+        what,
+        channel: 0,
+        queue: variant,
+        exchange: variant,
+        key: 0,
+        bits: variant,
+        number,
+    };
     let mut bytes = Vec::new();
-    let steps = [step(19, 9), step(11, 30), step(11, 200), step(what, 0x8000), step(25, 0), step(what, 3), step(23, 0)];
+    let steps = [
+        step(19, 9),
+        step(11, 30),
+        step(11, 200),
+        step(what, 0x8000),
+        step(25, 0),
+        step(what, 3),
+        step(23, 0),
+    ];
     write_session(&steps, &mut bytes);
     bytes
 }

@@ -2,7 +2,8 @@
 #![no_main]
 
 use leveret::protocol::{
-    ContentHeader, Encode, FRAME_HEADER, FRAME_METHOD, Method, Properties, PropertiesView, RawFrame, split, write_frame,
+    ContentHeader, Encode, FRAME_HEADER, FRAME_METHOD, Method, Properties, PropertiesView, RawFrame, split,
+    write_frame,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -33,7 +34,11 @@ fn same_frame(frame: &RawFrame<'_>, bytes: &[u8], limit: usize) {
     write_frame(&mut written, frame.kind, frame.channel, frame.payload);
     assert_eq!(written, bytes);
     for cut in [0, 1, 6, 7, bytes.len() - 1] {
-        assert_eq!(split(&bytes[..cut.min(bytes.len() - 1)], limit), Ok(None), "an incomplete frame is no error");
+        assert_eq!(
+            split(&bytes[..cut.min(bytes.len() - 1)], limit),
+            Ok(None),
+            "an incomplete frame is no error"
+        );
     }
 }
 

@@ -46,8 +46,17 @@ impl Script {
     /// The bytes of one client, or of two that take turns in the steps.
     fn sessions(&self, two: bool) -> Vec<Vec<u8>> {
         let mut steps = [Vec::new(), Vec::new()];
-        for (at, &Does { what, channel, queue, exchange, key, bits, number }) in self.steps.iter().enumerate() {
-            steps[at % (1 + usize::from(two))].push(Step { what, channel, queue, exchange, key, bits, number });
+        for (at, &Does { what, channel, queue, exchange, key, bits, number }) in self.steps.iter().enumerate()
+        {
+            steps[at % (1 + usize::from(two))].push(Step {
+                what,
+                channel,
+                queue,
+                exchange,
+                key,
+                bits,
+                number,
+            });
         }
         let mut sessions = Vec::new();
         for steps in &steps[..=usize::from(two)] {

@@ -53,8 +53,9 @@ impl Alarm {
                 tokio::time::sleep(ALARM_INTERVAL).await;
             }
             tracing::info!(used_bytes = gauge.used_bytes(), "memory alarm cleared");
-            self.raised.store(false, Ordering::Relaxed);
+            // In this order: whoever checks in between finds it raised, and the next one raises it again.
             self.reason.send_replace(None);
+            self.raised.store(false, Ordering::Relaxed);
         }
     }
 }

@@ -9,6 +9,7 @@ use super::assembly::Assembly;
 use crate::broker::Vhost;
 use crate::core::{
     error::{AmqpError, precondition_failed},
+    memory::{Gauge, Held},
     message::{Message, View},
     topology::Route,
     window::Unacked,
@@ -70,11 +71,10 @@ impl Confirms {
 }
 
 /// What a transaction will do when it is committed.
-#[derive(Default)]
 pub(super) struct Transaction {
     pub(super) publishes: Vec<(Message, bool)>,
     pub(super) settlements: Vec<(Settlement, Vec<Unacked>)>,
-    bytes: usize,
+    held: Held,
 }
 
 /// What happens to a message that a client is done with.
@@ -89,6 +89,11 @@ pub(super) enum Settlement {
 }
 
 impl Transaction {
+    /// An empty one, whose messages count against `gauge`.
+    pub(super) fn new(gauge: Arc<Gauge>) -> Self {
+        Self { publishes: Vec::new(), settlements: Vec::new(), held: Held::new(gauge) }
+    }
+
     /// What it had settled, when it is rolled back.
     pub(super) fn into_unsettled(self) -> Vec<Unacked> {
         self.settlements.into_iter().flat_map(|(_, unacked)| unacked).collect()
@@ -96,8 +101,8 @@ impl Transaction {
 
     /// Notes a publish.
     pub(super) fn publish(&mut self, message: Message, mandatory: bool) -> Result<(), AmqpError> {
-        self.bytes += message.size_bytes();
-        if self.bytes > TRANSACTION_BYTES_MAX {
+        self.held.add(message.size_bytes());
+        if self.held.bytes() > TRANSACTION_BYTES_MAX {
             return Err(precondition_failed(format!(
                 "transaction is larger than {TRANSACTION_BYTES_MAX} bytes"
             )));

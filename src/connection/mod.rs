@@ -90,7 +90,14 @@ where
         understands("consumer_cancel_notify"),
     )));
     let wants_blocked = understands("connection.blocked");
-    let writing = tokio::spawn(writer::run(writer, outbox.clone(), heartbeat));
+    let gone = CancellationToken::new();
+    let writing = tokio::spawn({
+        let (outbox, gone) = (outbox.clone(), gone.clone());
+        async move {
+            writer::run(writer, outbox, heartbeat).await;
+            gone.cancel();
+        }
+    });
     let ConnectionInfo { peer, user, .. } = &info;
     tracing::info!(%peer, %user, "connection opened");
     let peer = *peer;
@@ -101,6 +108,7 @@ where
         session,
         wants_blocked,
         silence: Silence::default(),
+        gone,
     };
     reading.run(heartbeat, &shutdown).await;
     reading.session.release_everything();
@@ -120,6 +128,8 @@ struct Reading<R> {
     session: Session,
     wants_blocked: bool,
     silence: Silence,
+    /// The writer has given up: the client is gone, whatever the reader still waits for.
+    gone: CancellationToken,
 }
 
 impl<R: AsyncRead + Unpin> Reading<R> {
@@ -151,10 +161,14 @@ impl<R: AsyncRead + Unpin> Reading<R> {
                     continue;
                 }
                 () = sleep_until(deadline), if close_deadline.is_some() => return,
+                () = self.gone.cancelled() => return,
                 read = self.inbound.read(|bytes| self.session.handle(bytes)) => read,
             };
             match read {
-                Ok(bytes @ 1..) => self.between_reads(bytes, shutdown).await,
+                Ok(bytes @ 1..) if self.session.phase == Phase::Open => {
+                    self.between_reads(bytes, shutdown).await;
+                }
+                Ok(1..) => {}
                 Ok(0) | Err(_) => return,
             }
         }
@@ -168,12 +182,15 @@ impl<R: AsyncRead + Unpin> Reading<R> {
         {
             self.hold_up(shutdown).await;
         }
-        if self.session.outbox.lock().over_reply_budget() {
+        while std::mem::take(&mut self.session.replies_full) || self.session.outbox.lock().over_reply_budget()
+        {
             let outbox = self.session.outbox.clone();
             tokio::select! {
                 () = poll_fn(|cx| outbox.lock().poll_room(cx)) => {}
-                () = shutdown.cancelled() => {}
+                () = shutdown.cancelled() => return,
+                () = self.gone.cancelled() => return,
             }
+            self.inbound.resume(|bytes| self.session.handle(bytes));
         }
         if let Some(queue) = self.session.congested.take()
             && timeout(FLOW_PAUSE_MAX, poll_fn(|cx| queue.poll_drained(cx))).await.is_err()
@@ -198,6 +215,7 @@ impl<R: AsyncRead + Unpin> Reading<R> {
             // The sender lives as long as the broker: an error is the broker's end.
             _ = alarm.wait_for(Option::is_none) => {}
             () = shutdown.cancelled() => return,
+            () = self.gone.cancelled() => return,
         }
         if self.wants_blocked {
             self.session.reply(0, &connection::Unblocked {});

@@ -13,10 +13,11 @@ use super::{
 use crate::broker::{Broker, Vhost};
 use crate::core::{
     ConnectionId,
+    by_channel::ByChannel,
     error::{AmqpError, channel_error, frame_error, not_allowed, unexpected_frame},
     message::Publication,
     outbox::SharedOutbox,
-    queue::{SharedQueue, feed_all, settle_by_queue},
+    queue::{SharedQueue, feed_by_channel, settle_by_queue},
     window::{Unacked, Window},
 };
 use crate::limits::LEFTOVER_BYTES_MAX;
@@ -47,15 +48,18 @@ pub(super) struct Session {
     pub(super) user: ShortString,
     pub(super) outbox: SharedOutbox,
     pub(super) phase: Phase,
-    pub(super) channels: Vec<Option<Box<Channel>>>,
+    pub(super) channels: ByChannel<Box<Channel>>,
     pub(super) exclusive_queues: HashMap<ShortString, Arc<SharedQueue>>,
     /// Something was published since the reader last looked.
     pub(super) published: bool,
+    /// So many replies wait that the rest of this read has to.
+    pub(super) replies_full: bool,
     /// A queue that was published to grows faster than its consumers' sockets take it.
     pub(super) congested: Option<Arc<SharedQueue>>,
     frame_bytes_max: usize,
     channel_max: u16,
     acked: Vec<Unacked>,
+    acked_on: Vec<u16>,
     confirms_due: Vec<u16>,
 }
 
@@ -81,13 +85,15 @@ impl Session {
             user: negotiated.user,
             outbox,
             phase: Phase::Open,
-            channels: Vec::new(),
+            channels: ByChannel::default(),
             exclusive_queues: HashMap::new(),
             published: false,
+            replies_full: false,
             congested: None,
             frame_bytes_max: negotiated.frame_max as usize,
             channel_max: negotiated.channel_max,
             acked: Vec::new(),
+            acked_on: Vec::new(),
             confirms_due: Vec::new(),
         }
     }
@@ -97,7 +103,7 @@ impl Session {
         let body_bytes_max = self.broker.config.max_message_size;
         let mut at = 0;
         let mut run = Run::default();
-        while self.phase != Phase::Closed {
+        while self.phase != Phase::Closed && !self.replies_full {
             let rest = &bytes[at..];
             match scan(rest, run.method, self.frame_bytes_max, body_bytes_max) {
                 Scan::Complete(scanned) => {
@@ -219,24 +225,23 @@ impl Session {
 
     // ---- gathered work ----
 
-    /// Notes what an ack settled, for [`Self::settle_acked`].
-    pub(super) fn acked(&mut self) -> &mut Vec<Unacked> {
+    /// Notes that acks settled something on a channel; [`Self::settle_acked`] carries it out.
+    pub(super) fn acked(&mut self, channel: u16) -> &mut Vec<Unacked> {
+        if self.acked_on.last() != Some(&channel) {
+            self.acked_on.push(channel);
+        }
         &mut self.acked
     }
 
     /// Settles what the acks of this read named, each queue's in one go.
     pub(super) fn settle_acked(&mut self) {
-        if self.acked.is_empty() {
+        if self.acked_on.is_empty() {
             return;
         }
         settle_by_queue(std::mem::take(&mut self.acked), |queue, unacked| queue.settle(unacked));
-        self.feed_channels();
-    }
-
-    /// Feeds consumers that their channel's prefetch had turned away.
-    pub(super) fn feed_channels(&mut self) {
-        let starved = self.outbox.lock().take_starved_by_channels();
-        feed_all(starved);
+        while let Some(channel) = self.acked_on.pop() {
+            feed_by_channel(&self.outbox, channel);
+        }
     }
 
     /// A confirm is due on a channel.
@@ -273,7 +278,7 @@ impl Session {
     // ---- channels ----
 
     pub(super) fn channel_slot(&mut self, number: u16) -> Option<&mut Channel> {
-        self.channels.get_mut(usize::from(number))?.as_deref_mut()
+        self.channels.get_mut(number).map(|channel| &mut **channel)
     }
 
     /// A channel that is open; for handlers, which run on no other.
@@ -286,18 +291,14 @@ impl Session {
             return Err(channel_error("second 'channel.open' seen"));
         }
         // RabbitMQ counts channels; their numbers may be any.
-        let opened = self.channels.iter().flatten().count();
+        let opened = self.channels.len();
         if opened >= usize::from(self.channel_max) {
             return Err(not_allowed(format!(
                 "number of channels opened ({opened}) has reached the negotiated channel_max ({})",
                 self.channel_max
             )));
         }
-        let at = usize::from(number);
-        if self.channels.len() <= at {
-            self.channels.resize_with(at + 1, || None);
-        }
-        self.channels[at] = Some(Box::default());
+        self.channels.insert(number, Box::default());
         let mut outbox = self.outbox.lock();
         outbox.open_window(number);
         outbox.send(number, &channel::OpenOk {});
@@ -355,12 +356,10 @@ impl Session {
     /// Gives back everything that the connection holds. Nothing is delivered to it afterwards.
     pub(super) fn release_everything(&mut self) {
         self.settle_acked();
-        for number in 0..self.channels.len() as u16 {
-            if let Some(channel) = self.channels[usize::from(number)].take() {
-                self.broker.gauge.change(channel.assembly.held_bytes(), 0);
-                if let Some(window) = self.outbox.lock().window(number) {
-                    window.restore(channel.into_unsettled());
-                }
+        for (number, channel) in self.channels.take_all() {
+            self.broker.gauge.change(channel.assembly.held_bytes(), 0);
+            if let Some(window) = self.outbox.lock().window(number) {
+                window.restore(channel.into_unsettled());
             }
         }
         let windows = self.outbox.lock().close_windows();

@@ -5,7 +5,7 @@ use std::{future::poll_fn, time::Duration};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::heartbeat::Ticks;
-use crate::core::{outbox::SharedOutbox, queue::feed_all};
+use crate::core::{outbox::SharedOutbox, queue::feed_by_outbox};
 use crate::protocol::HEARTBEAT_FRAME;
 
 /// A buffer larger than this is given back when the outbox runs empty.
@@ -32,9 +32,9 @@ pub(super) async fn run(mut socket: impl AsyncWrite + Unpin, outbox: SharedOutbo
         }
         wrote = true;
         buffer.clear();
-        let (starved, reader) = outbox.lock().written(&mut buffer, IDLE_BUFFER_BYTES_MAX);
+        let reader = outbox.lock().written(&mut buffer, IDLE_BUFFER_BYTES_MAX);
         reader.into_iter().for_each(std::task::Waker::wake);
-        feed_all(starved);
+        feed_by_outbox(&outbox);
     }
     let reader = outbox.lock().abandon();
     reader.into_iter().for_each(std::task::Waker::wake);

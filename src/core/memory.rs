@@ -1,6 +1,9 @@
 //! How many bytes all messages take, and whether that is too much.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 /// Bytes of all kept messages, against a limit.
 #[derive(Debug)]
@@ -44,6 +47,37 @@ impl Gauge {
     /// Whether they may go on: use has fallen to nine tenths of the limit.
     pub fn has_recovered(&self) -> bool {
         self.used_bytes() <= self.limit_bytes / 100 * crate::limits::MEMORY_RESUME_PERCENT
+    }
+}
+
+/// Bytes that count against a gauge as long as this lives.
+#[derive(Debug)]
+pub struct Held {
+    gauge: Arc<Gauge>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Nothing yet.
+    pub fn new(gauge: Arc<Gauge>) -> Self {
+        Self { gauge, bytes: 0 }
+    }
+
+    /// So many more.
+    pub fn add(&mut self, bytes: usize) {
+        self.gauge.change(self.bytes, self.bytes + bytes);
+        self.bytes += bytes;
+    }
+
+    /// How many there are.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.gauge.change(self.bytes, 0);
     }
 }
 

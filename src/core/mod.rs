@@ -2,6 +2,7 @@
 //! an argument where a rule needs it. Locks are the only thing here that knows of threads: a queue and an outbox
 //! are shared by nature, and each is one short mutex. Lock order: queue, then outbox; never two of a kind.
 
+pub mod by_channel;
 pub mod error;
 pub mod memory;
 pub mod message;

@@ -5,6 +5,7 @@
 //! knows no socket; the writer and the reader of the connection leave their wakers here.
 
 use std::{
+    collections::VecDeque,
     mem,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use crate::core::{
+    by_channel::ByChannel,
     message::View,
     queue::{Consumer, ConsumerId, SharedQueue},
     window::{ConsumerRef, ReplyConsumer, Window},
@@ -27,6 +29,17 @@ pub type SharedOutbox = Arc<Mutex<Outbox>>;
 /// Tasks to wake once all locks are released.
 pub type Wakes = SmallVec<[Waker; 4]>;
 
+/// Why a consumer cannot have a delivery now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The outbox is over its budget; the writer will feed the consumer.
+    Outbox,
+    /// The channel's prefetch is used up; its next settlement will feed the consumer.
+    Channel,
+    /// Channel or connection are ending, and the consumer with them.
+    Gone,
+}
+
 /// See the module's text.
 pub struct Outbox {
     bytes: Vec<u8>,
@@ -34,9 +47,9 @@ pub struct Outbox {
     frame_size_bytes_max: usize,
     /// The client understands `basic.cancel` from the server.
     cancel_notify: bool,
-    /// By channel number; the vector is as long as the highest one in use.
-    windows: Vec<Option<Box<Window>>>,
-    starved: Vec<ConsumerRef>,
+    windows: ByChannel<Box<Window>>,
+    /// Turned away for want of room; the first in line is fed first.
+    starved: VecDeque<ConsumerRef>,
     writer: Option<Waker>,
     reader: Option<Waker>,
     closed: bool,
@@ -50,8 +63,8 @@ impl Outbox {
             in_flight_bytes: 0,
             frame_size_bytes_max,
             cancel_notify,
-            windows: Vec::new(),
-            starved: Vec::new(),
+            windows: ByChannel::default(),
+            starved: VecDeque::new(),
             writer: None,
             reader: None,
             closed: false,
@@ -84,49 +97,46 @@ impl Outbox {
 
     /// Starts a channel's deliveries.
     pub fn open_window(&mut self, channel: u16) {
-        let at = usize::from(channel);
-        if self.windows.len() <= at {
-            self.windows.resize_with(at + 1, || None);
-        }
-        self.windows[at] = Some(Box::default());
+        self.windows.insert(channel, Box::default());
     }
 
     /// Ends a channel's deliveries and gives back its state.
     pub fn close_window(&mut self, channel: u16) -> Option<Box<Window>> {
-        self.windows.get_mut(usize::from(channel))?.take()
+        self.windows.remove(channel)
     }
 
     /// Ends all channels' deliveries: nothing is delivered afterwards.
     pub fn close_windows(&mut self) -> Vec<Window> {
         self.starved.clear();
-        mem::take(&mut self.windows).into_iter().flatten().map(|window| *window).collect()
-    }
-
-    /// The consumers that a channel's prefetch had turned away and that it has room for now.
-    pub fn take_starved_by_channels(&mut self) -> Vec<ConsumerRef> {
-        self.windows.iter_mut().flatten().flat_map(|window| window.take_starved()).collect()
+        self.windows.take_all().into_iter().map(|(_, window)| *window).collect()
     }
 
     /// A channel's deliveries.
     #[inline]
     pub fn window(&mut self, channel: u16) -> Option<&mut Window> {
-        self.windows.get_mut(usize::from(channel))?.as_deref_mut()
+        self.windows.get_mut(channel).map(|window| &mut **window)
     }
 
     // ---- the queues' side ----
 
     /// Whether a consumer may have one more delivery now. If not, it is remembered and fed later.
     #[inline]
-    pub fn admit(&mut self, queue: &Arc<SharedQueue>, id: ConsumerId, consumer: &Consumer) -> bool {
+    pub fn admit(
+        &mut self,
+        queue: &Arc<SharedQueue>,
+        id: ConsumerId,
+        consumer: &Consumer,
+    ) -> Result<(), Refusal> {
         let who = || (queue.clone(), id);
+        if self.closed {
+            return Err(Refusal::Gone);
+        }
         if self.pending_bytes() >= OUTBOX_BYTES_MAX {
-            self.starved.push(who());
-            return false;
+            self.starved.push_back(who());
+            return Err(Refusal::Outbox);
         }
-        match self.window(consumer.spec.channel) {
-            Some(window) => window.admit(consumer.spec.no_ack, who),
-            None => false,
-        }
+        let window = self.window(consumer.spec.channel).ok_or(Refusal::Gone)?;
+        if window.admit(consumer.spec.no_ack, who) { Ok(()) } else { Err(Refusal::Channel) }
     }
 
     /// Forgets consumers of a channel that had been turned away and have left their queue.
@@ -149,7 +159,12 @@ impl Outbox {
     }
 
     /// Encodes a delivery to the channel's reply consumer, if `token` still names it.
+    ///
+    /// Replies are at-most-once: a client that leaves too much unread gets no more of them.
     pub fn deliver_reply(&mut self, channel: u16, token: &[u8], view: &View<'_>) -> bool {
+        if self.closed || self.over_reply_budget() {
+            return false;
+        }
         let Some(window) = self.window(channel) else { return false };
         let Some(ReplyConsumer { tag, token: current }) = window.reply.clone() else { return false };
         if &*current != token {
@@ -198,13 +213,9 @@ impl Outbox {
         Poll::Ready(true)
     }
 
-    /// What was taken is written: gives the consumers that can be fed again, and wakes a reader that waited. When
-    /// nothing more waits, `spare` is given back if it is larger than `idle_bytes_max`: an idle connection holds no buffer.
-    pub fn written(
-        &mut self,
-        spare: &mut Vec<u8>,
-        idle_bytes_max: usize,
-    ) -> (Vec<ConsumerRef>, Option<Waker>) {
+    /// What was taken is written. When nothing more waits, `spare` is given back if it is larger than `idle_bytes_max`:
+    /// an idle connection holds no buffer. Gives a reader that waited for room.
+    pub fn written(&mut self, spare: &mut Vec<u8>, idle_bytes_max: usize) -> Option<Waker> {
         self.in_flight_bytes = 0;
         if self.bytes.is_empty() {
             for buffer in [spare, &mut self.bytes] {
@@ -213,10 +224,17 @@ impl Outbox {
                 }
             }
         }
-        if self.pending_bytes() > OUTBOX_BYTES_RESUME {
-            return (Vec::new(), None);
-        }
-        (mem::take(&mut self.starved), self.reader.take())
+        if self.has_room() { self.reader.take() } else { None }
+    }
+
+    /// The consumer that has waited longest for room, if there is room now. One at a time, so that the first in line cannot
+    /// fill the outbox again and again before the others.
+    pub fn next_starved(&mut self) -> Option<ConsumerRef> {
+        if self.has_room() { self.starved.pop_front() } else { None }
+    }
+
+    fn has_room(&self) -> bool {
+        self.pending_bytes() <= OUTBOX_BYTES_RESUME
     }
 
     /// No more is accepted; what waits is still written.

@@ -54,7 +54,7 @@ pub struct Window {
     pub consumers: HashMap<ShortString, ConsumerRef, RandomState>,
     /// Direct reply-to, when consumed.
     pub reply: Option<ReplyConsumer>,
-    starved: Vec<ConsumerRef>,
+    starved: VecDeque<ConsumerRef>,
 }
 
 impl Window {
@@ -65,11 +65,11 @@ impl Window {
         self.last_tag
     }
 
-    /// Whether the channel may have another delivery; if not, the consumer is remembered for [`Self::take_starved`].
+    /// Whether the channel may have another delivery; if not, the consumer is remembered for [`Self::next_starved`].
     #[inline]
     pub fn admit(&mut self, no_ack: bool, who: impl FnOnce() -> ConsumerRef) -> bool {
         if !no_ack && self.is_full() {
-            self.starved.push(who());
+            self.starved.push_back(who());
             return false;
         }
         true
@@ -87,19 +87,18 @@ impl Window {
     /// Tag 0 with `multiple` is everything (AMQP 1.8.3.13). An unknown tag is RabbitMQ's 406.
     pub fn settle(&mut self, tag: u64, multiple: bool, taken: &mut Vec<Unacked>) -> Result<(), AmqpError> {
         let unknown = || precondition_failed(format!("unknown delivery tag {tag}"));
+        if multiple && tag == 0 {
+            self.take_front(u64::MAX, taken);
+            return Ok(());
+        }
+        let at = self.unacked.binary_search_by_key(&tag, |(tag, _)| *tag).map_err(|_| unknown())?;
         if multiple {
-            if tag == 0 {
-                self.take_front(u64::MAX, taken);
-                return Ok(());
-            }
-            let before = taken.len();
-            if tag > self.last_tag {
+            if self.unacked[at].1.is_none() {
                 return Err(unknown());
             }
             self.take_front(tag, taken);
-            return if taken.len() > before { Ok(()) } else { Err(unknown()) };
+            return Ok(());
         }
-        let at = self.unacked.binary_search_by_key(&tag, |(tag, _)| *tag).map_err(|_| unknown())?;
         let unacked = self.unacked[at].1.take().ok_or_else(unknown)?;
         self.forget(&unacked);
         taken.push(unacked);
@@ -129,9 +128,10 @@ impl Window {
         self.prefetch_global = count;
     }
 
-    /// The consumers that were turned away, if the channel has room for them now.
-    pub fn take_starved(&mut self) -> Vec<ConsumerRef> {
-        if self.is_full() { Vec::new() } else { std::mem::take(&mut self.starved) }
+    /// The consumer that has waited longest for the channel's prefetch, if there is room now. One at a time, so that
+    /// consumers of several queues take turns.
+    pub fn next_starved(&mut self) -> Option<ConsumerRef> {
+        if self.is_full() { None } else { self.starved.pop_front() }
     }
 
     /// Forgets consumers that were turned away and have left their queue.

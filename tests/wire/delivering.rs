@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::{
     broker::{DEADLINE, unique},
     wire::{
-        AUTO_DELETE, CLIENT_CAPABILITIES, EXCLUSIVE, NO_ACK, Table, Wire, basic_ack, basic_consume,
+        AUTO_DELETE, BODY, CLIENT_CAPABILITIES, EXCLUSIVE, NO_ACK, Table, Wire, basic_ack, basic_consume,
         basic_get, confirm_select, method, queue_declare,
     },
 };
@@ -212,4 +212,46 @@ fn recover_is_answered_and_recover_async_is_not() {
     }
     assert_eq!(answered, 1);
     wire.fence(1, &queue);
+}
+
+#[test]
+fn a_tag_that_is_settled_is_unknown_with_multiple_too() {
+    let mut wire = Wire::open_channel();
+    let queue = unique("queue");
+    wire.send(1, &queue_declare(&queue, EXCLUSIVE)).expect(1, 50, 11);
+    for body in [b"1", b"2", b"3"] {
+        wire.publish(1, "", &queue, 0, body).send(1, &basic_get(&queue, false)).expect(1, 60, 71);
+        wire.expect_content(1);
+    }
+    wire.send(1, &basic_ack(2, false)).send(1, &basic_ack(2, true));
+    wire.expect_channel_close(1, 406, "PRECONDITION_FAILED - unknown delivery tag 2");
+}
+
+#[test]
+fn a_backlog_of_one_queue_does_not_hold_up_the_connections_other_consumer() {
+    let (mut publisher, mut wire) = (Wire::open_channel(), Wire::open_channel());
+    let (deep, short) = (unique("deep"), unique("short"));
+    for queue in [&deep, &short] {
+        publisher.send(1, &queue_declare(queue, 0)).expect(1, 50, 11);
+    }
+    let count = 1_000;
+    for _ in 0..count {
+        publisher.publish(1, "", &deep, 0, &vec![7; 20_000]);
+    }
+    publisher.publish(1, "", &short, 0, b"me too").fence(1, &short);
+    wire.send(1, &basic_consume(&deep, "deep", NO_ACK)).send(1, &basic_consume(&short, "short", NO_ACK));
+    let mut before = 0;
+    let mut consumed = 0;
+    while consumed < 1 {
+        let frame = wire.next_frame().unwrap();
+        match frame.kind {
+            BODY if frame.payload == b"me too" => consumed += 1,
+            BODY => before += 1,
+            _ => {}
+        }
+    }
+    assert!(before < count - 100, "{before} messages of the other queue came first");
+    for queue in [&deep, &short] {
+        publisher.send(1, &method(50, 40).u16(0).short(queue).u8(0)).expect(1, 50, 41);
+    }
 }

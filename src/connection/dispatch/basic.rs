@@ -9,7 +9,7 @@ use crate::core::{
         AmqpError, Named, access_refused, not_allowed, not_found, not_implemented, precondition_failed,
         resource_locked,
     },
-    queue::{ConsumeError, ConsumerSpec, GetError, SharedQueue},
+    queue::{ConsumeError, ConsumerSpec, GetError, SharedQueue, feed_by_channel},
     window::{ReplyConsumer, Unacked},
 };
 use crate::protocol::{FieldTable, ShortString, basic};
@@ -28,7 +28,7 @@ impl Session {
             window.limit_prefetch(if qos.global { count } else { 0 });
         }
         self.reply(number, &basic::QosOk {});
-        self.feed_channels();
+        feed_by_channel(&self.outbox, number);
         Ok(())
     }
 
@@ -125,9 +125,10 @@ impl Session {
         }
     }
 
-    fn take_one(&self, number: u16, queue: &Arc<SharedQueue>, no_ack: bool) -> Result<(), GetError> {
+    fn take_one(&mut self, number: u16, queue: &Arc<SharedQueue>, no_ack: bool) -> Result<(), GetError> {
+        let Self { outbox, replies_full, .. } = self;
         queue.get(no_ack, |entry, remaining| {
-            let mut outbox = self.outbox.lock();
+            let mut outbox = outbox.lock();
             let Some(delivery_tag) = outbox.window(number).map(|window| window.next_tag()) else { return };
             let view = entry.message.view();
             let answer = basic::GetOk {
@@ -138,6 +139,7 @@ impl Session {
                 message_count: remaining as u32,
             };
             outbox.send_content(number, &answer, &view);
+            *replies_full = outbox.over_reply_budget();
             if !no_ack && let Some(window) = outbox.window(number) {
                 let queue = queue.clone();
                 window.hold(Unacked { tag: delivery_tag, queue, consumer: None, entry });

@@ -10,7 +10,7 @@ use crate::protocol::{channel, confirm};
 impl Session {
     pub(super) fn channel_close(&mut self, number: u16) {
         self.release_channel(number);
-        self.channels[usize::from(number)] = None;
+        self.channels.remove(number);
         self.reply(number, &channel::CloseOk {});
     }
 

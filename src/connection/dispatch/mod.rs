@@ -57,7 +57,7 @@ impl Session {
     /// Everything is ignored but the end of the channel (RabbitMQ).
     fn method_while_channel_closes(&mut self, number: u16, payload: &[u8]) {
         match payload.first_chunk() {
-            Some([0, 20, 0, 41]) => self.channels[usize::from(number)] = None,
+            Some([0, 20, 0, 41]) => drop(self.channels.remove(number)),
             Some([0, 20, 0, 40]) => self.reply(number, &channel_methods::CloseOk {}),
             Some([0, 20, 0, 10]) => {
                 self.fail(number, &channel_error("second 'channel.open' seen"), (20, 10));

@@ -99,7 +99,7 @@ impl Session {
         Ok(())
     }
 
-    /// A missing exchange is told at once, the rest waits for the commit.
+    /// What is wrong with it is told at once, the rest waits for the commit.
     fn publish_in_transaction(
         &mut self,
         number: u16,
@@ -109,7 +109,11 @@ impl Session {
         let vhost = self.vhost.clone();
         let channel = self.channel(number);
         for publication in run {
-            channel.routes.find(&publication.view(), &vhost)?;
+            let view = publication.view();
+            channel.routes.find(&view, &vhost)?;
+            if has_extra_keys(&view) {
+                extra_keys(headers(&view)?.as_ref())?;
+            }
             if let Mode::Transaction(transaction) = &mut channel.mode {
                 transaction.publish(publication.keep(), mandatory)?;
             }
@@ -180,7 +184,7 @@ impl Session {
     }
 
     /// `basic.return`, which goes out before the confirm.
-    fn return_if(&self, due: bool, number: u16, view: &View<'_>) {
+    pub(super) fn return_if(&self, due: bool, number: u16, view: &View<'_>) {
         if due {
             let method = basic::Return {
                 reply_code: ReplyCode::NoRoute.code(),

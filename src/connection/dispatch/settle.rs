@@ -6,7 +6,7 @@ use crate::connection::{
 };
 use crate::core::{
     error::{AmqpError, not_implemented, unexpected_frame},
-    queue::settle_by_queue,
+    queue::{feed_by_channel, settle_by_queue},
     window::Unacked,
 };
 use crate::protocol::basic;
@@ -36,7 +36,7 @@ impl Session {
         let outbox = self.outbox.clone();
         let mut outbox = outbox.lock();
         let window = outbox.window(number).ok_or_else(|| unexpected_frame("channel has no window"))?;
-        window.settle(tag, multiple, self.acked())
+        window.settle(tag, multiple, self.acked(number))
     }
 
     pub(super) fn reject(&mut self, number: u16, reject: &basic::Reject) -> Result<(), AmqpError> {
@@ -60,18 +60,18 @@ impl Session {
                 transaction.settlements.push((how, taken));
             }
         } else {
-            self.carry_out(how, taken);
+            self.carry_out(number, how, taken);
         }
         Ok(())
     }
 
     /// Settles or gives back messages, each queue's in one go.
-    pub(super) fn carry_out(&mut self, how: Settlement, unacked: Vec<Unacked>) {
+    pub(super) fn carry_out(&mut self, number: u16, how: Settlement, unacked: Vec<Unacked>) {
         settle_by_queue(unacked, |queue, unacked| match how {
             Settlement::Ack | Settlement::Drop => queue.settle(unacked),
             Settlement::Requeue => queue.requeue(unacked),
         });
-        self.feed_channels();
+        feed_by_channel(&self.outbox, number);
     }
 
     pub(super) fn recover(&mut self, number: u16, requeue: bool, answer: bool) -> Result<(), AmqpError> {
@@ -79,7 +79,7 @@ impl Session {
             return Err(not_implemented("requeue=false"));
         }
         let unacked = self.outbox.lock().window(number).map(|window| window.take_all());
-        self.carry_out(Settlement::Requeue, unacked.unwrap_or_default());
+        self.carry_out(number, Settlement::Requeue, unacked.unwrap_or_default());
         if answer {
             self.reply(number, &basic::RecoverOk {});
         }

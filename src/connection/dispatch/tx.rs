@@ -8,13 +8,14 @@ use crate::core::{
     error::{AmqpError, precondition_failed},
     message::Publication,
 };
-use crate::protocol::tx;
+use crate::protocol::{ReplyCode, tx};
 
 impl Session {
     pub(super) fn tx_select(&mut self, number: u16) -> Result<(), AmqpError> {
+        let empty = Transaction::new(self.broker.gauge.clone());
         let channel = self.channel(number);
         match &channel.mode {
-            Mode::Plain => channel.mode = Mode::Transaction(Transaction::default()),
+            Mode::Plain => channel.mode = Mode::Transaction(empty),
             Mode::Transaction(_) => {}
             Mode::Confirm(_) => return Err(precondition_failed("cannot switch from confirm to tx mode")),
         }
@@ -27,14 +28,21 @@ impl Session {
         let mut transaction = self.take_transaction(number)?;
         for (message, mandatory) in std::mem::take(&mut transaction.publishes) {
             let mut run = [Publication::kept(message)];
-            if let Err(error) = self.route_and_deliver(number, mandatory, &mut run) {
-                // What it settled goes back with everything else that the channel holds.
-                self.unsettle(number, transaction);
-                return Err(error);
+            match self.route_and_deliver(number, mandatory, &mut run) {
+                // The exchange went between publish and commit: there is no route (RabbitMQ commits, too).
+                Err(error) if error.code == ReplyCode::NotFound => {
+                    self.return_if(mandatory, number, &run[0].view());
+                }
+                Err(error) => {
+                    // What it settled goes back with everything else that the channel holds.
+                    self.unsettle(number, transaction);
+                    return Err(error);
+                }
+                Ok(()) => {}
             }
         }
         for (how, unacked) in transaction.settlements {
-            self.carry_out(how, unacked);
+            self.carry_out(number, how, unacked);
         }
         self.reply(number, &tx::CommitOk {});
         Ok(())
@@ -55,8 +63,9 @@ impl Session {
     }
 
     fn take_transaction(&mut self, number: u16) -> Result<Transaction, AmqpError> {
+        let empty = Transaction::new(self.broker.gauge.clone());
         match &mut self.channel(number).mode {
-            Mode::Transaction(transaction) => Ok(std::mem::take(transaction)),
+            Mode::Transaction(transaction) => Ok(std::mem::replace(transaction, empty)),
             Mode::Plain | Mode::Confirm(_) => Err(precondition_failed("channel is not transactional")),
         }
     }

@@ -6,7 +6,10 @@
 
 use std::collections::VecDeque;
 
-use crate::core::{message::View, outbox::SharedOutbox};
+use crate::core::{
+    message::View,
+    outbox::{Refusal, SharedOutbox},
+};
 use crate::protocol::{FieldTable, ShortString};
 
 /// A consumer's handle in its queue. Never used again for another consumer of the queue.
@@ -53,8 +56,8 @@ enum State {
     Waiting,
     /// Its prefetch is used up; a settlement brings it back.
     OutOfCredit,
-    /// Its outbox, its channel's prefetch or `channel.flow` holds it up; the outbox brings it back.
-    Starved,
+    /// Its outbox or its channel holds it up; the same brings it back.
+    Starved(Refusal),
     /// Another one is the single active consumer.
     Inactive,
 }
@@ -95,7 +98,7 @@ impl Consumer {
 
     /// Whether its outbox or its channel had turned it away, and remembers it.
     pub fn is_starved(&self) -> bool {
-        self.state == State::Starved
+        matches!(self.state, State::Starved(_))
     }
 
     fn has_credit(&self) -> bool {
@@ -116,7 +119,7 @@ pub struct Consumers {
     single_active: bool,
     active: Option<u32>,
     exclusive: Option<u32>,
-    starved_count: usize,
+    waiting_for_outboxes: usize,
 }
 
 impl Consumers {
@@ -172,8 +175,8 @@ impl Consumers {
         self.arrival.retain(|&slot| slot != id.slot);
         match consumer.state {
             State::Waiting => self.leave(id.slot, consumer.spec.priority),
-            State::Starved => self.starved_count -= 1,
-            State::OutOfCredit | State::Inactive => {}
+            State::Starved(Refusal::Outbox) => self.waiting_for_outboxes -= 1,
+            State::Starved(_) | State::OutOfCredit | State::Inactive => {}
         }
         if self.exclusive == Some(id.slot) {
             self.exclusive = None;
@@ -231,26 +234,25 @@ impl Consumers {
     }
 
     /// Takes the consumer out of the rotation until [`Self::fed`].
-    pub fn starved(&mut self, id: ConsumerId) {
+    pub fn starved(&mut self, id: ConsumerId, why: Refusal) {
         if let Some(consumer) = self.find(id)
             && consumer.state == State::Waiting
         {
-            consumer.state = State::Starved;
+            consumer.state = State::Starved(why);
             let priority = consumer.spec.priority;
-            self.starved_count += 1;
+            self.waiting_for_outboxes += usize::from(why == Refusal::Outbox);
             self.leave(id.slot, priority);
         }
     }
 
-    /// The outbox of a starved consumer has room again.
-    pub fn fed(&mut self, id: ConsumerId) {
-        if let Some(consumer) = self.find(id)
-            && consumer.state == State::Starved
-        {
-            consumer.state = State::OutOfCredit;
-            self.starved_count -= 1;
-            self.enter(id.slot);
-        }
+    /// What held a starved consumer up has room again; tells what it was.
+    pub fn fed(&mut self, id: ConsumerId) -> Option<Refusal> {
+        let consumer = self.find(id)?;
+        let State::Starved(why) = consumer.state else { return None };
+        consumer.state = State::OutOfCredit;
+        self.waiting_for_outboxes -= usize::from(why == Refusal::Outbox);
+        self.enter(id.slot);
+        Some(why)
     }
 
     /// `count` messages of the consumer were acknowledged or returned.
@@ -265,7 +267,7 @@ impl Consumers {
 
     /// Whether nobody can take a message now, and somebody could if only its outbox drained.
     pub fn held_back_by_outboxes(&self) -> bool {
-        self.rotations.is_empty() && self.starved_count > 0
+        self.rotations.is_empty() && self.waiting_for_outboxes > 0
     }
 
     fn successor(&self) -> Option<u32> {

@@ -14,7 +14,10 @@ use std::{sync::Arc, task::Waker};
 pub use consumers::{Consumer, ConsumerId, ConsumerSpec};
 pub use feed::Feed;
 pub use ready::Entry;
-pub use shared::{ConsumeError, Deleted, GetError, QueueStatus, SharedQueue, feed_all, settle_by_queue};
+pub use shared::{
+    ConsumeError, Deleted, GetError, QueueStatus, SharedQueue, feed_by_channel, feed_by_outbox,
+    settle_by_queue,
+};
 
 use crate::core::{ConnectionId, message::Publication, window::Unacked};
 use crate::limits::{DISPATCH_BYTES_MAX, FLOW_BYTES_MAX, FLOW_BYTES_RESUME};
@@ -101,8 +104,8 @@ impl Queue {
         if self.ready.is_empty() {
             while let Some((id, consumer)) = self.consumers.next() {
                 let outbox = feed.outbox(&consumer.spec.outbox);
-                if !outbox.admit(me, id, consumer) {
-                    self.consumers.starved(id);
+                if let Err(why) = outbox.admit(me, id, consumer) {
+                    self.consumers.starved(id, why);
                     continue;
                 }
                 let tag = outbox.deliver(consumer, &publication.view(), false);
@@ -136,8 +139,8 @@ impl Queue {
         while let Some(front) = self.ready.front() {
             let Some((id, consumer)) = self.consumers.next() else { return false };
             let outbox = feed.outbox(&consumer.spec.outbox);
-            if !outbox.admit(me, id, consumer) {
-                self.consumers.starved(id);
+            if let Err(why) = outbox.admit(me, id, consumer) {
+                self.consumers.starved(id, why);
                 continue;
             }
             if bytes >= DISPATCH_BYTES_MAX {

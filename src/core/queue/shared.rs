@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use parking_lot::{Mutex, MutexGuard};
@@ -14,7 +14,7 @@ use super::{ConsumerId, ConsumerSpec, Entry, Feed, Queue, QueueCounters, QueueSp
 use crate::core::{
     memory::Gauge,
     message::Publication,
-    outbox::Wakes,
+    outbox::{Refusal, SharedOutbox},
     window::{ConsumerRef, Unacked},
 };
 
@@ -102,13 +102,19 @@ impl SharedQueue {
         if !queue.is_congested() {
             return Poll::Ready(());
         }
-        queue.paused.push(cx.waker().clone());
+        if !queue.paused.iter().any(|waker| waker.will_wake(cx.waker())) {
+            queue.paused.push(cx.waker().clone());
+        }
         Poll::Pending
     }
 
     /// A publisher has waited in vain: nobody is to wait again until a consumer takes something.
     pub fn stalled(&self) {
-        self.state.lock().stalled = true;
+        let mut queue = self.state.lock();
+        queue.stalled = true;
+        let paused = std::mem::take(&mut queue.paused);
+        drop(queue);
+        wake_all(paused);
     }
 
     /// Adds a consumer. `accepted` runs after it is in and before its first delivery: the place for `consume-ok`.
@@ -191,8 +197,9 @@ impl SharedQueue {
     /// The outbox of a consumer that was turned away has room.
     pub fn fed(self: &Arc<Self>, id: ConsumerId) {
         let mut queue = self.state.lock();
-        queue.stalled = false;
-        queue.consumers.fed(id);
+        if queue.consumers.fed(id) == Some(Refusal::Outbox) {
+            queue.stalled = false;
+        }
         drop(queue);
         self.dispatch();
     }
@@ -274,30 +281,48 @@ impl Drop for SharedQueue {
 }
 
 /// Wakes tasks; no lock may be held.
-pub fn wake_all(wakes: Wakes) {
+pub fn wake_all(wakes: impl IntoIterator<Item = Waker>) {
     for waker in wakes {
         waker.wake();
     }
 }
 
-/// Feeds consumers that had been turned away.
-pub fn feed_all(starved: Vec<ConsumerRef>) {
-    for (queue, id) in starved {
+/// Feeds the consumers that an outbox had turned away, first come first served, while it has room.
+pub fn feed_by_outbox(outbox: &SharedOutbox) {
+    loop {
+        // The outbox's lock must be released before the queue's is taken.
+        let next = outbox.lock().next_starved();
+        let Some((queue, id)) = next else { return };
+        queue.fed(id);
+    }
+}
+
+/// Feeds the consumers that a channel's prefetch had turned away, while it has room.
+pub fn feed_by_channel(outbox: &SharedOutbox, channel: u16) {
+    loop {
+        let next = outbox.lock().window(channel).and_then(|window| window.next_starved());
+        let Some((queue, id)) = next else { return };
         queue.fed(id);
     }
 }
 
 /// Gives messages of any queues back or settles them, each queue's in one go, in order.
 pub fn settle_by_queue(mut unacked: Vec<Unacked>, operation: impl Fn(&Arc<SharedQueue>, Vec<Unacked>)) {
-    while let Some(first) = unacked.first() {
+    let Some(queue) = unacked.first().map(|first| first.queue.clone()) else { return };
+    if unacked.iter().all(|other| Arc::ptr_eq(&other.queue, &queue)) {
+        operation(&queue, unacked);
+        return;
+    }
+    // A stable sort: each queue's messages keep their order.
+    unacked.sort_by_key(|unacked| Arc::as_ptr(&unacked.queue) as usize);
+    let mut rest = unacked.into_iter().peekable();
+    while let Some(first) = rest.next() {
         let queue = first.queue.clone();
-        if unacked.iter().all(|other| Arc::ptr_eq(&other.queue, &queue)) {
-            operation(&queue, unacked);
-            return;
+        let mut its = vec![first];
+        while let Some(next) = rest.next_if(|next| Arc::ptr_eq(&next.queue, &queue)) {
+            its.push(next);
         }
-        let (its, others) = unacked.into_iter().partition(|other| Arc::ptr_eq(&other.queue, &queue));
         operation(&queue, its);
-        unacked = others;
     }
 }
 

@@ -9,7 +9,9 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{ConsumeError, ConsumerId, ConsumerSpec, GetError, QueueSpec, SharedQueue, feed_all};
+use super::{
+    ConsumeError, ConsumerId, ConsumerSpec, GetError, QueueSpec, SharedQueue, feed_by_channel, feed_by_outbox,
+};
 use crate::core::{
     error::AmqpError,
     memory::Gauge,
@@ -461,7 +463,7 @@ impl Client {
     fn clog(&self) {
         let mut frames = Vec::new();
         while frames.len() < OUTBOX_BYTES_MAX {
-            write_frame(&mut frames, FRAME_BODY, CLOGGED_CHANNEL, &[0; 100_000]);
+            write_frame(&mut frames, FRAME_BODY, CLOGGED_CHANNEL, &vec![0; 100_000]);
         }
         self.outbox.lock().send_frames(&frames);
     }
@@ -485,8 +487,8 @@ impl Client {
     /// The second half.
     fn written(&mut self) {
         self.spare.clear();
-        let (starved, _) = self.outbox.lock().written(&mut self.spare, 0);
-        feed_all(starved);
+        let _reader = self.outbox.lock().written(&mut self.spare, 0);
+        feed_by_outbox(&self.outbox);
     }
 
     fn read_ids(&mut self) -> Vec<u64> {
@@ -508,8 +510,9 @@ impl Client {
     }
 
     fn feed_channels(&self) {
-        let starved = self.outbox.lock().take_starved_by_channels();
-        feed_all(starved);
+        for channel in [1, 2] {
+            feed_by_channel(&self.outbox, channel);
+        }
     }
 
     fn forget_consumer(&self, tag: &str) {

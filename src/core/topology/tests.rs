@@ -334,7 +334,6 @@ fn a_cached_route_is_stale_after_bind_unbind_and_delete() {
         assert!(route.is_reusable() && route.is_current());
         route
     };
-    type Change = fn(&mut Topology);
     let changes: [(&str, Change); 6] = [
         ("a queue is bound", |topology| topology.bind(to_queue("x", "q", ""), ME).unwrap()),
         ("another is bound", |topology| topology.bind(to_queue("amq.direct", "r", "k"), ME).unwrap()),
@@ -414,6 +413,8 @@ fn a_queue_that_expires_late_does_not_take_its_namesake_along() {
 }
 
 // ---- helpers ----
+
+type Change = fn(&mut Topology);
 
 fn topology() -> Topology {
     Topology::new(ShortString::from_static("/"), Arc::new(Gauge::new(usize::MAX)))

@@ -158,7 +158,7 @@ impl Pair {
             Operation::Consume { client, wish } => self.consume(client, wish),
             Operation::Cancel { consumer } => self.cancel(consumer),
             Operation::Ack { client, channel, at, multiple } => {
-                self.settle(client, channel, at, multiple, false)
+                self.settle(client, channel, at, multiple, false);
             }
             Operation::Requeue { client, channel, at, multiple } => {
                 self.settle(client, channel, at, multiple, true);
@@ -583,29 +583,32 @@ impl Model {
         }
     }
 
-    /// What a channel's limit had turned away comes back, if there is room.
+    /// Whom a channel's limit had turned away comes back, one by one while there is room.
     fn feed_channels(&mut self, client: usize) {
-        let mut fed = Vec::new();
-        for channel in self.clients[client].channels.values_mut().filter(|channel| !channel.is_full()) {
-            fed.append(&mut channel.starved);
-        }
-        self.feed(fed);
-    }
-
-    /// The writer has finished: whom the full outbox had turned away comes back.
-    fn written(&mut self, client: usize) {
-        if !self.clients[client].is_full() {
-            let fed = std::mem::take(&mut self.clients[client].starved);
-            self.feed(fed);
-        }
-    }
-
-    fn feed(&mut self, fed: Vec<usize>) {
-        for key in fed {
-            if self.consumers.get(&key).is_some_and(|it| it.state == State::Starved) {
-                self.enter(key);
-                self.dispatch();
+        let numbers: Vec<_> = self.clients[client].channels.keys().copied().collect();
+        for number in numbers {
+            while let Some(channel) = self.clients[client].channels.get_mut(&number)
+                && !channel.is_full()
+                && !channel.starved.is_empty()
+            {
+                let key = channel.starved.remove(0);
+                self.feed(key);
             }
+        }
+    }
+
+    /// The writer has finished: whom the full outbox had turned away comes back, one by one while there is room.
+    fn written(&mut self, client: usize) {
+        while !self.clients[client].is_full() && !self.clients[client].starved.is_empty() {
+            let key = self.clients[client].starved.remove(0);
+            self.feed(key);
+        }
+    }
+
+    fn feed(&mut self, key: usize) {
+        if self.consumers.get(&key).is_some_and(|it| it.state == State::Starved) {
+            self.enter(key);
+            self.dispatch();
         }
     }
 

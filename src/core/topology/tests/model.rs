@@ -125,7 +125,8 @@ fn perform(
 
 fn compare(topology: &Topology, model: &Model, remembered: &[Remembered]) {
     let queues: Vec<_> = topology.queues().cloned().collect();
-    assert_eq!(sorted_names(&queues), Vec::from_iter(model.queues.iter().copied()));
+    let expected: Vec<&str> = model.queues.iter().copied().collect();
+    assert_eq!(sorted_names(&queues), expected);
     assert_eq!(topology.exchanges().count(), 7 + model.exchanges.len());
     for exchange in EXCHANGES {
         let of_model = model.bindings.iter().filter(|binding| binding.0 == exchange);

@@ -1,0 +1,185 @@
+//! What mutated sessions and reading have found, each as a session of its own.
+
+use super::*;
+use crate::connection::channel::Mode;
+use crate::protocol::{Encode, Method, basic, exchange, queue, split, tx};
+
+impl Client {
+    fn send(&mut self, channel: u16, method: &impl Encode) {
+        let mut bytes = Vec::new();
+        frame::write_method(&mut bytes, channel, method);
+        assert!(self.feed(&bytes));
+    }
+
+    fn publish(&mut self, channel: u16, exchange: &'static str, key: &'static str, body: &[u8]) {
+        let mut bytes = Vec::new();
+        let (exchange, routing_key) = (ShortString::from_static(exchange), ShortString::from_static(key));
+        let publish = basic::Publish { exchange, routing_key, ..basic::Publish::default() };
+        frame::write_method(&mut bytes, channel, &publish);
+        frame::write_header(&mut bytes, channel, basic::CLASS_ID, body.len() as u64, &[0, 0]);
+        frame::write_bodies(&mut bytes, channel, body, self.frame_bytes_max);
+        assert!(self.feed(&bytes));
+    }
+
+    /// Bodies of what is delivered.
+    fn bodies(&mut self) -> Vec<Vec<u8>> {
+        let bytes = self.drain();
+        let mut rest = &*bytes;
+        let mut bodies = Vec::new();
+        while let Some((it, size)) = split(rest, self.frame_bytes_max).unwrap() {
+            if it.kind == frame::FRAME_BODY {
+                bodies.push(it.payload.to_vec());
+            }
+            rest = &rest[size..];
+        }
+        bodies
+    }
+
+    fn methods(&mut self) -> Vec<Method> {
+        let bytes = self.drain();
+        let mut rest = &*bytes;
+        let mut methods = Vec::new();
+        while let Some((it, size)) = split(rest, self.frame_bytes_max).unwrap() {
+            if it.kind == frame::FRAME_METHOD {
+                methods.push(Method::decode(it.payload).unwrap());
+            }
+            rest = &rest[size..];
+        }
+        methods
+    }
+
+    fn declare(&mut self, name: &'static str, declare: queue::Declare) {
+        self.send(1, &queue::Declare { queue: ShortString::from_static(name), ..declare });
+    }
+
+    fn consume(&mut self, name: &'static str, tag: &'static str) {
+        let (queue, consumer_tag) = (ShortString::from_static(name), ShortString::from_static(tag));
+        self.send(1, &basic::Consume { queue, consumer_tag, ..basic::Consume::default() });
+    }
+}
+
+fn opened(stage: &Stage) -> Client {
+    let mut client = stage.client();
+    client.send(1, &channel::Open {});
+    client
+}
+
+fn nothing_remains(stage: &Stage) {
+    assert_eq!(stage.clear(), Remains::default());
+}
+
+#[test]
+fn a_single_active_consumers_successor_gets_what_the_channel_held_first() {
+    let stage = Stage::default();
+    let (mut active, mut next) = (opened(&stage), opened(&stage));
+    let arguments = FieldTable::new().with("x-single-active-consumer", true);
+    active.declare("q", queue::Declare { arguments, ..queue::Declare::default() });
+    active.send(1, &basic::Qos { prefetch_count: 2, ..basic::Qos::default() });
+    active.consume("q", "active");
+    next.consume("q", "next");
+    for body in [b"1", b"2", b"3", b"4"] {
+        next.publish(1, "", "q", body);
+    }
+    assert_eq!(active.bodies(), [b"1", b"2"]);
+    active.leave();
+    assert_eq!(next.bodies(), [b"1", b"2", b"3", b"4"]);
+    next.leave();
+    nothing_remains(&stage);
+}
+
+#[test]
+fn a_commit_that_fails_gives_back_what_the_transaction_had_settled() {
+    for how in 0..3 {
+        let stage = Stage::default();
+        let mut client = opened(&stage);
+        client.declare("q", queue::Declare::default());
+        let (exchange, type_) = (ShortString::from_static("x"), ShortString::from_static("fanout"));
+        client.send(1, &exchange::Declare { exchange, type_, ..exchange::Declare::default() });
+        client.publish(1, "", "q", b"held");
+        client.send(1, &tx::Select {});
+        client.send(1, &basic::Get { queue: ShortString::from_static("q"), no_ack: false });
+        client.publish(1, "x", "", b"goes nowhere");
+        let (delivery_tag, requeue) = (1, how == 2);
+        match how {
+            0 => client.send(1, &basic::Ack { delivery_tag, multiple: false }),
+            _ => client.send(1, &basic::Reject { delivery_tag, requeue }),
+        }
+        client.send(
+            1,
+            &exchange::Delete { exchange: ShortString::from_static("x"), ..exchange::Delete::default() },
+        );
+        let (exchange, type_) = (ShortString::from_static("x"), ShortString::from_static("fanout"));
+        client
+            .send(1, &exchange::Declare { exchange, type_, internal: true, ..exchange::Declare::default() });
+        client.send(1, &tx::Commit {});
+        let last = client.methods().pop().unwrap();
+        assert!(matches!(&last, Method::ChannelClose(close) if close.reply_code == 403), "{last:?}");
+        let queue = stage.vhost.read(|topology| topology.queue(b"q").unwrap().clone());
+        assert_eq!((queue.status().ready, queue.status().unacked), (1, 0));
+        client.leave();
+        drop(queue);
+        nothing_remains(&stage);
+    }
+}
+
+#[test]
+fn a_commit_goes_through_when_an_exchange_that_it_published_to_is_gone() {
+    let stage = Stage::default();
+    let mut client = opened(&stage);
+    let (exchange, type_) = (ShortString::from_static("x"), ShortString::from_static("fanout"));
+    client.send(1, &exchange::Declare { exchange: exchange.clone(), type_, ..exchange::Declare::default() });
+    client.send(1, &tx::Select {});
+    client.publish(1, "x", "", b"goes nowhere");
+    client.send(1, &exchange::Delete { exchange, ..exchange::Delete::default() });
+    client.send(1, &tx::Commit {});
+    assert!(matches!(client.methods().pop(), Some(Method::TxCommitOk(_))));
+    client.leave();
+    nothing_remains(&stage);
+}
+
+#[test]
+fn messages_of_a_transaction_count_against_the_memory_budget_until_it_ends() {
+    let stage = Stage::default();
+    let mut client = opened(&stage);
+    let used = || stage.used_bytes();
+    client.send(1, &tx::Select {});
+    client.publish(1, "", "nowhere", &[7; 10_000]);
+    assert!(used() > 10_000);
+    client.send(1, &tx::Rollback {});
+    assert_eq!(used(), 0);
+    client.publish(1, "", "nowhere", &[7; 10_000]);
+    client.leave();
+    assert_eq!(used(), 0);
+}
+
+#[test]
+fn settling_nothing_leaves_nothing_in_a_transaction() {
+    let stage = Stage::default();
+    let mut client = opened(&stage);
+    client.send(1, &tx::Select {});
+    for _ in 0..100 {
+        client.send(1, &basic::Ack { delivery_tag: 0, multiple: true });
+        client.send(1, &basic::Nack { delivery_tag: 0, multiple: true, requeue: true });
+    }
+    let Mode::Transaction(transaction) = &client.session.channel(1).mode else {
+        panic!("the channel is transactional");
+    };
+    assert_eq!(transaction.settlements.len(), 0);
+    client.leave();
+    nothing_remains(&stage);
+}
+
+#[test]
+fn an_exclusive_queue_that_went_with_its_last_consumer_is_forgotten() {
+    let stage = Stage::default();
+    let mut client = opened(&stage);
+    for _ in 0..100 {
+        client
+            .declare("", queue::Declare { exclusive: true, auto_delete: true, ..queue::Declare::default() });
+        client.consume("", "c");
+        client.send(1, &basic::Cancel { consumer_tag: ShortString::from_static("c"), no_wait: true });
+    }
+    assert_eq!((stage.queue_count(), client.session.exclusive_queues.len()), (0, 0));
+    client.leave();
+    nothing_remains(&stage);
+}
