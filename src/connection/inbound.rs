@@ -47,6 +47,19 @@ impl<R: AsyncRead + Unpin> Inbound<R> {
         poll_fn(|cx| self.poll_read(cx, &mut handle)).await
     }
 
+    /// Waits for the peer's end, for a reader that must not handle anything now. What comes meanwhile is kept, up to
+    /// one buffer; beyond it the socket is left alone.
+    pub(super) async fn ended(&mut self) {
+        let kept_max = self.leftover.len() + READ_BUFFER_BYTES;
+        while self.leftover.len() < kept_max {
+            match self.read(|_| 0).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return,
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,

@@ -216,11 +216,13 @@ impl<R: AsyncRead + Unpin> Reading<R> {
             _ = alarm.wait_for(Option::is_none) => {}
             () = shutdown.cancelled() => return,
             () = self.gone.cancelled() => return,
+            () = self.inbound.ended() => return,
         }
         if self.wants_blocked {
             self.session.reply(0, &connection::Unblocked {});
             self.session.wake_writer();
         }
+        self.inbound.resume(|bytes| self.session.handle(bytes));
     }
 }
 
