@@ -49,6 +49,8 @@ pub struct Window {
     unacked_count: usize,
     /// Of these, deliveries to consumers: they count against the channel's prefetch.
     consumer_unacked: u32,
+    /// Settled in a transaction that is not committed: they count until it is.
+    uncommitted: u32,
     prefetch_global: u32,
     /// Consumers of this channel by tag.
     pub consumers: HashMap<ShortString, ConsumerRef, RandomState>,
@@ -151,8 +153,18 @@ impl Window {
         }
     }
 
+    /// Messages that a transaction has settled count against the prefetch until it ends (RabbitMQ).
+    pub fn settled_in_transaction(&mut self, settled: &[Unacked]) {
+        self.uncommitted += settled.iter().filter(|unacked| unacked.consumer.is_some()).count() as u32;
+    }
+
+    /// The transaction has ended.
+    pub fn transaction_ended(&mut self) {
+        self.uncommitted = 0;
+    }
+
     fn is_full(&self) -> bool {
-        self.prefetch_global > 0 && self.consumer_unacked >= self.prefetch_global
+        self.prefetch_global > 0 && self.consumer_unacked + self.uncommitted >= self.prefetch_global
     }
 
     fn take_front(&mut self, up_to: u64, taken: &mut Vec<Unacked>) {

@@ -311,6 +311,15 @@ async fn delete_if_unused_and_if_empty_are_refused_with_406_in_that_order() {
 }
 
 #[tokio::test]
+async fn a_queue_whose_messages_are_all_unacknowledged_is_empty_for_delete() {
+    let ch = Ch::confirming().await;
+    let queue = ch.queue().await;
+    ch.fill(&queue, ["held"]).await;
+    ch.get(&queue, "").await.unwrap().unwrap();
+    assert_eq!(ch.delete(&queue, "if-empty").await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn the_empty_name_is_the_queue_last_declared_on_the_channel() {
     let ch = Ch::confirming().await;
     let (_first, queue) = (ch.queue().await, ch.queue().await);

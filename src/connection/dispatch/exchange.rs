@@ -5,7 +5,7 @@ use crate::core::{
     error::AmqpError,
     topology::{Binding, Destination, ExchangeDeclaration},
 };
-use crate::protocol::{ShortString, exchange};
+use crate::protocol::{FieldTable, ShortString, exchange};
 
 impl Session {
     pub(super) fn exchange_declare(
@@ -47,12 +47,7 @@ impl Session {
     }
 
     pub(super) fn exchange_bind(&mut self, number: u16, bind: exchange::Bind) -> Result<(), AmqpError> {
-        let binding = Binding {
-            source: strip_line_ends(bind.source),
-            destination: Destination::Exchange(strip_line_ends(bind.destination)),
-            key: bind.routing_key,
-            arguments: bind.arguments,
-        };
+        let binding = binding(bind.source, bind.destination, bind.routing_key, bind.arguments);
         let id = self.id;
         self.vhost.change(|topology| topology.bind(binding, id))?;
         if !bind.no_wait {
@@ -62,12 +57,7 @@ impl Session {
     }
 
     pub(super) fn exchange_unbind(&mut self, number: u16, unbind: exchange::Unbind) -> Result<(), AmqpError> {
-        let binding = Binding {
-            source: strip_line_ends(unbind.source),
-            destination: Destination::Exchange(strip_line_ends(unbind.destination)),
-            key: unbind.routing_key,
-            arguments: unbind.arguments,
-        };
+        let binding = binding(unbind.source, unbind.destination, unbind.routing_key, unbind.arguments);
         let id = self.id;
         self.vhost.change(|topology| topology.unbind(&binding, id))?;
         if !unbind.no_wait {
@@ -75,6 +65,17 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// A binding between two exchanges.
+fn binding(
+    source: ShortString,
+    destination: ShortString,
+    key: ShortString,
+    arguments: FieldTable,
+) -> Binding {
+    let destination = Destination::Exchange(strip_line_ends(destination));
+    Binding { source: strip_line_ends(source), destination, key, arguments }
 }
 
 /// RabbitMQ takes carriage returns and line feeds out of the names of exchanges and queues.

@@ -51,9 +51,13 @@ impl Session {
 
     fn settle(&mut self, number: u16, tag: u64, multiple: bool, how: Settlement) -> Result<(), AmqpError> {
         self.settle_acked();
+        let transactional = matches!(self.channel(number).mode, Mode::Transaction(_));
         let mut taken = Vec::new();
         if let Some(window) = self.outbox.lock().window(number) {
             window.settle(tag, multiple, &mut taken)?;
+            if transactional {
+                window.settled_in_transaction(&taken);
+            }
         }
         if let Mode::Transaction(transaction) = &mut self.channel(number).mode {
             if !taken.is_empty() {

@@ -64,6 +64,9 @@ impl Session {
 
     fn take_transaction(&mut self, number: u16) -> Result<Transaction, AmqpError> {
         let empty = Transaction::new(self.broker.gauge.clone());
+        if let Some(window) = self.outbox.lock().window(number) {
+            window.transaction_ended();
+        }
         match &mut self.channel(number).mode {
             Mode::Transaction(transaction) => Ok(std::mem::replace(transaction, empty)),
             Mode::Plain | Mode::Confirm(_) => Err(precondition_failed("channel is not transactional")),

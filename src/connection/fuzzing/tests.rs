@@ -153,6 +153,29 @@ fn messages_of_a_transaction_count_against_the_memory_budget_until_it_ends() {
 }
 
 #[test]
+fn what_a_transaction_settles_counts_against_the_channels_prefetch_until_the_commit() {
+    let stage = Stage::default();
+    let mut client = opened(&stage);
+    client.declare("q", queue::Declare::default());
+    client.send(1, &basic::Qos { prefetch_count: 1, global: true, ..basic::Qos::default() });
+    client.send(1, &tx::Select {});
+    let queue = ShortString::from_static("q");
+    client.send(1, &basic::Consume { queue, ..basic::Consume::default() });
+    let mut other = opened(&stage);
+    for body in [b"1", b"2"] {
+        other.publish(1, "", "q", body);
+    }
+    assert_eq!(client.bodies(), [b"1"]);
+    client.send(1, &basic::Ack { delivery_tag: 1, multiple: false });
+    assert_eq!(client.bodies(), [b""; 0]);
+    client.send(1, &tx::Commit {});
+    assert_eq!(client.bodies(), [b"2"]);
+    client.leave();
+    other.leave();
+    nothing_remains(&stage);
+}
+
+#[test]
 fn settling_nothing_leaves_nothing_in_a_transaction() {
     let stage = Stage::default();
     let mut client = opened(&stage);
