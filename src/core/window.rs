@@ -115,11 +115,6 @@ impl Window {
         taken
     }
 
-    /// How many messages are unacknowledged.
-    pub fn unacked_count(&self) -> usize {
-        self.unacked_count
-    }
-
     /// What is unacknowledged, oldest first.
     pub fn unacked(&self) -> impl Iterator<Item = &Unacked> {
         self.unacked.iter().filter_map(|(_, unacked)| unacked.as_ref())

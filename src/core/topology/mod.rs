@@ -18,7 +18,7 @@ use foldhash::quality::RandomState;
 
 pub use bindings::{Binding, Destination};
 pub use exchanges::{ExchangeDeclaration, ExchangeSpec};
-pub use queues::{QueueDeclaration, is_reply_to_name};
+pub use queues::QueueDeclaration;
 pub use route::Route;
 
 use crate::core::{

@@ -235,8 +235,3 @@ impl Topology {
         Ok(())
     }
 }
-
-/// Whether a queue name belongs to direct reply-to.
-pub fn is_reply_to_name(name: &[u8]) -> bool {
-    name.starts_with(b"amq.rabbitmq.reply-to")
-}
