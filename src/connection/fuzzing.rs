@@ -180,7 +180,7 @@ impl Client {
             return Vec::new();
         }
         let bytes = std::mem::take(&mut self.spare);
-        let _reader = self.outbox.lock().written(&mut self.spare, 0);
+        let _reader = self.outbox.lock().written();
         feed_by_outbox(&self.outbox);
         bytes
     }

@@ -2,14 +2,19 @@
 
 use std::{future::poll_fn, time::Duration};
 
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::{
+    io::{AsyncWrite, AsyncWriteExt},
+    time::sleep,
+};
 
 use super::heartbeat::Ticks;
 use crate::core::{outbox::SharedOutbox, queue::feed_by_outbox};
 use crate::protocol::HEARTBEAT_FRAME;
 
-/// A buffer larger than this is given back when the outbox runs empty.
+/// Buffers larger than this are given back when a connection has been idle for a while. A busy one keeps them: growing
+/// them again for each batch would cost as much as filling them.
 const IDLE_BUFFER_BYTES_MAX: usize = 4 * 1024;
+const IDLE_AFTER: Duration = Duration::from_millis(500);
 
 /// Writes until the outbox is closed and drained, or the socket fails.
 pub(super) async fn run(mut socket: impl AsyncWrite + Unpin, outbox: SharedOutbox, heartbeat: Duration) {
@@ -26,13 +31,18 @@ pub(super) async fn run(mut socket: impl AsyncWrite + Unpin, outbox: SharedOutbo
                 }
                 continue;
             }
+            () = sleep(IDLE_AFTER), if buffer.capacity() > IDLE_BUFFER_BYTES_MAX => {
+                buffer = Vec::new();
+                outbox.lock().release_buffer();
+                continue;
+            }
         };
         if !open || socket.write_all(&buffer).await.is_err() {
             break;
         }
         wrote = true;
         buffer.clear();
-        let reader = outbox.lock().written(&mut buffer, IDLE_BUFFER_BYTES_MAX);
+        let reader = outbox.lock().written();
         reader.into_iter().for_each(std::task::Waker::wake);
         feed_by_outbox(&outbox);
     }

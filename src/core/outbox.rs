@@ -213,18 +213,17 @@ impl Outbox {
         Poll::Ready(true)
     }
 
-    /// What was taken is written. When nothing more waits, `spare` is given back if it is larger than `idle_bytes_max`:
-    /// an idle connection holds no buffer. Gives a reader that waited for room.
-    pub fn written(&mut self, spare: &mut Vec<u8>, idle_bytes_max: usize) -> Option<Waker> {
+    /// What was taken is written. Gives a reader that waited for room.
+    pub fn written(&mut self) -> Option<Waker> {
         self.in_flight_bytes = 0;
-        if self.bytes.is_empty() {
-            for buffer in [spare, &mut self.bytes] {
-                if buffer.capacity() > idle_bytes_max {
-                    *buffer = Vec::new();
-                }
-            }
-        }
         if self.has_room() { self.reader.take() } else { None }
+    }
+
+    /// Gives the buffer back, if nothing waits in it: an idle connection holds none.
+    pub fn release_buffer(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = Vec::new();
+        }
     }
 
     /// The consumer that has waited longest for room, if there is room now. One at a time, so that the first in line cannot

@@ -487,7 +487,7 @@ impl Client {
     /// The second half.
     fn written(&mut self) {
         self.spare.clear();
-        let _reader = self.outbox.lock().written(&mut self.spare, 0);
+        let _reader = self.outbox.lock().written();
         feed_by_outbox(&self.outbox);
     }
 
