@@ -26,12 +26,12 @@ pub const MESSAGE_SIZE_BYTES_MAX_HARD: u64 = 512 * 1024 * 1024;
 /// Longest `expiration`, in milliseconds: ten years (RabbitMQ).
 pub const EXPIRATION_MS_MAX: u64 = 315_360_000_000;
 
-/// The read buffer that each worker thread lends to whichever socket is readable. Larger ones were no
-/// faster and made the latency's tail longer (ARCHITECTURE.md, "The hot path").
-pub const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// The read buffer that each worker thread lends to whichever socket is readable. ARCHITECTURE.md, "Decisions", has the
+/// figures behind its size.
+pub const READ_BUFFER_BYTES: usize = 256 * 1024;
 /// An unfinished message up to this size waits in the connection's leftover bytes; a larger one is
 /// collected frame by frame.
-pub const LEFTOVER_BYTES_MAX: usize = READ_BUFFER_BYTES / 2;
+pub const LEFTOVER_BYTES_MAX: usize = 32 * 1024;
 /// Deliveries that may wait in one connection's outbox before its consumers are skipped.
 pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
 /// A starved outbox is fed again when it has drained to this.
