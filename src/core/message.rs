@@ -11,6 +11,8 @@
 //! ([`Publication`]); when it has to be kept, the image is copied once into one reference-counted allocation
 //! ([`Message`]) that queues, unacked windows and deliveries share. Nothing in it is decoded that no rule asks for.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use triomphe::ThinArc;
 
 use crate::protocol::frame::{FRAME_BODY, FRAME_END, FRAME_OVERHEAD_BYTES};
@@ -39,17 +41,64 @@ impl Layout {
 
 /// A kept message: one shared allocation, one pointer wide.
 #[derive(Clone)]
-pub struct Message(ThinArc<Layout, u8>);
+pub struct Message(ThinArc<Header, u8>);
+
+/// What stands before the image.
+struct Header {
+    layout: Layout,
+    /// The journal's: the two lowest bits are the [`Stage`], the others count settlements before the message was written.
+    journal: AtomicU32,
+}
+
+/// How far the journal is with a message. Only the journal's writer changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It has not been looked at, or nobody asked for it.
+    Waiting,
+    /// It is on disk and can be read from there.
+    Written,
+    /// All its queues were done with it before it was written.
+    Skipped,
+}
 
 impl Message {
     /// Copies an image.
     pub fn new(view: View<'_>) -> Self {
-        Self(ThinArc::from_header_and_slice(view.layout, view.image))
+        let header = Header { layout: view.layout, journal: AtomicU32::new(0) };
+        Self(ThinArc::from_header_and_slice(header, view.image))
     }
 
     /// Its parts.
     pub fn view(&self) -> View<'_> {
-        View { layout: self.0.header.header, image: &self.0.slice }
+        View { layout: self.0.header.header.layout, image: &self.0.slice }
+    }
+
+    /// How far the journal is with it.
+    pub fn stage(&self) -> Stage {
+        match self.journal().load(Ordering::Acquire) & 3 {
+            0 => Stage::Waiting,
+            1 => Stage::Written,
+            _ => Stage::Skipped,
+        }
+    }
+
+    /// For the journal's writer: how far it is. Forgets the count of settlements.
+    pub fn set_stage(&self, stage: Stage) {
+        self.journal().store(stage as u32, Ordering::Release);
+    }
+
+    /// For the journal's writer: one queue more is done with it before it was written.
+    pub fn count_early_settlement(&self) {
+        self.journal().fetch_add(4, Ordering::Relaxed);
+    }
+
+    /// For the journal's writer: how many queues were done with it before it was written.
+    pub fn early_settlements(&self) -> usize {
+        (self.journal().load(Ordering::Relaxed) >> 2) as usize
+    }
+
+    fn journal(&self) -> &AtomicU32 {
+        &self.0.header.header.journal
     }
 
     /// Bytes that it occupies, for the memory budget.
@@ -129,6 +178,11 @@ impl<'a> View<'a> {
     pub fn routing_key(&self) -> &'a [u8] {
         let at = usize::from(self.layout.exchange_bytes) + 2;
         &self.image[at..at + usize::from(self.layout.key_bytes)]
+    }
+
+    /// The whole image; see the module's text.
+    pub fn image(&self) -> &'a [u8] {
+        self.image
     }
 
     /// Exchange and routing key as two short strings, lengths included, as `basic.deliver` carries them.

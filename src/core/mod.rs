@@ -4,6 +4,7 @@
 
 pub mod by_channel;
 pub mod error;
+pub mod journal;
 pub mod memory;
 pub mod message;
 pub mod outbox;

@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 
 use crate::core::{
     by_channel::ByChannel,
+    journal::Commit,
     message::View,
     queue::{Consumer, ConsumerId, SharedQueue},
     window::{ConsumerRef, ReplyConsumer, Window},
@@ -157,6 +158,9 @@ impl Outbox {
         }
         tag
     }
+
+    /// A commit of the journal is complete: what waited for it may go out.
+    pub fn committed(&mut self, _commit: Commit) {}
 
     /// Encodes a delivery to the channel's reply consumer, if `token` still names it.
     ///

@@ -1,0 +1,269 @@
+//! What must outlive the process: changes that queues and topology give out as values, and the journal that takes them.
+//!
+//! The core says what changed; it knows no file. Whoever runs an operation hands its [`Changes`] to a [`Journal`] afterwards, and
+//! gets the [`Commit`] that they are part of. Whatever must not be told to anybody before it is safe (confirms,
+//! `declare-ok`, `commit-ok`) waits in the connection's outbox for that commit.
+//!
+//! Two sessions may append in another order than their queue took the messages: a settlement can come before the
+//! publish that it settles. Changes of topology come in the order in which they happened.
+
+use std::{fmt, sync::Arc};
+
+use smallvec::SmallVec;
+
+use crate::core::{
+    message::Message,
+    outbox::SharedOutbox,
+    topology::{Binding, ExchangeSpec},
+};
+use crate::protocol::{FieldTable, ShortString};
+
+/// Names a queue in the journal; never used again for another one.
+///
+/// Those of durable queues count from 1. Those of all others have the highest bit set: nothing of them is found again
+/// after a restart, and they begin anew.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QueueId(pub u64);
+
+impl QueueId {
+    /// The bit that tells transient queues.
+    const TRANSIENT: u64 = 1 << 63;
+
+    /// The `number`-th transient queue of this run.
+    pub fn transient(number: u64) -> Self {
+        Self(number | Self::TRANSIENT)
+    }
+
+    /// Whether the queue survives a restart.
+    pub fn is_durable(self) -> bool {
+        self.0 & Self::TRANSIENT == 0
+    }
+}
+
+impl fmt::Debug for QueueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.is_durable() { "queue" } else { "transient queue" };
+        write!(f, "{kind} {}", self.0 & !Self::TRANSIENT)
+    }
+}
+
+/// A message's place in one queue. Positions increase as messages are published to the queue and are never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Placement {
+    /// The queue.
+    pub queue: QueueId,
+    /// The place in it.
+    pub position: u64,
+}
+
+/// The places of one message.
+pub type Placements = SmallVec<[Placement; 1]>;
+
+/// Something that must be remembered.
+///
+/// Settlements of messages that were in memory carry the message, so that one that is settled before it was written need not be
+/// written at all: see [`Message::stage`].
+#[derive(Debug)]
+pub enum Change {
+    /// A message entered queues. A message is in at most one such change.
+    Publish {
+        /// Its image.
+        message: Message,
+        /// Where it went.
+        placements: Placements,
+        /// Written only to make room in memory: it need not survive, and nobody waits for it.
+        transient: bool,
+    },
+    /// A message left a queue for good.
+    Settle {
+        /// Where it was.
+        placement: Placement,
+        /// The message.
+        message: Message,
+    },
+    /// Messages that are on disk alone left a queue for good: all that are there between two positions, both included.
+    SettleRange {
+        /// The queue.
+        queue: QueueId,
+        /// First position.
+        first: u64,
+        /// Last position.
+        last: u64,
+    },
+    /// A message came back to its queue.
+    Return {
+        /// Where it is.
+        placement: Placement,
+        /// How often that has happened to it.
+        count: u32,
+        /// The message.
+        message: Message,
+    },
+    /// Exchanges, queues or bindings changed.
+    Topology {
+        /// The virtual host.
+        vhost: ShortString,
+        /// What changed.
+        change: TopologyChange,
+    },
+}
+
+/// A durable change of a virtual host's topology; or the end of a transient queue, which may have had messages on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TopologyChange {
+    /// An exchange was made.
+    ExchangeDeclared(ExchangeSpec),
+    /// An exchange is gone. Its bindings went before, each with its own change.
+    ExchangeDeleted(ShortString),
+    /// A queue was made.
+    QueueDeclared {
+        /// Its name in the journal.
+        id: QueueId,
+        /// What was declared.
+        name: ShortString,
+        /// Goes with its last consumer.
+        auto_delete: bool,
+        /// Arguments as declared.
+        arguments: FieldTable,
+    },
+    /// A queue is gone with all its messages. Its bindings went before, each with its own change.
+    QueueDeleted {
+        /// Its name in the journal.
+        id: QueueId,
+        /// Its name.
+        name: ShortString,
+    },
+    /// A binding was made.
+    Bound(Binding),
+    /// A binding is gone.
+    Unbound(Binding),
+}
+
+/// Changes in the order in which one task made them.
+pub type Changes = Vec<Change>;
+
+/// Changes that become durable together; commits complete in order. The zeroth is complete from the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Commit(pub u64);
+
+/// Keeps changes.
+pub trait Journal: Send + Sync {
+    /// Takes changes over, in order; gives the commit after which they are safe. Does not wait for it.
+    ///
+    /// With `atomic`, a crash leaves all of them or none.
+    fn append(&self, changes: &mut Changes, atomic: bool) -> Commit;
+
+    /// Calls [`Outbox::committed`](super::outbox::Outbox::committed) when the commit is complete; at once if it is already.
+    fn notify(&self, commit: Commit, outbox: &SharedOutbox);
+}
+
+/// A message that a pager has read.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Its place in the queue.
+    pub position: u64,
+    /// How often it came back to the queue.
+    pub returned_count: u32,
+    /// It may have been delivered before the broker was last started.
+    pub redelivered: bool,
+    /// The message.
+    pub message: Message,
+}
+
+/// What a pager gave for a range of positions.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Messages that are there, in order.
+    pub messages: Vec<Loaded>,
+    /// Where to go on, when there were more than one page holds.
+    pub rest_from: Option<u64>,
+}
+
+/// Reads back messages that only the journal has.
+pub trait Pager: Send + Sync {
+    /// The messages of a queue from `first` to `last`, both included: at least one, if there is one, and no more than
+    /// `bytes_max` if that is more than one. `None` when they cannot be read now: the broker is about to stop.
+    fn load(&self, queue: QueueId, first: u64, last: u64, bytes_max: usize) -> Option<Page>;
+}
+
+/// A journal that forgets: for brokers without a disk, in tests.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Forgetful;
+
+impl Journal for Forgetful {
+    fn append(&self, changes: &mut Changes, _atomic: bool) -> Commit {
+        changes.clear();
+        Commit::default()
+    }
+
+    fn notify(&self, commit: Commit, outbox: &SharedOutbox) {
+        let waker = {
+            let mut outbox = outbox.lock();
+            outbox.committed(commit);
+            outbox.wake_writer()
+        };
+        waker.into_iter().for_each(std::task::Waker::wake);
+    }
+}
+
+impl Pager for Forgetful {
+    fn load(&self, _queue: QueueId, _first: u64, _last: u64, _bytes_max: usize) -> Option<Page> {
+        Some(Page::default())
+    }
+}
+
+/// What all queues of a broker share.
+pub struct Surroundings {
+    /// Bytes of all messages in memory.
+    pub gauge: Arc<super::memory::Gauge>,
+    /// Where messages come back from.
+    pub pager: Arc<dyn Pager>,
+    /// Numbers for queues.
+    pub ids: QueueIds,
+}
+
+/// Draws [`QueueId`]s.
+#[derive(Debug, Default)]
+pub struct QueueIds {
+    durable: std::sync::atomic::AtomicU64,
+    transient: std::sync::atomic::AtomicU64,
+}
+
+impl QueueIds {
+    /// Durable ones go on after `last`.
+    pub fn after(last: u64) -> Self {
+        Self { durable: last.into(), ..Self::default() }
+    }
+
+    /// A number that nobody else has.
+    pub fn draw(&self, durable: bool) -> QueueId {
+        let next = |counter: &std::sync::atomic::AtomicU64| {
+            counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
+        };
+        if durable { QueueId(next(&self.durable)) } else { QueueId::transient(next(&self.transient)) }
+    }
+}
+
+/// What a journal remembers of a durable queue when the broker starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoredQueue {
+    /// Its name in the journal.
+    pub id: QueueId,
+    /// The position that the next message gets.
+    pub next_position: u64,
+    /// Where messages are, in order and without overlap.
+    pub ranges: Vec<RestoredRange>,
+}
+
+/// Messages of a queue that are on disk: how many lie between two positions, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestoredRange {
+    /// First position.
+    pub first: u64,
+    /// Last position.
+    pub last: u64,
+    /// How many messages there are; at least one.
+    pub count: u32,
+    /// About how many bytes they take.
+    pub bytes: u64,
+}
