@@ -1,5 +1,7 @@
-//! Durable state. So far the data folder alone: messages and topology live in memory.
+//! Durable state: the data folder, the log of everything that must outlive the process, and what is derived from it.
 
 mod data_dir;
+mod position;
 
 pub use data_dir::{DataDir, DataDirError};
+pub use position::{LogPosition, SegmentId};
