@@ -57,9 +57,17 @@ pub const MEMORY_PERCENT_DEFAULT: usize = 40;
 pub const MEMORY_RESUME_PERCENT: usize = 90;
 /// What a queued message costs beside its bytes: allocation headers and its place in a queue.
 pub const MESSAGE_OVERHEAD_BYTES: usize = 64;
+/// Messages of one block of a queue: what is paged out and in at once.
+pub const BLOCK_ENTRIES_MAX: usize = 512;
+/// Bytes of one such block; a message may exceed it.
+pub const BLOCK_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of ready messages that a queue keeps in memory when they are on disk as well.
+pub const QUEUE_RESIDENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Ready bytes of a queue whose consumers are kept back by their sockets alone, above which its publishers
 /// pause (RabbitMQ calls the state of such a connection `flow`).
 pub const FLOW_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// A queue that is this deep was not filled by a moment's haste: pausing its publishers helps nobody.
+pub const FLOW_BYTES_DEEP: usize = 64 * 1024 * 1024;
 /// They go on when it has drained to this.
 pub const FLOW_BYTES_RESUME: usize = FLOW_BYTES_MAX / 2;
 /// The longest such pause: a consumer that has stopped reading must not stop publishers.

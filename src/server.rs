@@ -10,7 +10,7 @@ use crate::broker::Broker;
 use crate::config::Config;
 use crate::connection;
 use crate::limits::SHUTDOWN_TIMEOUT;
-use crate::store::{DataDir, DataDirError};
+use crate::store::{DataDir, DataDirError, Opened};
 
 /// Why the broker does not start; one line for stderr.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ impl Server {
             let listener = TcpListener::bind(address).await.map_err(failed)?;
             listeners.push((listener.local_addr().map_err(failed)?, listener));
         }
-        Ok(Self { broker: Arc::new(Broker::new(config)), data_dir, listeners })
+        Ok(Self { broker: Arc::new(Broker::new(config, Opened::forgetful())), data_dir, listeners })
     }
 
     /// What to tell people: name, version, addresses, folder.

@@ -20,8 +20,14 @@ pub use vhost::Vhost;
 
 use crate::auth::Users;
 use crate::config::Config;
-use crate::core::{ConnectionId, memory::Gauge};
+use crate::core::{
+    ConnectionId,
+    journal::{Journal, QueueIds, Surroundings},
+    memory::Gauge,
+    topology::Topology,
+};
 use crate::protocol::{FieldTable, ShortString};
+use crate::store::Opened;
 
 /// See the module's text.
 pub struct Broker {
@@ -29,8 +35,10 @@ pub struct Broker {
     pub config: Config,
     /// Who may connect.
     pub users: Users,
-    /// Bytes of all messages.
+    /// Bytes of all messages in memory.
     pub gauge: Arc<Gauge>,
+    /// Keeps what must outlive the process.
+    pub journal: Arc<dyn Journal>,
     /// Whether publishers are held up.
     pub alarm: Alarm,
     /// Direct reply-to.
@@ -52,8 +60,9 @@ pub struct ConnectionInfo {
 }
 
 impl Broker {
-    /// A broker with its default user and virtual host.
-    pub fn new(config: Config) -> Self {
+    /// A broker with its default user and virtual host, and with what the journal remembers.
+    pub fn new(config: Config, opened: Opened) -> Self {
+        let Opened { journal, pager, restored } = opened;
         let gauge = Arc::new(Gauge::new(config.memory_limit_bytes));
         let users = Users::new(
             &config.default_user,
@@ -61,11 +70,24 @@ impl Broker {
             config.loopback_users.clone(),
             rand::random(),
         );
-        let vhost = Arc::new(Vhost::new(config.default_vhost.clone(), gauge.clone()));
+        let ids = QueueIds::after(restored.last_queue);
+        let surroundings = Arc::new(Surroundings { gauge: gauge.clone(), pager, ids });
+        let mut contents = restored.contents;
+        let mut declared = restored.topology;
+        declared.entry(config.default_vhost.clone()).or_default();
+        let vhosts = DashMap::new();
+        for (name, changes) in declared {
+            let mut topology = Topology::new(name.clone(), surroundings.clone());
+            for binding in topology.restore(changes, &mut contents) {
+                tracing::error!(vhost = %name, ?binding, "binding without ends is left out");
+            }
+            vhosts.insert(name.clone(), Arc::new(Vhost::new(name, topology, journal.clone())));
+        }
         Self {
-            vhosts: DashMap::from_iter([(config.default_vhost.clone(), vhost)]),
+            vhosts,
             users,
             gauge,
+            journal,
             alarm: Alarm::default(),
             reply_consumers: ReplyConsumers::default(),
             connections: DashMap::new(),

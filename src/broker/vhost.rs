@@ -7,7 +7,7 @@ use parking_lot::RwLock;
 use crate::core::{
     ConnectionId,
     error::AmqpError,
-    memory::Gauge,
+    journal::{Change, Commit, Journal, TopologyChange},
     queue::{Deleted, SharedQueue},
     topology::{Route, Topology},
 };
@@ -18,12 +18,13 @@ pub struct Vhost {
     /// Its name.
     pub name: ShortString,
     topology: RwLock<Topology>,
+    journal: Arc<dyn Journal>,
 }
 
 impl Vhost {
-    /// A virtual host with the exchanges that every one has.
-    pub fn new(name: ShortString, gauge: Arc<Gauge>) -> Self {
-        Self { topology: RwLock::new(Topology::new(name.clone(), gauge)), name }
+    /// A virtual host whose changes go to `journal`.
+    pub fn new(name: ShortString, topology: Topology, journal: Arc<dyn Journal>) -> Self {
+        Self { name, topology: RwLock::new(topology), journal }
     }
 
     /// Reads the topology.
@@ -31,9 +32,21 @@ impl Vhost {
         operation(&self.topology.read())
     }
 
-    /// Changes the topology.
-    pub fn change<T>(&self, operation: impl FnOnce(&mut Topology) -> T) -> T {
-        operation(&mut self.topology.write())
+    /// Changes the topology. Gives the commit to wait for, if something durable changed.
+    pub fn change<T>(&self, operation: impl FnOnce(&mut Topology) -> T) -> (T, Option<Commit>) {
+        let mut topology = self.topology.write();
+        let result = operation(&mut topology);
+        let changes = topology.take_changes();
+        if changes.is_empty() {
+            return (result, None);
+        }
+        let transient =
+            |change: &_| matches!(change, TopologyChange::QueueDeleted { id, .. } if !id.is_durable());
+        let waits = !changes.iter().all(transient);
+        let named = |change| Change::Topology { vhost: self.name.clone(), change };
+        // Under the lock: the journal gets changes of topology in the order in which they happened.
+        let commit = self.journal.append(&mut changes.into_iter().map(named).collect(), true);
+        (result, waits.then_some(commit))
     }
 
     /// See [`Topology::route`].
@@ -57,13 +70,13 @@ impl Vhost {
 
     /// Deletes a queue that went with its last consumer, unless it has got another one meanwhile.
     pub fn last_consumer_left(&self, queue: &Arc<SharedQueue>) {
-        let deleted = self.change(|topology| topology.expire_queue(queue, |consumers| consumers == 0));
+        let (deleted, _) = self.change(|topology| topology.expire_queue(queue, |consumers| consumers == 0));
         drop(deleted);
     }
 
     /// Deletes the exclusive queues of a connection that ended.
     pub fn owner_left(&self, queues: impl Iterator<Item = Arc<SharedQueue>>) {
-        let deleted: Vec<Deleted> =
+        let (deleted, _): (Vec<Deleted>, _) =
             self.change(|topology| queues.map(|queue| topology.expire_queue(&queue, |_| true)).collect());
         drop(deleted);
     }

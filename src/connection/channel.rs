@@ -1,13 +1,15 @@
 //! A channel as its connection's reader knows it: mode, half-received message, remembered routes. Its deliveries
 //! live in [`crate::core::window`].
 
-use std::{collections::HashMap, mem, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use foldhash::fast::RandomState;
+use smallvec::SmallVec;
 
 use super::assembly::Assembly;
 use crate::broker::Vhost;
 use crate::core::{
+    confirms::Published,
     error::{AmqpError, precondition_failed},
     memory::{Gauge, Held},
     message::{Message, View},
@@ -46,27 +48,26 @@ impl Channel {
 pub(super) enum Mode {
     #[default]
     Plain,
-    Confirm(Confirms),
+    Confirm(Unconfirmed),
     Transaction(Transaction),
 }
 
-/// Publisher confirms (`confirm.select`): sequence numbers start at 1.
+/// A channel in confirm mode: what was published since its confirms were last looked after.
 #[derive(Default)]
-pub(super) struct Confirms {
-    published: u64,
-    acked: u64,
+pub(super) struct Unconfirmed {
+    last: u64,
+    pub(super) due: SmallVec<[Published; 1]>,
 }
 
-impl Confirms {
-    /// `count` more messages are safe.
-    pub(super) fn accepted(&mut self, count: usize) {
-        self.published += count as u64;
-    }
-
-    /// The ack that is due, if any: the last sequence number, and whether it stands for several.
-    pub(super) fn take_due(&mut self) -> Option<(u64, bool)> {
-        let count = self.published - mem::replace(&mut self.acked, self.published);
-        (count > 0).then_some((self.published, count > 1))
+impl Unconfirmed {
+    /// `count` more messages were taken in; `journaled` if the journal must have them before they are confirmed.
+    pub(super) fn published(&mut self, count: usize, journaled: bool) {
+        let first = self.last + 1;
+        self.last += count as u64;
+        match self.due.last_mut() {
+            Some(before) if before.journaled == journaled => before.last = self.last,
+            _ => self.due.push(Published { first, last: self.last, journaled }),
+        }
     }
 }
 

@@ -31,6 +31,7 @@ use crate::core::{
 };
 use crate::limits::LEFTOVER_BYTES_MAX;
 use crate::protocol::{FieldTable, ShortString, channel, frame};
+use crate::store::Opened;
 
 /// A broker with the default configuration.
 pub struct Stage {
@@ -56,7 +57,7 @@ pub struct Remains {
 impl Default for Stage {
     fn default() -> Self {
         let config = Config::load(Settings::default()).expect("the defaults are valid");
-        let broker = Arc::new(Broker::new(config));
+        let broker = Arc::new(Broker::new(config, Opened::forgetful()));
         let vhost = broker.vhost(&broker.config.default_vhost).expect("the default virtual host is there");
         Self { broker, vhost }
     }
@@ -181,7 +182,7 @@ impl Client {
         }
         let bytes = std::mem::take(&mut self.spare);
         let _reader = self.outbox.lock().written();
-        feed_by_outbox(&self.outbox);
+        feed_by_outbox(&self.outbox, &mut Vec::new());
         bytes
     }
 

@@ -92,9 +92,9 @@ where
     let wants_blocked = understands("connection.blocked");
     let gone = CancellationToken::new();
     let writing = tokio::spawn({
-        let (outbox, gone) = (outbox.clone(), gone.clone());
+        let (outbox, gone, journal) = (outbox.clone(), gone.clone(), broker.journal.clone());
         async move {
-            writer::run(writer, outbox, heartbeat).await;
+            writer::run(writer, outbox, journal, heartbeat).await;
             gone.cancel();
         }
     });
@@ -177,10 +177,16 @@ impl<R: AsyncRead + Unpin> Reading<R> {
     /// Waits for whatever must not be overrun.
     async fn between_reads(&mut self, bytes_read: usize, shutdown: &CancellationToken) {
         self.silence.broken();
-        if std::mem::take(&mut self.session.published)
-            && self.session.broker.alarm.check(&self.session.broker.gauge)
-        {
-            self.hold_up(shutdown).await;
+        if std::mem::take(&mut self.session.published) {
+            if self.session.broker.alarm.check(&self.session.broker.gauge) {
+                self.hold_up(shutdown).await;
+            }
+            let journal = self.session.broker.journal.clone();
+            tokio::select! {
+                () = poll_fn(|cx| journal.poll_room(cx)) => {}
+                () = shutdown.cancelled() => return,
+                () = self.gone.cancelled() => return,
+            }
         }
         while std::mem::take(&mut self.session.replies_full) || self.session.outbox.lock().over_reply_budget()
         {

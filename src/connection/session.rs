@@ -15,14 +15,16 @@ use crate::core::{
     ConnectionId,
     by_channel::ByChannel,
     error::{AmqpError, channel_error, frame_error, not_allowed, unexpected_frame},
+    journal::{Changes, Commit, Placement},
     message::Publication,
     outbox::SharedOutbox,
     queue::{SharedQueue, feed_by_channel, settle_by_queue},
+    topology::Topology,
     window::{Unacked, Window},
 };
 use crate::limits::LEFTOVER_BYTES_MAX;
 use crate::protocol::{
-    Encode, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, RawFrame, ShortString, basic, channel, connection,
+    Encode, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, RawFrame, ShortString, channel, connection,
     frame::split,
 };
 
@@ -61,6 +63,10 @@ pub(super) struct Session {
     acked: Vec<Unacked>,
     acked_on: Vec<u16>,
     confirms_due: Vec<u16>,
+    /// For the journal, at the end of the read.
+    pub(super) changes: Changes,
+    /// Places of the messages of one run.
+    pub(super) placed: Vec<(usize, Placement)>,
 }
 
 /// What the handshake agreed upon.
@@ -95,6 +101,8 @@ impl Session {
             acked: Vec::new(),
             acked_on: Vec::new(),
             confirms_due: Vec::new(),
+            changes: Changes::new(),
+            placed: Vec::new(),
         }
     }
 
@@ -132,7 +140,7 @@ impl Session {
         }
         self.publish_run(&mut run);
         self.settle_acked();
-        self.send_due_confirms();
+        self.commit();
         self.wake_writer();
         at
     }
@@ -160,7 +168,7 @@ impl Session {
             return;
         }
         self.settle_acked();
-        self.send_due_confirms();
+        self.commit();
         match frame.kind {
             FRAME_HEARTBEAT if frame.channel == 0 => {}
             FRAME_HEARTBEAT => {
@@ -238,9 +246,10 @@ impl Session {
         if self.acked_on.is_empty() {
             return;
         }
-        settle_by_queue(std::mem::take(&mut self.acked), |queue, unacked| queue.settle(unacked));
-        while let Some(channel) = self.acked_on.pop() {
-            feed_by_channel(&self.outbox, channel);
+        let Self { acked, acked_on, changes, outbox, .. } = self;
+        settle_by_queue(std::mem::take(acked), |queue, unacked| queue.settle(unacked, changes));
+        while let Some(channel) = acked_on.pop() {
+            feed_by_channel(outbox, channel, changes);
         }
     }
 
@@ -251,17 +260,52 @@ impl Session {
         }
     }
 
-    /// Sends one ack for all messages of this read, channel by channel.
-    pub(super) fn send_due_confirms(&mut self) {
+    /// Gives the journal what changed, and confirms what was published: at once, or with the journal's commit.
+    pub(super) fn commit(&mut self) {
+        if self.changes.is_empty() && self.confirms_due.is_empty() {
+            return;
+        }
+        let commit = self.append(false);
+        let mut waits = false;
         while let Some(number) = self.confirms_due.pop() {
-            let Some(channel) = self.channel_slot(number) else { continue };
-            if let Mode::Confirm(confirms) = &mut channel.mode
+            let Self { channels, outbox, .. } = self;
+            let Some(channel) = channels.get_mut(number) else { continue };
+            if let Mode::Confirm(unconfirmed) = &mut channel.mode
                 && !channel.closing
-                && let Some((delivery_tag, multiple)) = confirms.take_due()
             {
-                self.reply(number, &basic::Ack { delivery_tag, multiple });
+                waits |= outbox.lock().confirm(number, &unconfirmed.due, commit);
+                unconfirmed.due.clear();
             }
         }
+        if waits {
+            self.broker.journal.notify(commit, &self.outbox);
+        }
+    }
+
+    /// Gives the journal what changed.
+    pub(super) fn append(&mut self, atomic: bool) -> Commit {
+        if self.changes.is_empty() {
+            return Commit::default();
+        }
+        self.broker.journal.append(&mut self.changes, atomic)
+    }
+
+    /// Everything that is sent from now on waits for a commit.
+    pub(super) fn hold_back(&self, commit: Commit) {
+        self.outbox.lock().hold_back(commit);
+        self.broker.journal.notify(commit, &self.outbox);
+    }
+
+    /// Changes the topology; what is answered from now on waits until it is durable.
+    pub(super) fn change_topology<T>(
+        &mut self,
+        operation: impl FnOnce(&mut Topology) -> Result<T, AmqpError>,
+    ) -> Result<T, AmqpError> {
+        let (result, commit) = self.vhost.change(operation);
+        if let Some(commit) = commit {
+            self.hold_back(commit);
+        }
+        result
     }
 
     /// Lets the writer know that there is something to write.
@@ -320,19 +364,20 @@ impl Session {
         if let Some(window) = window {
             self.release_windows(vec![*window]);
         }
+        self.commit();
     }
 
     fn release_windows(&mut self, windows: Vec<Window>) {
         // What is held goes back before the consumers leave, so that a successor gets it in its order.
         let mut left = Vec::with_capacity(windows.len());
         for mut window in windows {
-            settle_by_queue(window.take_all(), |queue, unacked| queue.requeue(unacked));
+            settle_by_queue(window.take_all(), |queue, unacked| queue.requeue(unacked, &mut self.changes));
             left.push(window);
         }
         let mut abandoned = Vec::new();
         for window in &left {
             for (queue, id) in window.consumers.values() {
-                if queue.cancel(*id) {
+                if queue.cancel(*id, &mut self.changes) {
                     abandoned.push(queue.clone());
                 }
             }
@@ -364,6 +409,7 @@ impl Session {
         }
         let windows = self.outbox.lock().close_windows();
         self.release_windows(windows);
+        self.commit();
         let owned = std::mem::take(&mut self.exclusive_queues);
         if !owned.is_empty() {
             self.vhost.owner_left(owned.into_values());
@@ -374,7 +420,7 @@ impl Session {
 
     /// Answers an exception: a hard one, or one without a channel, ends the connection, any other the channel.
     pub(super) fn fail(&mut self, number: u16, error: &AmqpError, (class_id, method_id): MethodIds) {
-        self.send_due_confirms();
+        self.commit();
         if error.code.is_hard() || number == 0 {
             self.close(error, (class_id, method_id), number);
             return;

@@ -1,6 +1,6 @@
 //! The writing half of a connection: a task that sends what gathers in the outbox, many deliveries at a time.
 
-use std::{future::poll_fn, time::Duration};
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt},
@@ -8,7 +8,11 @@ use tokio::{
 };
 
 use super::heartbeat::Ticks;
-use crate::core::{outbox::SharedOutbox, queue::feed_by_outbox};
+use crate::core::{
+    journal::{Changes, Journal},
+    outbox::SharedOutbox,
+    queue::feed_by_outbox,
+};
 use crate::protocol::HEARTBEAT_FRAME;
 
 /// Buffers larger than this are given back when a connection has been idle for a while. A busy one keeps them: growing
@@ -17,7 +21,13 @@ const IDLE_BUFFER_BYTES_MAX: usize = 4 * 1024;
 const IDLE_AFTER: Duration = Duration::from_millis(500);
 
 /// Writes until the outbox is closed and drained, or the socket fails.
-pub(super) async fn run(mut socket: impl AsyncWrite + Unpin, outbox: SharedOutbox, heartbeat: Duration) {
+pub(super) async fn run(
+    mut socket: impl AsyncWrite + Unpin,
+    outbox: SharedOutbox,
+    journal: Arc<dyn Journal>,
+    heartbeat: Duration,
+) {
+    let mut changes = Changes::new();
     let mut heartbeats = Ticks::every(heartbeat / 2);
     let mut wrote = false;
     let mut buffer = Vec::new();
@@ -44,7 +54,10 @@ pub(super) async fn run(mut socket: impl AsyncWrite + Unpin, outbox: SharedOutbo
         buffer.clear();
         let reader = outbox.lock().written();
         reader.into_iter().for_each(std::task::Waker::wake);
-        feed_by_outbox(&outbox);
+        feed_by_outbox(&outbox, &mut changes);
+        if !changes.is_empty() {
+            journal.append(&mut changes, false);
+        }
     }
     let reader = outbox.lock().abandon();
     reader.into_iter().for_each(std::task::Waker::wake);

@@ -7,12 +7,20 @@
 //! Two sessions may append in another order than their queue took the messages: a settlement can come before the
 //! publish that it settles. Changes of topology come in the order in which they happened.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
 
 use smallvec::SmallVec;
 
 use crate::core::{
-    message::Message,
+    memory::Gauge,
+    message::{Message, Publication},
     outbox::SharedOutbox,
     topology::{Binding, ExchangeSpec},
 };
@@ -142,6 +150,28 @@ pub enum TopologyChange {
 /// Changes in the order in which one task made them.
 pub type Changes = Vec<Change>;
 
+/// Notes that the messages of a run entered queues: `placed` has their places by their index in the run, and is emptied.
+pub fn note_published(
+    run: &mut [Publication<'_>],
+    placed: &mut Vec<(usize, Placement)>,
+    changes: &mut Changes,
+) {
+    if placed.is_empty() {
+        return;
+    }
+    if !placed.is_sorted_by_key(|(index, _)| *index) {
+        placed.sort_by_key(|(index, _)| *index);
+    }
+    for same in placed.chunk_by(|one, other| one.0 == other.0) {
+        changes.push(Change::Publish {
+            message: run[same[0].0].keep(),
+            placements: same.iter().map(|(_, placement)| *placement).collect(),
+            transient: false,
+        });
+    }
+    placed.clear();
+}
+
 /// Changes that become durable together; commits complete in order. The zeroth is complete from the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Commit(pub u64);
@@ -155,6 +185,9 @@ pub trait Journal: Send + Sync {
 
     /// Calls [`Outbox::committed`](super::outbox::Outbox::committed) when the commit is complete; at once if it is already.
     fn notify(&self, commit: Commit, outbox: &SharedOutbox);
+
+    /// Pending while so much waits to be written that publishers should not bring more.
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
 /// A message that a pager has read.
@@ -202,7 +235,11 @@ impl Journal for Forgetful {
             outbox.committed(commit);
             outbox.wake_writer()
         };
-        waker.into_iter().for_each(std::task::Waker::wake);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    fn poll_room(&self, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
     }
 }
 
@@ -215,7 +252,7 @@ impl Pager for Forgetful {
 /// What all queues of a broker share.
 pub struct Surroundings {
     /// Bytes of all messages in memory.
-    pub gauge: Arc<super::memory::Gauge>,
+    pub gauge: Arc<Gauge>,
     /// Where messages come back from.
     pub pager: Arc<dyn Pager>,
     /// Numbers for queues.
@@ -225,8 +262,15 @@ pub struct Surroundings {
 /// Draws [`QueueId`]s.
 #[derive(Debug, Default)]
 pub struct QueueIds {
-    durable: std::sync::atomic::AtomicU64,
-    transient: std::sync::atomic::AtomicU64,
+    durable: AtomicU64,
+    transient: AtomicU64,
+}
+
+impl Surroundings {
+    /// For queues whose messages nobody keeps.
+    pub fn forgetful(gauge: Arc<Gauge>) -> Arc<Self> {
+        Arc::new(Self { gauge, pager: Arc::new(Forgetful), ids: QueueIds::default() })
+    }
 }
 
 impl QueueIds {
@@ -237,9 +281,7 @@ impl QueueIds {
 
     /// A number that nobody else has.
     pub fn draw(&self, durable: bool) -> QueueId {
-        let next = |counter: &std::sync::atomic::AtomicU64| {
-            counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
-        };
+        let next = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed) + 1;
         if durable { QueueId(next(&self.durable)) } else { QueueId::transient(next(&self.transient)) }
     }
 }

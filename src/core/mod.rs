@@ -3,6 +3,7 @@
 //! are shared by nature, and each is one short mutex. Lock order: queue, then outbox; never two of a kind.
 
 pub mod by_channel;
+pub mod confirms;
 pub mod error;
 pub mod journal;
 pub mod memory;

@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 
 use crate::core::{
     by_channel::ByChannel,
+    confirms::Published,
     journal::Commit,
     message::View,
     queue::{Consumer, ConsumerId, SharedQueue},
@@ -49,6 +50,10 @@ pub struct Outbox {
     /// The client understands `basic.cancel` from the server.
     cancel_notify: bool,
     windows: ByChannel<Box<Window>>,
+    /// From these offsets on, `bytes` waits for a commit.
+    held_back: VecDeque<(usize, Commit)>,
+    /// Channels with confirms that wait for a commit.
+    confirming: SmallVec<[u16; 4]>,
     /// Turned away for want of room; the first in line is fed first.
     starved: VecDeque<ConsumerRef>,
     writer: Option<Waker>,
@@ -65,6 +70,8 @@ impl Outbox {
             frame_size_bytes_max,
             cancel_notify,
             windows: ByChannel::default(),
+            held_back: VecDeque::new(),
+            confirming: SmallVec::new(),
             starved: VecDeque::new(),
             writer: None,
             reader: None,
@@ -118,6 +125,54 @@ impl Outbox {
         self.windows.get_mut(channel).map(|window| &mut **window)
     }
 
+    // ---- what waits for the journal ----
+
+    /// Holds back everything that is appended from now on until a commit is complete: an answer that says that
+    /// something is durable, and what comes after it.
+    pub fn hold_back(&mut self, commit: Commit) {
+        if self.held_back.back().is_none_or(|(_, last)| *last < commit) {
+            self.held_back.push_back((self.bytes.len(), commit));
+        }
+    }
+
+    /// Confirms publishes of a channel, at once or with a commit. True when some of them wait for it.
+    pub fn confirm(&mut self, channel: u16, published: &[Published], commit: Commit) -> bool {
+        let Self { windows, bytes, confirming, .. } = self;
+        let Some(window) = windows.get_mut(channel) else { return false };
+        for published in published {
+            let ack = &mut |ack| frame::write_method(bytes, channel, &ack);
+            window.confirms.published(*published, commit, ack);
+        }
+        let waits = window.confirms.is_waiting();
+        if waits && !confirming.contains(&channel) {
+            confirming.push(channel);
+        }
+        waits
+    }
+
+    /// A commit is complete: what waited for it may go out.
+    pub fn committed(&mut self, commit: Commit) {
+        while self.held_back.front().is_some_and(|(_, its)| *its <= commit) {
+            self.held_back.pop_front();
+        }
+        let Self { windows, bytes, confirming, closed, .. } = self;
+        confirming.retain(|channel| {
+            let Some(window) = windows.get_mut(*channel) else { return false };
+            if let Some(ack) = window.confirms.committed(commit)
+                && !*closed
+            {
+                frame::write_method(bytes, *channel, &ack);
+            }
+            window.confirms.is_waiting()
+        });
+    }
+
+    /// Bytes that need not wait for the journal.
+    #[inline]
+    fn free_bytes(&self) -> usize {
+        self.held_back.front().map_or(self.bytes.len(), |(at, _)| *at)
+    }
+
     // ---- the queues' side ----
 
     /// Whether a consumer may have one more delivery now. If not, it is remembered and fed later.
@@ -159,9 +214,6 @@ impl Outbox {
         tag
     }
 
-    /// A commit of the journal is complete: what waited for it may go out.
-    pub fn committed(&mut self, _commit: Commit) {}
-
     /// Encodes a delivery to the channel's reply consumer, if `token` still names it.
     ///
     /// Replies are at-most-once: a client that leaves too much unread gets no more of them.
@@ -198,21 +250,27 @@ impl Outbox {
     /// The writer's waker, if it sleeps and there is something to write.
     #[inline]
     pub fn wake_writer(&mut self) -> Option<Waker> {
-        if self.bytes.is_empty() && !self.closed { None } else { self.writer.take() }
+        if self.free_bytes() == 0 && !self.closed { None } else { self.writer.take() }
     }
 
     // ---- the writer's side ----
 
     /// Everything that waits, in exchange for an empty buffer; `None` once closed and drained.
     pub fn poll_take(&mut self, spare: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<bool> {
-        if self.bytes.is_empty() {
-            if self.closed {
+        let free = self.free_bytes();
+        if free == 0 {
+            if self.closed && self.bytes.is_empty() {
                 return Poll::Ready(false);
             }
             self.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        mem::swap(&mut self.bytes, spare);
+        if free == self.bytes.len() {
+            mem::swap(&mut self.bytes, spare);
+        } else {
+            spare.extend(self.bytes.drain(..free));
+        }
+        self.held_back.iter_mut().for_each(|(at, _)| *at -= free);
         self.in_flight_bytes = spare.len();
         Poll::Ready(true)
     }
@@ -250,6 +308,7 @@ impl Outbox {
     /// The socket is gone: what waits will never be written.
     pub fn abandon(&mut self) -> Option<Waker> {
         self.close();
+        self.held_back.clear();
         self.bytes = Vec::new();
         self.in_flight_bytes = 0;
         self.reader.take()

@@ -11,6 +11,7 @@ use std::{
 use foldhash::fast::RandomState;
 
 use crate::core::{
+    confirms::Confirms,
     error::{AmqpError, precondition_failed},
     queue::{ConsumerId, Entry, SharedQueue},
 };
@@ -56,6 +57,8 @@ pub struct Window {
     pub consumers: HashMap<ShortString, ConsumerRef, RandomState>,
     /// Direct reply-to, when consumed.
     pub reply: Option<ReplyConsumer>,
+    /// Publisher confirms that are not sent yet.
+    pub confirms: Confirms,
     starved: VecDeque<ConsumerRef>,
 }
 

@@ -28,7 +28,7 @@ impl Session {
             window.limit_prefetch(if qos.global { count } else { 0 });
         }
         self.reply(number, &basic::QosOk {});
-        feed_by_channel(&self.outbox, number);
+        feed_by_channel(&self.outbox, number, &mut self.changes);
         Ok(())
     }
 
@@ -60,7 +60,7 @@ impl Session {
                 outbox.send(number, &basic::ConsumeOk { consumer_tag: tag });
             }
         };
-        queue.consume(spec, accepted).map_err(|error| match error {
+        queue.consume(spec, &mut self.changes, accepted).map_err(|error| match error {
             ConsumeError::Gone => not_found(format!("no {}", self.queue_named(&name))),
             ConsumeError::InExclusiveUse => {
                 access_refused(format!("{} in exclusive use", self.queue_named(&name)))
@@ -99,7 +99,8 @@ impl Session {
         if let Some(token) = reply {
             self.broker.reply_consumers.remove(&token);
         }
-        let abandoned = consumer.and_then(|(queue, id)| queue.cancel(id).then_some(queue));
+        let changes = &mut self.changes;
+        let abandoned = consumer.and_then(|(queue, id)| queue.cancel(id, changes).then_some(queue));
         if !cancel.no_wait {
             self.reply(number, &basic::CancelOk { consumer_tag: cancel.consumer_tag });
         }
@@ -126,24 +127,26 @@ impl Session {
     }
 
     fn take_one(&mut self, number: u16, queue: &Arc<SharedQueue>, no_ack: bool) -> Result<(), GetError> {
-        let Self { outbox, replies_full, .. } = self;
-        queue.get(no_ack, |entry, remaining| {
+        let Self { outbox, replies_full, changes, .. } = self;
+        queue.get(no_ack, changes, |entry, remaining| {
             let mut outbox = outbox.lock();
-            let Some(delivery_tag) = outbox.window(number).map(|window| window.next_tag()) else { return };
+            let delivery_tag = outbox.window(number).map(|window| window.next_tag())?;
             let view = entry.message.view();
             let answer = basic::GetOk {
                 delivery_tag,
-                redelivered: entry.redelivered(),
+                redelivered: entry.redelivered,
                 exchange: ShortString::try_from(view.exchange()).unwrap_or_default(),
                 routing_key: ShortString::try_from(view.routing_key()).unwrap_or_default(),
                 message_count: remaining as u32,
             };
             outbox.send_content(number, &answer, &view);
             *replies_full = outbox.over_reply_budget();
-            if !no_ack && let Some(window) = outbox.window(number) {
-                let queue = queue.clone();
-                window.hold(Unacked { tag: delivery_tag, queue, consumer: None, entry });
+            if no_ack {
+                return Some(entry);
             }
+            let queue = queue.clone();
+            outbox.window(number)?.hold(Unacked { tag: delivery_tag, queue, consumer: None, entry });
+            None
         })
     }
 

@@ -1,7 +1,7 @@
 //! Class channel and class confirm (AMQP 1.5; RabbitMQ's publisher confirms).
 
 use crate::connection::{
-    channel::{Confirms, Mode},
+    channel::{Mode, Unconfirmed},
     session::Session,
 };
 use crate::core::error::{AmqpError, not_implemented, precondition_failed};
@@ -26,7 +26,7 @@ impl Session {
     pub(super) fn confirm_select(&mut self, number: u16, select: &confirm::Select) -> Result<(), AmqpError> {
         let channel = self.channel(number);
         match &channel.mode {
-            Mode::Plain => channel.mode = Mode::Confirm(Confirms::default()),
+            Mode::Plain => channel.mode = Mode::Confirm(Unconfirmed::default()),
             Mode::Confirm(_) => {}
             Mode::Transaction(_) => return Err(precondition_failed("cannot switch from tx to confirm mode")),
         }

@@ -25,7 +25,7 @@ impl Session {
                 internal: declare.internal,
                 arguments: declare.arguments,
             };
-            self.vhost.change(|topology| topology.declare_exchange(declaration))?;
+            self.change_topology(|topology| topology.declare_exchange(declaration))?;
         }
         if !declare.no_wait {
             self.reply(number, &exchange::DeclareOk {});
@@ -39,7 +39,7 @@ impl Session {
         delete: &exchange::Delete,
     ) -> Result<(), AmqpError> {
         let name = strip_line_ends(delete.exchange.clone());
-        self.vhost.change(|topology| topology.delete_exchange(&name, delete.if_unused))?;
+        self.change_topology(|topology| topology.delete_exchange(&name, delete.if_unused))?;
         if !delete.no_wait {
             self.reply(number, &exchange::DeleteOk {});
         }
@@ -49,7 +49,7 @@ impl Session {
     pub(super) fn exchange_bind(&mut self, number: u16, bind: exchange::Bind) -> Result<(), AmqpError> {
         let binding = binding(bind.source, bind.destination, bind.routing_key, bind.arguments);
         let id = self.id;
-        self.vhost.change(|topology| topology.bind(binding, id))?;
+        self.change_topology(|topology| topology.bind(binding, id))?;
         if !bind.no_wait {
             self.reply(number, &exchange::BindOk {});
         }
@@ -59,7 +59,7 @@ impl Session {
     pub(super) fn exchange_unbind(&mut self, number: u16, unbind: exchange::Unbind) -> Result<(), AmqpError> {
         let binding = binding(unbind.source, unbind.destination, unbind.routing_key, unbind.arguments);
         let id = self.id;
-        self.vhost.change(|topology| topology.unbind(&binding, id))?;
+        self.change_topology(|topology| topology.unbind(&binding, id))?;
         if !unbind.no_wait {
             self.reply(number, &exchange::UnbindOk {});
         }

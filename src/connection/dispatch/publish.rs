@@ -8,6 +8,7 @@ use crate::connection::{
 };
 use crate::core::{
     error::{AmqpError, not_implemented, precondition_failed},
+    journal::note_published,
     message::{Layout, Publication, View, build_image},
     topology::Route,
 };
@@ -91,9 +92,11 @@ impl Session {
         if let Mode::Transaction(_) = self.channel(number).mode {
             return self.publish_in_transaction(number, mandatory, run);
         }
+        let changes_before = self.changes.len();
         self.route_and_deliver(number, mandatory, run)?;
-        if let Mode::Confirm(confirms) = &mut self.channel(number).mode {
-            confirms.accepted(run.len());
+        let journaled = self.changes.len() > changes_before;
+        if let Mode::Confirm(unconfirmed) = &mut self.channel(number).mode {
+            unconfirmed.published(run.len(), journaled);
             self.confirm_due(number);
         }
         Ok(())
@@ -172,10 +175,11 @@ impl Session {
 
     fn deliver(&mut self, route: &Route, number: u16, mandatory: bool, run: &mut [Publication<'_>]) {
         for queue in &route.queues {
-            if queue.publish(run) {
+            if queue.publish(run, &mut self.placed) {
                 self.congested = Some(queue.clone());
             }
         }
+        note_published(run, &mut self.placed, &mut self.changes);
         if route.queues.is_empty() {
             for publication in run {
                 self.return_if(mandatory, number, &publication.view());

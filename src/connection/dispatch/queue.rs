@@ -57,7 +57,7 @@ impl Session {
             arguments: declare.arguments.clone(),
         };
         let id = self.id;
-        let queue = self.vhost.change(|topology| topology.declare_queue(declaration, id))?;
+        let queue = self.change_topology(|topology| topology.declare_queue(declaration, id))?;
         if queue.spec.owner.is_some() {
             self.exclusive_queues.insert(queue.spec.name.clone(), queue.clone());
         }
@@ -87,7 +87,7 @@ impl Session {
         let no_wait = bind.no_wait;
         let binding = self.binding(number, bind.queue, bind.exchange, bind.routing_key, bind.arguments)?;
         let id = self.id;
-        self.vhost.change(|topology| topology.bind(binding, id))?;
+        self.change_topology(|topology| topology.bind(binding, id))?;
         if !no_wait {
             self.reply(number, &queue::BindOk {});
         }
@@ -98,7 +98,7 @@ impl Session {
         let binding =
             self.binding(number, unbind.queue, unbind.exchange, unbind.routing_key, unbind.arguments)?;
         let id = self.id;
-        self.vhost.change(|topology| topology.unbind(&binding, id))?;
+        self.change_topology(|topology| topology.unbind(&binding, id))?;
         self.reply(number, &queue::UnbindOk {});
         Ok(())
     }
@@ -125,7 +125,12 @@ impl Session {
 
     pub(super) fn queue_purge(&mut self, number: u16, purge: &queue::Purge) -> Result<(), AmqpError> {
         let name = self.named_queue(number, &purge.queue)?;
-        let message_count = self.vhost.accessible_queue(&name, self.id)?.purge() as u32;
+        let queue = self.vhost.accessible_queue(&name, self.id)?;
+        let message_count = queue.purge(&mut self.changes) as u32;
+        if !self.changes.is_empty() {
+            let commit = self.append(false);
+            self.hold_back(commit);
+        }
         if !purge.no_wait {
             self.reply(number, &queue::PurgeOk { message_count });
         }
@@ -135,9 +140,9 @@ impl Session {
     pub(super) fn queue_delete(&mut self, number: u16, delete: &queue::Delete) -> Result<(), AmqpError> {
         let name = self.named_queue(number, &delete.queue)?;
         let id = self.id;
-        let deleted = self
-            .vhost
-            .change(|topology| topology.delete_queue(&name, id, delete.if_unused, delete.if_empty))?;
+        let deleted = self.change_topology(|topology| {
+            topology.delete_queue(&name, id, delete.if_unused, delete.if_empty)
+        })?;
         self.exclusive_queues.remove(&name);
         if !delete.no_wait {
             self.reply(number, &queue::DeleteOk { message_count: deleted.message_count() as u32 });

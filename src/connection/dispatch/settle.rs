@@ -71,11 +71,12 @@ impl Session {
 
     /// Settles or gives back messages, each queue's in one go.
     pub(super) fn carry_out(&mut self, number: u16, how: Settlement, unacked: Vec<Unacked>) {
+        let changes = &mut self.changes;
         settle_by_queue(unacked, |queue, unacked| match how {
-            Settlement::Ack | Settlement::Drop => queue.settle(unacked),
-            Settlement::Requeue => queue.requeue(unacked),
+            Settlement::Ack | Settlement::Drop => queue.settle(unacked, changes),
+            Settlement::Requeue => queue.requeue(unacked, changes),
         });
-        feed_by_channel(&self.outbox, number);
+        feed_by_channel(&self.outbox, number, changes);
     }
 
     pub(super) fn recover(&mut self, number: u16, requeue: bool, answer: bool) -> Result<(), AmqpError> {

@@ -23,8 +23,9 @@ impl Session {
         Ok(())
     }
 
-    /// Publishes first, then settlements, as RabbitMQ does.
+    /// Publishes first, then settlements, as RabbitMQ does; all of them are one group for the journal.
     pub(super) fn tx_commit(&mut self, number: u16) -> Result<(), AmqpError> {
+        self.commit();
         let mut transaction = self.take_transaction(number)?;
         for (message, mandatory) in std::mem::take(&mut transaction.publishes) {
             let mut run = [Publication::kept(message)];
@@ -43,6 +44,10 @@ impl Session {
         }
         for (how, unacked) in transaction.settlements {
             self.carry_out(number, how, unacked);
+        }
+        if !self.changes.is_empty() {
+            let commit = self.append(true);
+            self.hold_back(commit);
         }
         self.reply(number, &tx::CommitOk {});
         Ok(())

@@ -19,11 +19,18 @@ pub use shared::{
     settle_by_queue,
 };
 
-use crate::core::{ConnectionId, message::Publication, window::Unacked};
-use crate::limits::{DISPATCH_BYTES_MAX, FLOW_BYTES_MAX, FLOW_BYTES_RESUME};
+use crate::core::{
+    ConnectionId,
+    journal::{Change, Changes, Placement, RestoredQueue},
+    message::Publication,
+    window::Unacked,
+};
+use crate::limits::{
+    DISPATCH_BYTES_MAX, FLOW_BYTES_DEEP, FLOW_BYTES_MAX, FLOW_BYTES_RESUME, QUEUE_RESIDENT_BYTES_MAX,
+};
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 use consumers::Consumers;
-use ready::Ready;
+use ready::{Front, Paged, Ready};
 
 /// What `queue.declare` fixed for good.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,9 +74,12 @@ pub struct Queue {
     ready: Ready,
     consumers: Consumers,
     next_position: u64,
-    ready_bytes: usize,
     unacked_count: usize,
     unacked_bytes: usize,
+    /// Somebody reads the front from disk, and will go on delivering.
+    loading: bool,
+    /// Messages were given to the journal only to make room in memory.
+    spilled: bool,
     had_consumer: bool,
     deleted: bool,
     /// Publishers that wait for the queue to drain.
@@ -86,9 +96,10 @@ impl Queue {
             ready: Ready::default(),
             consumers: Consumers::new(single_active_consumer),
             next_position: 0,
-            ready_bytes: 0,
             unacked_count: 0,
             unacked_bytes: 0,
+            loading: false,
+            spilled: false,
             had_consumer: false,
             deleted: false,
             paused: Vec::new(),
@@ -97,9 +108,24 @@ impl Queue {
         }
     }
 
-    /// Takes a message in: straight to a consumer that can have it, else to the end of the queue.
+    /// A queue as the journal remembers it.
+    fn restored(single_active_consumer: bool, restored: &RestoredQueue) -> Self {
+        Self {
+            ready: Ready::restored(&restored.ranges),
+            next_position: restored.next_position,
+            ..Self::new(single_active_consumer)
+        }
+    }
+
+    /// Takes a message in: straight to a consumer that can have it, else to the end of the queue. Gives its place if it is
+    /// for the journal.
     #[inline]
-    fn publish(&mut self, me: &Arc<SharedQueue>, publication: &mut Publication<'_>, feed: &mut Feed) {
+    fn publish(
+        &mut self,
+        me: &Arc<SharedQueue>,
+        publication: &mut Publication<'_>,
+        feed: &mut Feed,
+    ) -> Option<Placement> {
         self.counters.published += 1;
         if self.ready.is_empty() {
             while let Some((id, consumer)) = self.consumers.next() {
@@ -109,13 +135,11 @@ impl Queue {
                     continue;
                 }
                 let tag = outbox.deliver(consumer, &publication.view(), false);
+                let mut placement = None;
                 if !consumer.spec.no_ack {
-                    let entry = Entry {
-                        message: publication.keep(),
-                        position: self.next_position,
-                        returned_count: 0,
-                    };
-                    self.next_position += 1;
+                    let entry = Self::entry(&mut self.next_position, me, publication);
+                    placement =
+                        entry.journaled.then_some(Placement { queue: me.id, position: entry.position });
                     self.unacked_count += 1;
                     self.unacked_bytes += entry.message.size_bytes();
                     if let Some(window) = outbox.window(consumer.spec.channel) {
@@ -124,98 +148,165 @@ impl Queue {
                 }
                 self.counters.delivered += 1;
                 self.consumers.delivered(id);
-                return;
+                return placement;
             }
         }
-        let message = publication.keep();
-        self.ready_bytes += message.size_bytes();
-        self.ready.push(Entry { message, position: self.next_position, returned_count: 0 });
-        self.next_position += 1;
+        let entry = Self::entry(&mut self.next_position, me, publication);
+        let placement = entry.journaled.then_some(Placement { queue: me.id, position: entry.position });
+        if self.ready.push(entry) && self.ready.resident_bytes() > QUEUE_RESIDENT_BYTES_MAX {
+            self.ready.page_out(QUEUE_RESIDENT_BYTES_MAX);
+        }
+        placement
     }
 
-    /// Gives waiting messages to consumers; true when it stopped only to let others have the lock.
-    fn dispatch(&mut self, me: &Arc<SharedQueue>, feed: &mut Feed) -> bool {
+    #[inline]
+    fn entry(next_position: &mut u64, me: &SharedQueue, publication: &mut Publication<'_>) -> Entry {
+        let position = *next_position;
+        *next_position += 1;
+        let journaled = me.spec.durable && publication.view().layout.persistent;
+        Entry { message: publication.keep(), position, returned_count: 0, redelivered: false, journaled }
+    }
+
+    /// Gives waiting messages to consumers, as far as they are in memory.
+    fn dispatch(&mut self, me: &Arc<SharedQueue>, feed: &mut Feed, changes: &mut Changes) -> Dispatched {
         let mut bytes = 0;
         while let Some(front) = self.ready.front() {
-            let Some((id, consumer)) = self.consumers.next() else { return false };
+            let Some((id, consumer)) = self.consumers.next() else { return Dispatched::All };
             let outbox = feed.outbox(&consumer.spec.outbox);
             if let Err(why) = outbox.admit(me, id, consumer) {
                 self.consumers.starved(id, why);
                 continue;
             }
+            let front = match front {
+                Front::Entry(entry) => entry,
+                Front::Paged(_) if self.loading => return Dispatched::All,
+                Front::Paged(paged) => {
+                    self.loading = true;
+                    return Dispatched::UpTo(paged);
+                }
+            };
             if bytes >= DISPATCH_BYTES_MAX {
-                return true;
+                return Dispatched::Some;
             }
-            let redelivered = front.redelivered();
+            let redelivered = front.redelivered;
             let tag = outbox.deliver(consumer, &front.message.view(), redelivered);
-            let size = front.message.size_bytes();
-            bytes += size;
-            self.ready_bytes -= size;
-            if let Some(entry) = self.ready.pop()
-                && !consumer.spec.no_ack
-            {
-                self.unacked_count += 1;
-                self.unacked_bytes += size;
-                if let Some(window) = outbox.window(consumer.spec.channel) {
-                    window.hold(Unacked { tag, queue: me.clone(), consumer: Some(id), entry });
+            if let Some(entry) = self.ready.pop() {
+                let size = entry.message.size_bytes();
+                bytes += size;
+                if consumer.spec.no_ack {
+                    entry.settle(me.id, changes);
+                } else {
+                    self.unacked_count += 1;
+                    self.unacked_bytes += size;
+                    if let Some(window) = outbox.window(consumer.spec.channel) {
+                        window.hold(Unacked { tag, queue: me.clone(), consumer: Some(id), entry });
+                    }
                 }
             }
             self.counters.delivered += 1;
             self.counters.redelivered += u64::from(redelivered);
             self.consumers.delivered(id);
         }
-        false
+        Dispatched::All
     }
 
-    /// Books messages out of the unacknowledged ones; `back` puts them where they were, marked as redelivered.
-    fn settle(&mut self, unacked: Vec<Unacked>, back: bool, dropped: &mut Vec<Unacked>) {
-        for mut unacked in unacked {
-            let size = unacked.entry.message.size_bytes();
-            self.unacked_count -= 1;
-            self.unacked_bytes -= size;
-            if let Some(id) = unacked.consumer {
-                self.consumers.settled(id, 1);
-            }
-            if back && !self.deleted {
-                unacked.entry.returned_count = unacked.entry.returned_count.saturating_add(1);
-                self.ready_bytes += size;
-                self.ready.requeue(unacked.entry);
+    /// Books messages out of the unacknowledged ones for good. Those that the journal does not know of are dropped by the
+    /// caller, when no lock is held.
+    fn settle(&mut self, me: &SharedQueue, unacked: Vec<Unacked>, changes: &mut Changes) -> Vec<Unacked> {
+        let mut dropped = Vec::new();
+        for unacked in unacked {
+            self.book_out(&unacked);
+            self.counters.acknowledged += 1;
+            if unacked.entry.journaled {
+                unacked.entry.settle(me.id, changes);
             } else {
-                self.counters.acknowledged += u64::from(!back);
                 dropped.push(unacked);
             }
         }
+        dropped
     }
 
-    /// Takes the oldest message out for `basic.get`.
-    fn take(&mut self, no_ack: bool) -> Option<Entry> {
-        let entry = self.ready.pop()?;
-        let size = entry.message.size_bytes();
-        self.ready_bytes -= size;
+    /// Puts unacknowledged messages back to where they were, marked as redelivered.
+    fn requeue(&mut self, me: &SharedQueue, unacked: Vec<Unacked>, changes: &mut Changes) {
+        for mut unacked in unacked {
+            self.book_out(&unacked);
+            if self.deleted {
+                continue;
+            }
+            let entry = &mut unacked.entry;
+            entry.returned_count = entry.returned_count.saturating_add(1);
+            entry.redelivered = true;
+            if entry.journaled {
+                changes.push(Change::Return {
+                    placement: Placement { queue: me.id, position: entry.position },
+                    count: entry.returned_count,
+                    message: entry.message.clone(),
+                });
+            }
+            self.ready.requeue(unacked.entry);
+        }
+    }
+
+    fn book_out(&mut self, unacked: &Unacked) {
+        self.unacked_count -= 1;
+        self.unacked_bytes -= unacked.entry.message.size_bytes();
+        if let Some(id) = unacked.consumer {
+            self.consumers.settled(id, 1);
+        }
+    }
+
+    /// Takes the oldest message out for `basic.get`, if it is in memory.
+    fn take(&mut self, no_ack: bool) -> Taken {
+        match self.ready.front() {
+            None => return Taken::Nothing,
+            Some(Front::Paged(paged)) => return Taken::Paged(paged),
+            Some(Front::Entry(_)) => {}
+        }
+        let Some(entry) = self.ready.pop() else { return Taken::Nothing };
         if !no_ack {
             self.unacked_count += 1;
-            self.unacked_bytes += size;
+            self.unacked_bytes += entry.message.size_bytes();
         }
         self.counters.got += 1;
-        self.counters.redelivered += u64::from(entry.redelivered());
-        Some(entry)
+        self.counters.redelivered += u64::from(entry.redelivered);
+        Taken::Entry(entry)
     }
 
     /// Whether it grows although its consumers wait for nothing but their sockets.
     fn is_congested(&self) -> bool {
-        self.ready_bytes > FLOW_BYTES_MAX && !self.stalled && self.consumers.held_back_by_outboxes()
+        (FLOW_BYTES_MAX..FLOW_BYTES_DEEP).contains(&self.ready.bytes())
+            && !self.stalled
+            && self.consumers.held_back_by_outboxes()
     }
 
     /// The publishers that may go on now.
     fn resumed(&mut self) -> Vec<Waker> {
-        let drained = self.ready_bytes <= FLOW_BYTES_RESUME || self.deleted;
+        let drained = !(FLOW_BYTES_RESUME..FLOW_BYTES_DEEP).contains(&self.ready.bytes()) || self.deleted;
         if drained { std::mem::take(&mut self.paused) } else { Vec::new() }
     }
 
-    /// Bytes of all messages that the queue answers for.
+    /// Bytes in memory that the queue answers for.
     fn held_bytes(&self) -> usize {
-        self.ready_bytes + self.unacked_bytes
+        self.ready.resident_bytes() + self.unacked_bytes
     }
+}
+
+/// How far a queue came in giving out what waits.
+enum Dispatched {
+    /// Nothing waits, or nobody can take it.
+    All,
+    /// It stopped only to let others have the lock.
+    Some,
+    /// The next ones must be read first; the caller does that.
+    UpTo(Paged),
+}
+
+/// What `basic.get` finds.
+enum Taken {
+    Nothing,
+    /// It must be read first.
+    Paged(Paged),
+    Entry(Entry),
 }
 
 #[cfg(test)]

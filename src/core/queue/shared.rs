@@ -10,21 +10,26 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{ConsumerId, ConsumerSpec, Entry, Feed, Queue, QueueCounters, QueueSpec, Ready};
+use super::{
+    ConsumerId, ConsumerSpec, Dispatched, Entry, Feed, Paged, Queue, QueueCounters, QueueSpec, Ready, Taken,
+};
 use crate::core::{
-    memory::Gauge,
+    journal::{Changes, Placement, QueueId, RestoredQueue, Surroundings},
     message::Publication,
     outbox::{Refusal, SharedOutbox},
     window::{ConsumerRef, Unacked},
 };
+use crate::limits::BLOCK_BYTES_MAX;
 
 /// A queue as the broker shares it.
 pub struct SharedQueue {
     /// What was declared.
     pub spec: QueueSpec,
+    /// Its name in the journal.
+    pub id: QueueId,
     /// Changes when the queue is deleted: routes that were worked out before are stale then.
     pub stamp: Arc<AtomicU64>,
-    gauge: Arc<Gauge>,
+    surroundings: Arc<Surroundings>,
     state: Mutex<Queue>,
 }
 
@@ -73,23 +78,36 @@ pub struct QueueStatus {
 }
 
 impl SharedQueue {
-    /// An empty queue whose messages count against `gauge`.
-    pub fn new(spec: QueueSpec, gauge: Arc<Gauge>) -> Self {
-        let state = Mutex::new(Queue::new(spec.single_active_consumer()));
-        Self { spec, stamp: Arc::default(), gauge, state }
+    /// An empty queue.
+    pub fn new(spec: QueueSpec, surroundings: Arc<Surroundings>) -> Self {
+        let state = Queue::new(spec.single_active_consumer());
+        let id = surroundings.ids.draw(spec.durable);
+        Self { spec, id, stamp: Arc::default(), surroundings, state: Mutex::new(state) }
     }
 
-    /// Takes in a run of messages. True when the queue grows while its consumers wait for nothing but their
-    /// sockets: the publisher should pause.
-    pub fn publish(self: &Arc<Self>, run: &mut [Publication<'_>]) -> bool {
+    /// A queue as the journal remembers it.
+    pub fn restored(spec: QueueSpec, restored: &RestoredQueue, surroundings: Arc<Surroundings>) -> Self {
+        let state = Queue::restored(spec.single_active_consumer(), restored);
+        Self { spec, id: restored.id, stamp: Arc::default(), surroundings, state: Mutex::new(state) }
+    }
+
+    /// Takes in a run of messages; `placed` gets the places of those that are for the journal, by their index in the run.
+    ///
+    /// True when the queue grows while its consumers wait for nothing but their sockets: the publisher should pause.
+    pub fn publish(
+        self: &Arc<Self>,
+        run: &mut [Publication<'_>],
+        placed: &mut Vec<(usize, Placement)>,
+    ) -> bool {
         let mut feed = Feed::default();
         let mut queue = self.state.lock();
         if queue.deleted {
             return false;
         }
         let held = queue.held_bytes();
-        for publication in run {
-            queue.publish(self, publication, &mut feed);
+        for (index, publication) in run.iter_mut().enumerate() {
+            let placement = queue.publish(self, publication, &mut feed);
+            placed.extend(placement.map(|placement| (index, placement)));
         }
         let congested = queue.is_congested();
         self.release(queue, held, feed);
@@ -121,6 +139,7 @@ impl SharedQueue {
     pub fn consume(
         self: &Arc<Self>,
         spec: ConsumerSpec,
+        changes: &mut Changes,
         accepted: impl FnOnce(ConsumerId),
     ) -> Result<(), ConsumeError> {
         let mut queue = self.state.lock();
@@ -135,13 +154,13 @@ impl SharedQueue {
         let id = queue.consumers.add(spec);
         accepted(id);
         drop(queue);
-        self.dispatch();
+        self.dispatch(changes);
         Ok(())
     }
 
     /// Removes a consumer; what it holds unacknowledged stays with its channel. True when the queue was to go with
     /// its last consumer and this was it.
-    pub fn cancel(self: &Arc<Self>, id: ConsumerId) -> bool {
+    pub fn cancel(self: &Arc<Self>, id: ConsumerId, changes: &mut Changes) -> bool {
         let mut queue = self.state.lock();
         let Some(consumer) = queue.consumers.remove(id) else { return false };
         let finished = self.spec.auto_delete && queue.had_consumer && queue.consumers.is_empty();
@@ -151,67 +170,81 @@ impl SharedQueue {
             consumer.spec.outbox.lock().forget_starved(consumer.spec.channel, its);
         }
         if !finished {
-            self.dispatch();
+            self.dispatch(changes);
         }
         finished
     }
 
-    /// The oldest message for `basic.get`, and how many remain. `taken` runs under the queue's lock.
-    pub fn get(self: &Arc<Self>, no_ack: bool, taken: impl FnOnce(Entry, usize)) -> Result<(), GetError> {
+    /// The oldest message for `basic.get`, and how many remain. `taken` runs under the queue's lock; what it gives back is
+    /// settled.
+    pub fn get(
+        self: &Arc<Self>,
+        no_ack: bool,
+        changes: &mut Changes,
+        taken: impl FnOnce(Entry, usize) -> Option<Entry>,
+    ) -> Result<(), GetError> {
         if self.spec.single_active_consumer() {
             return Err(GetError::SingleActiveConsumer);
         }
-        let mut queue = self.state.lock();
-        let held = queue.held_bytes();
-        let entry = queue.take(no_ack).ok_or(GetError::Empty)?;
-        let remaining = queue.ready.len();
-        taken(entry, remaining);
-        self.release(queue, held, Feed::default());
-        Ok(())
+        loop {
+            let mut queue = self.state.lock();
+            let held = queue.held_bytes();
+            match queue.take(no_ack) {
+                Taken::Nothing => return Err(GetError::Empty),
+                Taken::Paged(paged) => {
+                    drop(queue);
+                    if !self.load(paged) {
+                        return Err(GetError::Empty);
+                    }
+                }
+                Taken::Entry(entry) => {
+                    let remaining = queue.ready.len();
+                    if let Some(entry) = taken(entry, remaining) {
+                        entry.settle(self.id, changes);
+                    }
+                    self.release(queue, held, Feed::default());
+                    return Ok(());
+                }
+            }
+        }
     }
 
     /// The client acknowledged or rejected these for good.
-    pub fn settle(self: &Arc<Self>, unacked: Vec<Unacked>) {
-        self.settle_or_return(unacked, false);
-    }
-
-    /// These come back to where they were, marked as redelivered.
-    pub fn requeue(self: &Arc<Self>, unacked: Vec<Unacked>) {
-        self.settle_or_return(unacked, true);
-    }
-
-    fn settle_or_return(self: &Arc<Self>, unacked: Vec<Unacked>, back: bool) {
-        let mut dropped = Vec::new();
-        let mut feed = Feed::default();
+    pub fn settle(self: &Arc<Self>, unacked: Vec<Unacked>, changes: &mut Changes) {
         let mut queue = self.state.lock();
         let held = queue.held_bytes();
-        queue.settle(unacked, back, &mut dropped);
-        let more = queue.dispatch(self, &mut feed);
-        self.release(queue, held, feed);
-        if more {
-            self.dispatch();
-        }
+        let dropped = queue.settle(self, unacked, changes);
+        self.dispatch_from(queue, held, changes);
         drop(dropped); // the messages' memory, outside the lock
     }
 
+    /// These come back to where they were, marked as redelivered.
+    pub fn requeue(self: &Arc<Self>, unacked: Vec<Unacked>, changes: &mut Changes) {
+        let mut queue = self.state.lock();
+        let held = queue.held_bytes();
+        queue.requeue(self, unacked, changes);
+        self.dispatch_from(queue, held, changes);
+    }
+
     /// The outbox of a consumer that was turned away has room.
-    pub fn fed(self: &Arc<Self>, id: ConsumerId) {
+    pub fn fed(self: &Arc<Self>, id: ConsumerId, changes: &mut Changes) {
         let mut queue = self.state.lock();
         if queue.consumers.fed(id) == Some(Refusal::Outbox) {
             queue.stalled = false;
         }
         drop(queue);
-        self.dispatch();
+        self.dispatch(changes);
     }
 
     /// Drops what is ready; gives how many.
-    pub fn purge(&self) -> usize {
+    pub fn purge(&self, changes: &mut Changes) -> usize {
         let mut queue = self.state.lock();
         let held = queue.held_bytes();
         let purged = std::mem::take(&mut queue.ready);
-        queue.ready_bytes = 0;
         self.release(queue, held, Feed::default());
-        purged.len()
+        let count = purged.len();
+        purged.settle_all(self.id, changes);
+        count
     }
 
     /// Deletes the queue if `condition` allows it. Consumers are told by `basic.cancel`.
@@ -224,7 +257,6 @@ impl SharedQueue {
         self.stamp.fetch_add(1, Ordering::Release);
         let held = queue.held_bytes();
         let purged = std::mem::take(&mut queue.ready);
-        queue.ready_bytes = 0;
         let consumers = queue.consumers.clear();
         let mut feed = Feed::default();
         for consumer in &consumers {
@@ -239,9 +271,24 @@ impl SharedQueue {
         Some(Deleted(purged))
     }
 
+    /// Makes room in memory: what is far from its turn stays on disk, or goes there.
+    pub fn page_out(&self, changes: &mut Changes) {
+        let mut queue = self.state.lock();
+        let held = queue.held_bytes();
+        let before = changes.len();
+        queue.ready.page_out_all(self.id, changes);
+        queue.spilled |= changes.len() > before;
+        self.release(queue, held, Feed::default());
+    }
+
     /// Its figures now.
     pub fn status(&self) -> QueueStatus {
         status(&self.state.lock())
+    }
+
+    /// Whether the journal knows of it: it is durable, or some of it had to make room in memory.
+    pub fn is_journaled(&self) -> bool {
+        self.spec.durable || self.state.lock().spilled
     }
 
     /// Whether it was deleted.
@@ -250,15 +297,43 @@ impl SharedQueue {
     }
 
     /// Gives waiting messages to consumers, letting go of the lock now and then.
-    fn dispatch(self: &Arc<Self>) {
-        let mut more = true;
-        while more {
+    fn dispatch(self: &Arc<Self>, changes: &mut Changes) {
+        let queue = self.state.lock();
+        let held = queue.held_bytes();
+        self.dispatch_from(queue, held, changes);
+    }
+
+    fn dispatch_from<'a>(
+        self: &'a Arc<Self>,
+        mut queue: MutexGuard<'a, Queue>,
+        mut held: usize,
+        changes: &mut Changes,
+    ) {
+        loop {
             let mut feed = Feed::default();
-            let mut queue = self.state.lock();
-            let held = queue.held_bytes();
-            more = queue.dispatch(self, &mut feed);
+            let dispatched = queue.dispatch(self, &mut feed, changes);
             self.release(queue, held, feed);
+            match dispatched {
+                Dispatched::All => return,
+                Dispatched::Some => {}
+                Dispatched::UpTo(paged) if self.load(paged) => {}
+                Dispatched::UpTo(_) => return,
+            }
+            queue = self.state.lock();
+            held = queue.held_bytes();
         }
+    }
+
+    /// Reads the front back into memory. False when that is impossible, because the broker is about to stop.
+    fn load(&self, paged: Paged) -> bool {
+        let page = self.surroundings.pager.load(self.id, paged.first, paged.last, BLOCK_BYTES_MAX);
+        let mut queue = self.state.lock();
+        queue.loading = false;
+        let Some(page) = page else { return false };
+        let held = queue.held_bytes();
+        queue.ready.loaded(paged, page);
+        self.release(queue, held, Feed::default());
+        true
     }
 
     /// Accounts for the change in bytes, releases the lock, then wakes.
@@ -267,7 +342,7 @@ impl SharedQueue {
         if !queue.paused.is_empty() {
             wakes.extend(queue.resumed());
         }
-        self.gauge.change(held_before, queue.held_bytes());
+        self.surroundings.gauge.change(held_before, queue.held_bytes());
         drop(queue);
         wake_all(wakes);
     }
@@ -276,7 +351,7 @@ impl SharedQueue {
 impl Drop for SharedQueue {
     fn drop(&mut self) {
         let queue = self.state.get_mut();
-        self.gauge.change(queue.held_bytes(), 0);
+        self.surroundings.gauge.change(queue.held_bytes(), 0);
     }
 }
 
@@ -288,26 +363,29 @@ pub fn wake_all(wakes: impl IntoIterator<Item = Waker>) {
 }
 
 /// Feeds the consumers that an outbox had turned away, first come first served, while it has room.
-pub fn feed_by_outbox(outbox: &SharedOutbox) {
+pub fn feed_by_outbox(outbox: &SharedOutbox, changes: &mut Changes) {
     loop {
         // The outbox's lock must be released before the queue's is taken.
         let next = outbox.lock().next_starved();
         let Some((queue, id)) = next else { return };
-        queue.fed(id);
+        queue.fed(id, changes);
     }
 }
 
 /// Feeds the consumers that a channel's prefetch had turned away, while it has room.
-pub fn feed_by_channel(outbox: &SharedOutbox, channel: u16) {
+pub fn feed_by_channel(outbox: &SharedOutbox, channel: u16, changes: &mut Changes) {
     loop {
         let next = outbox.lock().window(channel).and_then(|window| window.next_starved());
         let Some((queue, id)) = next else { return };
-        queue.fed(id);
+        queue.fed(id, changes);
     }
 }
 
 /// Gives messages of any queues back or settles them, each queue's in one go, in order.
-pub fn settle_by_queue(mut unacked: Vec<Unacked>, operation: impl Fn(&Arc<SharedQueue>, Vec<Unacked>)) {
+pub fn settle_by_queue(
+    mut unacked: Vec<Unacked>,
+    mut operation: impl FnMut(&Arc<SharedQueue>, Vec<Unacked>),
+) {
     let Some(queue) = unacked.first().map(|first| first.queue.clone()) else { return };
     if unacked.iter().all(|other| Arc::ptr_eq(&other.queue, &queue)) {
         operation(&queue, unacked);
@@ -330,7 +408,7 @@ fn status(queue: &Queue) -> QueueStatus {
     QueueStatus {
         ready: queue.ready.len(),
         unacked: queue.unacked_count,
-        bytes: queue.held_bytes(),
+        bytes: queue.ready.bytes() + queue.unacked_bytes,
         consumers: queue.consumers.len(),
         counters: queue.counters,
     }

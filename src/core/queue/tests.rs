@@ -3,6 +3,7 @@
 mod model;
 
 use std::{
+    cell::RefCell,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
@@ -14,6 +15,7 @@ use super::{
 };
 use crate::core::{
     error::AmqpError,
+    journal::{Changes, Surroundings},
     memory::Gauge,
     message::{Publication, View, build_image},
     outbox::{Outbox, SharedOutbox},
@@ -245,7 +247,7 @@ fn purge_takes_what_is_ready_and_leaves_what_is_held() {
     let (queue, mut client) = (Q::plain(), Client::new());
     queue.consume(&client, "c", Wish { prefetch: 1, ..Wish::default() });
     queue.publish(0..4);
-    assert_eq!(queue.shared.purge(), 3);
+    assert_eq!(queue.shared.purge(&mut queue.changes.borrow_mut()), 3);
     assert_eq!((queue.status().ready, queue.status().unacked), (0, 1));
     queue.requeue(&client, 1, false);
     assert_eq!(client.read_ids(), [0, 0]);
@@ -297,6 +299,8 @@ fn out_of_order_acks_do_not_make_the_window_grow() {
 struct Q {
     shared: Arc<SharedQueue>,
     gauge: Arc<Gauge>,
+    /// What the journal has to be told.
+    changes: RefCell<Changes>,
 }
 
 /// What a consumer asks for.
@@ -322,7 +326,8 @@ impl Q {
         let name = ShortString::from_static("q");
         let spec = QueueSpec { name, durable: false, auto_delete, owner: None, arguments };
         let gauge = Arc::new(Gauge::new(usize::MAX));
-        Self { shared: Arc::new(SharedQueue::new(spec, gauge.clone())), gauge }
+        let surroundings = Surroundings::forgetful(gauge.clone());
+        Self { shared: Arc::new(SharedQueue::new(spec, surroundings)), gauge, changes: RefCell::default() }
     }
 
     fn status(&self) -> super::QueueStatus {
@@ -335,7 +340,7 @@ impl Q {
         let images: Vec<_> = ids.into_iter().map(image).collect();
         let views = images.iter().map(|(layout, image)| View::new(*layout, image));
         let mut run: Vec<_> = views.map(Publication::new).collect();
-        self.shared.publish(&mut run);
+        self.shared.publish(&mut run, &mut Vec::new());
     }
 
     fn try_consume(&self, client: &Client, tag: &str, wish: Wish) -> Result<ConsumerId, ConsumeError> {
@@ -352,7 +357,7 @@ impl Q {
             arguments: FieldTable::new(),
         };
         let mut accepted = None;
-        self.shared.consume(spec, |id| {
+        self.shared.consume(spec, &mut self.changes.borrow_mut(), |id| {
             let mut outbox = client.outbox.lock();
             outbox.window(channel).unwrap().consumers.insert(tag, (self.shared.clone(), id));
             accepted = Some(id);
@@ -366,7 +371,7 @@ impl Q {
 
     fn cancel(&self, client: &Client, tag: &str, id: ConsumerId) -> bool {
         client.forget_consumer(tag);
-        self.shared.cancel(id)
+        self.shared.cancel(id, &mut self.changes.borrow_mut())
     }
 
     fn get(&self, client: &Client, no_ack: bool) -> Result<(), GetError> {
@@ -375,21 +380,23 @@ impl Q {
 
     /// As `basic.get` does it.
     fn get_on(&self, client: &Client, channel: u16, no_ack: bool) -> Result<(), GetError> {
-        self.shared.get(no_ack, |entry, remaining| {
+        self.shared.get(no_ack, &mut self.changes.borrow_mut(), |entry, remaining| {
             let mut outbox = client.outbox.lock();
             let tag = outbox.window(channel).unwrap().next_tag();
             let answer = basic::GetOk {
                 delivery_tag: tag,
-                redelivered: entry.redelivered(),
+                redelivered: entry.redelivered,
                 exchange: ShortString::new(),
                 routing_key: ShortString::from_static("q"),
                 message_count: remaining as u32,
             };
             outbox.send_content(channel, &answer, &entry.message.view());
-            if !no_ack {
-                let unacked = Unacked { tag, queue: self.shared.clone(), consumer: None, entry };
-                outbox.window(channel).unwrap().hold(unacked);
+            if no_ack {
+                return Some(entry);
             }
+            let unacked = Unacked { tag, queue: self.shared.clone(), consumer: None, entry };
+            outbox.window(channel).unwrap().hold(unacked);
+            None
         })
     }
 
@@ -399,24 +406,24 @@ impl Q {
     }
 
     fn settle(&self, client: &Client, settled: Vec<Unacked>) {
-        self.shared.settle(settled);
+        self.shared.settle(settled, &mut self.changes.borrow_mut());
         client.feed_channels();
     }
 
     fn requeue(&self, client: &Client, tag: u64, multiple: bool) {
         let returned = client.settle(1, tag, multiple).unwrap();
-        self.shared.requeue(returned);
+        self.shared.requeue(returned, &mut self.changes.borrow_mut());
         client.feed_channels();
     }
 
     /// As `channel.close` does it: what is held goes back before the consumers leave.
     fn close_channel(&self, client: &Client, channel: u16) {
         let mut window = client.outbox.lock().close_window(channel).unwrap();
-        self.shared.requeue(window.take_all());
+        self.shared.requeue(window.take_all(), &mut self.changes.borrow_mut());
         let mut consumers: Vec<_> = window.consumers.drain().collect();
         consumers.sort_by(|one, other| one.0.cmp(&other.0));
         for (_, (queue, id)) in consumers {
-            queue.cancel(id);
+            queue.cancel(id, &mut self.changes.borrow_mut());
         }
     }
 }
@@ -488,7 +495,7 @@ impl Client {
     fn written(&mut self) {
         self.spare.clear();
         let _reader = self.outbox.lock().written();
-        feed_by_outbox(&self.outbox);
+        feed_by_outbox(&self.outbox, &mut Changes::new());
     }
 
     fn read_ids(&mut self) -> Vec<u64> {
@@ -511,7 +518,7 @@ impl Client {
 
     fn feed_channels(&self) {
         for channel in [1, 2] {
-            feed_by_channel(&self.outbox, channel);
+            feed_by_channel(&self.outbox, channel, &mut Changes::new());
         }
     }
 

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{Topology, exchanges::refuse_default_exchange};
+use super::{Bound, Topology, exchanges::refuse_default_exchange};
 use crate::core::{
     ConnectionId,
     error::{AmqpError, not_found, precondition_failed},
+    journal::TopologyChange,
     routing::Router,
 };
 use crate::protocol::{FieldTable, ShortString};
@@ -40,7 +41,27 @@ pub(super) struct BindingId {
     arguments: Box<[u8]>,
 }
 
+/// What the two ends of a binding are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// Both survive a restart, and so does the binding.
+    Durable,
+    /// They are there, and one of them does not.
+    Transient,
+    /// One is not there.
+    Missing,
+}
+
 impl BindingId {
+    fn binding(&self, source: &ShortString, arguments: FieldTable) -> Binding {
+        Binding {
+            source: source.clone(),
+            destination: self.destination.clone(),
+            key: self.key.clone(),
+            arguments,
+        }
+    }
+
     fn of(binding: &Binding) -> Arc<Self> {
         let mut sorted: Vec<_> = binding.arguments.iter().collect();
         sorted.sort_by_key(|(name, _)| *name);
@@ -64,16 +85,8 @@ impl Topology {
         let exchange = self.exchange(&binding.source)?;
         Router::<Destination>::validate_binding(exchange.spec.kind, &binding.arguments)
             .map_err(|error| precondition_failed(error.to_string()))?;
-        let id = BindingId::of(&binding);
-        let Binding { source, destination, key, arguments } = binding;
-        let Some(exchange) = self.exchanges.get_mut(&source) else { return Ok(()) };
-        if exchange.bindings.contains_key(&id) {
-            return Ok(());
-        }
-        exchange.router.bind(&key, &arguments, destination.clone());
-        exchange.bindings.insert(id.clone(), arguments);
-        exchange.stamp.fetch_add(1, Ordering::Release);
-        self.leading_to.entry(destination).or_default().insert((source, id));
+        let durable = self.ends(&binding) == Ends::Durable;
+        self.insert_binding(binding, durable);
         Ok(())
     }
 
@@ -88,7 +101,7 @@ impl Topology {
             Destination::Exchange(name) => refuse_default_exchange(name)?,
         }
         let id = BindingId::of(binding);
-        if self.remove_binding(&binding.source, &id) {
+        if self.remove_binding(&binding.source, &id).is_some() {
             self.forget_leading_to(&binding.source, &id);
             if self.is_finished(&binding.source) {
                 self.remove_exchange(binding.source.clone());
@@ -100,12 +113,8 @@ impl Topology {
     /// All bindings of an exchange.
     pub fn bindings_of(&self, source: &[u8]) -> Vec<Binding> {
         let Some(exchange) = self.exchanges.get(source) else { return Vec::new() };
-        let binding = |(id, arguments): (&Arc<BindingId>, &FieldTable)| Binding {
-            source: exchange.spec.name.clone(),
-            destination: id.destination.clone(),
-            key: id.key.clone(),
-            arguments: arguments.clone(),
-        };
+        let source = &exchange.spec.name;
+        let binding = |(id, bound): (&Arc<BindingId>, &Bound)| id.binding(source, bound.arguments.clone());
         exchange.bindings.iter().map(binding).collect()
     }
 
@@ -131,12 +140,51 @@ impl Topology {
         }
     }
 
-    fn remove_binding(&mut self, source: &ShortString, id: &BindingId) -> bool {
-        let Some(exchange) = self.exchanges.get_mut(source) else { return false };
-        let Some(arguments) = exchange.bindings.remove(id) else { return false };
-        exchange.router.unbind(&id.key, &arguments, &id.destination);
+    /// Adds a binding whose ends are there.
+    pub(super) fn insert_binding(&mut self, binding: Binding, durable: bool) {
+        let id = BindingId::of(&binding);
+        let Some(exchange) = self.exchanges.get_mut(&binding.source) else { return };
+        if exchange.bindings.contains_key(&id) {
+            return;
+        }
+        if durable {
+            self.changes.push(TopologyChange::Bound(binding.clone()));
+        }
+        let Binding { source, destination, key, arguments } = binding;
+        exchange.router.bind(&key, &arguments, destination.clone());
+        exchange.bindings.insert(id.clone(), Bound { arguments, durable });
         exchange.stamp.fetch_add(1, Ordering::Release);
-        true
+        self.leading_to.entry(destination).or_default().insert((source, id));
+    }
+
+    fn remove_binding(&mut self, source: &ShortString, id: &BindingId) -> Option<()> {
+        let exchange = self.exchanges.get_mut(source)?;
+        let bound = exchange.bindings.remove(id)?;
+        exchange.router.unbind(&id.key, &bound.arguments, &id.destination);
+        exchange.stamp.fetch_add(1, Ordering::Release);
+        self.note_unbound(source, id, bound);
+        Some(())
+    }
+
+    /// A binding is gone.
+    pub(super) fn note_unbound(&mut self, source: &ShortString, id: &BindingId, bound: Bound) {
+        if bound.durable {
+            self.changes.push(TopologyChange::Unbound(id.binding(source, bound.arguments)));
+        }
+    }
+
+    /// What the two ends of a binding are.
+    pub(super) fn ends(&self, binding: &Binding) -> Ends {
+        let source = self.exchanges.get(&binding.source).map(|exchange| exchange.spec.durable);
+        let destination = match &binding.destination {
+            Destination::Queue(name) => self.queue(name).map(|queue| queue.spec.durable),
+            Destination::Exchange(name) => self.exchanges.get(name).map(|exchange| exchange.spec.durable),
+        };
+        match (source, destination) {
+            (Some(true), Some(true)) => Ends::Durable,
+            (Some(_), Some(_)) => Ends::Transient,
+            _ => Ends::Missing,
+        }
     }
 
     fn is_finished(&self, name: &ShortString) -> bool {

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::atomic::Ordering};
 use super::{Destination, Exchange, Stamp, Topology, equivalence};
 use crate::core::{
     error::{AmqpError, access_refused, not_found, precondition_failed},
+    journal::TopologyChange,
     routing::{ExchangeKind, Router},
 };
 use crate::protocol::{FieldTable, ShortString};
@@ -107,6 +108,9 @@ impl Topology {
     }
 
     pub(super) fn insert_exchange(&mut self, spec: ExchangeSpec) {
+        if spec.durable {
+            self.changes.push(TopologyChange::ExchangeDeclared(spec.clone()));
+        }
         let exchange = Exchange {
             router: Router::new(spec.kind),
             bindings: HashMap::default(),
@@ -122,10 +126,14 @@ impl Topology {
         while let Some(name) = doomed.pop() {
             let Some(exchange) = self.exchanges.remove(&name) else { continue };
             exchange.stamp.fetch_add(1, Ordering::Release);
-            for id in exchange.bindings.into_keys() {
+            for (id, bound) in exchange.bindings {
                 self.forget_leading_to(&name, &id);
+                self.note_unbound(&name, &id, bound);
             }
-            doomed.extend(self.unbind_all(&Destination::Exchange(name)));
+            doomed.extend(self.unbind_all(&Destination::Exchange(name.clone())));
+            if exchange.spec.durable {
+                self.changes.push(TopologyChange::ExchangeDeleted(name));
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod bindings;
 mod equivalence;
 mod exchanges;
 mod queues;
+mod restore;
 mod route;
 
 use std::{
@@ -23,7 +24,7 @@ pub use route::Route;
 
 use crate::core::{
     error::Named,
-    memory::Gauge,
+    journal::{Surroundings, TopologyChange},
     queue::SharedQueue,
     routing::{ExchangeKind, Router},
 };
@@ -39,31 +40,41 @@ type Sources = HashSet<(ShortString, Arc<BindingId>), RandomState>;
 /// See the module's text.
 pub struct Topology {
     vhost: ShortString,
-    gauge: Arc<Gauge>,
+    surroundings: Arc<Surroundings>,
     exchanges: HashMap<ShortString, Exchange, RandomState>,
     queues: HashMap<ShortString, Arc<SharedQueue>, RandomState>,
     /// Bindings by where they lead, each with its source.
     leading_to: HashMap<Destination, Sources, RandomState>,
+    /// What the journal has not been told yet.
+    changes: Vec<TopologyChange>,
 }
 
 /// An exchange and what is bound to it.
 struct Exchange {
     spec: ExchangeSpec,
     router: Router<Destination>,
-    bindings: HashMap<Arc<BindingId>, FieldTable, RandomState>,
+    bindings: HashMap<Arc<BindingId>, Bound, RandomState>,
     stamp: Stamp,
+}
+
+/// What an exchange knows of a binding beside its identity.
+struct Bound {
+    arguments: FieldTable,
+    /// Both its ends are.
+    durable: bool,
 }
 
 impl Topology {
     /// A virtual host with the exchanges that every one has (AMQP 3.1.3.1; RabbitMQ adds `amq.match` and
     /// `amq.rabbitmq.trace`).
-    pub fn new(vhost: ShortString, gauge: Arc<Gauge>) -> Self {
+    pub fn new(vhost: ShortString, surroundings: Arc<Surroundings>) -> Self {
         let mut topology = Self {
             vhost,
-            gauge,
+            surroundings,
             exchanges: HashMap::default(),
             queues: HashMap::default(),
             leading_to: HashMap::default(),
+            changes: Vec::new(),
         };
         for (name, kind, internal) in [
             ("", ExchangeKind::Direct, false),
@@ -83,7 +94,13 @@ impl Topology {
                 arguments: FieldTable::new(),
             });
         }
+        topology.changes.clear(); // every virtual host has these
         topology
+    }
+
+    /// What changed since the last call and must outlive the process, in order.
+    pub fn take_changes(&mut self) -> Vec<TopologyChange> {
+        std::mem::take(&mut self.changes)
     }
 
     /// A queue by name.

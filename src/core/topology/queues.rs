@@ -6,6 +6,7 @@ use super::{Destination, Topology, equivalence};
 use crate::core::{
     ConnectionId,
     error::{AmqpError, access_refused, not_found, not_implemented, precondition_failed, resource_locked},
+    journal::TopologyChange,
     queue::{Deleted, QueueSpec, SharedQueue},
 };
 use crate::protocol::{FieldTable, FieldValue, ShortString};
@@ -120,7 +121,10 @@ impl Topology {
             owner: wanted.exclusive.then_some(connection),
             arguments: wanted.arguments,
         };
-        let queue = Arc::new(SharedQueue::new(spec, self.gauge.clone()));
+        let queue = Arc::new(SharedQueue::new(spec, self.surroundings.clone()));
+        if queue.spec.durable {
+            self.changes.push(queue_declared(&queue));
+        }
         self.queues.insert(wanted.name, queue.clone());
         Ok(queue)
     }
@@ -174,6 +178,9 @@ impl Topology {
             self.queues.remove(name);
             for exchange in self.unbind_all(&Destination::Queue(name.clone())) {
                 self.remove_exchange(exchange);
+            }
+            if queue.is_journaled() {
+                self.changes.push(TopologyChange::QueueDeleted { id: queue.id, name: name.clone() });
             }
         }
     }
@@ -233,5 +240,14 @@ impl Topology {
             }
         }
         Ok(())
+    }
+}
+
+fn queue_declared(queue: &SharedQueue) -> TopologyChange {
+    TopologyChange::QueueDeclared {
+        id: queue.id,
+        name: queue.spec.name.clone(),
+        auto_delete: queue.spec.auto_delete,
+        arguments: queue.spec.arguments.clone(),
     }
 }

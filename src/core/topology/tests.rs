@@ -5,7 +5,7 @@ mod model;
 use std::sync::Arc;
 
 use super::*;
-use crate::core::{ConnectionId, error::AmqpError, queue::SharedQueue};
+use crate::core::{ConnectionId, error::AmqpError, memory::Gauge, queue::SharedQueue};
 
 const ME: ConnectionId = ConnectionId(1);
 const OTHER: ConnectionId = ConnectionId(2);
@@ -417,7 +417,7 @@ fn a_queue_that_expires_late_does_not_take_its_namesake_along() {
 type Change = fn(&mut Topology);
 
 fn topology() -> Topology {
-    Topology::new(ShortString::from_static("/"), Arc::new(Gauge::new(usize::MAX)))
+    Topology::new(ShortString::from_static("/"), Surroundings::forgetful(Arc::new(Gauge::new(usize::MAX))))
 }
 
 fn queue(name: &'static str) -> QueueDeclaration {

@@ -172,10 +172,12 @@ impl Pair {
                 let got = self.queue.get_on(&self.clients[client], channel, no_ack);
                 assert_eq!(got, self.model.get(client, channel, no_ack));
             }
-            Operation::Purge => assert_eq!(self.queue.shared.purge(), self.model.purge()),
+            Operation::Purge => {
+                assert_eq!(self.queue.shared.purge(&mut self.queue.changes.borrow_mut()), self.model.purge())
+            }
             Operation::Recover { client, channel } => {
                 let all = self.clients[client].outbox.lock().window(channel).unwrap().take_all();
-                self.queue.shared.requeue(all);
+                self.queue.shared.requeue(all, &mut self.queue.changes.borrow_mut());
                 self.clients[client].feed_channels();
                 let all = self.model.take_all(client, channel);
                 self.model.give_back(client, all);
@@ -228,7 +230,7 @@ impl Pair {
         let expected = self.model.take(client, channel, tag, multiple);
         assert!(taken.iter().map(|unacked| unacked.tag).eq(expected.iter().map(|held| held.tag)));
         if back {
-            self.queue.shared.requeue(taken);
+            self.queue.shared.requeue(taken, &mut self.queue.changes.borrow_mut());
             self.clients[client].feed_channels();
             self.model.give_back(client, expected);
         } else {
@@ -297,7 +299,7 @@ impl Pair {
         }
         let status = self.queue.status();
         assert_eq!((status.consumers, status.unacked), (0, 0));
-        let gone = self.model.gone + self.queue.shared.purge() as u64;
+        let gone = self.model.gone + self.queue.shared.purge(&mut self.queue.changes.borrow_mut()) as u64;
         assert_eq!(gone, self.published, "every message that was published is accounted for");
         assert_eq!((self.queue.gauge.used_bytes(), self.queue.status().bytes), (0, 0));
     }

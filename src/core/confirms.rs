@@ -1,0 +1,105 @@
+//! Publisher confirms of one channel that are on their way out (RabbitMQ's `confirm.select`).
+//!
+//! Sequence numbers start at 1. What needs no disk is confirmed at once, everything else when the commit is complete that
+//! it is part of; what becomes due together is confirmed by one ack with `multiple`.
+
+use std::collections::VecDeque;
+
+use crate::core::journal::Commit;
+use crate::protocol::basic;
+
+/// Publishes in a row on one channel, and whether they have to wait for the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// The first one's sequence number.
+    pub first: u64,
+    /// The last one's.
+    pub last: u64,
+    /// Some of them are for the journal.
+    pub journaled: bool,
+}
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub struct Confirms {
+    /// In order of both commit and sequence number.
+    waiting: VecDeque<(Commit, Published)>,
+}
+
+impl Confirms {
+    /// Notes what was published. `ack` gets what is confirmed now.
+    pub fn published(&mut self, published: Published, commit: Commit, ack: &mut impl FnMut(basic::Ack)) {
+        let Published { first, last, journaled } = published;
+        if journaled {
+            self.waiting.push_back((commit, published));
+        } else if self.waiting.is_empty() {
+            ack(basic::Ack { delivery_tag: last, multiple: last > first });
+        } else {
+            (first..=last).for_each(|delivery_tag| ack(basic::Ack { delivery_tag, multiple: false }));
+        }
+    }
+
+    /// A commit is complete: the ack that is due, if any.
+    pub fn committed(&mut self, commit: Commit) -> Option<basic::Ack> {
+        let count = self.waiting.partition_point(|(its, _)| *its <= commit);
+        let (_, first) = *self.waiting.front()?;
+        let (_, last) = self.waiting.drain(..count).next_back()?;
+        if self.waiting.is_empty() && self.waiting.capacity() > 1_024 {
+            self.waiting = VecDeque::new();
+        }
+        Some(basic::Ack { delivery_tag: last.last, multiple: last.last > first.first })
+    }
+
+    /// Whether anything waits for a commit.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publish(confirms: &mut Confirms, first: u64, last: u64, commit: Option<u64>) -> Vec<(u64, bool)> {
+        let mut acks = Vec::new();
+        let published = Published { first, last, journaled: commit.is_some() };
+        confirms.published(published, Commit(commit.unwrap_or_default()), &mut |ack| {
+            acks.push((ack.delivery_tag, ack.multiple));
+        });
+        acks
+    }
+
+    fn committed(confirms: &mut Confirms, commit: u64) -> Option<(u64, bool)> {
+        confirms.committed(Commit(commit)).map(|ack| (ack.delivery_tag, ack.multiple))
+    }
+
+    #[test]
+    fn what_needs_no_disk_is_confirmed_at_once() {
+        let mut confirms = Confirms::default();
+        assert_eq!(publish(&mut confirms, 1, 1, None), [(1, false)]);
+        assert_eq!(publish(&mut confirms, 2, 9, None), [(9, true)]);
+        assert!(!confirms.is_waiting());
+    }
+
+    #[test]
+    fn what_needs_the_disk_is_confirmed_by_its_commit_and_together() {
+        let mut confirms = Confirms::default();
+        assert!(publish(&mut confirms, 1, 5, Some(1)).is_empty());
+        assert!(publish(&mut confirms, 6, 6, Some(2)).is_empty());
+        assert!(publish(&mut confirms, 7, 7, Some(3)).is_empty());
+        assert_eq!(committed(&mut confirms, 0), None);
+        assert_eq!(committed(&mut confirms, 2), Some((6, true)));
+        assert_eq!(committed(&mut confirms, 3), Some((7, false)));
+        assert_eq!(committed(&mut confirms, 4), None);
+    }
+
+    #[test]
+    fn an_ack_for_several_never_names_one_that_waits() {
+        let mut confirms = Confirms::default();
+        assert!(publish(&mut confirms, 1, 2, Some(1)).is_empty());
+        assert_eq!(publish(&mut confirms, 3, 5, None), [(3, false), (4, false), (5, false)]);
+        assert!(publish(&mut confirms, 6, 6, Some(2)).is_empty());
+        assert_eq!(committed(&mut confirms, 1), Some((2, true)));
+        assert_eq!(committed(&mut confirms, 2), Some((6, false)));
+    }
+}

@@ -1,0 +1,44 @@
+//! A virtual host as the journal remembers it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{Topology, bindings::Ends};
+use crate::core::{
+    journal::{QueueId, RestoredQueue, TopologyChange},
+    queue::{QueueSpec, SharedQueue},
+};
+
+impl Topology {
+    /// Makes what was declared before the broker was last stopped, with the messages that its queues had.
+    ///
+    /// `declared` has exchanges, queues and bindings as they are, in any order, and nothing that is gone. Gives the
+    /// bindings whose ends are missing: there are none unless something was damaged.
+    pub fn restore(
+        &mut self,
+        declared: Vec<TopologyChange>,
+        contents: &mut HashMap<QueueId, RestoredQueue>,
+    ) -> Vec<super::Binding> {
+        let mut bindings = Vec::new();
+        for change in declared {
+            match change {
+                TopologyChange::ExchangeDeclared(spec) => self.insert_exchange(spec),
+                TopologyChange::QueueDeclared { id, name, auto_delete, arguments } => {
+                    let spec = QueueSpec { name, durable: true, auto_delete, owner: None, arguments };
+                    let empty = || RestoredQueue { id, next_position: 0, ranges: Vec::new() };
+                    let content = contents.remove(&id).unwrap_or_else(empty);
+                    let queue = SharedQueue::restored(spec, &content, self.surroundings.clone());
+                    self.queues.insert(queue.spec.name.clone(), Arc::new(queue));
+                }
+                TopologyChange::Bound(binding) => bindings.push(binding),
+                TopologyChange::ExchangeDeleted(_)
+                | TopologyChange::QueueDeleted { .. }
+                | TopologyChange::Unbound(_) => {}
+            }
+        }
+        let (whole, dangling) = bindings.into_iter().partition(|binding| self.ends(binding) == Ends::Durable);
+        let whole: Vec<super::Binding> = whole;
+        whole.into_iter().for_each(|binding| self.insert_binding(binding, true));
+        self.changes.clear();
+        dangling
+    }
+}
