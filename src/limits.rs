@@ -51,6 +51,8 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a raised alarm looks whether it may be cleared.
 pub const ALARM_INTERVAL: Duration = Duration::from_millis(20);
+/// How often queues are asked to make room while messages take more than half of their budget.
+pub const PAGING_INTERVAL: Duration = Duration::from_millis(50);
 /// Share of the machine's memory that messages may take before publishers are blocked, in percent.
 pub const MEMORY_PERCENT_DEFAULT: usize = 40;
 /// An alarm is cleared when use has fallen to this share of its limit, in percent.
@@ -63,6 +65,40 @@ pub const BLOCK_ENTRIES_MAX: usize = 512;
 pub const BLOCK_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of ready messages that a queue keeps in memory when they are on disk as well.
 pub const QUEUE_RESIDENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of messages that may wait to be written to the log before publishers wait.
+pub const JOURNAL_WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes of records that are written to the log at once.
+pub const LOG_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Size of a segment of the log.
+pub const SEGMENT_BYTES_DEFAULT: u32 = 64 * 1024 * 1024;
+/// The smallest that can be configured.
+pub const SEGMENT_BYTES_MIN: u32 = 64 * 1024;
+/// The largest: offsets have 32 bits, and a group may exceed the size.
+pub const SEGMENT_BYTES_MAX: u32 = 1024 * 1024 * 1024;
+/// One part in so many of a segment is kept for what makes room, should the disk be full.
+pub const SEGMENT_RESERVE_FRACTION: usize = 16;
+/// Footers of sealed segments that stay in memory.
+pub const FOOTERS_CACHED_MAX: usize = 4;
+/// Room on the disk below which publishers are blocked.
+pub const DISK_FREE_BYTES_DEFAULT: u64 = 256 * 1024 * 1024;
+/// Room that is set free when the disk is full, so that segments can be deleted.
+pub const DISK_RESERVE_BYTES: u64 = 4 * 1024 * 1024;
+/// How often the keeper of the log looks round, if nobody calls it.
+pub const KEEPER_INTERVAL: Duration = Duration::from_millis(100);
+/// A checkpoint is made so long after the last one if anything changed,
+pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
+/// or after so many bytes of log, or when it lets segments go,
+pub const CHECKPOINT_LOG_BYTES: u64 = 256 * 1024 * 1024;
+/// but never sooner than this after the last one.
+pub const CHECKPOINT_INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// How often a busy store writes its figures to the program's log.
+pub const STORAGE_REPORT_INTERVAL: Duration = Duration::from_secs(60);
+/// Segments of which no more than this is live are rewritten, in percent.
+pub const RECLAIM_LIVE_PERCENT_MAX: u64 = 25;
+/// Bytes that are rewritten in a second at most.
+pub const RECLAIM_BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
+/// Bytes that are rewritten at once.
+pub const RECLAIM_READ_BYTES: u64 = 1024 * 1024;
 /// Ready bytes of a queue whose consumers are kept back by their sockets alone, above which its publishers
 /// pause (RabbitMQ calls the state of such a connection `flow`).
 pub const FLOW_BYTES_MAX: usize = 2 * 1024 * 1024;

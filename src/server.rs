@@ -3,14 +3,14 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::connection;
 use crate::limits::SHUTDOWN_TIMEOUT;
-use crate::store::{DataDir, DataDirError, Opened};
+use crate::store::{DataDir, DataDirError, RecoveryError, Store};
 
 /// Why the broker does not start; one line for stderr.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,9 @@ pub enum StartError {
     /// The data folder.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
+    /// What is stored there.
+    #[error(transparent)]
+    Store(#[from] RecoveryError),
     /// An address.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -28,15 +31,27 @@ pub enum StartError {
     },
 }
 
+/// Why the broker stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// What clients were sent, or what they sent, may be incomplete.
+    #[error("some connections did not end in time")]
+    Late,
+    /// What is not confirmed may be lost.
+    #[error("storage failed: {0}")]
+    Storage(String),
+}
+
 /// A broker that listens and has not yet begun to serve.
 pub struct Server {
     broker: Arc<Broker>,
+    store: Store,
     data_dir: DataDir,
     listeners: Vec<(SocketAddr, TcpListener)>,
 }
 
 impl Server {
-    /// Takes the data folder and the addresses.
+    /// Takes the data folder and the addresses, and recovers what was there.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         let data_dir = DataDir::open(&config.data_dir)?;
         let mut listeners = Vec::new();
@@ -45,7 +60,8 @@ impl Server {
             let listener = TcpListener::bind(address).await.map_err(failed)?;
             listeners.push((listener.local_addr().map_err(failed)?, listener));
         }
-        Ok(Self { broker: Arc::new(Broker::new(config, Opened::forgetful())), data_dir, listeners })
+        let (store, opened) = Store::open(data_dir.path(), &config.store)?;
+        Ok(Self { broker: Arc::new(Broker::new(config, opened)), store, data_dir, listeners })
     }
 
     /// What to tell people: name, version, addresses, folder.
@@ -60,22 +76,39 @@ impl Server {
         )
     }
 
-    /// Serves until `shutdown`; true if everything ended within the deadline.
-    pub async fn serve(self, shutdown: CancellationToken) -> bool {
+    /// Serves until `shutdown`, or until the store fails.
+    pub async fn serve(self, shutdown: CancellationToken) -> Result<(), StopError> {
         let tasks = TaskTracker::new();
-        let background = TaskTracker::new();
         for (_, listener) in self.listeners {
             let listening =
                 connection::listen(self.broker.clone(), listener, tasks.clone(), shutdown.clone());
             tasks.spawn(listening);
         }
-        let broker = self.broker.clone();
-        let watching = background.spawn(async move { broker.alarm.watch(&broker.gauge).await });
-        shutdown.cancelled().await;
+        let background = watch_resources(&self.broker, &self.store);
+        let failure = self.store.failure();
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            _ = failure.happened() => shutdown.cancel(),
+        }
         tracing::info!("stopping");
         tasks.close();
         let in_time = timeout(SHUTDOWN_TIMEOUT, tasks.wait()).await.is_ok();
-        watching.abort();
-        in_time
+        drop(background);
+        let store = self.store;
+        let closed = tokio::task::spawn_blocking(|| store.close()).await;
+        closed.unwrap_or_else(|error| Err(error.to_string())).map_err(StopError::Storage)?;
+        if in_time { Ok(()) } else { Err(StopError::Late) }
     }
+}
+
+/// What raises and clears alarms, and makes room in memory.
+fn watch_resources(broker: &Arc<Broker>, store: &Store) -> JoinSet<()> {
+    let mut background = JoinSet::new();
+    let memory = broker.clone();
+    background.spawn(async move { memory.alarm.watch_memory(&memory.gauge).await });
+    let (disk, low) = (broker.clone(), store.disk_low());
+    background.spawn(async move { disk.alarm.watch_disk(low).await });
+    let paging = broker.clone();
+    background.spawn(async move { paging.page_out().await });
+    background
 }

@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("protocol", &[]),
     ("core", &["protocol"]),
-    ("store", &["core", "protocol"]),
+    ("store", &["core", "protocol", "config"]),
     ("auth", &["protocol"]),
     ("config", &["protocol"]),
     ("broker", &["store", "core", "protocol", "auth", "config"]),

@@ -5,6 +5,7 @@ mod reply_to;
 mod vhost;
 
 use std::{
+    future::poll_fn,
     net::SocketAddr,
     sync::{
         Arc,
@@ -22,10 +23,11 @@ use crate::auth::Users;
 use crate::config::Config;
 use crate::core::{
     ConnectionId,
-    journal::{Journal, QueueIds, Surroundings},
+    journal::{Changes, Journal, QueueIds, Surroundings},
     memory::Gauge,
     topology::Topology,
 };
+use crate::limits::PAGING_INTERVAL;
 use crate::protocol::{FieldTable, ShortString};
 use crate::store::Opened;
 
@@ -99,6 +101,30 @@ impl Broker {
     /// A virtual host by name.
     pub fn vhost(&self, name: &[u8]) -> Option<Arc<Vhost>> {
         self.vhosts.get(name).map(|vhost| vhost.clone())
+    }
+
+    /// Makes room while messages take more than half of their budget: queues let go of what is far from its turn. Runs as
+    /// long as the broker.
+    pub async fn page_out(&self) {
+        let mut changes = Changes::new();
+        loop {
+            tokio::time::sleep(PAGING_INTERVAL).await;
+            if self.gauge.used_bytes() < self.gauge.limit_bytes() / 2 {
+                continue;
+            }
+            let vhosts: Vec<_> = self.vhosts.iter().map(|vhost| vhost.value().clone()).collect();
+            for queue in vhosts
+                .iter()
+                .flat_map(|vhost| vhost.read(|topology| topology.queues().cloned().collect::<Vec<_>>()))
+            {
+                queue.page_out(&mut changes);
+                if !changes.is_empty() {
+                    self.journal.append(&mut changes, false);
+                }
+                let room = poll_fn(|cx| self.journal.poll_room(cx));
+                room.await;
+            }
+        }
     }
 
     /// Registers a connection that has been opened.

@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Settings};
-use crate::server::Server;
+use crate::server::{Server, StopError};
 
 /// Runs the broker until SIGINT or SIGTERM.
 pub(super) fn run(settings: Settings) -> ExitCode {
@@ -30,10 +30,14 @@ async fn serve(config: Config) -> ExitCode {
         Err(error) => return fail(&error),
     };
     println!("{}", server.announcement());
-    if !server.serve(shutdown).await {
-        eprintln!("leveret: some connections did not end in time");
+    match server.serve(shutdown).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(late @ StopError::Late) => {
+            eprintln!("leveret: {late}");
+            ExitCode::SUCCESS
+        }
+        Err(error @ StopError::Storage(_)) => fail(&error),
     }
-    ExitCode::SUCCESS
 }
 
 fn cancel_on_signal(shutdown: CancellationToken) -> std::io::Result<()> {

@@ -42,8 +42,19 @@ pub struct Config {
     pub max_message_size: u64,
     /// Bytes of messages above which publishers are blocked.
     pub memory_limit_bytes: usize,
+    /// Size of the log's segments, and the room that the disk must have.
+    pub store: StoreConfig,
     /// From connecting to `connection.open`.
     pub handshake_timeout: Duration,
+}
+
+/// How messages are kept.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// Size of a segment of the log.
+    pub segment_bytes: u32,
+    /// Room on the disk below which publishers are blocked.
+    pub disk_free_limit: u64,
 }
 
 /// Why the configuration cannot be used; one line for stderr.
@@ -130,6 +141,15 @@ impl Config {
                 1..=limits::MESSAGE_SIZE_BYTES_MAX_HARD,
             )?,
             memory_limit_bytes: settings.memory_limit_bytes.unwrap_or_else(default_memory_limit),
+            store: StoreConfig {
+                segment_bytes: in_range(
+                    "segment-bytes",
+                    settings.segment_bytes,
+                    limits::SEGMENT_BYTES_DEFAULT,
+                    limits::SEGMENT_BYTES_MIN..=limits::SEGMENT_BYTES_MAX,
+                )?,
+                disk_free_limit: settings.disk_free_limit.unwrap_or(limits::DISK_FREE_BYTES_DEFAULT),
+            },
             handshake_timeout: settings
                 .handshake_timeout_ms
                 .map_or(limits::HANDSHAKE_TIMEOUT, Duration::from_millis),

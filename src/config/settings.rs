@@ -49,6 +49,12 @@ pub struct Settings {
     /// Bytes of messages above which publishers are blocked [default: 0.4 of memory]
     #[arg(long, env = "LEVERET_MEMORY_LIMIT_BYTES", value_name = "BYTES")]
     pub memory_limit_bytes: Option<usize>,
+    /// Room on the disk, in bytes, below which publishers are blocked [default: 268435456]
+    #[arg(long, env = "LEVERET_DISK_FREE_LIMIT", value_name = "BYTES")]
+    pub disk_free_limit: Option<u64>,
+    /// Size of a segment of the log, in bytes [default: 67108864]
+    #[arg(long, env = "LEVERET_SEGMENT_BYTES", value_name = "BYTES")]
+    pub segment_bytes: Option<u32>,
     /// Time for a client to get through the handshake, in milliseconds [default: 10000]
     #[arg(long, env = "LEVERET_HANDSHAKE_TIMEOUT_MS", value_name = "MS")]
     pub handshake_timeout_ms: Option<u64>,
@@ -72,6 +78,8 @@ impl Settings {
             connection_max: self.connection_max.or(lower.connection_max),
             max_message_size: self.max_message_size.or(lower.max_message_size),
             memory_limit_bytes: self.memory_limit_bytes.or(lower.memory_limit_bytes),
+            disk_free_limit: self.disk_free_limit.or(lower.disk_free_limit),
+            segment_bytes: self.segment_bytes.or(lower.segment_bytes),
             handshake_timeout_ms: self.handshake_timeout_ms.or(lower.handshake_timeout_ms),
         }
     }

@@ -59,6 +59,8 @@ pub enum Stage {
     Written,
     /// All its queues were done with it before it was written.
     Skipped,
+    /// It is being written.
+    Writing,
 }
 
 impl Message {
@@ -78,7 +80,8 @@ impl Message {
         match self.journal().load(Ordering::Acquire) & 3 {
             0 => Stage::Waiting,
             1 => Stage::Written,
-            _ => Stage::Skipped,
+            2 => Stage::Skipped,
+            _ => Stage::Writing,
         }
     }
 

@@ -1,15 +1,55 @@
 //! Durable state: the data folder, the log of everything that must outlive the process, and what is derived from it.
+//!
+//! The log is the only truth. `format` has its bytes and `segment` its files, `log` writes and `pager` reads, `keeper` keeps the
+//! folder in order, `recovery` brings everything back. `index` says what is live, `kv` and `checkpoint` keep that where the
+//! log can be replayed from. `files` is the disk. ARCHITECTURE.md has the format byte by byte.
 
+mod bell;
+mod catalog;
+pub mod checkpoint;
 mod data_dir;
+mod failure;
+pub mod files;
+pub mod format;
+pub mod index;
+mod keeper;
+pub mod kv;
+mod log;
+mod metrics;
+mod pager;
 mod position;
+mod recovery;
+pub mod segment;
+mod spares;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::JoinHandle,
+    time::Instant,
+};
+
+use tokio::sync::watch;
 
 pub use data_dir::{DataDir, DataDirError};
+pub use failure::Failure;
+pub use metrics::{Metrics, Snapshot};
 pub use position::{LogPosition, SegmentId};
+pub use recovery::RecoveryError;
 
+use crate::config::StoreConfig;
 use crate::core::journal::{Forgetful, Journal, Pager, QueueId, RestoredQueue, TopologyChange};
 use crate::protocol::ShortString;
+use bell::Bell;
+use catalog::Catalog;
+use files::{DiskFiles, Files};
+use keeper::Keeper;
+use log::{pending::Pending, writer::Writer};
+use pager::LogPager;
+use recovery::{Folders, Recovered};
+use spares::Spares;
 
 /// A journal that is ready, and what it remembers.
 pub struct Opened {
@@ -38,4 +78,133 @@ impl Opened {
         let restored = Restored::default();
         Self { journal: Arc::new(Forgetful), pager: Arc::new(Forgetful), restored }
     }
+}
+
+/// The store at work: two threads, and the ways to them.
+pub struct Store {
+    pending: Arc<Pending>,
+    bell: Arc<Bell>,
+    threads: Vec<JoinHandle<()>>,
+    failure: Arc<Failure>,
+    metrics: Arc<Metrics>,
+    disk_low: watch::Receiver<bool>,
+}
+
+impl Store {
+    /// Recovers what is in `folder` and starts to work on it.
+    pub fn open(folder: &Path, config: &StoreConfig) -> Result<(Self, Opened), RecoveryError> {
+        let began = Instant::now();
+        let folders = folders(folder)?;
+        let recovered = recovery::recover(&folders)?;
+        let metrics = Arc::new(Metrics::default());
+        metrics.recovered(began.elapsed());
+        metrics.quarantined(recovered.report.damaged);
+        Self::start(folders, recovered, config, metrics)
+            .map_err(|source| RecoveryError::Io { path: folder.into(), source })
+    }
+
+    fn start(
+        folders: Folders,
+        recovered: Recovered,
+        config: &StoreConfig,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<(Self, Opened)> {
+        let Recovered { state, kv, stamp, restored, next_segment, .. } = recovered;
+        let bell = Arc::new(Bell::default());
+        let spares =
+            Arc::new(Spares::new(folders.log.clone(), config.segment_bytes, next_segment, bell.clone()));
+        let first = spares.take()?.ok_or(io::ErrorKind::StorageFull)?;
+        let first = Arc::new(first);
+        let catalog = Arc::new(Catalog::new(state));
+        catalog.lock().open(first.clone());
+        let pending = Arc::new(Pending::new());
+        let failure = Arc::new(Failure::default());
+        let (disk_low, disk_is_low) = watch::channel(false);
+        let pager = Arc::new(LogPager {
+            catalog: catalog.clone(),
+            pending: pending.clone(),
+            quarantine: folders.quarantine.clone(),
+            metrics: metrics.clone(),
+            failure: failure.clone(),
+            footers: pager::Footers::default(),
+        });
+        let writer = Writer::new(pending.clone(), catalog.clone(), spares.clone(), metrics.clone(), first);
+        let keeper = Keeper {
+            folders,
+            catalog,
+            spares,
+            pending: pending.clone(),
+            metrics: metrics.clone(),
+            failure: failure.clone(),
+            disk_low,
+            disk_free_limit: config.disk_free_limit,
+            kv: Some(kv),
+            stamp,
+            checkpointed_at: keeper::long_ago(),
+            reclaim: keeper::Reclaim::default(),
+            has_reserve: false,
+            reported: (Instant::now(), 0),
+        };
+        let failed = {
+            let (failure, pending) = (failure.clone(), pending.clone());
+            move |error| {
+                failure.report(&format!("cannot write the log: {error}"));
+                pending.close();
+            }
+        };
+        let threads = vec![log::start(writer, pending.clone(), failed)?, keeper.start(bell.clone())?];
+        let opened = Opened { journal: pending.clone(), pager, restored };
+        Ok((Self { pending, bell, threads, failure, metrics, disk_low: disk_is_low }, opened))
+    }
+
+    /// Whether the disk has less room than it should.
+    pub fn disk_low(&self) -> watch::Receiver<bool> {
+        self.disk_low.clone()
+    }
+
+    /// The error that it cannot go on after, when there is one.
+    pub fn failure(&self) -> Arc<Failure> {
+        self.failure.clone()
+    }
+
+    /// What it has done.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        self.metrics.clone()
+    }
+
+    /// Writes everything that was appended, makes a last checkpoint and ends; blocks for that long. Nothing may be
+    /// appended afterwards. The failure that it cannot go on after, if there was one.
+    pub fn close(self) -> Result<(), String> {
+        self.pending.close();
+        let mut threads = self.threads.into_iter();
+        if let Some(writer) = threads.next() {
+            join(writer, &self.failure);
+        }
+        self.bell.end();
+        for keeper in threads {
+            join(keeper, &self.failure);
+        }
+        self.failure.reason().map_or(Ok(()), Err)
+    }
+}
+
+fn join(thread: JoinHandle<()>, failure: &Failure) {
+    if thread.join().is_err() {
+        failure.report("a thread of the store panicked");
+    }
+}
+
+fn folders(root: &Path) -> Result<Folders, RecoveryError> {
+    let open = |path: PathBuf| -> Result<Arc<dyn Files>, RecoveryError> {
+        match DiskFiles::open(path.clone()) {
+            Ok(files) => Ok(Arc::new(files)),
+            Err(source) => Err(RecoveryError::Io { path, source }),
+        }
+    };
+    Ok(Folders {
+        log: open(root.join("log"))?,
+        root: open(root.into())?,
+        quarantine: open(root.join("quarantine"))?,
+        state: root.join("state"),
+    })
 }

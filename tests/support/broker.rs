@@ -60,7 +60,8 @@ impl Broker {
         format!("amqp://guest:guest@{}/%2f", self.address)
     }
 
-    fn external(address: String) -> Self {
+    /// A broker that somebody else runs and ends.
+    pub fn external(address: String) -> Self {
         Self { address, child: None, _data: None }
     }
 

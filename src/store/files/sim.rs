@@ -1,0 +1,523 @@
+//! A disk in memory for tests: it loses power, fills up, fails and rots when a test says so.
+//!
+//! For each file it keeps the image that a reader sees and what of it is durable: the bytes at the last good `sync`,
+//! and the changes since then, of which a power cut keeps any part in sectors of 512 bytes. All that chance decides
+//! comes from a seed, so a failure can be seen again. It is a harsher disk than real ones: two writes into one sector
+//! may survive in any combination.
+
+use std::{collections::BTreeMap, io, sync::Arc};
+
+use parking_lot::{Mutex, MutexGuard};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use super::{File, Files};
+
+/// The disk; clones are the same one.
+#[derive(Clone, Default)]
+pub(crate) struct SimDisk(Arc<Mutex<State>>);
+
+/// Something that was done to the disk and succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Create { name: String, size_bytes: u64 },
+    Write { name: String, offset: u64, len: u64 },
+    Truncate { name: String, len: u64 },
+    Sync { name: String },
+    Replace { name: String },
+    Remove { name: String },
+}
+
+impl SimDisk {
+    /// An empty disk.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// What a power cut leaves now. This disk goes on as if nothing had happened.
+    pub(crate) fn crash(&self, seed: u64) -> Self {
+        let state = self.0.lock();
+        let mut chance = StdRng::seed_from_u64(seed);
+        let mut names = state.names.clone();
+        for (name, before) in state.unsettled_names.iter().rev() {
+            if chance.random() {
+                set_name(&mut names, name, *before);
+            }
+        }
+        Self::holding(names, |inode| state.inodes[inode].after_power_cut(&mut chance))
+    }
+
+    /// What is there after the process was killed: everything that was written.
+    pub(crate) fn kill(&self) -> Self {
+        let state = self.0.lock();
+        Self::holding(state.names.clone(), |inode| state.inodes[inode].written.clone())
+    }
+
+    /// The `n`-th operation from now fails, the next one being the first.
+    pub(crate) fn fail_at(&self, n: u64, kind: io::ErrorKind) {
+        self.plan(n, Fault::Fails { kind, for_ever: false });
+    }
+
+    /// The `n`-th operation from now and all after it fail.
+    pub(crate) fn fail_from(&self, n: u64, kind: io::ErrorKind) {
+        self.plan(n, Fault::Fails { kind, for_ever: true });
+    }
+
+    /// The power goes during the `n`-th operation from now: it and everything after it fails, reads too.
+    /// [`crash`](Self::crash) gives what is left.
+    pub(crate) fn crash_at(&self, n: u64) {
+        self.plan(n, Fault::PowerCut);
+    }
+
+    /// No more than this fits on the disk.
+    pub(crate) fn set_capacity(&self, bytes: u64) {
+        self.0.lock().capacity = Some(bytes);
+    }
+
+    /// Flips a bit, as a disk that rots.
+    pub(crate) fn corrupt(&self, name: &str, offset: u64) {
+        let mut state = self.0.lock();
+        let inode = state.names[name];
+        state.inodes[inode].flip(offset as usize);
+    }
+
+    /// How many writes, truncations, syncs, creates, replacements and removals there were, failed ones too.
+    pub(crate) fn operations(&self) -> u64 {
+        self.0.lock().operations
+    }
+
+    /// The operations that succeeded, in order.
+    pub(crate) fn journal(&self) -> Vec<Operation> {
+        self.0.lock().journal.clone()
+    }
+
+    fn plan(&self, n: u64, fault: Fault) {
+        let mut state = self.0.lock();
+        state.fault = Some((state.operations + n, fault));
+    }
+
+    fn holding(mut names: BTreeMap<String, usize>, mut content: impl FnMut(usize) -> Vec<u8>) -> Self {
+        let mut inodes = Vec::new();
+        for inode in names.values_mut() {
+            inodes.push(Inode::durable(content(*inode)));
+            *inode = inodes.len() - 1;
+        }
+        Self(Arc::new(Mutex::new(State { inodes, names, ..State::default() })))
+    }
+
+    /// For reading, which only a power cut stops.
+    fn look(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.0.lock();
+        if state.is_dark { Err(power_is_gone()) } else { Ok(state) }
+    }
+
+    fn handle(&self, inode: usize, name: &str) -> Arc<dyn File> {
+        Arc::new(SimFile { disk: self.clone(), inode, name: name.to_owned() })
+    }
+}
+
+impl Files for SimDisk {
+    fn create(&self, name: &str, size_bytes: u64) -> io::Result<Arc<dyn File>> {
+        let mut state = self.0.lock();
+        if state.names.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let outcome = state.begin().and_then(|()| state.room_for(size_bytes));
+        if outcome.is_ok() || state.is_dark {
+            state.place(name, vec![0; size_bytes as usize]);
+        }
+        outcome?;
+        state.unsettled_names.clear();
+        state.journal.push(Operation::Create { name: name.to_owned(), size_bytes });
+        Ok(self.handle(state.names[name], name))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let inode = self.look()?.names.get(name).copied().ok_or(io::ErrorKind::NotFound)?;
+        Ok(self.handle(inode, name))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.look()?.names.keys().cloned().collect())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = self.0.lock();
+        let inode = state.names.get(name).copied().ok_or(io::ErrorKind::NotFound)?;
+        let outcome = state.begin();
+        if outcome.is_ok() || state.is_dark {
+            state.names.remove(name);
+            state.unsettled_names.push((name.to_owned(), Some(inode)));
+        }
+        outcome?;
+        state.journal.push(Operation::Remove { name: name.to_owned() });
+        Ok(())
+    }
+
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        let state = self.look()?;
+        Ok(state.names.get(name).map(|inode| state.inodes[*inode].written.clone()))
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.0.lock();
+        let outcome = state.begin().and_then(|()| state.room_for(bytes.len() as u64));
+        if outcome.is_ok() || state.is_dark {
+            state.place(name, bytes.to_vec());
+        }
+        outcome?;
+        state.unsettled_names.clear();
+        state.journal.push(Operation::Replace { name: name.to_owned() });
+        Ok(())
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let state = self.look()?;
+        Ok(state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used_bytes())))
+    }
+}
+
+struct SimFile {
+    disk: SimDisk,
+    inode: usize,
+    name: String,
+}
+
+impl File for SimFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut state = self.disk.0.lock();
+        let end = offset + bytes.len() as u64;
+        let growth = end.saturating_sub(state.inodes[self.inode].written.len() as u64);
+        let outcome = state.begin().and_then(|()| state.room_for(growth));
+        // A write that fails has done a part of its work; how much the power lets through is for the crash to say.
+        let done = if outcome.is_ok() || state.is_dark { bytes.len() } else { bytes.len() / 2 };
+        if outcome.is_ok() || growth == 0 || state.is_dark {
+            let written = Change::Write { offset: offset as usize, bytes: bytes[..done].to_vec() };
+            state.inodes[self.inode].change(written);
+        }
+        outcome?;
+        let name = self.name.clone();
+        state.journal.push(Operation::Write { name, offset, len: bytes.len() as u64 });
+        Ok(())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let state = self.disk.look()?;
+        let written = &state.inodes[self.inode].written;
+        let bytes = written.get(offset as usize..).and_then(|rest| rest.get(..buffer.len()));
+        buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.disk.0.lock();
+        let outcome = state.begin();
+        state.inodes[self.inode].sync(outcome.is_ok());
+        outcome?;
+        state.journal.push(Operation::Sync { name: self.name.clone() });
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.disk.look()?.inodes[self.inode].written.len() as u64)
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        let mut state = self.disk.0.lock();
+        let outcome = state.begin();
+        if outcome.is_ok() || state.is_dark {
+            state.inodes[self.inode].change(Change::Truncate { len: len as usize });
+        }
+        outcome?;
+        state.journal.push(Operation::Truncate { name: self.name.clone(), len });
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct State {
+    inodes: Vec<Inode>,
+    names: BTreeMap<String, usize>,
+    /// Names that a power cut may set back to what they were.
+    unsettled_names: Vec<(String, Option<usize>)>,
+    operations: u64,
+    fault: Option<(u64, Fault)>,
+    is_dark: bool,
+    capacity: Option<u64>,
+    journal: Vec<Operation>,
+}
+
+#[derive(Clone, Copy)]
+enum Fault {
+    Fails { kind: io::ErrorKind, for_ever: bool },
+    PowerCut,
+}
+
+impl State {
+    /// Counts an operation; fails if its time has come.
+    fn begin(&mut self) -> io::Result<()> {
+        if self.is_dark {
+            self.operations += 1;
+            return Err(power_is_gone());
+        }
+        self.operations += 1;
+        match self.fault {
+            Some((at, Fault::Fails { kind, for_ever }))
+                if self.operations == at || (for_ever && self.operations > at) =>
+            {
+                Err(kind.into())
+            }
+            Some((at, Fault::PowerCut)) if self.operations >= at => {
+                self.is_dark = true;
+                Err(power_is_gone())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn used_bytes(&self) -> u64 {
+        self.names.values().map(|inode| self.inodes[*inode].written.len() as u64).sum()
+    }
+
+    fn room_for(&self, bytes: u64) -> io::Result<()> {
+        let fits = self.capacity.is_none_or(|capacity| self.used_bytes() + bytes <= capacity);
+        if fits { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
+    }
+
+    fn place(&mut self, name: &str, content: Vec<u8>) {
+        self.inodes.push(Inode::durable(content));
+        let before = self.names.insert(name.to_owned(), self.inodes.len() - 1);
+        self.unsettled_names.push((name.to_owned(), before));
+    }
+}
+
+/// A file without its name.
+struct Inode {
+    written: Vec<u8>,
+    durable: Vec<u8>,
+    /// What happened since `durable`, in order.
+    changes: Vec<(Change, Fate)>,
+}
+
+enum Change {
+    Write { offset: usize, bytes: Vec<u8> },
+    Truncate { len: usize },
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    /// Not synced.
+    Open,
+    /// A sync failed on it; no later one makes it durable.
+    Doubtful,
+    /// Synced, but after something doubtful.
+    Sure,
+}
+
+impl Inode {
+    fn durable(content: Vec<u8>) -> Self {
+        Self { written: content.clone(), durable: content, changes: Vec::new() }
+    }
+
+    fn change(&mut self, change: Change) {
+        change.apply(&mut self.written, |_| true);
+        self.changes.push((change, Fate::Open));
+    }
+
+    fn sync(&mut self, succeeds: bool) {
+        for (_, fate) in self.changes.iter_mut().filter(|(_, fate)| *fate == Fate::Open) {
+            *fate = if succeeds { Fate::Sure } else { Fate::Doubtful };
+        }
+        let sure = self.changes.iter().take_while(|(_, fate)| *fate == Fate::Sure).count();
+        for (change, _) in self.changes.drain(..sure) {
+            change.apply(&mut self.durable, |_| true);
+        }
+    }
+
+    fn after_power_cut(&self, chance: &mut StdRng) -> Vec<u8> {
+        let mut content = self.durable.clone();
+        for (change, fate) in &self.changes {
+            match if *fate == Fate::Sure { 1 } else { chance.random_range(0..3) } {
+                0 => {}
+                1 => change.apply(&mut content, |_| true),
+                _ => change.apply(&mut content, |_| chance.random()),
+            }
+        }
+        content
+    }
+
+    fn flip(&mut self, offset: usize) {
+        let writes = self.changes.iter_mut().filter_map(|(change, _)| change.byte_at(offset));
+        let images = [&mut self.written, &mut self.durable].into_iter();
+        for byte in images.filter_map(|image| image.get_mut(offset)).chain(writes) {
+            *byte ^= 0x10;
+        }
+    }
+}
+
+impl Change {
+    /// Does it to `image`, as far as `keep` lets each sector through.
+    fn apply(&self, image: &mut Vec<u8>, mut keep: impl FnMut(usize) -> bool) {
+        match self {
+            Self::Truncate { len } => {
+                if keep(0) {
+                    image.resize(*len, 0);
+                }
+            }
+            Self::Write { offset, bytes } => {
+                let mut from = 0;
+                while from < bytes.len() {
+                    let at = offset + from;
+                    let to = bytes.len().min(from + SECTOR_BYTES - at % SECTOR_BYTES);
+                    if keep(at / SECTOR_BYTES) {
+                        image.resize(image.len().max(offset + to), 0);
+                        image[at..offset + to].copy_from_slice(&bytes[from..to]);
+                    }
+                    from = to;
+                }
+            }
+        }
+    }
+
+    fn byte_at(&mut self, at: usize) -> Option<&mut u8> {
+        match self {
+            Self::Write { offset, bytes } => bytes.get_mut(at.checked_sub(*offset)?),
+            Self::Truncate { .. } => None,
+        }
+    }
+}
+
+fn set_name(names: &mut BTreeMap<String, usize>, name: &str, inode: Option<usize>) {
+    match inode {
+        Some(inode) => names.insert(name.to_owned(), inode),
+        None => names.remove(name),
+    };
+}
+
+fn power_is_gone() -> io::Error {
+    io::Error::other("the power is gone")
+}
+
+/// What a disk writes whole or not at all.
+const SECTOR_BYTES: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn content(disk: &SimDisk) -> Vec<u8> {
+        disk.read("f").unwrap().unwrap()
+    }
+
+    /// A file of two sectors, the first synced as ones.
+    fn half_synced() -> (SimDisk, Arc<dyn File>) {
+        let disk = SimDisk::new();
+        let file = disk.create("f", 1024).unwrap();
+        file.write_at(&[1; 512], 0).unwrap();
+        file.sync().unwrap();
+        (disk, file)
+    }
+
+    #[test]
+    fn a_power_cut_keeps_what_was_synced_and_any_sectors_of_the_rest() {
+        let (disk, file) = half_synced();
+        file.write_at(&[2; 1024], 0).unwrap();
+        let outcomes: BTreeSet<_> =
+            (0..64).map(|seed| content(&disk.crash(seed))).map(|bytes| (bytes[0], bytes[1023])).collect();
+        assert_eq!(outcomes, BTreeSet::from([(1, 0), (1, 2), (2, 0), (2, 2)]));
+        assert_eq!(content(&disk.kill()), [2; 1024]);
+        file.sync().unwrap();
+        assert_eq!(content(&disk.crash(1)), [2; 1024]);
+    }
+
+    #[test]
+    fn a_truncation_may_be_lost_until_it_is_synced() {
+        let (disk, file) = half_synced();
+        file.truncate(100).unwrap();
+        let lengths: BTreeSet<_> = (0..32).map(|seed| content(&disk.crash(seed)).len()).collect();
+        assert_eq!(lengths, BTreeSet::from([100, 1024]));
+        file.sync().unwrap();
+        assert!((0..32).all(|seed| content(&disk.crash(seed)).len() == 100));
+    }
+
+    #[test]
+    fn after_a_failed_sync_no_later_one_makes_the_bytes_durable() {
+        let (disk, file) = half_synced();
+        file.write_at(&[2; 512], 0).unwrap();
+        disk.fail_at(1, io::ErrorKind::Other);
+        assert!(file.sync().is_err());
+        file.write_at(&[3; 512], 512).unwrap();
+        file.sync().unwrap();
+        let outcomes: BTreeSet<_> =
+            (0..32).map(|seed| content(&disk.crash(seed))).map(|bytes| (bytes[0], bytes[512])).collect();
+        assert_eq!(outcomes, BTreeSet::from([(1, 3), (2, 3)]));
+    }
+
+    #[test]
+    fn new_names_are_durable_and_removed_ones_may_come_back() {
+        let (disk, _) = half_synced();
+        disk.replace("small", b"x").unwrap();
+        disk.remove("f").unwrap();
+        let lists: BTreeSet<_> = (0..32).map(|seed| disk.crash(seed).list().unwrap().len()).collect();
+        assert_eq!(lists, BTreeSet::from([1, 2]));
+        disk.create("g", 1).unwrap();
+        assert!((0..32).all(|seed| disk.crash(seed).list().unwrap() == ["g", "small"]));
+    }
+
+    #[test]
+    fn after_the_power_went_nothing_works_and_the_last_operation_is_open() {
+        let (disk, file) = half_synced();
+        disk.crash_at(2);
+        file.write_at(&[2], 0).unwrap();
+        assert!(disk.replace("f", b"new").is_err());
+        assert!(file.sync().is_err() && file.len().is_err() && disk.list().is_err());
+        let lengths: BTreeSet<_> = (0..32).map(|seed| content(&disk.crash(seed)).len()).collect();
+        assert_eq!(lengths, BTreeSet::from([3, 1024]));
+    }
+
+    #[test]
+    fn operations_fail_once_or_from_then_on() {
+        let (disk, file) = half_synced();
+        disk.fail_at(2, io::ErrorKind::StorageFull);
+        assert!(file.sync().is_ok());
+        assert_eq!(file.write_at(&[9; 4], 0).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(content(&disk)[..4], [9, 9, 1, 1]);
+        assert!(file.sync().is_ok());
+        disk.fail_from(1, io::ErrorKind::Other);
+        assert!(file.sync().is_err() && file.sync().is_err());
+        assert_eq!(file.len().unwrap(), 1024);
+    }
+
+    #[test]
+    fn a_full_disk_takes_no_files_and_no_growth() {
+        let (disk, file) = half_synced();
+        disk.set_capacity(2000);
+        assert_eq!(disk.free_bytes().unwrap(), 976);
+        assert_eq!(disk.create("g", 977).map(|_| ()).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(file.write_at(&[1; 977], 1024).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(file.write_at(&[1; 976], 1024).is_ok());
+        assert_eq!(disk.list().unwrap(), ["f"]);
+    }
+
+    #[test]
+    fn operations_are_counted_and_told() {
+        let (disk, file) = half_synced();
+        disk.corrupt("f", 0);
+        assert_eq!((content(&disk)[0], content(&disk.crash(0))[0]), (0x11, 0x11));
+        file.truncate(7).unwrap();
+        disk.remove("f").unwrap();
+        let name = || "f".to_owned();
+        let told = [
+            Operation::Create { name: name(), size_bytes: 1024 },
+            Operation::Write { name: name(), offset: 0, len: 512 },
+            Operation::Sync { name: name() },
+            Operation::Truncate { name: name(), len: 7 },
+            Operation::Remove { name: name() },
+        ];
+        assert_eq!(disk.journal(), told);
+        assert_eq!(disk.operations(), 5);
+        disk.replace("h", b"").unwrap();
+        assert_eq!(disk.journal()[5], Operation::Replace { name: "h".to_owned() });
+    }
+}

@@ -1,0 +1,293 @@
+//! The payload of a topology record: one change, and the virtual host where it happened.
+//!
+//! A name is a length octet and its bytes, a table is AMQP's with its big-endian `u32` length in front.
+//!
+//! ```text
+//! u8 tag, name of the vhost, then by tag:
+//!  1 exchange declared   name, u8 kind (1 direct, 2 fanout, 3 topic, 4 headers),
+//!                        u8 bits (1 durable, 2 auto-delete, 4 internal), table of arguments
+//!  2 exchange deleted    name
+//!  3 queue declared      u64 id, name, u8 bits (2 auto-delete), table of arguments
+//!  4 queue deleted       u64 id, name
+//!  5 bound, 6 unbound    name of the source, u8 destination (1 queue, 2 exchange), its name, routing key as a
+//!                        name, table of arguments
+//! ```
+
+use crate::core::{
+    journal::{QueueId, TopologyChange},
+    routing::ExchangeKind,
+    topology::{Binding, Destination, ExchangeSpec},
+};
+use crate::protocol::{FieldTable, ShortString};
+
+use super::{Bytes, Damage, require};
+
+/// A change of topology and where it happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TopologyRecord {
+    /// The virtual host.
+    pub vhost: ShortString,
+    /// What changed.
+    pub change: TopologyChange,
+}
+
+impl TopologyRecord {
+    /// Appends the payload of the record.
+    pub fn encode(out: &mut Vec<u8>, vhost: &ShortString, change: &TopologyChange) {
+        out.push(tag(change));
+        put_name(out, vhost);
+        match change {
+            TopologyChange::ExchangeDeclared(spec) => put_exchange(out, spec),
+            TopologyChange::ExchangeDeleted(name) => put_name(out, name),
+            TopologyChange::QueueDeclared { id, name, auto_delete, arguments } => {
+                put_queue(out, *id, name);
+                out.push(if *auto_delete { AUTO_DELETE } else { 0 });
+                arguments.encode(out);
+            }
+            TopologyChange::QueueDeleted { id, name } => put_queue(out, *id, name),
+            TopologyChange::Bound(binding) | TopologyChange::Unbound(binding) => put_binding(out, binding),
+        }
+    }
+
+    /// Reads the payload of the record.
+    pub fn decode(payload: &[u8]) -> Result<Self, Damage> {
+        let mut fields = Bytes(payload);
+        let tag = fields.u8()?;
+        let vhost = take_name(&mut fields)?;
+        let change = match tag {
+            EXCHANGE_DECLARED => TopologyChange::ExchangeDeclared(take_exchange(&mut fields)?),
+            EXCHANGE_DELETED => TopologyChange::ExchangeDeleted(take_name(&mut fields)?),
+            QUEUE_DECLARED => take_queue(&mut fields)?,
+            QUEUE_DELETED => {
+                TopologyChange::QueueDeleted { id: QueueId(fields.u64()?), name: take_name(&mut fields)? }
+            }
+            BOUND => TopologyChange::Bound(take_binding(&mut fields)?),
+            UNBOUND => TopologyChange::Unbound(take_binding(&mut fields)?),
+            _ => return Err(Damage::Malformed("unknown change of topology")),
+        };
+        fields.end()?;
+        Ok(Self { vhost, change })
+    }
+}
+
+fn tag(change: &TopologyChange) -> u8 {
+    match change {
+        TopologyChange::ExchangeDeclared(_) => EXCHANGE_DECLARED,
+        TopologyChange::ExchangeDeleted(_) => EXCHANGE_DELETED,
+        TopologyChange::QueueDeclared { .. } => QUEUE_DECLARED,
+        TopologyChange::QueueDeleted { .. } => QUEUE_DELETED,
+        TopologyChange::Bound(_) => BOUND,
+        TopologyChange::Unbound(_) => UNBOUND,
+    }
+}
+
+fn put_exchange(out: &mut Vec<u8>, spec: &ExchangeSpec) {
+    put_name(out, &spec.name);
+    let kind = match spec.kind {
+        ExchangeKind::Direct => 1,
+        ExchangeKind::Fanout => 2,
+        ExchangeKind::Topic => 3,
+        ExchangeKind::Headers => 4,
+    };
+    let marks = [(spec.durable, DURABLE), (spec.auto_delete, AUTO_DELETE), (spec.internal, INTERNAL)];
+    let bits = marks.iter().filter(|(is_set, _)| *is_set).map(|(_, bit)| bit).sum();
+    out.extend_from_slice(&[kind, bits]);
+    spec.arguments.encode(out);
+}
+
+fn take_exchange(fields: &mut Bytes<'_>) -> Result<ExchangeSpec, Damage> {
+    let name = take_name(fields)?;
+    let kind = match fields.u8()? {
+        1 => ExchangeKind::Direct,
+        2 => ExchangeKind::Fanout,
+        3 => ExchangeKind::Topic,
+        4 => ExchangeKind::Headers,
+        _ => return Err(Damage::Malformed("unknown kind of exchange")),
+    };
+    let bits = fields.u8()?;
+    require(bits & !(DURABLE | AUTO_DELETE | INTERNAL) == 0, "unknown marks of an exchange")?;
+    Ok(ExchangeSpec {
+        name,
+        kind,
+        durable: bits & DURABLE != 0,
+        auto_delete: bits & AUTO_DELETE != 0,
+        internal: bits & INTERNAL != 0,
+        arguments: take_table(fields)?,
+    })
+}
+
+fn put_queue(out: &mut Vec<u8>, id: QueueId, name: &ShortString) {
+    out.extend_from_slice(&id.0.to_le_bytes());
+    put_name(out, name);
+}
+
+fn take_queue(fields: &mut Bytes<'_>) -> Result<TopologyChange, Damage> {
+    let (id, name) = (QueueId(fields.u64()?), take_name(fields)?);
+    let bits = fields.u8()?;
+    require(bits & !AUTO_DELETE == 0, "unknown marks of a queue")?;
+    let arguments = take_table(fields)?;
+    Ok(TopologyChange::QueueDeclared { id, name, auto_delete: bits != 0, arguments })
+}
+
+fn put_binding(out: &mut Vec<u8>, binding: &Binding) {
+    put_name(out, &binding.source);
+    let (kind, destination) = match &binding.destination {
+        Destination::Queue(name) => (TO_QUEUE, name),
+        Destination::Exchange(name) => (TO_EXCHANGE, name),
+    };
+    out.push(kind);
+    put_name(out, destination);
+    put_name(out, &binding.key);
+    binding.arguments.encode(out);
+}
+
+fn take_binding(fields: &mut Bytes<'_>) -> Result<Binding, Damage> {
+    let source = take_name(fields)?;
+    let destination = match fields.u8()? {
+        TO_QUEUE => Destination::Queue(take_name(fields)?),
+        TO_EXCHANGE => Destination::Exchange(take_name(fields)?),
+        _ => return Err(Damage::Malformed("unknown kind of destination")),
+    };
+    Ok(Binding { source, destination, key: take_name(fields)?, arguments: take_table(fields)? })
+}
+
+fn put_name(out: &mut Vec<u8>, name: &ShortString) {
+    out.push(name.len() as u8);
+    out.extend_from_slice(name);
+}
+
+fn take_name(fields: &mut Bytes<'_>) -> Result<ShortString, Damage> {
+    let length = fields.u8()?;
+    let bytes = fields.take(usize::from(length))?;
+    ShortString::try_from(bytes).map_err(|_| Damage::Malformed("a name is too long"))
+}
+
+fn take_table(fields: &mut Bytes<'_>) -> Result<FieldTable, Damage> {
+    let length = u32::from_be_bytes(fields.array()?);
+    let bytes = fields.take(length as usize)?;
+    FieldTable::decode(bytes).map_err(|_| Damage::Malformed("arguments are not a field table"))
+}
+
+const EXCHANGE_DECLARED: u8 = 1;
+const EXCHANGE_DELETED: u8 = 2;
+const QUEUE_DECLARED: u8 = 3;
+const QUEUE_DELETED: u8 = 4;
+const BOUND: u8 = 5;
+const UNBOUND: u8 = 6;
+
+const DURABLE: u8 = 1;
+const AUTO_DELETE: u8 = 2;
+const INTERNAL: u8 = 4;
+
+const TO_QUEUE: u8 = 1;
+const TO_EXCHANGE: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::arbitrary::{short_string, table};
+
+    fn encoded(record: &TopologyRecord) -> Vec<u8> {
+        let mut out = vec![];
+        TopologyRecord::encode(&mut out, &record.vhost, &record.change);
+        out
+    }
+
+    fn exchanges() -> impl Strategy<Value = ExchangeSpec> {
+        let kind = prop::sample::select(ExchangeKind::ALL.to_vec());
+        (short_string(), kind, any::<[bool; 3]>(), table()).prop_map(
+            |(name, kind, [durable, auto_delete, internal], arguments)| ExchangeSpec {
+                name,
+                kind,
+                durable,
+                auto_delete,
+                internal,
+                arguments,
+            },
+        )
+    }
+
+    fn bindings() -> impl Strategy<Value = Binding> {
+        let destination = prop_oneof![
+            short_string().prop_map(Destination::Queue),
+            short_string().prop_map(Destination::Exchange)
+        ];
+        (short_string(), destination, short_string(), table())
+            .prop_map(|(source, destination, key, arguments)| Binding { source, destination, key, arguments })
+    }
+
+    fn changes() -> impl Strategy<Value = TopologyChange> {
+        let id = || any::<u64>().prop_map(QueueId);
+        prop_oneof![
+            exchanges().prop_map(TopologyChange::ExchangeDeclared),
+            short_string().prop_map(TopologyChange::ExchangeDeleted),
+            (id(), short_string(), any::<bool>(), table()).prop_map(|(id, name, auto_delete, arguments)| {
+                TopologyChange::QueueDeclared { id, name, auto_delete, arguments }
+            }),
+            (id(), short_string()).prop_map(|(id, name)| TopologyChange::QueueDeleted { id, name }),
+            bindings().prop_map(TopologyChange::Bound),
+            bindings().prop_map(TopologyChange::Unbound),
+        ]
+    }
+
+    fn records() -> impl Strategy<Value = TopologyRecord> {
+        (short_string(), changes()).prop_map(|(vhost, change)| TopologyRecord { vhost, change })
+    }
+
+    #[test]
+    fn changes_are_laid_out_as_documented() {
+        let name = ShortString::from_static;
+        let declared = TopologyChange::ExchangeDeclared(ExchangeSpec {
+            name: name("ex"),
+            kind: ExchangeKind::Topic,
+            durable: true,
+            auto_delete: false,
+            internal: true,
+            arguments: FieldTable::new(),
+        });
+        let bound = TopologyChange::Bound(Binding {
+            source: name("ex"),
+            destination: Destination::Exchange(name("e")),
+            key: name("k"),
+            arguments: FieldTable::new().with("a", true),
+        });
+        let queue = TopologyChange::QueueDeclared {
+            id: QueueId(9),
+            name: name("q"),
+            auto_delete: true,
+            arguments: FieldTable::new(),
+        };
+        let expected: [(_, &[u8]); 3] = [
+            (declared, b"\x01\x01/\x02ex\x03\x05\0\0\0\0"),
+            (queue, b"\x03\x01/\x09\0\0\0\0\0\0\0\x01q\x02\0\0\0\0"),
+            (bound, b"\x05\x01/\x02ex\x02\x01e\x01k\0\0\0\x04\x01at\x01"),
+        ];
+        for (change, bytes) in expected {
+            assert_eq!(encoded(&TopologyRecord { vhost: name("/"), change }), bytes);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded_again(record in records()) {
+            let mut bytes = encoded(&record);
+            prop_assert_eq!(TopologyRecord::decode(&bytes), Ok(record));
+            bytes.push(0);
+            prop_assert!(TopologyRecord::decode(&bytes).is_err());
+        }
+
+        #[test]
+        fn no_bytes_panic(
+            record in records(), at in any::<prop::sample::Index>(), octet: u8, noise: Vec<u8>,
+        ) {
+            let mut bytes = encoded(&record);
+            let at = at.index(bytes.len());
+            bytes[at] = octet;
+            let _ = TopologyRecord::decode(&bytes);
+            let _ = TopologyRecord::decode(&bytes[..at]);
+            let _ = TopologyRecord::decode(&noise);
+        }
+    }
+}

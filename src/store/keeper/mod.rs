@@ -1,0 +1,315 @@
+//! Keeps the folder in order, on a thread of its own: seals full segments, has the next one ready, watches the room on the
+//! disk, makes checkpoints, deletes segments that nobody needs and rewrites sparse ones.
+//!
+//! Nothing that was confirmed depends on it: without it the log only grows. It never holds up the writer but for the
+//! catalog's short lock.
+
+mod reclaim;
+
+use std::{
+    io,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+pub(super) use reclaim::Reclaim;
+use tokio::sync::watch;
+
+use super::{
+    LogPosition, SegmentId,
+    bell::Bell,
+    catalog::{Catalog, Stage},
+    checkpoint::{self, definitions::Definitions},
+    failure::Failure,
+    kv::{KeyValue, KvError, SledKv},
+    log::pending::Pending,
+    metrics::Metrics,
+    recovery::{DEFINITIONS, Folders},
+    spares::Spares,
+};
+use crate::core::journal::TopologyChange;
+use crate::limits::{
+    CHECKPOINT_INTERVAL, CHECKPOINT_INTERVAL_MIN, CHECKPOINT_LOG_BYTES, DISK_RESERVE_BYTES, KEEPER_INTERVAL,
+    STORAGE_REPORT_INTERVAL,
+};
+use crate::protocol::ShortString;
+
+/// What the keeper works with.
+pub(super) struct Keeper {
+    pub(super) folders: Folders,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) spares: Arc<Spares>,
+    pub(super) pending: Arc<Pending>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) failure: Arc<Failure>,
+    pub(super) disk_low: watch::Sender<bool>,
+    pub(super) disk_free_limit: u64,
+    /// `None` after it failed: it is made again from the definitions file and the index.
+    pub(super) kv: Option<Box<dyn KeyValue>>,
+    /// What the last checkpoint reflects.
+    pub(super) stamp: LogPosition,
+    pub(super) checkpointed_at: Instant,
+    pub(super) reclaim: Reclaim,
+    pub(super) has_reserve: bool,
+    pub(super) reported: (Instant, u64),
+}
+
+/// A file that is removed when the disk is full, so that a checkpoint can be made and segments deleted.
+const RESERVE: &str = "reserve";
+
+/// Why a checkpoint was not made.
+#[derive(Debug, thiserror::Error)]
+enum CheckpointError {
+    #[error(transparent)]
+    State(#[from] KvError),
+    #[error(transparent)]
+    Load(#[from] checkpoint::LoadError),
+    #[error("definitions file: {0}")]
+    Definitions(#[from] io::Error),
+}
+
+impl Keeper {
+    /// Starts the keeper's thread. It ends with the bell, after a last checkpoint.
+    pub(super) fn start(mut self, bell: Arc<Bell>) -> io::Result<thread::JoinHandle<()>> {
+        let run = move || {
+            while bell.wait(KEEPER_INTERVAL) && self.failure.reason().is_none() {
+                self.tick();
+            }
+            self.finish();
+        };
+        thread::Builder::new().name("keeper".into()).spawn(run)
+    }
+
+    fn tick(&mut self) {
+        if let Err(error) = self.spares.provide() {
+            self.failure.report(&format!("cannot make a segment of the log: {error}"));
+        }
+        self.watch_disk();
+        self.seal_closed();
+        if self.is_checkpoint_due() {
+            self.checkpoint();
+        }
+        self.delete_dead();
+        self.reclaim_sparse();
+        self.report();
+    }
+
+    /// The writer has ended: everything is sealed, checkpointed, and what nobody needs deleted.
+    fn finish(&mut self) {
+        self.seal_closed();
+        if self.failure.reason().is_none() {
+            self.checkpoint();
+            self.delete_dead();
+        }
+        self.spares.discard();
+        tracing::info!("storage: {}", self.metrics.snapshot());
+    }
+
+    // ---- segments ----
+
+    fn seal_closed(&mut self) {
+        let closed: Vec<_> = {
+            let catalog = self.catalog.lock();
+            let closed = catalog.segments.values().filter_map(|known| match &known.stage {
+                Stage::Closed { table, end } => Some((known.segment.clone(), table.clone(), *end)),
+                Stage::Open(_) | Stage::Sealed { .. } => None,
+            });
+            closed.collect()
+        };
+        for (segment, table, end) in closed {
+            let footer = table.footer(end);
+            let sealed = segment.seal(end, footer.slots, footer.others).and_then(|_| segment.len_bytes());
+            match sealed {
+                Ok(bytes) => {
+                    self.metrics.written((bytes - u64::from(end)) as usize);
+                    self.catalog.lock().sealed(segment.id(), bytes);
+                }
+                // Its records are durable without a footer; there is room for one later.
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => return,
+                Err(error) => {
+                    self.failure.report(&format!("cannot seal segment {}: {error}", segment.id()));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Deletes segments of which nothing is live, and that the last checkpoint has passed.
+    fn delete_dead(&mut self) {
+        let dead: Vec<(SegmentId, u64)> = {
+            let catalog = self.catalog.lock();
+            let before = catalog.segments.range(..self.stamp.segment);
+            let dead = before.filter_map(|(id, known)| match known.stage {
+                Stage::Sealed { bytes } if catalog.index.segments().get(id).is_none_or(|it| it.live == 0) => {
+                    Some((*id, bytes))
+                }
+                _ => None,
+            });
+            dead.collect()
+        };
+        for (id, bytes) in dead {
+            if let Err(error) = self.folders.log.remove(&id.file_name()) {
+                tracing::warn!(segment = %id, %error, "a segment that nobody needs cannot be deleted");
+                return;
+            }
+            let mut catalog = self.catalog.lock();
+            catalog.segments.remove(&id);
+            catalog.index.forget_segment(id);
+            drop(catalog);
+            self.metrics.deleted(bytes);
+            tracing::debug!(segment = %id, bytes, "segment deleted");
+        }
+    }
+
+    // ---- the disk ----
+
+    fn watch_disk(&mut self) {
+        let free = match self.folders.log.free_bytes() {
+            Ok(free) => free,
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell how much room the disk has");
+                return;
+            }
+        };
+        let full = self.spares.disk_is_full();
+        let low = full || free < self.disk_free_limit;
+        let changed = self.disk_low.send_if_modified(|before| std::mem::replace(before, low) != low);
+        if changed && low {
+            let limit = self.disk_free_limit;
+            tracing::warn!(
+                free_bytes = free,
+                limit_bytes = limit,
+                full,
+                "disk alarm: publishers are blocked"
+            );
+        } else if changed {
+            tracing::info!(free_bytes = free, "disk alarm cleared");
+        }
+        self.keep_reserve(full);
+    }
+
+    fn keep_reserve(&mut self, full: bool) {
+        if full && std::mem::take(&mut self.has_reserve) {
+            let _gone = self.folders.root.remove(RESERVE);
+        } else if !full && !self.has_reserve {
+            let made = self.folders.root.create(RESERVE, DISK_RESERVE_BYTES);
+            self.has_reserve = made.is_ok_and(|_| true)
+                || matches!(self.folders.root.open(RESERVE), Ok(file) if file.len().is_ok());
+        }
+    }
+
+    // ---- checkpoints ----
+
+    fn is_checkpoint_due(&self) -> bool {
+        let since = self.checkpointed_at.elapsed();
+        if since < CHECKPOINT_INTERVAL_MIN {
+            return false;
+        }
+        let catalog = self.catalog.lock();
+        if catalog.applied == self.stamp && catalog.topology.is_empty() {
+            return false;
+        }
+        let newer = catalog.segments.range(self.stamp.segment..);
+        let (mut log_bytes, mut has_dead) = (0, false);
+        for (id, known) in newer {
+            if let Stage::Sealed { bytes } = known.stage {
+                log_bytes += bytes;
+                has_dead |= catalog.index.segments().get(id).is_none_or(|it| it.live == 0);
+            }
+        }
+        has_dead || log_bytes >= CHECKPOINT_LOG_BYTES || since >= CHECKPOINT_INTERVAL
+    }
+
+    fn checkpoint(&mut self) {
+        self.checkpointed_at = Instant::now();
+        let began = Instant::now();
+        match self.try_checkpoint() {
+            Ok(keys) => {
+                self.metrics.checkpointed();
+                let took_ms = began.elapsed().as_millis() as u64;
+                tracing::debug!(segment = %self.stamp.segment, keys, took_ms, "checkpoint");
+            }
+            Err(error) => {
+                tracing::error!(%error, "no checkpoint: the log grows until there is one");
+                self.kv = None;
+            }
+        }
+    }
+
+    /// Gives how many keys changed.
+    fn try_checkpoint(&mut self) -> Result<usize, CheckpointError> {
+        let revived = self.revive()?;
+        let mut catalog = self.catalog.lock();
+        if revived.is_some() {
+            catalog.index.forget_checkpoint();
+        }
+        let stamp = catalog.applied;
+        let index = catalog.index.take_changes();
+        let pending = std::mem::take(&mut catalog.topology);
+        drop(catalog);
+        let mut topology = revived.unwrap_or_default();
+        let known = topology.len();
+        topology.extend(pending);
+        let result = self.write_checkpoint(stamp, &index, &topology);
+        match result {
+            Ok(_) => self.stamp = stamp,
+            Err(_) => {
+                let mut catalog = self.catalog.lock();
+                let newer = std::mem::take(&mut catalog.topology);
+                catalog.topology = topology.split_off(known);
+                catalog.topology.extend(newer);
+            }
+        }
+        result
+    }
+
+    fn write_checkpoint(
+        &mut self,
+        stamp: LogPosition,
+        index: &super::index::IndexChanges,
+        topology: &[(ShortString, TopologyChange)],
+    ) -> Result<usize, CheckpointError> {
+        let batch = checkpoint::batch(stamp, index, topology);
+        let keys = batch.len();
+        let Some(kv) = &mut self.kv else { return Err(KvError::Failed.into()) };
+        kv.apply(batch)?;
+        kv.flush()?;
+        if !topology.is_empty() {
+            let entities = checkpoint::topology(&**kv)?;
+            let definitions = Definitions { stamp, last_queue: index.last_queue, entities };
+            self.folders.root.replace(DEFINITIONS, &definitions.encode())?;
+        }
+        Ok(keys)
+    }
+
+    /// After the store failed: an empty one, and the topology as the last checkpoint had it.
+    fn revive(&mut self) -> Result<Option<Vec<(ShortString, TopologyChange)>>, CheckpointError> {
+        if self.kv.is_some() {
+            return Ok(None);
+        }
+        let definitions = match self.folders.root.read(DEFINITIONS)? {
+            Some(bytes) => Definitions::decode(&bytes).map_err(io::Error::other)?,
+            None => Definitions::default(),
+        };
+        self.kv = Some(Box::new(SledKv::reset(&self.folders.state)?));
+        Ok(Some(definitions.entities))
+    }
+
+    fn report(&mut self) {
+        let (at, commits) = self.reported;
+        if at.elapsed() < STORAGE_REPORT_INTERVAL {
+            return;
+        }
+        let now = self.metrics.snapshot();
+        if now.commits > commits {
+            tracing::info!("storage: {now}");
+        }
+        self.reported = (Instant::now(), now.commits);
+    }
+}
+
+/// A moment long enough ago for everything to be due.
+pub(super) fn long_ago() -> Instant {
+    Instant::now().checked_sub(Duration::from_secs(3_600)).unwrap_or_else(Instant::now)
+}

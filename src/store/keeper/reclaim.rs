@@ -1,0 +1,167 @@
+//! Rewrites what is live in sparse segments to the head of the log, so that one old message does not hold a whole segment.
+//!
+//! One segment at a time, the sparsest first, at a bounded rate, and only when what is dead outweighs what is live.
+
+use std::{io, sync::Arc, time::Instant};
+
+use super::Keeper;
+use crate::core::journal::{Change, Commit, Placement};
+use crate::limits::{RECLAIM_BYTES_PER_SECOND, RECLAIM_LIVE_PERCENT_MAX, RECLAIM_READ_BYTES};
+use crate::store::{
+    catalog::Stage,
+    format::{Flags, Slot},
+    log::moving::Move,
+    pager::footer_of,
+    segment::{Segment, SlotError, quarantine},
+};
+
+/// What is being rewritten.
+#[derive(Default)]
+pub(in crate::store) struct Reclaim {
+    /// A segment and the slots that are still to be looked at, last one first.
+    current: Option<(Arc<Segment>, Vec<Slot>)>,
+    /// The last records that were given to the writer are part of it.
+    commit: Commit,
+    /// Bytes that may be rewritten now, and since when.
+    allowance: Option<(Instant, u64)>,
+}
+
+impl Keeper {
+    /// Does a piece of work, if there is any.
+    pub(super) fn reclaim_sparse(&mut self) {
+        if self.spares.disk_is_full() || !self.pending.is_done(self.reclaim.commit) {
+            return;
+        }
+        let moved = self.next_piece();
+        if let Err(error) = moved {
+            self.failure.report(&format!("cannot read the log: {error}"));
+        }
+    }
+
+    fn next_piece(&mut self) -> io::Result<()> {
+        if self.reclaim.current.is_none() {
+            let Some(segment) = self.sparsest() else { return Ok(()) };
+            let mut slots = footer_of(&segment)?.slots;
+            slots.sort_by_key(|slot| std::cmp::Reverse(slot.offset));
+            tracing::debug!(segment = %segment.id(), "rewriting what is live in a sparse segment");
+            self.reclaim.current = Some((segment, slots));
+        }
+        let budget = self.reclaim.budget();
+        let Some((segment, mut slots)) = self.reclaim.current.take() else { return Ok(()) };
+        let piece = self.take_live(&segment, &mut slots, budget);
+        if !slots.is_empty() {
+            self.reclaim.current = Some((segment.clone(), slots));
+        }
+        self.rewrite(&segment, &piece)
+    }
+
+    /// Live slots of a segment, in the order of their records, up to a number of bytes; records are not parted.
+    fn take_live(&self, segment: &Segment, slots: &mut Vec<Slot>, budget: u64) -> Vec<Slot> {
+        let mut piece: Vec<Slot> = Vec::new();
+        let mut bytes = 0;
+        let catalog = self.catalog.lock();
+        while let Some(slot) = slots.last() {
+            let begins = piece.last().is_none_or(|last| last.offset != slot.offset);
+            if begins && bytes >= budget {
+                break;
+            }
+            let slot = *slot;
+            slots.pop();
+            if catalog.index.is_live_in(slot.placement, segment.id()) {
+                bytes += if begins { u64::from(slot.payload_bytes) } else { 0 };
+                piece.push(slot);
+            }
+        }
+        piece
+    }
+
+    fn rewrite(&mut self, segment: &Segment, piece: &[Slot]) -> io::Result<()> {
+        let mut records = piece.to_vec();
+        records.dedup_by_key(|slot| slot.offset);
+        let mut moves = Vec::with_capacity(records.len());
+        let mut bytes = 0;
+        for (record, read) in records.iter().zip(segment.read_publishes(&records)) {
+            let same = |slot: &&Slot| slot.offset == record.offset;
+            let live: Vec<Placement> = piece.iter().filter(same).map(|slot| slot.placement).collect();
+            match read {
+                Ok(stored) => {
+                    bytes += u64::from(record.payload_bytes);
+                    moves.push(Move {
+                        message: stored.message,
+                        placements: live.into(),
+                        transient: stored.flags.contains(Flags::TRANSIENT),
+                        from: segment.id(),
+                    });
+                }
+                Err(SlotError::Damaged { offset, length }) => {
+                    self.give_up(segment, offset..offset.saturating_add(length), live)?;
+                }
+                Err(SlotError::Io(error)) => return Err(error),
+            }
+        }
+        if !moves.is_empty() {
+            self.metrics.moved(bytes);
+            self.reclaim.spent(bytes);
+            self.reclaim.commit = self.pending.append_moves(moves);
+        }
+        Ok(())
+    }
+
+    fn give_up(
+        &self,
+        segment: &Segment,
+        damaged: std::ops::Range<u32>,
+        live: Vec<Placement>,
+    ) -> io::Result<()> {
+        let file = quarantine::set_aside(&*self.folders.quarantine, segment, damaged)?;
+        tracing::error!(segment = %segment.id(), file, placements = ?live, "a message is lost: its record is damaged");
+        self.metrics.quarantined(1);
+        let settled =
+            |at: Placement| Change::SettleRange { queue: at.queue, first: at.position, last: at.position };
+        self.pending.append(&mut live.into_iter().map(settled).collect(), false);
+        Ok(())
+    }
+
+    /// The segment with the least that is live in it, if rewriting it is worth while.
+    fn sparsest(&self) -> Option<Arc<Segment>> {
+        let catalog = self.catalog.lock();
+        let (mut dead, mut live) = (0, 0);
+        let mut best: Option<(u64, Arc<Segment>)> = None;
+        for (id, known) in catalog.segments.range(..self.stamp.segment) {
+            let Stage::Sealed { bytes } = known.stage else { continue };
+            let used = catalog
+                .index
+                .segments()
+                .get(id)
+                .map_or(0, |it| if it.live == 0 { 0 } else { it.bytes.max(1) });
+            live += used.min(bytes);
+            dead += bytes - used.min(bytes);
+            let percent = used * 100 / bytes.max(1);
+            if used > 0
+                && percent <= RECLAIM_LIVE_PERCENT_MAX
+                && best.as_ref().is_none_or(|(least, _)| used < *least)
+            {
+                best = Some((used, known.segment.clone()));
+            }
+        }
+        let worth = dead > live / 2 + u64::from(self.spares.segment_bytes());
+        best.filter(|_| worth).map(|(_, segment)| segment)
+    }
+}
+
+impl Reclaim {
+    /// How many bytes may be rewritten now.
+    fn budget(&mut self) -> u64 {
+        let (since, left) = self.allowance.unwrap_or_else(|| (Instant::now(), RECLAIM_READ_BYTES));
+        let earned = since.elapsed().as_millis() as u64 * RECLAIM_BYTES_PER_SECOND / 1_000;
+        let left = (left + earned).min(RECLAIM_READ_BYTES);
+        self.allowance = Some((Instant::now(), left));
+        left
+    }
+
+    fn spent(&mut self, bytes: u64) {
+        if let Some((_, left)) = &mut self.allowance {
+            *left = left.saturating_sub(bytes);
+        }
+    }
+}

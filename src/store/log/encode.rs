@@ -1,0 +1,315 @@
+//! From changes to records in a buffer, and what the index is to be told of them.
+//!
+//! A message that all its queues were done with before its turn came is not written at all, nor are its settlements; its
+//! stage says so to whoever comes later. Settlements and returns that are no part of a group are gathered, one record for
+//! each queue. A settlement that came before its publish waits for the next batch.
+
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+    ops::RangeInclusive,
+};
+
+use foldhash::fast::RandomState;
+
+use crate::core::{
+    journal::{Change, Changes, Placement, Placements, QueueId, TopologyChange},
+    message::{Message, Stage},
+};
+use crate::protocol::ShortString;
+use crate::store::format::{
+    Flags, Kind, Publish, Return, Settle, TopologyRecord,
+    record::{begin, finish},
+};
+
+/// A record that was encoded, for the index: at `offset` of its segment.
+pub(in crate::store) struct Encoded {
+    /// Where it begins.
+    pub(in crate::store) offset: u32,
+    /// What it says.
+    pub(in crate::store) effect: Effect,
+}
+
+/// What a record changes.
+pub(in crate::store) enum Effect {
+    /// A message has places.
+    Place { message: Message, placements: Placements, payload_bytes: u32, transient: bool },
+    /// A message has moved.
+    Relocate { placements: Placements, payload_bytes: u32, transient: bool, from: crate::store::SegmentId },
+    /// Messages are settled.
+    Settle { queue: QueueId, ranges: Vec<RangeInclusive<u64>> },
+    /// Messages came back.
+    Return { queue: QueueId, counts: Vec<(u64, u32)> },
+    /// The topology changed.
+    Topology { vhost: ShortString, change: TopologyChange },
+}
+
+impl Effect {
+    /// Whether there is a record of it. Of transient queues there is none but of their messages.
+    fn is_written(&self) -> bool {
+        match self {
+            Self::Place { .. } | Self::Relocate { .. } => true,
+            Self::Settle { queue, .. } | Self::Return { queue, .. } => queue.is_durable(),
+            Self::Topology { change: TopologyChange::QueueDeleted { id, .. }, .. } => id.is_durable(),
+            Self::Topology { .. } => true,
+        }
+    }
+}
+
+/// See the module's text.
+#[derive(Default)]
+pub(in crate::store) struct Encoder {
+    /// Records whose place in the segment is behind what was written.
+    pub(in crate::store) bytes: Vec<u8>,
+    /// What they say, in order.
+    pub(in crate::store) encoded: Vec<Encoded>,
+    settled: HashMap<QueueId, Vec<u64>, RandomState>,
+    returned: HashMap<QueueId, Vec<(u64, u32)>, RandomState>,
+    /// Settlements and returns whose messages have not come yet.
+    early: Changes,
+}
+
+/// Where records go.
+#[derive(Clone, Copy)]
+pub(in crate::store) struct Target {
+    /// The segment's.
+    pub(in crate::store) salt: u32,
+    /// Offset of the first byte of the buffer.
+    pub(in crate::store) offset: u32,
+}
+
+impl Encoder {
+    /// Decides which messages of a batch are written: the first of three steps.
+    pub(in crate::store) fn decide(&mut self, changes: &mut Changes) {
+        // What came too early for the batch before this one goes first; it has been counted.
+        let early = mem::take(&mut self.early);
+        for change in &*changes {
+            if let Change::Settle { message, .. } = change
+                && message.stage() == Stage::Waiting
+            {
+                message.count_early_settlement();
+            }
+        }
+        let mut settled = None;
+        for at in 0..changes.len() {
+            let Change::Publish { message, placements, .. } = &changes[at] else { continue };
+            let early_count = message.early_settlements();
+            if early_count >= placements.len() {
+                message.set_stage(Stage::Skipped);
+                continue;
+            }
+            if early_count > 0 {
+                let settled = settled.get_or_insert_with(|| unwritten_settlements(changes, &early));
+                let settled = &*settled;
+                let left = placements.iter().copied().filter(|placement| !settled.contains(placement));
+                let left: Placements = left.collect();
+                if let Change::Publish { placements, .. } = &mut changes[at] {
+                    *placements = left;
+                }
+            }
+            if let Change::Publish { message, .. } = &changes[at] {
+                message.set_stage(Stage::Writing);
+            }
+        }
+        for change in early {
+            self.note(change);
+        }
+    }
+
+    /// Encodes one change that stands for itself: the second step. Settlements and returns are only noted.
+    pub(in crate::store) fn single(&mut self, change: Change, target: Target) {
+        match change {
+            Change::Publish { message, .. } if message.stage() == Stage::Skipped => {}
+            Change::Publish { message, placements, transient } => {
+                let effect = Effect::Place { message, placements, payload_bytes: 0, transient };
+                self.record(effect, Flags::SINGLE, target);
+            }
+            Change::Settle { .. } | Change::Return { .. } => self.note(change),
+            Change::SettleRange { queue, first, last } => {
+                let ranges = vec![first..=last];
+                self.record(Effect::Settle { queue, ranges }, Flags::SINGLE, target);
+            }
+            Change::Topology { vhost, change } => {
+                self.record(Effect::Topology { vhost, change }, Flags::SINGLE, target);
+            }
+        }
+    }
+
+    /// Encodes changes that are all or nothing.
+    pub(in crate::store) fn group(&mut self, changes: Vec<Change>, target: Target) {
+        let before = (mem::take(&mut self.settled), mem::take(&mut self.returned));
+        let mut effects = Vec::with_capacity(changes.len());
+        for change in changes {
+            match change {
+                Change::Publish { message, .. } if message.stage() == Stage::Skipped => {}
+                Change::Publish { message, placements, transient } => {
+                    effects.push(Effect::Place { message, placements, payload_bytes: 0, transient });
+                }
+                Change::Settle { .. } | Change::Return { .. } => self.note(change),
+                Change::SettleRange { queue, first, last } => {
+                    effects.push(Effect::Settle { queue, ranges: vec![first..=last] });
+                }
+                Change::Topology { vhost, change } => effects.push(Effect::Topology { vhost, change }),
+            }
+        }
+        self.gathered(&mut effects);
+        (self.settled, self.returned) = before;
+        let written = effects.iter().filter(|effect| effect.is_written()).count();
+        let mut at = 0;
+        for effect in effects {
+            let mut flags = if at == 0 { Flags::FIRST } else { Flags::NONE };
+            if at + 1 == written {
+                flags = flags | Flags::LAST;
+            }
+            at += usize::from(effect.is_written());
+            self.record(effect, flags, target);
+        }
+    }
+
+    /// Encodes a record that moves.
+    pub(in crate::store) fn moved(&mut self, moved: super::moving::Move, target: Target) {
+        let super::moving::Move { message, placements, transient, from } = moved;
+        let (begun, offset) = self.begin(Kind::Publish, Flags::SINGLE | Flags::MOVED, transient, target);
+        Publish::encode(&mut self.bytes, message.view(), &placements);
+        let payload_bytes = self.finish(begun, offset, target);
+        let effect = Effect::Relocate { placements, payload_bytes, transient, from };
+        self.encoded.push(Encoded { offset, effect });
+    }
+
+    /// Encodes what was gathered: the third step.
+    pub(in crate::store) fn rest(&mut self, target: Target) {
+        let mut effects = Vec::new();
+        self.gathered(&mut effects);
+        for effect in effects {
+            self.record(effect, Flags::SINGLE, target);
+        }
+    }
+
+    /// How many bytes [`Self::rest`] would take at most.
+    pub(in crate::store) fn rest_bytes(&self) -> usize {
+        let settled: usize = self.settled.values().map(|positions| 32 + 16 * positions.len()).sum();
+        let returned: usize = self.returned.values().map(|counts| 32 + 12 * counts.len()).sum();
+        settled + returned
+    }
+
+    /// A record without a payload.
+    pub(in crate::store) fn empty_record(&mut self, kind: Kind, target: Target) -> u32 {
+        let (begun, offset) = self.begin(kind, Flags::SINGLE, false, target);
+        self.finish(begun, offset, target);
+        offset
+    }
+
+    fn note(&mut self, change: Change) {
+        match change {
+            Change::Settle { message, .. } | Change::Return { message, .. }
+                if message.stage() == Stage::Skipped => {}
+            Change::Settle { ref message, .. } | Change::Return { ref message, .. }
+                if message.stage() == Stage::Waiting =>
+            {
+                self.early.push(change);
+            }
+            Change::Settle { placement: Placement { queue, position }, .. } => {
+                self.settled.entry(queue).or_default().push(position);
+            }
+            Change::Return { placement: Placement { queue, position }, count, .. } => {
+                self.returned.entry(queue).or_default().push((position, count));
+            }
+            Change::Publish { .. } | Change::SettleRange { .. } | Change::Topology { .. } => {}
+        }
+    }
+
+    fn gathered(&mut self, effects: &mut Vec<Effect>) {
+        for (queue, counts) in self.returned.drain() {
+            effects.push(Effect::Return { queue, counts });
+        }
+        for (queue, positions) in &mut self.settled {
+            if !positions.is_empty() {
+                positions.sort_unstable();
+                effects.push(Effect::Settle { queue: *queue, ranges: ranges(positions) });
+                positions.clear();
+            }
+        }
+        if self.settled.len() > SETTLED_QUEUES_KEPT {
+            self.settled = HashMap::default();
+        }
+    }
+
+    fn record(&mut self, effect: Effect, flags: Flags, target: Target) {
+        if !effect.is_written() {
+            self.encoded.push(Encoded { offset: 0, effect });
+            return;
+        }
+        let transient = matches!(effect, Effect::Place { transient: true, .. });
+        let (begun, offset) = self.begin(kind(&effect), flags, transient, target);
+        match &effect {
+            Effect::Place { message, placements, .. } => {
+                Publish::encode(&mut self.bytes, message.view(), placements);
+            }
+            Effect::Settle { queue, ranges } => {
+                Settle::encode(&mut self.bytes, *queue, ranges.iter().cloned())
+            }
+            Effect::Return { queue, counts } => {
+                Return::encode(&mut self.bytes, *queue, counts.iter().copied());
+            }
+            Effect::Topology { vhost, change } => TopologyRecord::encode(&mut self.bytes, vhost, change),
+            Effect::Relocate { .. } => {}
+        }
+        let bytes = self.finish(begun, offset, target);
+        let mut effect = effect;
+        if let Effect::Place { payload_bytes, .. } = &mut effect {
+            *payload_bytes = bytes;
+        }
+        self.encoded.push(Encoded { offset, effect });
+    }
+
+    fn begin(&mut self, kind: Kind, flags: Flags, transient: bool, target: Target) -> (usize, u32) {
+        let flags = if transient { flags | Flags::TRANSIENT } else { flags };
+        let begun = begin(&mut self.bytes, kind, flags);
+        (begun, target.offset + begun as u32)
+    }
+
+    /// Gives the length of the payload.
+    fn finish(&mut self, begun: usize, offset: u32, target: Target) -> u32 {
+        let payload_bytes = self.bytes.len() - begun - crate::store::format::record::RECORD_HEADER_BYTES;
+        finish(&mut self.bytes, begun, target.salt, offset);
+        payload_bytes as u32
+    }
+}
+
+/// Queues whose lists of settlements keep their memory from batch to batch.
+const SETTLED_QUEUES_KEPT: usize = 1_024;
+
+fn kind(effect: &Effect) -> Kind {
+    match effect {
+        Effect::Place { .. } | Effect::Relocate { .. } => Kind::Publish,
+        Effect::Settle { .. } => Kind::Settle,
+        Effect::Return { .. } => Kind::Return,
+        Effect::Topology { .. } => Kind::Topology,
+    }
+}
+
+/// Settlements of messages that are not written, by place.
+fn unwritten_settlements(changes: &Changes, early: &Changes) -> HashSet<Placement, RandomState> {
+    let settled = |change: &Change| match change {
+        Change::Settle { placement, message }
+            if matches!(message.stage(), Stage::Waiting | Stage::Writing) =>
+        {
+            Some(*placement)
+        }
+        _ => None,
+    };
+    changes.iter().chain(early).filter_map(settled).collect()
+}
+
+/// Ascending positions as ranges.
+fn ranges(positions: &[u64]) -> Vec<RangeInclusive<u64>> {
+    let mut ranges: Vec<RangeInclusive<u64>> = Vec::new();
+    for &position in positions {
+        match ranges.last_mut() {
+            Some(last) if *last.end() + 1 == position => *last = *last.start()..=position,
+            Some(last) if *last.end() == position => {}
+            _ => ranges.push(position..=position),
+        }
+    }
+    ranges
+}

@@ -1,0 +1,64 @@
+//! The log at work: what sessions append is written by a thread of its own, and what queues let go of is read back.
+
+pub(super) mod encode;
+pub(super) mod moving;
+pub(super) mod pending;
+pub(super) mod writer;
+
+use std::{
+    io,
+    sync::Arc,
+    task::{Context, Poll},
+    thread,
+    time::Duration,
+};
+
+use pending::{Pending, Taken};
+use writer::Writer;
+
+use crate::core::{
+    journal::{Changes, Commit, Journal},
+    outbox::SharedOutbox,
+};
+
+/// How often a writer that was held up by a full disk tries again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
+
+impl Journal for Pending {
+    fn append(&self, changes: &mut Changes, atomic: bool) -> Commit {
+        Self::append(self, changes, atomic)
+    }
+
+    fn notify(&self, commit: Commit, outbox: &SharedOutbox) {
+        Self::notify(self, commit, outbox);
+    }
+
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        Self::poll_room(self, cx)
+    }
+}
+
+/// Starts the writer's thread. It ends when nothing more comes, or with the first error, which `failed` gets.
+pub(super) fn start(
+    mut writer: Writer,
+    pending: Arc<Pending>,
+    failed: impl FnOnce(io::Error) + Send + 'static,
+) -> io::Result<thread::JoinHandle<()>> {
+    let run = move || {
+        let result = loop {
+            let retry = writer.is_held_up().then_some(RETRY_INTERVAL);
+            let step = match pending.take(retry) {
+                Taken::Batch(batch, commit) => writer.commit(batch, commit),
+                Taken::Nothing => writer.retry(),
+                Taken::End => break writer.finish(),
+            };
+            if let Err(error) = step {
+                break Err(error);
+            }
+        };
+        if let Err(error) = result {
+            failed(error);
+        }
+    };
+    thread::Builder::new().name("log".into()).spawn(run)
+}

@@ -1,0 +1,219 @@
+//! What waits to be written: changes that sessions append, in batches that the writer takes whole.
+//!
+//! While one batch is written and synced the next one gathers; nobody adds a delay. The batch being gathered has the
+//! number that its appenders wait for. Knows nothing of files.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::moving::Move;
+use crate::core::{
+    journal::{Change, Changes, Commit},
+    outbox::SharedOutbox,
+};
+use crate::limits::JOURNAL_WAITING_BYTES_MAX;
+
+/// Changes that become durable together.
+#[derive(Default)]
+pub(in crate::store) struct Batch {
+    /// In the order of their appending.
+    pub(in crate::store) changes: Changes,
+    /// Which of them are all or nothing, by where they begin and end, ascending.
+    pub(in crate::store) groups: Vec<(usize, usize)>,
+    /// Records that reclaiming writes again.
+    pub(in crate::store) moves: Vec<Move>,
+    /// Bytes of messages in it.
+    pub(in crate::store) bytes: usize,
+}
+
+impl Batch {
+    /// Whether there is nothing in it.
+    pub(in crate::store) fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.moves.is_empty()
+    }
+}
+
+/// What the writer got.
+pub(in crate::store) enum Taken {
+    /// A batch and its number.
+    Batch(Batch, Commit),
+    /// Nothing came in the time given.
+    Nothing,
+    /// There will be no more.
+    End,
+}
+
+/// See the module's text.
+pub(in crate::store) struct Pending {
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+struct State {
+    gathering: Batch,
+    /// The number of the batch being gathered.
+    commit: Commit,
+    done: Commit,
+    /// Bytes that were appended and are not written.
+    waiting_bytes: usize,
+    waiters: Vec<(Commit, SharedOutbox)>,
+    publishers: Vec<Waker>,
+    writer_sleeps: bool,
+    closed: bool,
+}
+
+impl Pending {
+    /// Nothing waits; the first batch has number 1.
+    pub(in crate::store) fn new() -> Self {
+        let state = State {
+            gathering: Batch::default(),
+            commit: Commit(1),
+            done: Commit(0),
+            waiting_bytes: 0,
+            waiters: Vec::new(),
+            publishers: Vec::new(),
+            writer_sleeps: false,
+            closed: false,
+        };
+        Self { state: Mutex::new(state), work: Condvar::new() }
+    }
+
+    /// Takes changes over, in order; gives the number of the batch that they are in.
+    pub(in crate::store) fn append(&self, changes: &mut Changes, atomic: bool) -> Commit {
+        let bytes = changes.iter().map(bytes_of).sum::<usize>();
+        let mut state = self.state.lock();
+        let batch = &mut state.gathering;
+        let begin = batch.changes.len();
+        batch.changes.append(changes);
+        if atomic && batch.changes.len() > begin + 1 {
+            batch.groups.push((begin, batch.changes.len()));
+        }
+        batch.bytes += bytes;
+        state.waiting_bytes += bytes;
+        let commit = state.commit;
+        self.wake_writer(&mut state);
+        commit
+    }
+
+    /// Takes over what reclaiming writes again.
+    pub(in crate::store) fn append_moves(&self, moves: Vec<Move>) -> Commit {
+        let mut state = self.state.lock();
+        state.gathering.moves.extend(moves);
+        let commit = state.commit;
+        self.wake_writer(&mut state);
+        commit
+    }
+
+    fn wake_writer(&self, state: &mut State) {
+        if std::mem::take(&mut state.writer_sleeps) {
+            self.work.notify_one();
+        }
+    }
+
+    /// Whether a batch is complete.
+    pub(in crate::store) fn is_done(&self, commit: Commit) -> bool {
+        self.state.lock().done >= commit
+    }
+
+    /// Tells an outbox when a commit is complete.
+    pub(in crate::store) fn notify(&self, commit: Commit, outbox: &SharedOutbox) {
+        let mut state = self.state.lock();
+        let done = state.done;
+        if done < commit {
+            let known = |(its, other): &(Commit, SharedOutbox)| *its == commit && Arc::ptr_eq(other, outbox);
+            if !state.waiters.last().is_some_and(known) {
+                state.waiters.push((commit, outbox.clone()));
+            }
+            return;
+        }
+        drop(state);
+        tell(outbox, done);
+    }
+
+    /// Pending while publishers should wait.
+    pub(in crate::store) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.waiting_bytes <= JOURNAL_WAITING_BYTES_MAX || state.closed {
+            return Poll::Ready(());
+        }
+        if !state.publishers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.publishers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// The writer's side: waits for a batch, no longer than `at_most` if that is given.
+    pub(in crate::store) fn take(&self, at_most: Option<Duration>) -> Taken {
+        let mut state = self.state.lock();
+        while state.gathering.is_empty() {
+            if state.closed {
+                return Taken::End;
+            }
+            state.writer_sleeps = true;
+            match at_most {
+                None => self.work.wait(&mut state),
+                Some(time) if self.work.wait_for(&mut state, time).timed_out() => {
+                    state.writer_sleeps = false;
+                    if state.gathering.is_empty() {
+                        return Taken::Nothing;
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        let commit = state.commit;
+        state.commit = Commit(commit.0 + 1);
+        Taken::Batch(std::mem::take(&mut state.gathering), commit)
+    }
+
+    /// The writer's side: everything up to `commit` is durable; `bytes` of messages less wait.
+    pub(in crate::store) fn complete(&self, commit: Commit, bytes: usize) {
+        let mut state = self.state.lock();
+        state.done = commit.max(state.done);
+        state.waiting_bytes -= bytes;
+        let mut due = Vec::new();
+        state.waiters.retain(|(its, outbox)| {
+            let done = *its <= commit;
+            if done {
+                due.push(outbox.clone());
+            }
+            !done
+        });
+        let has_room = state.waiting_bytes <= JOURNAL_WAITING_BYTES_MAX;
+        let publishers = if has_room { std::mem::take(&mut state.publishers) } else { Vec::new() };
+        drop(state);
+        due.iter().for_each(|outbox| tell(outbox, commit));
+        publishers.into_iter().for_each(Waker::wake);
+    }
+
+    /// No more comes: the writer ends when it has written everything.
+    pub(in crate::store) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        let publishers = std::mem::take(&mut state.publishers);
+        self.wake_writer(&mut state);
+        drop(state);
+        publishers.into_iter().for_each(Waker::wake);
+    }
+}
+
+fn tell(outbox: &SharedOutbox, commit: Commit) {
+    let waker = {
+        let mut outbox = outbox.lock();
+        outbox.committed(commit);
+        outbox.wake_writer()
+    };
+    waker.into_iter().for_each(Waker::wake);
+}
+
+fn bytes_of(change: &Change) -> usize {
+    match change {
+        Change::Publish { message, .. } => message.size_bytes(),
+        _ => 0,
+    }
+}

@@ -1,0 +1,349 @@
+//! The writer: batches become records, records become durable, and then everybody is told.
+//!
+//! One thread owns it. For each batch: decide what need not be written, encode, write, sync, tell those who wait, tell the catalog.
+//! When the disk is full, what brings bytes is held back, and so are the commits that it is part of; what makes room goes on
+//! into the rest of the segment. After any other error nothing more is written and no commit completes: what is on disk is
+//! known again only after a restart.
+
+use std::{io, sync::Arc, time::Instant};
+
+use super::{
+    encode::{Effect, Encoder, Target},
+    pending::{Batch, Pending},
+};
+use crate::core::{
+    journal::{Change, Commit, TopologyChange},
+    message::Stage,
+};
+use crate::limits::{LOG_BUFFER_BYTES_MAX, SEGMENT_RESERVE_FRACTION};
+use crate::store::{
+    LogPosition,
+    catalog::Catalog,
+    format::{Kind, record::RECORD_HEADER_BYTES},
+    metrics::Metrics,
+    segment::Segment,
+    spares::Spares,
+};
+
+/// See the module's text.
+pub(in crate::store) struct Writer {
+    pending: Arc<Pending>,
+    catalog: Arc<Catalog>,
+    spares: Arc<Spares>,
+    metrics: Arc<Metrics>,
+    segment: Arc<Segment>,
+    segment_bytes: u32,
+    /// Where the encoder's buffer goes.
+    offset: u32,
+    /// Something was written since the last sync.
+    unsynced: bool,
+    encoder: Encoder,
+    held: Option<Held>,
+    /// The last batch that was taken.
+    last: Commit,
+}
+
+/// What the disk has no room for.
+#[derive(Default)]
+struct Held {
+    batch: Batch,
+    /// The first commit that is not complete for want of it.
+    since: Commit,
+}
+
+impl Writer {
+    /// A writer that goes on in an empty segment.
+    pub(in crate::store) fn new(
+        pending: Arc<Pending>,
+        catalog: Arc<Catalog>,
+        spares: Arc<Spares>,
+        metrics: Arc<Metrics>,
+        segment: Arc<Segment>,
+    ) -> Self {
+        let segment_bytes = spares.segment_bytes();
+        Self {
+            pending,
+            catalog,
+            spares,
+            metrics,
+            segment,
+            segment_bytes,
+            offset: crate::store::format::envelope::SEGMENT_HEADER_BYTES as u32,
+            unsynced: false,
+            encoder: Encoder::default(),
+            held: None,
+            last: Commit::default(),
+        }
+    }
+
+    /// Whether the disk was full the last time.
+    pub(in crate::store) fn is_held_up(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Tries again what was held back.
+    pub(in crate::store) fn retry(&mut self) -> io::Result<()> {
+        self.commit(Batch::default(), self.last)
+    }
+
+    /// Makes a batch durable, and what was held back before it; then tells everybody.
+    pub(in crate::store) fn commit(&mut self, batch: Batch, commit: Commit) -> io::Result<()> {
+        self.last = commit;
+        let held = self.held.take();
+        let since = held.as_ref().map_or(commit, |held| held.since);
+        let bytes = batch.bytes;
+        let batch = held.map_or_else(Batch::default, |held| held.batch).and(batch);
+        self.write(batch, since)?;
+        self.flush()?;
+        let done = self.held.as_ref().map_or(commit, |held| Commit(held.since.0 - 1));
+        self.pending.complete(done, bytes);
+        self.publish_effects();
+        Ok(())
+    }
+
+    /// Ends the log in order: nothing comes after this.
+    pub(in crate::store) fn finish(mut self) -> io::Result<()> {
+        let ends_in_order = self.held.is_none() && self.make_room(RECORD_HEADER_BYTES + 8, true)?;
+        let shutdown = ends_in_order.then(|| self.encoder.empty_record(Kind::Shutdown, self.target()));
+        self.flush()?;
+        let mut catalog = self.catalog.lock();
+        if let Some(offset) = shutdown {
+            catalog.note_other(self.segment.id(), offset);
+        }
+        catalog.applied = self.end();
+        catalog.close(self.segment.id(), self.offset);
+        Ok(())
+    }
+
+    // ---- from batches to records ----
+
+    fn write(&mut self, mut batch: Batch, since: Commit) -> io::Result<()> {
+        self.encoder.decide(&mut batch.changes);
+        for moved in std::mem::take(&mut batch.moves) {
+            self.write_move(moved)?;
+        }
+        let mut groups = std::mem::take(&mut batch.groups).into_iter().peekable();
+        let mut changes = std::mem::take(&mut batch.changes).into_iter().enumerate();
+        while let Some((at, change)) = changes.next() {
+            if let Some((_, end)) = groups.next_if(|(begin, _)| *begin == at) {
+                let rest = changes.by_ref().take(end - at - 1).map(|(_, change)| change);
+                let group: Vec<Change> = std::iter::once(change).chain(rest).collect();
+                self.write_group(group, since)?;
+            } else {
+                self.write_single(change, since)?;
+            }
+        }
+        let room = self.encoder.rest_bytes();
+        if room == 0 || self.make_room(room, true)? {
+            self.encoder.rest(self.target());
+        } else {
+            self.held(since);
+        }
+        Ok(())
+    }
+
+    fn write_single(&mut self, change: Change, since: Commit) -> io::Result<()> {
+        if let Change::Settle { .. } | Change::Return { .. } = change {
+            self.encoder.single(change, self.target());
+            return Ok(());
+        }
+        if self.takes(&change) && self.make_room(size_of(&change), !brings(&change))? {
+            self.encoder.single(change, self.target());
+            return Ok(());
+        }
+        undecide(&change);
+        self.held(since).changes.push(change);
+        Ok(())
+    }
+
+    fn write_group(&mut self, group: Vec<Change>, since: Commit) -> io::Result<()> {
+        let size = group.iter().map(size_of).sum();
+        let brings = group.iter().any(brings);
+        let taken = !brings || self.held.is_none();
+        if taken && self.make_room(size, !brings)? {
+            self.encoder.group(group, self.target());
+            return Ok(());
+        }
+        group.iter().for_each(undecide);
+        let held = self.held(since);
+        let begin = held.changes.len();
+        held.changes.extend(group);
+        held.groups.push((begin, held.changes.len()));
+        Ok(())
+    }
+
+    fn write_move(&mut self, mut moved: super::moving::Move) -> io::Result<()> {
+        moved.retain_live(&self.catalog.lock().index);
+        let size = moved.message.size_bytes() + 64 + 16 * moved.placements.len();
+        // Without room it stays where it is; reclaiming will come to it again.
+        if !moved.placements.is_empty() && self.held.is_none() && self.make_room(size, false)? {
+            self.encoder.moved(moved, self.target());
+        }
+        Ok(())
+    }
+
+    /// While something is held back, everything that brings bytes is.
+    fn takes(&self, change: &Change) -> bool {
+        self.held.is_none() || !brings(change)
+    }
+
+    fn held(&mut self, since: Commit) -> &mut Batch {
+        &mut self.held.get_or_insert_with(|| Held { batch: Batch::default(), since }).batch
+    }
+
+    fn target(&self) -> Target {
+        Target { salt: self.segment.salt(), offset: self.offset }
+    }
+
+    fn end(&self) -> LogPosition {
+        LogPosition { segment: self.segment.id(), offset: self.offset }
+    }
+
+    // ---- room ----
+
+    /// Sees that the next `bytes` fit into the segment, or goes on to the next one. False when the disk is full.
+    ///
+    /// `spares_none`: the last part of a segment is kept for what makes room.
+    fn make_room(&mut self, bytes: usize, spares_none: bool) -> io::Result<bool> {
+        if self.encoder.bytes.len() >= LOG_BUFFER_BYTES_MAX {
+            self.write_buffer()?;
+        }
+        let used = self.offset as usize + self.encoder.bytes.len();
+        let whole = self.segment_bytes as usize;
+        let limit = if spares_none { whole } else { whole - whole / SEGMENT_RESERVE_FRACTION };
+        let is_empty = used <= crate::store::format::envelope::SEGMENT_HEADER_BYTES;
+        if used + bytes <= limit || is_empty {
+            return Ok(true);
+        }
+        self.roll()
+    }
+
+    /// Goes on in a new segment, with everything before it durable. False when there is no room for one.
+    fn roll(&mut self) -> io::Result<bool> {
+        let Some(next) = self.spares.take()? else { return Ok(false) };
+        self.flush()?;
+        self.publish_effects();
+        let mut catalog = self.catalog.lock();
+        catalog.close(self.segment.id(), self.offset);
+        self.segment = Arc::new(next);
+        catalog.open(self.segment.clone());
+        drop(catalog);
+        self.offset = crate::store::format::envelope::SEGMENT_HEADER_BYTES as u32;
+        self.spares.wanted();
+        Ok(true)
+    }
+
+    // ---- from records to the disk ----
+
+    fn write_buffer(&mut self) -> io::Result<()> {
+        let bytes = std::mem::take(&mut self.encoder.bytes);
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.segment.write(&bytes, self.offset)?;
+        self.unsynced = true;
+        self.offset += bytes.len() as u32;
+        self.metrics.written(bytes.len());
+        self.encoder.bytes = bytes;
+        self.encoder.bytes.clear();
+        if self.encoder.bytes.capacity() > 2 * LOG_BUFFER_BYTES_MAX {
+            self.encoder.bytes = Vec::new();
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.write_buffer()?;
+        if std::mem::take(&mut self.unsynced) {
+            let began = Instant::now();
+            self.segment.sync()?;
+            self.metrics.synced(began.elapsed());
+        }
+        Ok(())
+    }
+
+    /// Tells the catalog what is durable now, and lets go of messages.
+    fn publish_effects(&mut self) {
+        if self.encoder.encoded.is_empty() {
+            return;
+        }
+        self.metrics.committed(self.encoder.encoded.len());
+        let encoded = std::mem::take(&mut self.encoder.encoded);
+        let mut catalog = self.catalog.lock();
+        for one in &encoded {
+            catalog.apply(self.segment.id(), one);
+        }
+        catalog.applied = self.end();
+        drop(catalog);
+        let mut body_bytes = 0;
+        for one in &encoded {
+            if let Effect::Place { message, .. } = &one.effect {
+                message.set_stage(Stage::Written);
+                body_bytes += u64::from(message.view().layout.body_bytes);
+            }
+        }
+        self.metrics.payload(body_bytes);
+        self.encoder.encoded = encoded;
+        self.encoder.encoded.clear();
+    }
+}
+
+impl Batch {
+    /// This one and then another.
+    fn and(mut self, other: Self) -> Self {
+        if self.is_empty() {
+            return other;
+        }
+        let begin = self.changes.len();
+        self.changes.extend(other.changes);
+        self.groups.extend(other.groups.into_iter().map(|(from, to)| (from + begin, to + begin)));
+        self.moves.extend(other.moves);
+        self
+    }
+}
+
+/// The message is not written in this batch: settlements that come now are early.
+fn undecide(change: &Change) {
+    if let Change::Publish { message, .. } = change
+        && message.stage() == Stage::Writing
+    {
+        message.set_stage(Stage::Waiting);
+    }
+}
+
+/// Whether a change takes room and frees none.
+fn brings(change: &Change) -> bool {
+    match change {
+        Change::Publish { message, .. } => message.stage() != Stage::Skipped,
+        Change::Topology { change, .. } => !matches!(
+            change,
+            TopologyChange::QueueDeleted { .. }
+                | TopologyChange::ExchangeDeleted(_)
+                | TopologyChange::Unbound(_)
+        ),
+        Change::Settle { .. } | Change::SettleRange { .. } | Change::Return { .. } => false,
+    }
+}
+
+/// About how many bytes its record takes, and not less.
+fn size_of(change: &Change) -> usize {
+    match change {
+        Change::Publish { message, placements, .. } => {
+            message.view().image().len() + 16 * placements.len() + 64
+        }
+        Change::Settle { .. } | Change::Return { .. } | Change::SettleRange { .. } => 64,
+        Change::Topology { change, .. } => topology_size(change),
+    }
+}
+
+fn topology_size(change: &TopologyChange) -> usize {
+    let arguments = match change {
+        TopologyChange::ExchangeDeclared(spec) => &spec.arguments,
+        TopologyChange::QueueDeclared { arguments, .. } => arguments,
+        TopologyChange::Bound(binding) | TopologyChange::Unbound(binding) => &binding.arguments,
+        TopologyChange::ExchangeDeleted(_) | TopologyChange::QueueDeleted { .. } => return 1_024,
+    };
+    let mut encoded = Vec::new();
+    arguments.encode(&mut encoded);
+    1_200 + encoded.len()
+}

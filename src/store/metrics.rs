@@ -1,0 +1,179 @@
+//! What the store has done since the broker started: counters that cost nothing to keep, for logs and for whoever exports them.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use hdrhistogram::Histogram;
+use parking_lot::Mutex;
+
+/// See the module's text.
+pub struct Metrics {
+    commits: AtomicU64,
+    records: AtomicU64,
+    written_bytes: AtomicU64,
+    payload_bytes: AtomicU64,
+    moved_bytes: AtomicU64,
+    segments_deleted: AtomicU64,
+    reclaimed_bytes: AtomicU64,
+    checkpoints: AtomicU64,
+    pages: AtomicU64,
+    quarantined: AtomicU64,
+    recovery_us: AtomicU64,
+    sync_us: Mutex<Histogram<u64>>,
+    batch_records: Mutex<Histogram<u64>>,
+}
+
+/// The counters at one moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Snapshot {
+    /// Batches that were written and synced.
+    pub commits: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Bytes written to the log: records, footers, records written again.
+    pub written_bytes: u64,
+    /// Of these, bytes of messages' bodies, each once.
+    pub payload_bytes: u64,
+    /// Bytes of records that reclaiming wrote again.
+    pub moved_bytes: u64,
+    /// Segments that were deleted.
+    pub segments_deleted: u64,
+    /// Bytes that they took.
+    pub reclaimed_bytes: u64,
+    /// Checkpoints.
+    pub checkpoints: u64,
+    /// Pages of queues that were read back.
+    pub pages: u64,
+    /// Damaged records that were set aside.
+    pub quarantined: u64,
+    /// How long recovery took.
+    pub recovery: Duration,
+    /// Median and 99th percentile of a sync.
+    pub sync: (Duration, Duration),
+    /// Median and 99th percentile of the records of a batch.
+    pub batch: (u64, u64),
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let histogram = || Histogram::new(3).expect("three significant digits are allowed");
+        Self {
+            commits: AtomicU64::default(),
+            records: AtomicU64::default(),
+            written_bytes: AtomicU64::default(),
+            payload_bytes: AtomicU64::default(),
+            moved_bytes: AtomicU64::default(),
+            segments_deleted: AtomicU64::default(),
+            reclaimed_bytes: AtomicU64::default(),
+            checkpoints: AtomicU64::default(),
+            pages: AtomicU64::default(),
+            quarantined: AtomicU64::default(),
+            recovery_us: AtomicU64::default(),
+            sync_us: Mutex::new(histogram()),
+            batch_records: Mutex::new(histogram()),
+        }
+    }
+}
+
+impl Metrics {
+    pub(super) fn written(&self, bytes: usize) {
+        self.written_bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(super) fn payload(&self, bytes: u64) {
+        self.payload_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    pub(super) fn moved(&self, bytes: u64) {
+        self.moved_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    pub(super) fn synced(&self, took: Duration) {
+        self.commits.fetch_add(1, Relaxed);
+        self.sync_us.lock().saturating_record(took.as_micros() as u64);
+    }
+
+    pub(super) fn committed(&self, records: usize) {
+        self.records.fetch_add(records as u64, Relaxed);
+        self.batch_records.lock().saturating_record(records as u64);
+    }
+
+    pub(super) fn deleted(&self, bytes: u64) {
+        self.segments_deleted.fetch_add(1, Relaxed);
+        self.reclaimed_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    pub(super) fn checkpointed(&self) {
+        self.checkpoints.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn paged(&self) {
+        self.pages.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn quarantined(&self, records: u64) {
+        self.quarantined.fetch_add(records, Relaxed);
+    }
+
+    pub(super) fn recovered(&self, took: Duration) {
+        self.recovery_us.store(took.as_micros() as u64, Relaxed);
+    }
+
+    /// The counters now.
+    pub fn snapshot(&self) -> Snapshot {
+        let ends = |histogram: &Mutex<Histogram<u64>>| {
+            let histogram = histogram.lock();
+            (histogram.value_at_quantile(0.5), histogram.value_at_quantile(0.99))
+        };
+        let sync = ends(&self.sync_us);
+        Snapshot {
+            commits: self.commits.load(Relaxed),
+            records: self.records.load(Relaxed),
+            written_bytes: self.written_bytes.load(Relaxed),
+            payload_bytes: self.payload_bytes.load(Relaxed),
+            moved_bytes: self.moved_bytes.load(Relaxed),
+            segments_deleted: self.segments_deleted.load(Relaxed),
+            reclaimed_bytes: self.reclaimed_bytes.load(Relaxed),
+            checkpoints: self.checkpoints.load(Relaxed),
+            pages: self.pages.load(Relaxed),
+            quarantined: self.quarantined.load(Relaxed),
+            recovery: Duration::from_micros(self.recovery_us.load(Relaxed)),
+            sync: (Duration::from_micros(sync.0), Duration::from_micros(sync.1)),
+            batch: ends(&self.batch_records),
+        }
+    }
+}
+
+impl Snapshot {
+    /// Bytes written for each byte of a message's body that was written at least once.
+    pub fn write_amplification(&self) -> f64 {
+        self.written_bytes as f64 / self.payload_bytes.max(1) as f64
+    }
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "commits {}, records {}, a batch {} (p99 {}), a sync {:?} (p99 {:?}), written {} MB ({:.2} for a body byte), \
+             moved {} MB, segments deleted {} ({} MB), checkpoints {}, pages read {}, quarantined {}",
+            self.commits,
+            self.records,
+            self.batch.0,
+            self.batch.1,
+            self.sync.0,
+            self.sync.1,
+            self.written_bytes / 1_000_000,
+            self.write_amplification(),
+            self.moved_bytes / 1_000_000,
+            self.segments_deleted,
+            self.reclaimed_bytes / 1_000_000,
+            self.checkpoints,
+            self.pages,
+            self.quarantined,
+        )
+    }
+}

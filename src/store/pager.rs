@@ -1,0 +1,209 @@
+//! Reads messages back that queues have let go of.
+//!
+//! A sealed segment says by its footer where they are, the last few of which stay in memory: a deep queue that drains asks for one
+//! segment again and again. A message that cannot be read is set aside and settled, and the others are served.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    SegmentId,
+    catalog::{Catalog, Table},
+    failure::Failure,
+    files::Files,
+    format::{Footer, Slot},
+    index::Live,
+    log::pending::Pending,
+    metrics::Metrics,
+    segment::{Segment, SegmentError, SlotError, StoredPublish, quarantine},
+};
+use crate::core::journal::{Change, Loaded, Page, Pager, Placement, QueueId};
+use crate::limits::{BLOCK_ENTRIES_MAX, FOOTERS_CACHED_MAX};
+
+/// See the module's text.
+pub(super) struct LogPager {
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) pending: Arc<Pending>,
+    pub(super) quarantine: Arc<dyn Files>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) failure: Arc<Failure>,
+    pub(super) footers: Footers,
+}
+
+/// Where one message is.
+struct Found {
+    live: Live,
+    segment: Arc<Segment>,
+    slot: Slot,
+}
+
+impl Pager for LogPager {
+    fn load(&self, queue: QueueId, first: u64, last: u64, bytes_max: usize) -> Option<Page> {
+        self.metrics.paged();
+        match self.read(queue, first, last, bytes_max) {
+            Ok(page) => Some(page),
+            Err(error) => {
+                self.failure.report(&format!("cannot read the log: {error}"));
+                None
+            }
+        }
+    }
+}
+
+impl LogPager {
+    fn read(&self, queue: QueueId, first: u64, last: u64, bytes_max: usize) -> io::Result<Page> {
+        let (live, mut found) = self.find(queue, first, last)?;
+        let mut bytes = 0;
+        let kept = found.iter().take_while(|found| {
+            let before = bytes;
+            bytes += found.slot.payload_bytes as usize;
+            before == 0 || bytes <= bytes_max
+        });
+        let kept = kept.count();
+        let rest_from = found.get(kept).map(|next| next.live.position);
+        found.truncate(kept);
+        let mut page = Page { messages: Vec::with_capacity(kept), rest_from };
+        if page.rest_from.is_none() && live == BLOCK_ENTRIES_MAX {
+            page.rest_from = found.last().map(|found| found.live.position + 1).filter(|next| *next <= last);
+        }
+        self.read_into(&mut page, queue, found)?;
+        Ok(page)
+    }
+
+    /// Where the messages are, and how many are live. Those that no footer knows of are given up.
+    fn find(&self, queue: QueueId, first: u64, last: u64) -> io::Result<(usize, Vec<Found>)> {
+        let mut sealed: BTreeMap<SegmentId, Arc<Segment>> = BTreeMap::new();
+        let mut found = Vec::new();
+        let mut missing = Vec::new();
+        let catalog = self.catalog.lock();
+        let live = catalog.index.live_in(queue, first, last, BLOCK_ENTRIES_MAX);
+        let count = live.len();
+        for live in live {
+            let placement = Placement { queue, position: live.position };
+            let Some(known) = catalog.segments.get(&live.segment) else {
+                missing.push(live);
+                continue;
+            };
+            let segment = known.segment.clone();
+            match known.stage.table().map(|table| table.find(placement)) {
+                Some(Some(slot)) => found.push(Found { live, segment, slot }),
+                Some(None) => missing.push(live),
+                None => {
+                    sealed.entry(live.segment).or_insert_with(|| segment.clone());
+                    found.push(Found { live, segment, slot: unknown(placement) });
+                }
+            }
+        }
+        drop(catalog);
+        for (id, segment) in sealed {
+            let footer = self.footers.of(&segment)?;
+            found.retain_mut(|found| {
+                if found.live.segment != id || found.slot.payload_bytes > 0 {
+                    return true;
+                }
+                let slot = footer.of(queue, found.live.position, found.live.position).last();
+                if let Some(slot) = slot {
+                    found.slot = *slot;
+                } else {
+                    missing.push(found.live);
+                }
+                slot.is_some()
+            });
+        }
+        for live in missing {
+            self.give_up(queue, &live, "no record of it");
+        }
+        Ok((count, found))
+    }
+
+    fn read_into(&self, page: &mut Page, queue: QueueId, mut found: Vec<Found>) -> io::Result<()> {
+        found.sort_by_key(|found| (found.live.segment, found.slot.offset));
+        for same in found.chunk_by(|one, other| one.live.segment == other.live.segment) {
+            let slots: Vec<Slot> = same.iter().map(|found| found.slot).collect();
+            for (found, read) in same.iter().zip(same[0].segment.read_publishes(&slots)) {
+                match read {
+                    Ok(stored) => page.messages.push(loaded(&found.live, stored)),
+                    Err(SlotError::Damaged { offset, length }) => {
+                        self.set_aside(&found.segment, offset, length)?;
+                        self.give_up(queue, &found.live, "its record is damaged");
+                    }
+                    Err(SlotError::Io(error)) => return Err(error),
+                }
+            }
+        }
+        page.messages.sort_by_key(|loaded| loaded.position);
+        Ok(())
+    }
+
+    fn set_aside(&self, segment: &Segment, offset: u32, length: u32) -> io::Result<()> {
+        let file = quarantine::set_aside(&*self.quarantine, segment, offset..offset.saturating_add(length))?;
+        tracing::error!(segment = %segment.id(), offset, length, file, "a damaged message is set aside");
+        self.metrics.quarantined(1);
+        Ok(())
+    }
+
+    /// A message cannot be read: it leaves its queue.
+    fn give_up(&self, queue: QueueId, live: &Live, why: &str) {
+        let position = live.position;
+        tracing::error!(?queue, position, segment = %live.segment, why, "a message is lost");
+        self.pending.append(&mut vec![Change::SettleRange { queue, first: position, last: position }], false);
+    }
+}
+
+fn unknown(placement: Placement) -> Slot {
+    Slot { placement, offset: 0, payload_bytes: 0, transient: false }
+}
+
+fn loaded(live: &Live, stored: StoredPublish) -> Loaded {
+    stored.message.set_stage(crate::core::message::Stage::Written);
+    Loaded {
+        position: live.position,
+        returned_count: live.returned_count,
+        redelivered: live.redelivered,
+        message: stored.message,
+    }
+}
+
+/// The footers that were used last.
+#[derive(Default)]
+pub(super) struct Footers {
+    recent: Mutex<VecDeque<(SegmentId, Arc<Footer>)>>,
+}
+
+impl Footers {
+    /// A sealed segment's footer.
+    pub(super) fn of(&self, segment: &Segment) -> io::Result<Arc<Footer>> {
+        let id = segment.id();
+        let mut recent = self.recent.lock();
+        if let Some(at) = recent.iter().position(|(other, _)| *other == id)
+            && let Some(hit) = recent.remove(at)
+        {
+            let footer = hit.1.clone();
+            recent.push_front(hit);
+            return Ok(footer);
+        }
+        drop(recent);
+        let footer = Arc::new(footer_of(segment)?);
+        let mut recent = self.recent.lock();
+        recent.push_front((id, footer.clone()));
+        recent.truncate(FOOTERS_CACHED_MAX);
+        Ok(footer)
+    }
+}
+
+/// A sealed segment's footer; if it is damaged, what can be told by reading the segment through.
+pub(super) fn footer_of(segment: &Segment) -> io::Result<Footer> {
+    match segment.footer() {
+        Ok(Some(footer)) => Ok(footer),
+        Err(SegmentError::Io { source, .. }) => Err(source),
+        Ok(None) | Err(_) => {
+            tracing::error!(segment = %segment.id(), "footer damaged; the segment is read through");
+            Table::scan(segment, |_| Ok(()))
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! From what a broker left behind to what the next one begins with.
+//!
+//! The key-value store says how things were at its stamp; the log is replayed from there, sealed segments by their footers and
+//! without reading a message. A segment that is not sealed is scanned, cut at its last sound record and sealed. When the
+//! store is lost, topology comes from the definitions file and everything else from the whole log: messages that may
+//! have been settled come again, none is missing. What is damaged is set aside and counted; it never stops the broker.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::Instant,
+};
+
+use super::{
+    LogPosition, Restored, SegmentId,
+    catalog::{Known, Stage, State, Table},
+    checkpoint::{self, Entities, definitions::Definitions},
+    files::Files,
+    format::{Footer, Kind, Publish, Return, Settle, Slot, TopologyRecord},
+    kv::{KeyValue, KvError, SledKv},
+    pager::footer_of,
+    segment::{FIRST_RECORD_OFFSET, Scanned, Segment, SegmentError, quarantine},
+};
+use crate::core::journal::{Placement, QueueId, TopologyChange};
+
+/// The file beside the log that says what is declared.
+pub(super) const DEFINITIONS: &str = "definitions";
+/// Positions that are left out when nobody knows which were used: more than were used since the last checkpoint.
+const POSITIONS_LEFT_OUT: u64 = 1 << 32;
+
+/// Why the broker cannot start on a folder; one line for people.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// A folder or file cannot be used.
+    #[error("cannot use {}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A segment of the log cannot be used.
+    #[error("cannot use the log: {0}")]
+    Segment(#[from] SegmentError),
+    /// The store of derived state can neither be used nor made anew.
+    #[error("{0}")]
+    State(#[from] KvError),
+}
+
+/// The folders that the store uses.
+pub(super) struct Folders {
+    /// Segments.
+    pub(super) log: Arc<dyn Files>,
+    /// The definitions file.
+    pub(super) root: Arc<dyn Files>,
+    /// Damaged bytes.
+    pub(super) quarantine: Arc<dyn Files>,
+    /// Of the key-value store.
+    pub(super) state: PathBuf,
+}
+
+/// What was found.
+pub(super) struct Recovered {
+    /// For the catalog.
+    pub(super) state: State,
+    /// The key-value store, as its stamp has it.
+    pub(super) kv: Box<dyn KeyValue>,
+    /// What it reflects.
+    pub(super) stamp: LogPosition,
+    /// For the broker.
+    pub(super) restored: Restored,
+    /// The number of the next segment.
+    pub(super) next_segment: SegmentId,
+    /// What was seen on the way.
+    pub(super) report: Report,
+}
+
+/// What recovery saw.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Report {
+    /// The broker before this one was stopped in order.
+    pub(super) clean: bool,
+    /// The key-value store was lost.
+    pub(super) state_lost: bool,
+    /// Records that were replayed.
+    pub(super) replayed: u64,
+    /// Bytes that were set aside.
+    pub(super) damaged_bytes: u64,
+    /// Places that were set aside.
+    pub(super) damaged: u64,
+}
+
+/// Reads everything back.
+pub(super) fn recover(folders: &Folders) -> Result<Recovered, RecoveryError> {
+    let began = Instant::now();
+    let segments = open_segments(folders)?;
+    let (kv, loaded) = open_state(folders, &segments)?;
+    let is_fresh = loaded.is_none() && segments.is_empty();
+    let mut replay = match loaded {
+        Some(loaded) => Replay::from_checkpoint(folders, loaded),
+        None => Replay::from_definitions(folders, is_fresh)?,
+    };
+    let stamp = if replay.report.state_lost { LogPosition::default() } else { replay.from };
+    for segment in segments.values() {
+        replay.segment(segment)?;
+    }
+    replay.report.clean = match segments.values().next_back() {
+        Some(last) => ended_in_order(last)?,
+        None => true,
+    };
+    if !replay.report.clean {
+        replay.state.index.mark_all_redelivered();
+    }
+    if replay.report.state_lost {
+        replay.state.index.bump_positions(POSITIONS_LEFT_OUT);
+        replay.state.index.forget_checkpoint();
+        replay.state.topology = replay.entities.iter().cloned().collect();
+    }
+    let next_segment = segments.keys().next_back().map_or(SegmentId(1), |last| SegmentId(last.0 + 1));
+    let next_segment = next_segment.max(stamp.segment);
+    let recovered = replay.finish(kv, stamp, next_segment);
+    let Report { clean, state_lost, replayed, damaged, damaged_bytes } = recovered.report;
+    tracing::info!(
+        segments = segments.len(),
+        queues = recovered.restored.contents.len(),
+        messages = recovered
+            .restored
+            .contents
+            .values()
+            .flat_map(|queue| &queue.ranges)
+            .map(|range| u64::from(range.count))
+            .sum::<u64>(),
+        replayed,
+        clean,
+        state_lost,
+        damaged,
+        damaged_bytes,
+        took_ms = began.elapsed().as_millis() as u64,
+        "storage recovered"
+    );
+    Ok(recovered)
+}
+
+/// All segments with a header, in order. Those that were never written to are removed.
+fn open_segments(folders: &Folders) -> Result<BTreeMap<SegmentId, Arc<Segment>>, RecoveryError> {
+    let failed = |source| RecoveryError::Io { path: PathBuf::from("log"), source };
+    let mut segments = BTreeMap::new();
+    for name in folders.log.list().map_err(failed)? {
+        let Some(id) = SegmentId::from_file_name(&name) else { continue };
+        match Segment::open(&*folders.log, id) {
+            Ok(segment) => drop(segments.insert(id, Arc::new(segment))),
+            Err(SegmentError::Blank(_)) => folders.log.remove(&name).map_err(failed)?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(segments)
+}
+
+/// The key-value store and what it holds; empty, with an error in the log, when it cannot be used or is older than the log.
+fn open_state(
+    folders: &Folders,
+    segments: &BTreeMap<SegmentId, Arc<Segment>>,
+) -> Result<(Box<dyn KeyValue>, Option<checkpoint::Loaded>), RecoveryError> {
+    let why = match SledKv::open(&folders.state) {
+        Ok(kv) => match checkpoint::load(&kv) {
+            Ok(Some(loaded)) if reaches(loaded.stamp, segments) => return Ok((Box::new(kv), Some(loaded))),
+            Ok(Some(loaded)) => format!("the log does not go back to its stamp {:?}", loaded.stamp),
+            Ok(None) if segments.is_empty() => return Ok((Box::new(kv), None)),
+            Ok(None) => "it is empty".into(),
+            Err(error) => error.to_string(),
+        },
+        Err(error) => error.to_string(),
+    };
+    tracing::error!(%why, "derived state is lost and made again from the log: messages may come twice");
+    Ok((Box::new(SledKv::reset(&folders.state)?), None))
+}
+
+/// Whether the log is whole from `stamp` on.
+fn reaches(stamp: LogPosition, segments: &BTreeMap<SegmentId, Arc<Segment>>) -> bool {
+    let later = segments.range(stamp.segment..).map(|(id, _)| *id);
+    let contiguous = later.zip(stamp.segment.0..).all(|(id, expected)| id.0 == expected);
+    // A segment that was begun and never written to may be missing.
+    let begins = segments.contains_key(&stamp.segment) || stamp.offset <= FIRST_RECORD_OFFSET;
+    contiguous && begins
+}
+
+/// Whether the last thing in the log is that its broker was stopped.
+fn ended_in_order(last: &Segment) -> Result<bool, RecoveryError> {
+    let failed = |source| SegmentError::Io { id: last.id(), source };
+    let footer = footer_of(last).map_err(failed)?;
+    let Some(offset) = footer.others.last().copied() else { return Ok(false) };
+    if footer.slots.iter().any(|slot| slot.offset > offset) {
+        return Ok(false);
+    }
+    let only = Footer { slots: Vec::new(), others: vec![offset], end: footer.end };
+    let mut others = last.scan_sealed(&only).map_err(failed)?;
+    let record = others.advance().map_err(failed)?;
+    Ok(matches!(record, Some(Scanned::Record { kind: Kind::Shutdown, .. })))
+}
+
+fn offset_of(scanned: &Scanned<'_>) -> u32 {
+    match *scanned {
+        Scanned::Record { offset, .. } | Scanned::Damaged { from: offset, .. } => offset,
+    }
+}
+
+/// The log on its way into memory.
+struct Replay<'a> {
+    folders: &'a Folders,
+    state: State,
+    entities: Entities,
+    from: LogPosition,
+    /// Changes of topology before this are known already.
+    topology_from: LogPosition,
+    report: Report,
+}
+
+impl<'a> Replay<'a> {
+    fn from_checkpoint(folders: &'a Folders, loaded: checkpoint::Loaded) -> Self {
+        let state = State { index: loaded.index, ..State::default() };
+        let entities = Entities::from_iter(loaded.topology);
+        let from = loaded.stamp;
+        Self { folders, state, entities, from, topology_from: from, report: Report::default() }
+    }
+
+    fn from_definitions(folders: &'a Folders, is_fresh: bool) -> Result<Self, RecoveryError> {
+        let failed = |source| RecoveryError::Io { path: PathBuf::from(DEFINITIONS), source };
+        let definitions =
+            match folders.root.read(DEFINITIONS).map_err(failed)?.map(|bytes| Definitions::decode(&bytes)) {
+                Some(Ok(definitions)) => definitions,
+                Some(Err(error)) => {
+                    tracing::error!(%error, "the definitions file is lost too");
+                    Definitions::default()
+                }
+                None => Definitions::default(),
+            };
+        let mut state = State::default();
+        state.index.restore_last_queue(definitions.last_queue);
+        for (_, change) in &definitions.entities {
+            if let TopologyChange::QueueDeclared { id, .. } = change {
+                state.index.add_queue(*id);
+            }
+        }
+        let entities = Entities::from_iter(definitions.entities);
+        let report = Report { state_lost: !is_fresh, ..Report::default() };
+        let from = LogPosition::default();
+        Ok(Self { folders, state, entities, from, topology_from: definitions.stamp, report })
+    }
+
+    fn segment(&mut self, segment: &Arc<Segment>) -> Result<(), RecoveryError> {
+        let id = segment.id();
+        let failed = |source| SegmentError::Io { id, source };
+        let footer = match segment.footer() {
+            Err(SegmentError::FooterDamaged { .. }) => Some(footer_of(segment).map_err(failed)?),
+            footer => footer?,
+        };
+        let from = if id < self.from.segment {
+            u32::MAX
+        } else if id == self.from.segment {
+            self.from.offset.max(FIRST_RECORD_OFFSET)
+        } else {
+            FIRST_RECORD_OFFSET
+        };
+        self.state.index.add_segment(id);
+        match footer {
+            Some(footer) if from < footer.end => self.sealed(segment, &footer, from).map_err(failed)?,
+            Some(_) => {}
+            None => self.unsealed(segment, from).map_err(failed)?,
+        }
+        let bytes = segment.len_bytes().map_err(failed)?;
+        self.state.segments.insert(id, Known { segment: segment.clone(), stage: Stage::Sealed { bytes } });
+        Ok(())
+    }
+
+    /// By the footer, in the order in which things were written.
+    fn sealed(&mut self, segment: &Segment, footer: &Footer, from: u32) -> io::Result<()> {
+        let mut slots: Vec<Slot> = footer.slots.iter().copied().filter(|slot| slot.offset >= from).collect();
+        slots.sort_by_key(|slot| slot.offset);
+        let mut slots = slots.into_iter().peekable();
+        let mut others = segment.scan_sealed(footer)?;
+        while let Some(scanned) = others.advance()? {
+            let at = offset_of(&scanned);
+            while let Some(slot) = slots.next_if(|slot| slot.offset < at) {
+                self.place(segment.id(), slot);
+            }
+            if at >= from {
+                self.scanned(segment, &scanned)?;
+            }
+        }
+        for slot in slots {
+            self.place(segment.id(), slot);
+        }
+        Ok(())
+    }
+
+    /// Record by record; then the segment gets the footer that it lacks.
+    fn unsealed(&mut self, segment: &Segment, from: u32) -> io::Result<()> {
+        let Footer { slots, others, end } = Table::scan(segment, |scanned| {
+            if offset_of(scanned) >= from { self.scanned(segment, scanned) } else { Ok(()) }
+        })?;
+        segment.cut(end)?;
+        segment.seal(end, slots, others)?;
+        Ok(())
+    }
+
+    fn scanned(&mut self, segment: &Segment, scanned: &Scanned<'_>) -> io::Result<()> {
+        match *scanned {
+            Scanned::Record { offset, kind, payload, flags } => {
+                let at = LogPosition { segment: segment.id(), offset };
+                if self.record(at, kind, flags, payload).is_none() {
+                    let end = offset + payload.len() as u32;
+                    self.damaged(segment, offset, end)?;
+                }
+            }
+            Scanned::Damaged { from, to } => self.damaged(segment, from, to)?,
+        }
+        Ok(())
+    }
+
+    /// `None` if the payload makes no sense.
+    fn record(
+        &mut self,
+        at: LogPosition,
+        kind: Kind,
+        flags: super::format::Flags,
+        payload: &[u8],
+    ) -> Option<()> {
+        self.report.replayed += 1;
+        match kind {
+            Kind::Publish => {
+                let publish = Publish::decode(payload).ok()?;
+                for placement in publish.placements() {
+                    let transient = flags.contains(super::format::Flags::TRANSIENT);
+                    let payload_bytes = payload.len() as u32;
+                    self.place(at.segment, Slot { placement, offset: at.offset, payload_bytes, transient });
+                }
+            }
+            Kind::Settle => {
+                let settle = Settle::decode(payload).ok()?;
+                for range in settle.ranges() {
+                    self.state.settle(settle.queue, *range.start(), *range.end());
+                }
+            }
+            Kind::Return => {
+                let returned = Return::decode(payload).ok()?;
+                for (position, count) in returned.counts() {
+                    self.state.index.returned(Placement { queue: returned.queue, position }, count);
+                }
+            }
+            Kind::Topology => self.topology(at, TopologyRecord::decode(payload).ok()?),
+            Kind::Shutdown | Kind::Footer => {}
+        }
+        Some(())
+    }
+
+    fn topology(&mut self, at: LogPosition, record: TopologyRecord) {
+        if at >= self.topology_from {
+            self.state.apply_topology(&record.vhost, &record.change);
+            self.entities.apply(record.vhost, record.change);
+        }
+    }
+
+    fn place(&mut self, segment: SegmentId, slot: Slot) {
+        if !slot.transient {
+            self.state.index.place(slot.placement, segment, slot.payload_bytes, false);
+        }
+    }
+
+    fn damaged(&mut self, segment: &Segment, from: u32, to: u32) -> io::Result<()> {
+        self.report.damaged += 1;
+        self.report.damaged_bytes += u64::from(to - from);
+        let file = quarantine::set_aside(&*self.folders.quarantine, segment, from..to)?;
+        tracing::error!(segment = %segment.id(), from, to, file, "damaged bytes in the log are set aside");
+        Ok(())
+    }
+
+    fn finish(self, kv: Box<dyn KeyValue>, stamp: LogPosition, next_segment: SegmentId) -> Recovered {
+        let Self { mut state, entities, report, .. } = self;
+        state.applied = LogPosition { segment: next_segment, offset: FIRST_RECORD_OFFSET };
+        let contents: HashMap<QueueId, _> = state
+            .index
+            .queues()
+            .filter_map(|queue| Some((queue.id, state.index.restored(queue.id)?)))
+            .collect();
+        let mut restored = Restored { last_queue: state.index.last_queue(), contents, ..Restored::default() };
+        for (vhost, change) in entities.into_vec() {
+            restored.topology.entry(vhost).or_default().push(change);
+        }
+        Recovered { state, kv, stamp, restored, next_segment, report }
+    }
+}

@@ -1,0 +1,239 @@
+//! Records in the order in which they were written.
+//!
+//! [`Scan`] goes from record to record of a segment of which nobody knows where they are: one that a crash left open,
+//! or whose footer is damaged. [`Others`] reads what is no publish in a sealed one, by the footer's offsets.
+//!
+//! A group of records counts as a whole or not at all. So a scan gives the records of a group only when it has seen
+//! the last one: it remembers where they are, not what they say, and reads them again.
+
+use std::{collections::VecDeque, io};
+
+use super::{FIRST_RECORD_OFFSET, Segment, window::Window};
+use crate::store::format::{
+    Flags, Footer, Kind,
+    record::{self, RECORD_ALIGNMENT_BYTES, RECORD_HEADER_BYTES, RecordHeader},
+};
+
+/// What stands in a segment.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Scanned<'a> {
+    /// A record that checks out.
+    Record {
+        /// Where it begins.
+        offset: u32,
+        /// What it says.
+        kind: Kind,
+        /// Its flags.
+        flags: Flags,
+        /// The bytes that `kind` explains.
+        payload: &'a [u8],
+    },
+    /// Bytes that are no record, though records follow.
+    Damaged {
+        /// Where they begin.
+        from: u32,
+        /// Where they end.
+        to: u32,
+    },
+}
+
+/// Goes through a segment, one window after another.
+pub struct Scan<'a> {
+    salt: u32,
+    window: Window<'a>,
+    /// Where the next record is looked for.
+    at: u64,
+    /// Records since the last FIRST, if its LAST has not come.
+    group: Option<Vec<Span>>,
+    ready: VecDeque<Found>,
+    is_over: bool,
+    end: u32,
+    dropped: u64,
+}
+
+/// Where a record is that checked out.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    offset: u32,
+    header: RecordHeader,
+}
+
+enum Found {
+    Record(Span),
+    Damaged { from: u32, to: u32 },
+}
+
+/// What stands at one offset.
+enum Step {
+    Record(Span),
+    Bad,
+    End,
+}
+
+impl Segment {
+    /// Reads the records from offset `from` on, where one must begin.
+    pub fn scan(&self, from: u32) -> io::Result<Scan<'_>> {
+        debug_assert!(from >= FIRST_RECORD_OFFSET && from.is_multiple_of(RECORD_ALIGNMENT_BYTES as u32));
+        Ok(Scan {
+            salt: self.salt,
+            window: Window::new(self, SCAN_STEP_BYTES)?,
+            at: u64::from(from),
+            group: None,
+            ready: VecDeque::new(),
+            is_over: false,
+            end: from,
+            dropped: 0,
+        })
+    }
+
+    /// Reads the records of a sealed segment that are no publishes.
+    pub fn scan_sealed<'a>(&'a self, footer: &'a Footer) -> io::Result<Others<'a>> {
+        let window = Window::new(self, OTHERS_STEP_BYTES)?;
+        Ok(Others { salt: self.salt, window, footer, next: 0 })
+    }
+}
+
+impl Scan<'_> {
+    /// The next record of a whole group, or damage; `None` at the end.
+    pub fn advance(&mut self) -> io::Result<Option<Scanned<'_>>> {
+        while self.ready.is_empty() && !self.is_over {
+            self.look_on()?;
+        }
+        match self.ready.pop_front() {
+            None => Ok(None),
+            Some(Found::Damaged { from, to }) => Ok(Some(Scanned::Damaged { from, to })),
+            Some(Found::Record(span)) => self.reread(span).map(Some),
+        }
+    }
+
+    /// Where the last whole group ends that was found so far: at the end of the scan, what may be written over or cut
+    /// off begins there.
+    pub fn end(&self) -> u32 {
+        self.end
+    }
+
+    /// How many sound records were left out so far because their group is not whole.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Looks at one record.
+    fn look_on(&mut self) -> io::Result<()> {
+        match self.step(self.at)? {
+            Step::Record(span) if span.header.kind != Kind::Footer => self.take(span),
+            Step::Record(_) | Step::End => self.stop(),
+            Step::Bad => return self.resume(),
+        }
+        Ok(())
+    }
+
+    /// Looks for a record behind damage; without one the damage is a tail that was never finished.
+    fn resume(&mut self) -> io::Result<()> {
+        let from = self.at;
+        self.drop_group();
+        while self.at + (RECORD_ALIGNMENT_BYTES as u64) < self.window.file_bytes() {
+            self.at += RECORD_ALIGNMENT_BYTES as u64;
+            if let Step::Record(_) = self.step(self.at)? {
+                self.ready.push_back(Found::Damaged { from: from as u32, to: self.at as u32 });
+                return Ok(());
+            }
+        }
+        self.stop();
+        Ok(())
+    }
+
+    fn take(&mut self, span: Span) {
+        self.at += span.header.padded_bytes();
+        if span.header.flags.contains(Flags::FIRST) {
+            self.drop_group();
+            self.group = Some(Vec::new());
+        }
+        let Some(group) = &mut self.group else {
+            self.dropped += 1;
+            return;
+        };
+        group.push(span);
+        if span.header.flags.contains(Flags::LAST) {
+            self.ready.extend(group.drain(..).map(Found::Record));
+            self.group = None;
+            self.end = self.at.min(super::FILE_BYTES_MAX) as u32;
+        }
+    }
+
+    fn drop_group(&mut self) {
+        self.dropped += self.group.take().map_or(0, |group| group.len() as u64);
+    }
+
+    fn stop(&mut self) {
+        self.drop_group();
+        self.is_over = true;
+    }
+
+    /// What stands at `offset`.
+    fn step(&mut self, offset: u64) -> io::Result<Step> {
+        let Ok(header) = RecordHeader::decode(self.window.at(offset, RECORD_HEADER_BYTES as u64)?) else {
+            return Ok(Step::Bad);
+        };
+        let Some(header) = header else { return Ok(Step::End) };
+        if offset + header.record_bytes() > self.window.file_bytes() {
+            return Ok(Step::Bad);
+        }
+        let offset = offset as u32;
+        let bytes = self.window.at(u64::from(offset), header.record_bytes())?;
+        match record::parse(bytes, self.salt, offset) {
+            Ok(Some(_)) => Ok(Step::Record(Span { offset, header })),
+            _ => Ok(Step::Bad),
+        }
+    }
+
+    /// The record of a span. It was sound a moment ago, so only its payload is cut out.
+    fn reread(&mut self, span: Span) -> io::Result<Scanned<'_>> {
+        let Span { offset, header } = span;
+        let bytes = self.window.at(u64::from(offset), header.record_bytes())?;
+        let payload = bytes.get(RECORD_HEADER_BYTES..).unwrap_or_default();
+        Ok(Scanned::Record { offset, kind: header.kind, flags: header.flags, payload })
+    }
+}
+
+/// The records of a sealed segment that are no publishes.
+pub struct Others<'a> {
+    salt: u32,
+    window: Window<'a>,
+    footer: &'a Footer,
+    next: usize,
+}
+
+impl Others<'_> {
+    /// The next record, or the bytes where one should be; `None` at the end. A damaged one ends where the footer has
+    /// the next one.
+    pub fn advance(&mut self) -> io::Result<Option<Scanned<'_>>> {
+        let Some(offset) = self.footer.others.get(self.next).copied() else { return Ok(None) };
+        self.next += 1;
+        let bytes = record_bytes(&mut self.window, offset)?;
+        match record::parse(bytes, self.salt, offset) {
+            Ok(Some(found)) if found.kind != Kind::Publish => Ok(Some(Scanned::Record {
+                offset,
+                kind: found.kind,
+                flags: found.flags,
+                payload: found.payload,
+            })),
+            _ => Ok(Some(Scanned::Damaged { from: offset, to: self.footer.next_after(offset) })),
+        }
+    }
+}
+
+/// The bytes of the record at `offset`, or of its header if it does not fit the file.
+fn record_bytes<'w>(window: &'w mut Window<'_>, offset: u32) -> io::Result<&'w [u8]> {
+    let offset = u64::from(offset);
+    let header = RecordHeader::decode(window.at(offset, RECORD_HEADER_BYTES as u64)?);
+    let wanted = match header {
+        Ok(Some(header)) if offset + header.record_bytes() <= window.file_bytes() => header.record_bytes(),
+        _ => RECORD_HEADER_BYTES as u64,
+    };
+    window.at(offset, wanted)
+}
+
+/// How much of a file is read at once.
+const SCAN_STEP_BYTES: usize = 1024 * 1024;
+/// The same where only some records are wanted.
+const OTHERS_STEP_BYTES: usize = 64 * 1024;

@@ -1,0 +1,71 @@
+//! Messages that say who they are and whether they are whole. The message-id names publisher, sequence and size; the
+//! body is a function of those three (long enough ones carry the identity and a checksum too), so a torn, mixed-up or
+//! padded body never passes.
+
+use crate::link::Content;
+
+/// One publisher's n-th message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id {
+    pub publisher: u32,
+    pub sequence: u64,
+}
+
+/// Property flags and list: delivery-mode and message-id.
+pub fn properties(id: Id, size: usize) -> Vec<u8> {
+    let name = format!("{}-{}-{size}", id.publisher, id.sequence);
+    let mut bytes = FLAGS.to_be_bytes().to_vec();
+    bytes.push(PERSISTENT);
+    bytes.push(name.len() as u8);
+    bytes.extend(name.as_bytes());
+    bytes
+}
+
+pub fn body(id: Id, size: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(size + 8);
+    if size >= CHECKED_BYTES_MIN {
+        bytes.extend(id.publisher.to_be_bytes());
+        bytes.extend(id.sequence.to_be_bytes());
+    }
+    let mut state = (id.sequence ^ (u64::from(id.publisher) << 40) ^ size as u64) | 1 << 63;
+    while bytes.len() < size {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend(state.to_le_bytes());
+    }
+    bytes.truncate(size);
+    if size >= CHECKED_BYTES_MIN {
+        let end = size - 4;
+        let sum = crc32c::crc32c(&bytes[..end]);
+        bytes[end..].copy_from_slice(&sum.to_be_bytes());
+    }
+    bytes
+}
+
+/// Which message this is; an error when it is not, to the last byte, what was published.
+pub fn identify(content: &Content) -> Result<Id, String> {
+    let text = content.properties.get(4..).map(String::from_utf8_lossy).unwrap_or_default();
+    let numbers: Vec<u64> = text.split('-').filter_map(|part| part.parse().ok()).collect();
+    let &[publisher, sequence, size] = numbers.as_slice() else {
+        return Err(format!("properties {:?} name no message", content.properties));
+    };
+    let (id, size) = (Id { publisher: publisher as u32, sequence }, size as usize);
+    if content.properties != properties(id, size) {
+        return Err(format!("{id:?} has properties {:?}", content.properties));
+    }
+    if content.body.len() != size {
+        return Err(format!("{id:?} has {} of {size} bytes", content.body.len()));
+    }
+    let wanted = body(id, size);
+    if content.body == wanted {
+        return Ok(id);
+    }
+    let at = (0..size).find(|&at| content.body[at] != wanted[at]);
+    Err(format!("{id:?} of {size} bytes is wrong from byte {at:?} on"))
+}
+
+const FLAGS: u16 = 1 << 12 | 1 << 7;
+const PERSISTENT: u8 = 2;
+/// Identity and checksum fit.
+const CHECKED_BYTES_MIN: usize = 24;

@@ -1,0 +1,253 @@
+//! A broker process that is stopped, killed and started again on one folder.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::{Arc, OnceLock, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    broker::Broker,
+    client::Ch,
+    link::{Gone, Link},
+};
+
+/// How a broker ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// SIGTERM: it has time to put things in order.
+    Term,
+    /// SIGKILL: it has not.
+    Kill,
+}
+
+/// A `leveret serve` child and its folder. It ends when this is dropped.
+pub struct Node {
+    data: PathBuf,
+    args: Vec<String>,
+    child: Option<Child>,
+    address: String,
+    /// How long each start took, from the spawn to the announcement.
+    pub starts: Vec<Duration>,
+    scratch: TempDir,
+}
+
+impl Node {
+    /// A running broker on a new folder of its own.
+    pub fn new() -> Self {
+        Self::with(&[])
+    }
+
+    pub fn with(args: &[&str]) -> Self {
+        let scratch = TempDir::new().unwrap();
+        let data = scratch.path().join("data");
+        Self::start(scratch, data, args)
+    }
+
+    /// A running broker on a folder that somebody else removes.
+    pub fn on(data: &Path, args: &[&str]) -> Self {
+        Self::start(TempDir::new().unwrap(), data.into(), args)
+    }
+
+    fn start(scratch: TempDir, data: PathBuf, args: &[&str]) -> Self {
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let mut node = Self { data, args, child: None, address: String::new(), starts: Vec::new(), scratch };
+        node.up();
+        node
+    }
+
+    /// Starts it again after `stop`.
+    pub fn up(&mut self) {
+        assert!(self.child.is_none(), "it is still running");
+        let began = Instant::now();
+        let stderr = File::options().create(true).append(true).open(self.stderr_path()).unwrap();
+        let mut child =
+            self.command().stdout(Stdio::piped()).stderr(stderr).stdin(Stdio::null()).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        self.child = Some(child);
+        let (lines, received) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = lines.send(line);
+            }
+        });
+        while let Ok(line) = received.recv_timeout(START_DEADLINE.saturating_sub(began.elapsed())) {
+            if let Some((_, rest)) = line.split_once("amqp://") {
+                self.address = rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
+                self.starts.push(began.elapsed());
+                return;
+            }
+        }
+        panic!("the broker does not start on {}; it says\n{}", self.data.display(), self.stderr());
+    }
+
+    pub fn stop(&mut self, how: Stop) {
+        let mut child = self.child.take().expect("it is running");
+        if how == Stop::Kill {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return;
+        }
+        signal(child.id(), "-TERM");
+        let deadline = Instant::now() + START_DEADLINE;
+        while child.try_wait().unwrap().is_none() {
+            if Instant::now() > deadline {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                panic!("SIGTERM does not end the broker; it says\n{}", self.stderr());
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    pub fn restart(&mut self, how: Stop) {
+        self.stop(how);
+        self.up();
+    }
+
+    /// Starts it after `stop` and kills it again while it is on its way.
+    pub fn stumble(&self, after: Duration) {
+        assert!(self.child.is_none(), "it is still running");
+        let mut child = self.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(after);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// What it would say if it is expected not to start on this folder.
+    pub fn run_to_its_end(&self) -> Output {
+        assert!(self.child.is_none(), "it is still running");
+        let mut child = self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let deadline = Instant::now() + START_DEADLINE;
+        while child.try_wait().unwrap().is_none() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(2));
+        }
+        let _ = child.kill();
+        child.wait_with_output().unwrap()
+    }
+
+    /// Fails when it ended by itself.
+    pub fn assert_running(&mut self) {
+        let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+        assert!(ended.is_none(), "the broker ended by itself with {ended:?}; it says\n{}", self.stderr());
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// From now on it lives on another folder.
+    pub fn move_to(&mut self, data: &Path) {
+        assert!(self.child.is_none(), "it is still running");
+        self.data = data.into();
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// What the data folder takes on disk, in bytes.
+    pub fn disk(&self) -> u64 {
+        disk_of(&self.data)
+    }
+
+    pub fn link(&self) -> Link {
+        Link::open(&self.address, 131_072).unwrap_or_else(|gone: Gone| panic!("{gone:?}: {}", self.stderr()))
+    }
+
+    /// A channel with publisher confirms.
+    pub async fn channel(&self) -> Ch {
+        self.plain_channel().await.confirm().await
+    }
+
+    pub async fn plain_channel(&self) -> Ch {
+        Ch::open_to(Arc::new(Broker::external(self.address.clone()))).await
+    }
+
+    /// The end of what it has written on stderr.
+    pub fn stderr(&self) -> String {
+        let all = fs::read_to_string(self.stderr_path()).unwrap_or_default();
+        let lines: Vec<&str> = all.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+
+    fn stderr_path(&self) -> PathBuf {
+        self.scratch.path().join("stderr")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
+        command.args(["serve", "--amqp-listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data);
+        if knows(SEGMENT_FLAG) {
+            command.args([SEGMENT_FLAG, SEGMENT_BYTES]);
+        }
+        command.args(&self.args);
+        command
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+pub fn signal(pid: u32, name: &str) {
+    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
+}
+
+/// Blocks in use, not lengths: preallocated and sparse files count as what they take.
+fn disk_of(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    // A file may vanish while we look.
+    let Ok(entries) = fs::read_dir(path) else { return 0 };
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => disk_of(&entry.path()),
+        Ok(meta) => meta.blocks() * 512,
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
+}
+
+/// Whether `leveret serve` has this flag.
+fn knows(flag: &str) -> bool {
+    static HELP: OnceLock<String> = OnceLock::new();
+    let help = HELP.get_or_init(|| {
+        let output = Command::new(env!("CARGO_BIN_EXE_leveret")).args(["serve", "--help"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    });
+    help.contains(flag)
+}
+
+#[test]
+fn the_flags_that_these_tests_use_exist() {
+    for flag in [SEGMENT_FLAG, "--disk-free-limit", "--memory-limit-bytes", "--data-dir"] {
+        assert!(knows(flag), "{flag} is missing: without it these tests prove less");
+    }
+}
+
+/// Small segments, so that many of them roll.
+const SEGMENT_FLAG: &str = "--segment-bytes";
+const SEGMENT_BYTES: &str = "1048576";
+
+const START_DEADLINE: Duration = Duration::from_secs(30);
