@@ -24,7 +24,7 @@ fn everything_confirmed_is_there_after_power_cuts() {
     let (cuts, seed) = (number("LEVERET_CUTS", 6), seed());
     println!("LEVERET_SEED={seed} LEVERET_CUTS={cuts}");
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut node = Node::on(&disk.root().join("data"), &[]);
+    let mut node = Node::on(&disk.root().join("data"), &["--disk-free-limit", "16777216"]);
     let running = Running::begin(node.address(), seed);
     let mut done = 0;
     while done < cuts && running.history().is_clean() {
