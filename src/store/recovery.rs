@@ -103,10 +103,11 @@ pub(super) fn recover(folders: &Folders) -> Result<Recovered, RecoveryError> {
         None => Replay::from_definitions(folders, is_fresh)?,
     };
     let stamp = if replay.report.state_lost { LogPosition::default() } else { replay.from };
+    replay.last = last_begun(&segments)?;
     for segment in segments.values() {
         replay.segment(segment)?;
     }
-    replay.report.clean = match segments.values().next_back() {
+    replay.report.clean = match replay.last.and_then(|last| segments.get(&last)) {
         Some(last) => ended_in_order(last)?,
         None => true,
     };
@@ -186,6 +187,16 @@ fn reaches(stamp: LogPosition, segments: &BTreeMap<SegmentId, Arc<Segment>>) -> 
     contiguous && begins
 }
 
+/// The segment that was written to last; what comes behind it was only kept ready.
+fn last_begun(segments: &BTreeMap<SegmentId, Arc<Segment>>) -> Result<Option<SegmentId>, RecoveryError> {
+    for (&id, segment) in segments.iter().rev() {
+        if segment.is_begun().map_err(|source| SegmentError::Io { id, source })? {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
 /// Whether the last thing in the log is that its broker was stopped.
 fn ended_in_order(last: &Segment) -> Result<bool, RecoveryError> {
     let failed = |source| SegmentError::Io { id: last.id(), source };
@@ -215,6 +226,8 @@ struct Replay<'a> {
     /// Changes of topology before this are known already.
     topology_from: LogPosition,
     report: Report,
+    /// The segment that was written to last.
+    last: Option<SegmentId>,
 }
 
 impl<'a> Replay<'a> {
@@ -222,7 +235,7 @@ impl<'a> Replay<'a> {
         let state = State { index: loaded.index, ..State::default() };
         let entities = Entities::from_iter(loaded.topology);
         let from = loaded.stamp;
-        Self { folders, state, entities, from, topology_from: from, report: Report::default() }
+        Self { folders, state, entities, from, topology_from: from, report: Report::default(), last: None }
     }
 
     fn from_definitions(folders: &'a Folders, is_fresh: bool) -> Result<Self, RecoveryError> {
@@ -246,7 +259,7 @@ impl<'a> Replay<'a> {
         let entities = Entities::from_iter(definitions.entities);
         let report = Report { state_lost: !is_fresh, ..Report::default() };
         let from = LogPosition::default();
-        Ok(Self { folders, state, entities, from, topology_from: definitions.stamp, report })
+        Ok(Self { folders, state, entities, from, topology_from: definitions.stamp, report, last: None })
     }
 
     fn segment(&mut self, segment: &Arc<Segment>) -> Result<(), RecoveryError> {
@@ -300,6 +313,12 @@ impl<'a> Replay<'a> {
         let Footer { slots, others, end } = Table::scan(segment, |scanned| {
             if offset_of(scanned) >= from { self.scanned(segment, scanned) } else { Ok(()) }
         })?;
+        // Everything in a segment was durable before the next one was begun: only the last one can be torn.
+        if Some(segment.id()) != self.last
+            && let Some(written) = segment.written_end(end)?
+        {
+            self.damaged(segment, end, written)?;
+        }
         segment.cut(end)?;
         segment.seal(end, slots, others)?;
         Ok(())

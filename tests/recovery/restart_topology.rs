@@ -264,6 +264,7 @@ async fn drain_each(ch: &Ch) -> Vec<(String, Vec<String>)> {
     for (name, _) in &every_type() {
         found.push((name.to_string(), ch.drain(name.as_str()).await));
     }
+    ch.flushed().await;
     found
 }
 

@@ -22,12 +22,15 @@ use super::{
     format::{
         Damage, Flags, Footer, Kind, SegmentHeader, SegmentHeaderError, Slot, Trailer,
         envelope::{SEGMENT_HEADER_BYTES, TRAILER_BYTES},
-        record,
+        record::{self, RECORD_HEADER_BYTES, RecordHeader},
     },
 };
 
 pub use read::{SlotError, StoredPublish};
 pub use scan::{Others, Scan, Scanned};
+
+/// Bytes that are looked at in one go behind the last record.
+const TAIL_STEP_BYTES: u32 = 1024 * 1024;
 
 /// Where the first record stands.
 pub const FIRST_RECORD_OFFSET: u32 = SEGMENT_HEADER_BYTES as u32;
@@ -166,6 +169,33 @@ impl Segment {
         self.file.truncate(sealed_bytes)?;
         self.file.sync()?;
         Ok(footer)
+    }
+
+    /// Whether anything was ever written behind the header.
+    pub fn is_begun(&self) -> io::Result<bool> {
+        let first = self.raw(FIRST_RECORD_OFFSET..FIRST_RECORD_OFFSET + RECORD_HEADER_BYTES as u32)?;
+        Ok(first.iter().any(|byte| *byte != 0))
+    }
+
+    /// Where the last byte that is no zero ends, if there is one behind `from`, where the last record ends; a footer
+    /// that was not finished does not count.
+    pub fn written_end(&self, from: u32) -> io::Result<Option<u32>> {
+        let header = self.raw(from..from.saturating_add(RECORD_HEADER_BYTES as u32))?;
+        if let Ok(Some(RecordHeader { kind: Kind::Footer, .. })) = RecordHeader::decode(&header) {
+            return Ok(None);
+        }
+        let mut end = None;
+        let mut at = from;
+        loop {
+            let bytes = self.raw(at..at.saturating_add(TAIL_STEP_BYTES))?;
+            if bytes.is_empty() {
+                return Ok(end);
+            }
+            if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
+                end = Some(at + last as u32 + 1);
+            }
+            at += bytes.len() as u32;
+        }
     }
 
     /// Bytes of the file as they are, for [`quarantine`]; fewer if the file ends before.
