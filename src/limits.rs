@@ -59,8 +59,9 @@ pub const MEMORY_PERCENT_DEFAULT: usize = 40;
 pub const MEMORY_RESUME_PERCENT: usize = 90;
 /// What a queued message costs beside its bytes: allocation headers and its place in a queue.
 pub const MESSAGE_OVERHEAD_BYTES: usize = 64;
-/// Messages of one block of a queue: what is paged out and in at once.
-pub const BLOCK_ENTRIES_MAX: usize = 512;
+/// Messages of one block of a queue: what is paged out and in at once. Few in unit tests, so that short queues have
+/// several blocks.
+pub const BLOCK_ENTRIES_MAX: usize = if cfg!(test) { 4 } else { 512 };
 /// Bytes of one such block; a message may exceed it.
 pub const BLOCK_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of ready messages that a queue keeps in memory when they are on disk as well.

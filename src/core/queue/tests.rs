@@ -1,6 +1,7 @@
 //! Queues as clients see them: deliveries are read back from the bytes in each client's outbox.
 
 mod model;
+mod shelf;
 
 use std::{
     cell::RefCell,
@@ -9,13 +10,14 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use shelf::Shelf;
 
 use super::{
     ConsumeError, ConsumerId, ConsumerSpec, GetError, QueueSpec, SharedQueue, feed_by_channel, feed_by_outbox,
 };
 use crate::core::{
     error::AmqpError,
-    journal::{Changes, Surroundings},
+    journal::{Changes, QueueIds, Surroundings, note_published},
     memory::Gauge,
     message::{Publication, View, build_image},
     outbox::{Outbox, SharedOutbox},
@@ -301,6 +303,7 @@ struct Q {
     gauge: Arc<Gauge>,
     /// What the journal has to be told.
     changes: RefCell<Changes>,
+    shelf: Arc<Shelf>,
 }
 
 /// What a consumer asks for.
@@ -323,11 +326,19 @@ impl Q {
     }
 
     fn new(auto_delete: bool, arguments: FieldTable) -> Self {
+        Self::kept(false, auto_delete, arguments)
+    }
+
+    /// With a shelf for a journal.
+    fn kept(durable: bool, auto_delete: bool, arguments: FieldTable) -> Self {
         let name = ShortString::from_static("q");
-        let spec = QueueSpec { name, durable: false, auto_delete, owner: None, arguments };
+        let spec = QueueSpec { name, durable, auto_delete, owner: None, arguments };
         let gauge = Arc::new(Gauge::new(usize::MAX));
-        let surroundings = Surroundings::forgetful(gauge.clone());
-        Self { shared: Arc::new(SharedQueue::new(spec, surroundings)), gauge, changes: RefCell::default() }
+        let shelf = Arc::new(Shelf::default());
+        let surroundings =
+            Surroundings { gauge: gauge.clone(), pager: shelf.clone(), ids: QueueIds::default() };
+        let shared = Arc::new(SharedQueue::new(spec, Arc::new(surroundings)));
+        Self { shared, gauge, changes: RefCell::default(), shelf }
     }
 
     fn status(&self) -> super::QueueStatus {
@@ -336,11 +347,14 @@ impl Q {
 
     /// Publishes messages whose bodies are their numbers, in one run.
     fn publish(&self, ids: impl IntoIterator<Item = u64>) {
-        let image = |id: u64| build_image(b"", b"q", &[0, 0], &[&id.to_be_bytes()], false);
+        let persistent = self.shared.spec.durable;
+        let image = |id: u64| build_image(b"", b"q", &[0, 0], &[&id.to_be_bytes()], persistent);
         let images: Vec<_> = ids.into_iter().map(image).collect();
         let views = images.iter().map(|(layout, image)| View::new(*layout, image));
         let mut run: Vec<_> = views.map(Publication::new).collect();
-        self.shared.publish(&mut run, &mut Vec::new());
+        let mut placed = Vec::new();
+        self.shared.publish(&mut run, &mut placed);
+        note_published(&mut run, &mut placed, &mut self.changes.borrow_mut());
     }
 
     fn try_consume(&self, client: &Client, tag: &str, wish: Wish) -> Result<ConsumerId, ConsumeError> {
@@ -431,6 +445,8 @@ impl Q {
 /// A connection with two open channels.
 struct Client {
     outbox: SharedOutbox,
+    /// What the journal has to be told of what this client was fed.
+    changes: RefCell<Changes>,
     spare: Vec<u8>,
 }
 
@@ -463,7 +479,7 @@ impl Client {
         let mut outbox = Outbox::new(FRAME_MAX, understands);
         outbox.open_window(1);
         outbox.open_window(2);
-        Self { outbox: Arc::new(Mutex::new(outbox)), spare: Vec::new() }
+        Self { outbox: Arc::new(Mutex::new(outbox)), spare: Vec::new(), changes: RefCell::default() }
     }
 
     /// Fills the outbox, as a client does that does not read.
@@ -495,7 +511,7 @@ impl Client {
     fn written(&mut self) {
         self.spare.clear();
         let _reader = self.outbox.lock().written();
-        feed_by_outbox(&self.outbox, &mut Changes::new());
+        feed_by_outbox(&self.outbox, &mut self.changes.borrow_mut());
     }
 
     fn read_ids(&mut self) -> Vec<u64> {
@@ -518,7 +534,7 @@ impl Client {
 
     fn feed_channels(&self) {
         for channel in [1, 2] {
-            feed_by_channel(&self.outbox, channel, &mut Changes::new());
+            feed_by_channel(&self.outbox, channel, &mut self.changes.borrow_mut());
         }
     }
 

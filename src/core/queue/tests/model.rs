@@ -5,7 +5,7 @@
 //! wrongly marked as redelivered or beyond somebody's credit is a difference; so is one that is given to the wrong one
 //! of two consumers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{collection::vec, prelude::*};
 
@@ -72,6 +72,10 @@ enum Operation {
     Written {
         client: usize,
     },
+    /// What the journal was told is on disk.
+    Journal,
+    /// Memory is short.
+    PageOut,
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -95,6 +99,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => (0..CLIENTS).prop_map(|client| Operation::Clog { client }),
         3 => (0..CLIENTS).prop_map(|client| Operation::Take { client }),
         3 => (0..CLIENTS).prop_map(|client| Operation::Written { client }),
+        3 => Just(Operation::Journal),
+        4 => Just(Operation::PageOut),
     ]
 }
 
@@ -116,8 +122,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn a_queue_does_what_the_model_does(single_active: bool, operations in vec(operation(), 1..80)) {
-        let mut pair = Pair::new(single_active);
+    fn a_queue_does_what_the_model_does(
+        single_active: bool,
+        durable: bool,
+        operations in vec(operation(), 1..80),
+    ) {
+        let mut pair = Pair::new(single_active, durable);
         for operation in operations {
             pair.perform(&operation);
             pair.compare();
@@ -136,10 +146,10 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(single_active: bool) -> Self {
+    fn new(single_active: bool, durable: bool) -> Self {
         let arguments = FieldTable::new().with("x-single-active-consumer", single_active);
         Self {
-            queue: Q::new(true, arguments),
+            queue: Q::kept(durable, true, arguments),
             clients: (0..CLIENTS).map(|_| Client::new()).collect(),
             ids: BTreeMap::new(),
             model: Model::new(single_active),
@@ -193,6 +203,8 @@ impl Pair {
                 self.clients[client].clog();
                 self.model.clients[client].waiting.full = true;
             }
+            Operation::Journal => self.queue.shelf.write(),
+            Operation::PageOut => self.queue.shared.page_out(&mut self.queue.changes.borrow_mut()),
             Operation::Take { client } => self.take(client),
             Operation::Written { client } => self.written(client),
         }
@@ -263,18 +275,33 @@ impl Pair {
         }
     }
 
+    /// The journal has what the queue has, and nothing else.
+    fn compare_journal(&self) {
+        self.queue.shelf.absorb(&mut self.queue.changes.borrow_mut());
+        for client in &self.clients {
+            self.queue.shelf.absorb(&mut client.changes.borrow_mut());
+        }
+        let held = self.model.clients.iter().flat_map(|client| client.channels.values());
+        let held = held.flat_map(|it| &it.held).map(|it| it.message.id);
+        let live: BTreeSet<u64> = held.chain(self.model.ready.keys().copied()).collect();
+        let kept = self.queue.shelf.messages();
+        let kept: BTreeSet<u64> = kept.iter().map(|message| super::number(&message.view().body())).collect();
+        assert!(kept.is_subset(&live), "settled and kept: {:?}", kept.difference(&live));
+        assert!(!self.queue.shared.spec.durable || kept == live, "not kept: {:?}", live.difference(&kept));
+    }
+
     fn compare(&self) {
+        self.compare_journal();
         let (status, model) = (self.queue.status(), &self.model);
         assert_eq!(status.ready, model.ready.len());
         assert_eq!(status.consumers, model.consumers.len());
         let held =
             || model.clients.iter().flat_map(|client| client.channels.values()).flat_map(|it| &it.held);
         assert_eq!(status.unacked, held().count());
-        assert_eq!(status.bytes, self.queue.gauge.used_bytes());
+        assert!(self.queue.gauge.used_bytes() <= status.bytes);
         assert_eq!(status.bytes == 0, status.ready + status.unacked == 0);
         assert_eq!(status.counters.published, self.published);
-        let once: std::collections::BTreeSet<_> =
-            held().map(|it| it.message.id).chain(model.ready.keys().copied()).collect();
+        let once: BTreeSet<_> = held().map(|it| it.message.id).chain(model.ready.keys().copied()).collect();
         assert_eq!(once.len(), status.ready + status.unacked, "each message is in one place");
         for (client, expected) in self.clients.iter().zip(&model.clients) {
             for (&channel, expected) in &expected.channels {

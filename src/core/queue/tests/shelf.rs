@@ -1,0 +1,84 @@
+//! A journal that keeps everything in a map: what it is told of can be compared with what the queue has, and pages
+//! come back from it.
+
+use std::{collections::BTreeMap, ops::ControlFlow};
+
+use parking_lot::Mutex;
+
+use crate::core::{
+    journal::{Change, Changes, Loaded, Page, Pager, QueueId},
+    message::{Message, Stage},
+};
+
+/// See the module's text.
+#[derive(Default)]
+pub(super) struct Shelf {
+    kept: Mutex<BTreeMap<u64, (Message, u32)>>,
+    /// Taken over, and not on disk yet.
+    unwritten: Mutex<Vec<Message>>,
+}
+
+impl Shelf {
+    /// Takes changes over. What they name must be there.
+    pub(super) fn absorb(&self, changes: &mut Changes) {
+        let mut kept = self.kept.lock();
+        // Two sessions may append in another order than their queue saw: publishes are noted first.
+        let (publishes, others): (Vec<_>, Vec<_>) =
+            changes.drain(..).partition(|change| matches!(change, Change::Publish { .. }));
+        for change in publishes.into_iter().chain(others) {
+            match change {
+                Change::Publish { message, placements, .. } => {
+                    let copy = Message::new(message.view());
+                    let before = kept.insert(placements[0].position, (copy, 0));
+                    assert!(before.is_none(), "a position is used once");
+                    self.unwritten.lock().push(message);
+                }
+                Change::Settle { placement, .. } => {
+                    assert!(kept.remove(&placement.position).is_some(), "{placement:?} was settled before");
+                }
+                Change::SettleRange { first, last, .. } => {
+                    let gone: Vec<u64> = kept.range(first..=last).map(|(position, _)| *position).collect();
+                    assert!(!gone.is_empty(), "nothing from {first} to {last}");
+                    gone.iter().for_each(|position| drop(kept.remove(position)));
+                }
+                Change::Return { placement, count, .. } => {
+                    let (_, known) = kept.get_mut(&placement.position).unwrap();
+                    assert_eq!(count, *known + 1, "{placement:?}");
+                    *known = count;
+                }
+                Change::Topology { .. } => {}
+            }
+        }
+    }
+
+    /// Everything that was taken over is on disk.
+    pub(super) fn write(&self) {
+        self.unwritten.lock().drain(..).for_each(|message| message.set_stage(Stage::Written));
+    }
+
+    /// What is kept.
+    pub(super) fn messages(&self) -> Vec<Message> {
+        self.kept.lock().values().map(|(message, _)| message.clone()).collect()
+    }
+}
+
+impl Pager for Shelf {
+    fn load(&self, _queue: QueueId, first: u64, last: u64, bytes_max: usize) -> Option<Page> {
+        let mut page = Page::default();
+        let mut bytes = 0;
+        let kept = self.kept.lock();
+        let _end = kept.range(first..=last).try_for_each(|(&position, (message, returned_count))| {
+            bytes += message.size_bytes();
+            if bytes > bytes_max && !page.messages.is_empty() {
+                page.rest_from = Some(position);
+                return ControlFlow::Break(());
+            }
+            let message = Message::new(message.view());
+            message.set_stage(Stage::Written);
+            let returned_count = *returned_count;
+            page.messages.push(Loaded { position, returned_count, redelivered: false, message });
+            ControlFlow::Continue(())
+        });
+        Some(page)
+    }
+}
