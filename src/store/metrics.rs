@@ -148,9 +148,9 @@ impl Metrics {
 }
 
 impl Snapshot {
-    /// Bytes written for each byte of a message's body that was written at least once.
-    pub fn write_amplification(&self) -> f64 {
-        self.written_bytes as f64 / self.payload_bytes.max(1) as f64
+    /// Bytes written for each byte of a message's body that was written; `None` if there was none.
+    pub fn write_amplification(&self) -> Option<f64> {
+        (self.payload_bytes > 0).then(|| self.written_bytes as f64 / self.payload_bytes as f64)
     }
 }
 
@@ -158,8 +158,7 @@ impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "commits {}, records {}, a batch {} (p99 {}), a sync {:?} (p99 {:?}), written {} MB ({:.2} for a body byte), \
-             moved {} MB, segments deleted {} ({} MB), checkpoints {}, pages read {}, quarantined {}",
+            "commits {}, records {}, a batch {} (p99 {}), a sync {:?} (p99 {:?}), written {} MB",
             self.commits,
             self.records,
             self.batch.0,
@@ -167,7 +166,13 @@ impl fmt::Display for Snapshot {
             self.sync.0,
             self.sync.1,
             self.written_bytes / 1_000_000,
-            self.write_amplification(),
+        )?;
+        if let Some(amplification) = self.write_amplification() {
+            write!(f, " ({amplification:.2} for a body byte)")?;
+        }
+        write!(
+            f,
+            ", moved {} MB, segments deleted {} ({} MB), checkpoints {}, pages read {}, quarantined {}",
             self.moved_bytes / 1_000_000,
             self.segments_deleted,
             self.reclaimed_bytes / 1_000_000,

@@ -49,6 +49,7 @@ use keeper::Keeper;
 use log::{pending::Pending, writer::Writer};
 use pager::LogPager;
 use recovery::{Folders, Recovered};
+use segment::Segment;
 use spares::Spares;
 
 /// A journal that is ready, and what it remembers.
@@ -113,8 +114,7 @@ impl Store {
         let bell = Arc::new(Bell::default());
         let spares =
             Arc::new(Spares::new(folders.log.clone(), config.segment_bytes, next_segment, bell.clone()));
-        let first = spares.take()?.ok_or(io::ErrorKind::StorageFull)?;
-        let first = Arc::new(first);
+        let first = Arc::new(first_segment(&folders, &spares)?);
         let catalog = Arc::new(Catalog::new(state));
         catalog.lock().open(first.clone());
         let pending = Arc::new(Pending::new());
@@ -186,6 +186,16 @@ impl Store {
         }
         self.failure.reason().map_or(Ok(()), Err)
     }
+}
+
+/// The segment to begin with. On a full disk it is a small one, in the room that was kept for that.
+fn first_segment(folders: &Folders, spares: &Spares) -> io::Result<Segment> {
+    if let Some(segment) = spares.take()? {
+        return Ok(segment);
+    }
+    tracing::warn!("the disk is full");
+    keeper::release_reserve(folders)?;
+    Ok(spares.take_small()?.ok_or(io::ErrorKind::StorageFull)?)
 }
 
 fn join(thread: JoinHandle<()>, failure: &Failure) {

@@ -12,6 +12,7 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{SegmentId, bell::Bell, files::Files, segment::Segment};
+use crate::limits::DISK_RESERVE_BYTES;
 
 /// See the module's text.
 pub(super) struct Spares {
@@ -47,9 +48,14 @@ impl Spares {
     pub(super) fn take(&self) -> io::Result<Option<Segment>> {
         let mut spare = self.spare.lock();
         if spare.is_none() {
-            *spare = self.make()?;
+            *spare = self.make(self.segment_bytes)?;
         }
         Ok(spare.take())
+    }
+
+    /// A segment that fits into the reserve; `None` when even that is too much.
+    pub(super) fn take_small(&self) -> io::Result<Option<Segment>> {
+        self.make(self.segment_bytes.min(DISK_RESERVE_BYTES as u32))
     }
 
     /// The next segment should be made soon.
@@ -65,7 +71,7 @@ impl Spares {
         }
         let mut spare = self.spare.lock();
         if spare.is_none() {
-            *spare = self.make()?;
+            *spare = self.make(self.segment_bytes)?;
         }
         self.wanted.store(spare.is_none(), Ordering::Relaxed);
         Ok(())
@@ -85,9 +91,9 @@ impl Spares {
         }
     }
 
-    fn make(&self) -> io::Result<Option<Segment>> {
+    fn make(&self, bytes: u32) -> io::Result<Option<Segment>> {
         let id = SegmentId(self.next_id.load(Ordering::Relaxed));
-        match Segment::create(&*self.files, id, rand::random(), self.segment_bytes.into()) {
+        match Segment::create(&*self.files, id, rand::random(), bytes.into()) {
             Ok(segment) => {
                 self.next_id.store(id.0 + 1, Ordering::Relaxed);
                 self.full.store(false, Ordering::Relaxed);

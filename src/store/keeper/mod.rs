@@ -191,7 +191,9 @@ impl Keeper {
 
     fn keep_reserve(&mut self, full: bool) {
         if full && std::mem::take(&mut self.has_reserve) {
-            let _gone = self.folders.root.remove(RESERVE);
+            if let Err(error) = release_reserve(&self.folders) {
+                tracing::warn!(%error, "the reserve cannot be set free");
+            }
         } else if !full && !self.has_reserve {
             let made = self.folders.root.create(RESERVE, DISK_RESERVE_BYTES);
             self.has_reserve = made.is_ok_and(|_| true)
@@ -306,6 +308,14 @@ impl Keeper {
             tracing::info!("storage: {now}");
         }
         self.reported = (Instant::now(), now.commits);
+    }
+}
+
+/// Gives the disk the room back that was kept for when it is full.
+pub(super) fn release_reserve(folders: &Folders) -> io::Result<()> {
+    match folders.root.remove(RESERVE) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

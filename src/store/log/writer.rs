@@ -60,7 +60,7 @@ impl Writer {
         metrics: Arc<Metrics>,
         segment: Arc<Segment>,
     ) -> Self {
-        let segment_bytes = spares.segment_bytes();
+        let segment_bytes = capacity(&segment, &spares);
         Self {
             pending,
             catalog,
@@ -226,6 +226,7 @@ impl Writer {
         let mut catalog = self.catalog.lock();
         catalog.close(self.segment.id(), self.offset);
         self.segment = Arc::new(next);
+        self.segment_bytes = capacity(&self.segment, &self.spares);
         catalog.open(self.segment.clone());
         drop(catalog);
         self.offset = crate::store::format::envelope::SEGMENT_HEADER_BYTES as u32;
@@ -300,6 +301,12 @@ impl Batch {
         self.moves.extend(other.moves);
         self
     }
+}
+
+/// How much goes into a segment: what its file has room for.
+fn capacity(segment: &Segment, spares: &Spares) -> u32 {
+    let configured = spares.segment_bytes();
+    segment.len_bytes().map_or(configured, |bytes| configured.min(bytes as u32))
 }
 
 /// The message is not written in this batch: settlements that come now are early.
