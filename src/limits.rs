@@ -64,6 +64,8 @@ pub const MESSAGE_OVERHEAD_BYTES: usize = 64;
 pub const BLOCK_ENTRIES_MAX: usize = if cfg!(test) { 4 } else { 512 };
 /// Bytes of one such block; a message may exceed it.
 pub const BLOCK_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of transient messages that a queue gives to the journal at once to make room.
+pub const SPILL_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of ready messages that a queue keeps in memory when they are on disk as well.
 pub const QUEUE_RESIDENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of messages that may wait to be written to the log before publishers wait.

@@ -23,8 +23,9 @@ use crate::auth::Users;
 use crate::config::Config;
 use crate::core::{
     ConnectionId,
-    journal::{Changes, Journal, QueueIds, Surroundings},
+    journal::{Change, Changes, Journal, QueueIds, Surroundings, TopologyChange},
     memory::Gauge,
+    queue::SharedQueue,
     topology::Topology,
 };
 use crate::limits::PAGING_INTERVAL;
@@ -106,24 +107,37 @@ impl Broker {
     /// Makes room while messages take more than half of their budget: queues let go of what is far from its turn. Runs as
     /// long as the broker.
     pub async fn page_out(&self) {
-        let mut changes = Changes::new();
         loop {
             tokio::time::sleep(PAGING_INTERVAL).await;
             if self.gauge.used_bytes() < self.gauge.limit_bytes() / 2 {
                 continue;
             }
             let vhosts: Vec<_> = self.vhosts.iter().map(|vhost| vhost.value().clone()).collect();
-            for queue in vhosts
-                .iter()
-                .flat_map(|vhost| vhost.read(|topology| topology.queues().cloned().collect::<Vec<_>>()))
-            {
-                queue.page_out(&mut changes);
-                if !changes.is_empty() {
-                    self.journal.append(&mut changes, false);
+            for vhost in vhosts {
+                let queues = vhost.read(|topology| topology.queues().cloned().collect::<Vec<_>>());
+                for queue in queues {
+                    self.page_out_queue(&vhost.name, &queue).await;
                 }
-                let room = poll_fn(|cx| self.journal.poll_room(cx));
-                room.await;
             }
+        }
+    }
+
+    async fn page_out_queue(&self, vhost: &ShortString, queue: &Arc<SharedQueue>) {
+        let mut changes = Changes::new();
+        let mut more = true;
+        while more {
+            more = queue.page_out(&mut changes);
+            if !changes.is_empty() {
+                self.journal.append(&mut changes, false);
+                if queue.is_deleted() && !queue.spec.durable {
+                    // It went meanwhile, and the journal was told before it got these.
+                    let change = TopologyChange::QueueDeleted { id: queue.id, name: queue.spec.name.clone() };
+                    changes.push(Change::Topology { vhost: vhost.clone(), change });
+                    self.journal.append(&mut changes, false);
+                    return;
+                }
+            }
+            poll_fn(|cx| self.journal.poll_room(cx)).await;
         }
     }
 

@@ -214,7 +214,7 @@ impl<R: AsyncRead + Unpin> Reading<R> {
         let mut alarm = self.session.broker.alarm.subscribe();
         let Some(reason) = *alarm.borrow_and_update() else { return };
         if self.wants_blocked {
-            self.session.reply(0, &connection::Blocked { reason: text(reason) });
+            self.session.tell(&connection::Blocked { reason: text(reason) });
             self.session.wake_writer();
         }
         tokio::select! {
@@ -225,7 +225,7 @@ impl<R: AsyncRead + Unpin> Reading<R> {
             () = self.inbound.ended() => return,
         }
         if self.wants_blocked {
-            self.session.reply(0, &connection::Unblocked {});
+            self.session.tell(&connection::Unblocked {});
             self.session.wake_writer();
         }
         self.inbound.resume(|bytes| self.session.handle(bytes));

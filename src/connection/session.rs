@@ -25,7 +25,7 @@ use crate::core::{
 use crate::limits::LEFTOVER_BYTES_MAX;
 use crate::protocol::{
     Encode, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, RawFrame, ShortString, channel, connection,
-    frame::split,
+    frame::{split, write_method},
 };
 
 /// Class and method of what failed; zeros when it was no method.
@@ -317,6 +317,13 @@ impl Session {
     /// Sends a method to the client.
     pub(super) fn reply(&self, channel: u16, method: &impl Encode) {
         self.outbox.lock().send(channel, method);
+    }
+
+    /// Tells the client something about the connection, whatever its answers wait for.
+    pub(super) fn tell(&self, method: &impl Encode) {
+        let mut frame = Vec::new();
+        write_method(&mut frame, 0, method);
+        self.outbox.lock().send_now(&frame);
     }
 
     // ---- channels ----

@@ -37,7 +37,7 @@ pub(super) async fn run(
             open = poll_fn(|cx| outbox.lock().poll_take(&mut buffer, cx)) => open,
             () = heartbeats.tick() => {
                 if !std::mem::take(&mut wrote) {
-                    outbox.lock().send_frames(&HEARTBEAT_FRAME);
+                    outbox.lock().send_now(&HEARTBEAT_FRAME);
                 }
                 continue;
             }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::core::journal::Commit;
+use crate::core::journal::{Commit, Done};
 use crate::protocol::basic;
 
 /// Publishes in a row on one channel, and whether they have to wait for the journal.
@@ -39,11 +39,13 @@ impl Confirms {
         }
     }
 
-    /// A commit is complete: the ack that is due, if any.
-    pub fn committed(&mut self, commit: Commit) -> Option<basic::Ack> {
-        let count = self.waiting.partition_point(|(its, _)| *its <= commit);
-        let (_, first) = *self.waiting.front()?;
-        let (_, last) = self.waiting.drain(..count).next_back()?;
+    /// Commits are complete: the ack that is due, if any.
+    pub fn committed(&mut self, done: &Done) -> Option<basic::Ack> {
+        let mut due: Option<(Published, Published)> = None;
+        while let Some((_, next)) = self.waiting.pop_front_if(|(commit, _)| done.contains(*commit)) {
+            due = Some((due.map_or(next, |(first, _)| first), next));
+        }
+        let (first, last) = due?;
         if self.waiting.is_empty() && self.waiting.capacity() > 1_024 {
             self.waiting = VecDeque::new();
         }
@@ -70,7 +72,7 @@ mod tests {
     }
 
     fn committed(confirms: &mut Confirms, commit: u64) -> Option<(u64, bool)> {
-        confirms.committed(Commit(commit)).map(|ack| (ack.delivery_tag, ack.multiple))
+        confirms.committed(&Done::up_to(Commit(commit))).map(|ack| (ack.delivery_tag, ack.multiple))
     }
 
     #[test]
@@ -101,5 +103,16 @@ mod tests {
         assert!(publish(&mut confirms, 6, 6, Some(2)).is_empty());
         assert_eq!(committed(&mut confirms, 1), Some((2, true)));
         assert_eq!(committed(&mut confirms, 2), Some((6, false)));
+    }
+
+    #[test]
+    fn what_is_held_back_holds_up_what_was_published_after_it_on_the_channel() {
+        let mut confirms = Confirms::default();
+        assert!(publish(&mut confirms, 1, 1, Some(1)).is_empty());
+        assert!(publish(&mut confirms, 2, 2, Some(2)).is_empty());
+        assert!(publish(&mut confirms, 3, 3, Some(3)).is_empty());
+        let ack = confirms.committed(&Done::except(Commit(3), &[Commit(2)]));
+        assert_eq!(ack.map(|ack| ack.delivery_tag), Some(1));
+        assert_eq!(committed(&mut confirms, 3), Some((3, true)));
     }
 }

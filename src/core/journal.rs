@@ -86,8 +86,8 @@ pub enum Change {
     Settle {
         /// Where it was.
         placement: Placement,
-        /// The message.
-        message: Message,
+        /// The message, unless it is on disk already.
+        message: Option<Message>,
     },
     /// Messages that are on disk alone left a queue for good: all that are there between two positions, both included.
     SettleRange {
@@ -172,9 +172,34 @@ pub fn note_published(
     placed.clear();
 }
 
-/// Changes that become durable together; commits complete in order. The zeroth is complete from the start.
+/// Changes that become durable together. The zeroth is complete from the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Commit(pub u64);
+
+/// Which commits are complete: all up to one, with exceptions while a full disk holds some of them back.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Done {
+    last: Commit,
+    held_back: Arc<[Commit]>,
+}
+
+impl Done {
+    /// All up to and with `last`.
+    pub fn up_to(last: Commit) -> Self {
+        Self { last, held_back: Arc::default() }
+    }
+
+    /// All up to and with `last`, but for those in `held_back`.
+    pub fn except(last: Commit, held_back: &[Commit]) -> Self {
+        Self { last, held_back: held_back.into() }
+    }
+
+    /// Whether a commit is complete.
+    #[inline]
+    pub fn contains(&self, commit: Commit) -> bool {
+        commit <= self.last && !self.held_back.contains(&commit)
+    }
+}
 
 /// Keeps changes.
 pub trait Journal: Send + Sync {
@@ -232,7 +257,7 @@ impl Journal for Forgetful {
     fn notify(&self, commit: Commit, outbox: &SharedOutbox) {
         let waker = {
             let mut outbox = outbox.lock();
-            outbox.committed(commit);
+            outbox.committed(&Done::up_to(commit));
             outbox.wake_writer()
         };
         waker.into_iter().for_each(Waker::wake);

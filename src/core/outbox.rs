@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use crate::core::{
     by_channel::ByChannel,
     confirms::Published,
-    journal::Commit,
+    journal::{Commit, Done},
     message::View,
     queue::{Consumer, ConsumerId, SharedQueue},
     window::{ConsumerRef, ReplyConsumer, Window},
@@ -95,6 +95,16 @@ impl Outbox {
         }
     }
 
+    /// Sends whole frames before everything that waits for the journal: what tells the client that we are alive.
+    pub fn send_now(&mut self, frames: &[u8]) {
+        if self.closed {
+            return;
+        }
+        let at = self.free_bytes();
+        self.bytes.splice(at..at, frames.iter().copied());
+        self.held_back.iter_mut().for_each(|(at, _)| *at += frames.len());
+    }
+
     /// Appends a method and a message's content (`basic.return`, `basic.get-ok`).
     pub fn send_content(&mut self, channel: u16, method: &impl Encode, view: &View<'_>) {
         if !self.closed {
@@ -150,15 +160,15 @@ impl Outbox {
         waits
     }
 
-    /// A commit is complete: what waited for it may go out.
-    pub fn committed(&mut self, commit: Commit) {
-        while self.held_back.front().is_some_and(|(_, its)| *its <= commit) {
+    /// Commits are complete: what waited for them may go out.
+    pub fn committed(&mut self, done: &Done) {
+        while self.held_back.front().is_some_and(|(_, commit)| done.contains(*commit)) {
             self.held_back.pop_front();
         }
         let Self { windows, bytes, confirming, closed, .. } = self;
         confirming.retain(|channel| {
             let Some(window) = windows.get_mut(*channel) else { return false };
-            if let Some(ack) = window.confirms.committed(commit)
+            if let Some(ack) = window.confirms.committed(done)
                 && !*closed
             {
                 frame::write_method(bytes, *channel, &ack);

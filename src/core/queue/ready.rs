@@ -11,7 +11,7 @@ use crate::core::{
     journal::{Change, Changes, Page, Placement, QueueId, RestoredRange},
     message::{Message, Stage},
 };
-use crate::limits::{BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX};
+use crate::limits::{BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, SPILL_BYTES_MAX};
 
 /// A message in a queue.
 #[derive(Debug, Clone)]
@@ -34,7 +34,8 @@ impl Entry {
     pub fn settle(self, queue: QueueId, changes: &mut Changes) {
         if self.journaled {
             let placement = Placement { queue, position: self.position };
-            changes.push(Change::Settle { placement, message: self.message });
+            let message = Some(self.message).filter(|message| message.stage() != Stage::Written);
+            changes.push(Change::Settle { placement, message });
         }
     }
 }
@@ -83,6 +84,8 @@ pub struct Ready {
 
 /// Blocks at the head that stay in memory when a queue grows.
 const HEAD_BLOCKS: usize = 4;
+/// Blocks near the end that are looked at in vain before the next message is waited for.
+const PAGE_OUT_TRIES: usize = 16;
 
 impl Ready {
     /// Messages that were there when the broker started.
@@ -242,33 +245,41 @@ impl Ready {
     /// Lets go of blocks that are on disk, last ones first, until no more than `bytes_max` are in memory; the head and the
     /// block that is being filled stay.
     pub fn page_out(&mut self, bytes_max: usize) {
+        let mut tries = PAGE_OUT_TRIES;
         for at in (HEAD_BLOCKS..self.blocks.len().saturating_sub(1)).rev() {
-            if self.resident_bytes <= bytes_max || matches!(self.blocks[at], Block::Paged(_)) {
+            let done = self.resident_bytes <= bytes_max || matches!(self.blocks[at], Block::Paged(_));
+            if done || tries == 0 {
                 return;
             }
-            self.page_out_block(at);
+            tries -= usize::from(!self.page_out_block(at));
         }
     }
 
-    /// Lets go of everything but the first block that is on disk. What is not there yet is given to the journal, for which it
-    /// is copied if other queues share it.
-    pub fn page_out_all(&mut self, queue: QueueId, changes: &mut Changes) {
-        for at in (1..self.blocks.len()).rev() {
-            self.page_out_block(at);
-            if let Block::Resident(block) = &mut self.blocks[at] {
-                block.spill(queue, changes);
+    /// Lets go of everything that is on disk but the first block and the one that is being filled. Of what is not there yet a
+    /// part is given to the journal, for which it is copied; true when there is more of it.
+    pub fn page_out_all(&mut self, queue: QueueId, changes: &mut Changes) -> bool {
+        let mut spilled = 0;
+        for at in (1..self.blocks.len().saturating_sub(1)).rev() {
+            if !self.page_out_block(at)
+                && let Block::Resident(block) = &mut self.blocks[at]
+            {
+                spilled += block.spill(queue, changes);
+            }
+            if spilled >= SPILL_BYTES_MAX {
+                return true;
             }
         }
+        false
     }
 
-    fn page_out_block(&mut self, at: usize) {
-        if let Block::Resident(block) = &self.blocks[at]
-            && let Some(paged) = block.paged()
-        {
-            self.resident_bytes -= paged.bytes;
-            self.paged_bytes += paged.bytes;
-            self.blocks[at] = Block::Paged(paged);
-        }
+    /// True if the block is not in memory afterwards.
+    fn page_out_block(&mut self, at: usize) -> bool {
+        let Block::Resident(block) = &self.blocks[at] else { return true };
+        let Some(paged) = block.paged() else { return false };
+        self.resident_bytes -= paged.bytes;
+        self.paged_bytes += paged.bytes;
+        self.blocks[at] = Block::Paged(paged);
+        true
     }
 
     /// Tells the journal that all of them have left `queue` for good.
@@ -311,8 +322,9 @@ impl Resident {
         Some(Paged { first, last, count: self.entries.len(), bytes: self.bytes })
     }
 
-    /// Gives the journal what it does not know of.
-    fn spill(&mut self, queue: QueueId, changes: &mut Changes) {
+    /// Gives the journal what it does not know of; tells how many bytes that are.
+    fn spill(&mut self, queue: QueueId, changes: &mut Changes) -> usize {
+        let mut bytes = 0;
         for entry in self.entries.iter_mut().filter(|entry| !entry.journaled) {
             // The journal's notes in a message are about one place: a queue that spills has a copy of its own.
             entry.message = Message::new(entry.message.view());
@@ -322,7 +334,9 @@ impl Resident {
                 placements: [Placement { queue, position: entry.position }].into_iter().collect(),
                 transient: true,
             });
+            bytes += entry.message.size_bytes();
         }
+        bytes
     }
 }
 
@@ -449,13 +463,13 @@ mod tests {
     }
 
     #[test]
-    fn under_pressure_everything_but_the_first_block_goes_to_disk() {
+    fn under_pressure_everything_but_the_first_block_and_the_last_goes_to_disk() {
         let mut ready = Ready::default();
-        for position in 0..3 * BLOCK_ENTRIES_MAX as u64 {
+        for position in 0..4 * BLOCK_ENTRIES_MAX as u64 {
             ready.push(entry(position));
         }
         let mut changes = Changes::new();
-        ready.page_out_all(QUEUE, &mut changes);
+        assert!(!ready.page_out_all(QUEUE, &mut changes));
         assert_eq!(changes.len(), 2 * BLOCK_ENTRIES_MAX);
         assert_eq!(ready.resident_bytes(), ready.bytes(), "it is not there yet");
         for change in changes.drain(..) {
@@ -464,7 +478,7 @@ mod tests {
         }
         ready.page_out_all(QUEUE, &mut changes);
         assert!(changes.is_empty());
-        assert_eq!(ready.resident_bytes(), ready.bytes() / 3);
+        assert_eq!(ready.resident_bytes(), ready.bytes() / 2);
     }
 
     #[test]

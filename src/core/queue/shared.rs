@@ -271,14 +271,16 @@ impl SharedQueue {
         Some(Deleted(purged))
     }
 
-    /// Makes room in memory: what is far from its turn stays on disk, or goes there.
-    pub fn page_out(&self, changes: &mut Changes) {
+    /// Makes room in memory: what is far from its turn stays on disk, or goes there. True when there is more to be
+    /// done once the journal has what it was given.
+    pub fn page_out(&self, changes: &mut Changes) -> bool {
         let mut queue = self.state.lock();
         let held = queue.held_bytes();
         let before = changes.len();
-        queue.ready.page_out_all(self.id, changes);
+        let more = queue.ready.page_out_all(self.id, changes);
         queue.spilled |= changes.len() > before;
         self.release(queue, held, Feed::default());
+        more
     }
 
     /// Its figures now.

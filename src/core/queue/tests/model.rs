@@ -204,7 +204,7 @@ impl Pair {
                 self.model.clients[client].waiting.full = true;
             }
             Operation::Journal => self.queue.shelf.write(),
-            Operation::PageOut => self.queue.shared.page_out(&mut self.queue.changes.borrow_mut()),
+            Operation::PageOut => drop(self.queue.shared.page_out(&mut self.queue.changes.borrow_mut())),
             Operation::Take { client } => self.take(client),
             Operation::Written { client } => self.written(client),
         }
