@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program talks to people")]
 
 mod bench;
+mod fsck;
 mod serve;
 
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ enum Command {
     Serve(Settings),
     /// Measure an AMQP 0-9-1 broker
     Bench(bench::Args),
+    /// Check a data folder that no broker uses; changes nothing
+    Fsck(fsck::Args),
 }
 
 /// Does what the command line says.
@@ -35,5 +38,6 @@ pub fn run() -> ExitCode {
         None => serve::run(cli.settings),
         Some(Command::Serve(settings)) => serve::run(settings),
         Some(Command::Bench(args)) => bench::run(args),
+        Some(Command::Fsck(args)) => fsck::run(&args),
     }
 }

@@ -27,6 +27,9 @@ pub enum DataDirError {
     /// Another broker has it.
     #[error("data folder {} is in use by another broker", .0.display())]
     InUse(PathBuf),
+    /// Nobody has kept anything there.
+    #[error("{} is no data folder: there is no log in it", .0.display())]
+    NoLog(PathBuf),
 }
 
 impl DataDir {
@@ -34,6 +37,21 @@ impl DataDir {
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         let unusable = |source| DataDirError::Unusable { path: path.into(), source };
         fs::create_dir_all(path).map_err(unusable)?;
+        Self::lock(path)
+    }
+
+    /// Locks a folder that a broker has used before.
+    pub fn open_used(path: &Path) -> Result<Self, DataDirError> {
+        let unusable = |source| DataDirError::Unusable { path: path.into(), source };
+        fs::metadata(path).map_err(unusable)?;
+        if !path.join("log").is_dir() {
+            return Err(DataDirError::NoLog(path.into()));
+        }
+        Self::lock(path)
+    }
+
+    fn lock(path: &Path) -> Result<Self, DataDirError> {
+        let unusable = |source| DataDirError::Unusable { path: path.into(), source };
         let lock = File::options()
             .create(true)
             .truncate(false)
@@ -65,5 +83,18 @@ mod tests {
         assert!(matches!(DataDir::open(&path), Err(DataDirError::InUse(_))));
         drop(first);
         assert!(DataDir::open(&path).is_ok());
+    }
+
+    #[test]
+    fn a_folder_that_nobody_used_is_neither_made_nor_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        assert!(matches!(DataDir::open_used(&missing), Err(DataDirError::Unusable { .. })));
+        assert!(matches!(DataDir::open_used(folder.path()), Err(DataDirError::NoLog(_))));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        fs::create_dir(folder.path().join("log")).unwrap();
+        let used = DataDir::open_used(folder.path()).unwrap();
+        assert!(matches!(DataDir::open(folder.path()), Err(DataDirError::InUse(_))));
+        drop(used);
     }
 }

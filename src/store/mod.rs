@@ -1,7 +1,7 @@
 //! Durable state: the data folder, the log of everything that must outlive the process, and what is derived from it.
 //!
 //! The log is the only truth. `format` has its bytes and `segment` its files, `log` writes and `pager` reads, `keeper` keeps the
-//! folder in order, `recovery` brings everything back. `index` says what is live, `kv` and `checkpoint` keep that where the
+//! folder in order, `recovery` brings everything back and `fsck` only looks. `index` says what is live, `kv` and `checkpoint` keep that where the
 //! log can be replayed from. `files` is the disk. ARCHITECTURE.md has the format byte by byte.
 
 mod bell;
@@ -11,6 +11,7 @@ mod data_dir;
 mod failure;
 pub mod files;
 pub mod format;
+pub mod fsck;
 pub mod index;
 mod keeper;
 pub mod kv;

@@ -4,10 +4,12 @@
 //! without reading a message. A segment that is not sealed is scanned, cut at its last sound record and sealed. When the
 //! store is lost, topology comes from the definitions file and everything else from the whole log: messages that may
 //! have been settled come again, none is missing. What is damaged is set aside and counted; it never stops the broker.
+//! [`Replay`] itself changes no file: what is done about what it meets is for its [`Repair`].
 
 use std::{
     collections::{BTreeMap, HashMap},
     io,
+    ops::Range,
     path::PathBuf,
     sync::Arc,
     time::Instant,
@@ -16,9 +18,12 @@ use std::{
 use super::{
     LogPosition, Restored, SegmentId,
     catalog::{Known, Stage, State, Table},
-    checkpoint::{self, Entities, definitions::Definitions},
+    checkpoint::{
+        self, Entities,
+        definitions::{Definitions, DefinitionsError},
+    },
     files::Files,
-    format::{Footer, Kind, Publish, Return, Settle, Slot, TopologyRecord},
+    format::{Footer, Kind, Publish, Return, Settle, Slot, TopologyRecord, record::RECORD_HEADER_BYTES},
     kv::{KeyValue, KvError, SledKv},
     pager::footer_of,
     segment::{FIRST_RECORD_OFFSET, Scanned, Segment, SegmentError, quarantine},
@@ -100,17 +105,10 @@ pub(super) fn recover(folders: &Folders) -> Result<Recovered, RecoveryError> {
     let is_fresh = loaded.is_none() && segments.is_empty();
     let mut replay = match loaded {
         Some(loaded) => Replay::from_checkpoint(folders, loaded),
-        None => Replay::from_definitions(folders, is_fresh)?,
+        None => Replay::from_definitions(folders, definitions_or_none(folders)?, is_fresh),
     };
     let stamp = if replay.report.state_lost { LogPosition::default() } else { replay.from };
-    replay.last = last_begun(&segments)?;
-    for segment in segments.values() {
-        replay.segment(segment)?;
-    }
-    replay.report.clean = match replay.last.and_then(|last| segments.get(&last)) {
-        Some(last) => ended_in_order(last)?,
-        None => true,
-    };
+    replay.run(&segments)?;
     if !replay.report.clean {
         replay.state.index.mark_all_redelivered();
     }
@@ -178,8 +176,25 @@ fn open_state(
     Ok((Box::new(SledKv::reset(&folders.state)?), None))
 }
 
+/// What the definitions file says; `None` if there is none.
+pub(super) fn definitions(root: &dyn Files) -> io::Result<Option<Result<Definitions, DefinitionsError>>> {
+    Ok(root.read(DEFINITIONS)?.map(|bytes| Definitions::decode(&bytes)))
+}
+
+fn definitions_or_none(folders: &Folders) -> Result<Definitions, RecoveryError> {
+    let failed = |source| RecoveryError::Io { path: PathBuf::from(DEFINITIONS), source };
+    Ok(match definitions(&*folders.root).map_err(failed)? {
+        Some(Ok(definitions)) => definitions,
+        Some(Err(error)) => {
+            tracing::error!(%error, "the definitions file is lost too");
+            Definitions::default()
+        }
+        None => Definitions::default(),
+    })
+}
+
 /// Whether the log is whole from `stamp` on.
-fn reaches(stamp: LogPosition, segments: &BTreeMap<SegmentId, Arc<Segment>>) -> bool {
+pub(super) fn reaches(stamp: LogPosition, segments: &BTreeMap<SegmentId, Arc<Segment>>) -> bool {
     let later = segments.range(stamp.segment..).map(|(id, _)| *id);
     let contiguous = later.zip(stamp.segment.0..).all(|(id, expected)| id.0 == expected);
     // A segment that was begun and never written to may be missing.
@@ -211,44 +226,59 @@ fn ended_in_order(last: &Segment) -> Result<bool, RecoveryError> {
     Ok(matches!(record, Some(Scanned::Record { kind: Kind::Shutdown, .. })))
 }
 
-fn offset_of(scanned: &Scanned<'_>) -> u32 {
-    match *scanned {
-        Scanned::Record { offset, .. } | Scanned::Damaged { from: offset, .. } => offset,
+/// What is done about what is met on the way.
+pub(super) trait Repair {
+    /// Bytes of a segment that make no sense.
+    fn damaged(&self, segment: &Segment, bytes: Range<u32>) -> io::Result<()>;
+
+    /// A segment that was never sealed; this is the footer that it should have.
+    fn unsealed(&self, segment: &Segment, footer: Footer) -> io::Result<()>;
+}
+
+impl Repair for Folders {
+    fn damaged(&self, segment: &Segment, bytes: Range<u32>) -> io::Result<()> {
+        let Range { start: from, end: to } = bytes;
+        let file = quarantine::set_aside(&*self.quarantine, segment, bytes)?;
+        tracing::error!(segment = %segment.id(), from, to, file, "damaged bytes in the log are set aside");
+        Ok(())
+    }
+
+    fn unsealed(&self, segment: &Segment, footer: Footer) -> io::Result<()> {
+        let Footer { slots, others, end } = footer;
+        segment.cut(end)?;
+        segment.seal(end, slots, others)?;
+        Ok(())
     }
 }
 
 /// The log on its way into memory.
-struct Replay<'a> {
-    folders: &'a Folders,
-    state: State,
-    entities: Entities,
+pub(super) struct Replay<'a> {
+    repair: &'a dyn Repair,
+    /// For the catalog.
+    pub(super) state: State,
+    /// What is declared.
+    pub(super) entities: Entities,
     from: LogPosition,
     /// Changes of topology before this are known already.
     topology_from: LogPosition,
-    report: Report,
+    /// What was seen on the way.
+    pub(super) report: Report,
     /// The segment that was written to last.
     last: Option<SegmentId>,
 }
 
 impl<'a> Replay<'a> {
-    fn from_checkpoint(folders: &'a Folders, loaded: checkpoint::Loaded) -> Self {
+    /// From what the key-value store has.
+    pub(super) fn from_checkpoint(repair: &'a dyn Repair, loaded: checkpoint::Loaded) -> Self {
         let state = State { index: loaded.index, ..State::default() };
-        let entities = Entities::from_iter(loaded.topology);
+        let entities = loaded.topology.into_iter().collect();
         let from = loaded.stamp;
-        Self { folders, state, entities, from, topology_from: from, report: Report::default(), last: None }
+        let report = Report::default();
+        Self { repair, state, entities, from, topology_from: from, report, last: None }
     }
 
-    fn from_definitions(folders: &'a Folders, is_fresh: bool) -> Result<Self, RecoveryError> {
-        let failed = |source| RecoveryError::Io { path: PathBuf::from(DEFINITIONS), source };
-        let definitions =
-            match folders.root.read(DEFINITIONS).map_err(failed)?.map(|bytes| Definitions::decode(&bytes)) {
-                Some(Ok(definitions)) => definitions,
-                Some(Err(error)) => {
-                    tracing::error!(%error, "the definitions file is lost too");
-                    Definitions::default()
-                }
-                None => Definitions::default(),
-            };
+    /// From the beginning of the log, without the key-value store.
+    pub(super) fn from_definitions(repair: &'a dyn Repair, definitions: Definitions, is_fresh: bool) -> Self {
         let mut state = State::default();
         state.index.restore_last_queue(definitions.last_queue);
         for (_, change) in &definitions.entities {
@@ -256,10 +286,23 @@ impl<'a> Replay<'a> {
                 state.index.add_queue(*id);
             }
         }
-        let entities = Entities::from_iter(definitions.entities);
+        let entities = definitions.entities.into_iter().collect();
         let report = Report { state_lost: !is_fresh, ..Report::default() };
         let from = LogPosition::default();
-        Ok(Self { folders, state, entities, from, topology_from: definitions.stamp, report, last: None })
+        Self { repair, state, entities, from, topology_from: definitions.stamp, report, last: None }
+    }
+
+    /// Replays all segments, in order.
+    pub(super) fn run(&mut self, segments: &BTreeMap<SegmentId, Arc<Segment>>) -> Result<(), RecoveryError> {
+        self.last = last_begun(segments)?;
+        for segment in segments.values() {
+            self.segment(segment)?;
+        }
+        self.report.clean = match self.last.and_then(|last| segments.get(&last)) {
+            Some(last) => ended_in_order(last)?,
+            None => true,
+        };
+        Ok(())
     }
 
     fn segment(&mut self, segment: &Arc<Segment>) -> Result<(), RecoveryError> {
@@ -294,7 +337,7 @@ impl<'a> Replay<'a> {
         let mut slots = slots.into_iter().peekable();
         let mut others = segment.scan_sealed(footer)?;
         while let Some(scanned) = others.advance()? {
-            let at = offset_of(&scanned);
+            let at = scanned.offset();
             while let Some(slot) = slots.next_if(|slot| slot.offset < at) {
                 self.place(segment.id(), slot);
             }
@@ -308,20 +351,18 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    /// Record by record; then the segment gets the footer that it lacks.
+    /// Record by record.
     fn unsealed(&mut self, segment: &Segment, from: u32) -> io::Result<()> {
-        let Footer { slots, others, end } = Table::scan(segment, |scanned| {
-            if offset_of(scanned) >= from { self.scanned(segment, scanned) } else { Ok(()) }
+        let footer = Table::scan(segment, |scanned| {
+            if scanned.offset() >= from { self.scanned(segment, scanned) } else { Ok(()) }
         })?;
         // Everything in a segment was durable before the next one was begun: only the last one can be torn.
         if Some(segment.id()) != self.last
-            && let Some(written) = segment.written_end(end)?
+            && let Some(written) = segment.written_end(footer.end)?
         {
-            self.damaged(segment, end, written)?;
+            self.damaged(segment, footer.end, written)?;
         }
-        segment.cut(end)?;
-        segment.seal(end, slots, others)?;
-        Ok(())
+        self.repair.unsealed(segment, footer)
     }
 
     fn scanned(&mut self, segment: &Segment, scanned: &Scanned<'_>) -> io::Result<()> {
@@ -329,7 +370,7 @@ impl<'a> Replay<'a> {
             Scanned::Record { offset, kind, payload, flags } => {
                 let at = LogPosition { segment: segment.id(), offset };
                 if self.record(at, kind, flags, payload).is_none() {
-                    let end = offset + payload.len() as u32;
+                    let end = offset + (RECORD_HEADER_BYTES + payload.len()) as u32;
                     self.damaged(segment, offset, end)?;
                 }
             }
@@ -390,9 +431,7 @@ impl<'a> Replay<'a> {
     fn damaged(&mut self, segment: &Segment, from: u32, to: u32) -> io::Result<()> {
         self.report.damaged += 1;
         self.report.damaged_bytes += u64::from(to - from);
-        let file = quarantine::set_aside(&*self.folders.quarantine, segment, from..to)?;
-        tracing::error!(segment = %segment.id(), from, to, file, "damaged bytes in the log are set aside");
-        Ok(())
+        self.repair.damaged(segment, from..to)
     }
 
     fn finish(self, kv: Box<dyn KeyValue>, stamp: LogPosition, next_segment: SegmentId) -> Recovered {

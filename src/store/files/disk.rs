@@ -34,7 +34,12 @@ impl DiskFiles {
         Ok(Self { folder })
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// A folder as it is; nothing is made.
+    pub(super) fn at(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
@@ -107,7 +112,7 @@ impl Files for DiskFiles {
 }
 
 /// An open file.
-struct DiskFile(fs::File);
+pub(super) struct DiskFile(pub(super) fs::File);
 
 impl File for DiskFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

@@ -8,12 +8,14 @@
 //! Nothing here knows what stands in a file.
 
 mod disk;
+mod read_only;
 #[cfg(test)]
 pub(crate) mod sim;
 
 use std::{io, sync::Arc};
 
 pub use disk::DiskFiles;
+pub use read_only::ReadOnlyFiles;
 
 /// One folder of files.
 pub trait Files: Send + Sync + 'static {

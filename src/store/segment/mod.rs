@@ -27,7 +27,7 @@ use super::{
 };
 
 pub use read::{SlotError, StoredPublish};
-pub use scan::{Others, Scan, Scanned};
+pub use scan::{Listed, Others, Scan, Scanned};
 
 /// Bytes that are looked at in one go behind the last record.
 const TAIL_STEP_BYTES: u32 = 1024 * 1024;
@@ -99,6 +99,12 @@ impl Segment {
             Err(SegmentHeaderError::Blank) => Err(SegmentError::Blank(id)),
             Err(SegmentHeaderError::Version(found)) => Err(SegmentError::Version { id, found }),
         }
+    }
+
+    /// Whether its header stands there as it was written; [`open`](Self::open) mends one with a wrong bit.
+    pub fn has_sound_header(&self) -> io::Result<bool> {
+        let header = SegmentHeader { id: self.id, salt: self.salt };
+        Ok(self.raw(0..FIRST_RECORD_OFFSET)? == header.encode())
     }
 
     /// Its name in the log.

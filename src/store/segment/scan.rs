@@ -1,7 +1,8 @@
 //! Records in the order in which they were written.
 //!
 //! [`Scan`] goes from record to record of a segment of which nobody knows where they are: one that a crash left open,
-//! or whose footer is damaged. [`Others`] reads what is no publish in a sealed one, by the footer's offsets.
+//! or whose footer is damaged. [`Others`] reads what is no publish in a sealed one, by the footer's offsets, and
+//! [`Listed`] everything.
 //!
 //! A group of records counts as a whole or not at all. So a scan gives the records of a group only when it has seen
 //! the last one: it remembers where they are, not what they say, and reads them again.
@@ -37,6 +38,15 @@ pub enum Scanned<'a> {
     },
 }
 
+impl Scanned<'_> {
+    /// Where it begins.
+    pub fn offset(&self) -> u32 {
+        match *self {
+            Self::Record { offset, .. } | Self::Damaged { from: offset, .. } => offset,
+        }
+    }
+}
+
 /// Goes through a segment, one window after another.
 pub struct Scan<'a> {
     salt: u32,
@@ -49,6 +59,7 @@ pub struct Scan<'a> {
     is_over: bool,
     end: u32,
     dropped: u64,
+    footer_end: Option<u64>,
 }
 
 /// Where a record is that checked out.
@@ -83,6 +94,7 @@ impl Segment {
             is_over: false,
             end: from,
             dropped: 0,
+            footer_end: None,
         })
     }
 
@@ -90,6 +102,16 @@ impl Segment {
     pub fn scan_sealed<'a>(&'a self, footer: &'a Footer) -> io::Result<Others<'a>> {
         let window = Window::new(self, OTHERS_STEP_BYTES)?;
         Ok(Others { salt: self.salt, window, footer, next: 0 })
+    }
+
+    /// Reads all records of a sealed segment that its footer lists.
+    pub fn scan_listed(&self, footer: &Footer) -> io::Result<Listed<'_>> {
+        let mut offsets: Vec<u32> = footer.slots.iter().map(|slot| slot.offset).collect();
+        offsets.extend_from_slice(&footer.others);
+        offsets.sort_unstable();
+        offsets.dedup();
+        let window = Window::new(self, SCAN_STEP_BYTES)?;
+        Ok(Listed { salt: self.salt, window, offsets, end: footer.end, next: 0 })
     }
 }
 
@@ -117,11 +139,44 @@ impl Scan<'_> {
         self.dropped
     }
 
+    /// Where a footer ends that ended the scan.
+    pub fn footer_end(&self) -> Option<u64> {
+        self.footer_end
+    }
+
+    /// How many bytes there are from [`end`](Self::end) to the last one that is not zero: at the end of the scan, what
+    /// was never finished.
+    pub fn tail_bytes(&mut self) -> io::Result<u64> {
+        let from = u64::from(self.end);
+        let (mut at, mut bytes) = (from, 0);
+        while at < self.window.file_bytes() {
+            let piece = self.window.at(at, SCAN_STEP_BYTES as u64)?;
+            if let Some(last) = piece.iter().rposition(|octet| *octet != 0) {
+                bytes = at + last as u64 + 1 - from;
+            }
+            at += piece.len() as u64;
+        }
+        Ok(bytes)
+    }
+
+    /// Whether what stands at [`end`](Self::end) may be what a crash left of a footer.
+    pub fn tail_may_be_footer(&mut self) -> io::Result<bool> {
+        let bytes = self.window.at(u64::from(self.end), RECORD_HEADER_BYTES as u64)?;
+        Ok(match RecordHeader::decode(bytes) {
+            Ok(header) => header.is_none_or(|header| header.kind == Kind::Footer),
+            Err(_) => false,
+        })
+    }
+
     /// Looks at one record.
     fn look_on(&mut self) -> io::Result<()> {
         match self.step(self.at)? {
             Step::Record(span) if span.header.kind != Kind::Footer => self.take(span),
-            Step::Record(_) | Step::End => self.stop(),
+            Step::Record(span) => {
+                self.footer_end = Some(self.at + span.header.padded_bytes());
+                self.stop();
+            }
+            Step::End => self.stop(),
             Step::Bad => return self.resume(),
         }
         Ok(())
@@ -219,6 +274,37 @@ impl Others<'_> {
             })),
             _ => Ok(Some(Scanned::Damaged { from: offset, to: self.footer.next_after(offset) })),
         }
+    }
+}
+
+/// All records of a sealed segment that its footer lists, in the order in which they were written.
+pub struct Listed<'a> {
+    salt: u32,
+    window: Window<'a>,
+    /// Ascending, each once.
+    offsets: Vec<u32>,
+    end: u32,
+    next: usize,
+}
+
+impl Listed<'_> {
+    /// The next record, or the bytes where one should be; `None` at the end.
+    pub fn advance(&mut self) -> io::Result<Option<Scanned<'_>>> {
+        let Some(offset) = self.offsets.get(self.next).copied() else { return Ok(None) };
+        self.next += 1;
+        let to = self.next_offset();
+        let bytes = record_bytes(&mut self.window, offset)?;
+        Ok(Some(match record::parse(bytes, self.salt, offset) {
+            Ok(Some(record::Record { kind, flags, payload })) => {
+                Scanned::Record { offset, kind, flags, payload }
+            }
+            _ => Scanned::Damaged { from: offset, to },
+        }))
+    }
+
+    /// Where the next record begins, or the footer.
+    pub fn next_offset(&self) -> u32 {
+        self.offsets.get(self.next).copied().unwrap_or(self.end)
     }
 }
 
