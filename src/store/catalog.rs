@@ -78,6 +78,9 @@ impl Stage {
 pub(super) struct Table {
     /// In order of position.
     slots: HashMap<QueueId, Vec<Slot>, RandomState>,
+    /// Those that came after one with a higher position: two publishers to one queue may append in another order than
+    /// the queue took their messages, and reclaiming writes old messages behind new ones.
+    late: BTreeMap<Placement, Slot>,
     others: Vec<u32>,
 }
 
@@ -246,14 +249,18 @@ impl Table {
 
     fn insert(&mut self, slot: Slot) {
         let slots = self.slots.entry(slot.placement.queue).or_default();
-        // Two publishers to one queue may append in another order than the queue took their messages.
-        let at =
-            slots.len() - slots.iter().rev().take_while(|other| other.placement > slot.placement).count();
-        slots.insert(at, slot);
+        if slots.last().is_some_and(|last| last.placement >= slot.placement) {
+            self.late.insert(slot.placement, slot);
+        } else {
+            slots.push(slot);
+        }
     }
 
     /// The slot of a message.
     pub(super) fn find(&self, placement: Placement) -> Option<Slot> {
+        if let Some(late) = self.late.get(&placement) {
+            return Some(*late);
+        }
         let slots = self.slots.get(&placement.queue)?;
         let at = slots.binary_search_by_key(&placement, |slot| slot.placement).ok()?;
         Some(slots[at])
@@ -261,7 +268,7 @@ impl Table {
 
     /// All of it as a footer, for a segment whose records end at `end`.
     pub(super) fn footer(&self, end: u32) -> Footer {
-        let mut slots: Vec<Slot> = self.slots.values().flatten().copied().collect();
+        let mut slots: Vec<Slot> = self.slots.values().flatten().chain(self.late.values()).copied().collect();
         slots.sort_unstable_by_key(|slot| (slot.placement, slot.offset));
         Footer { slots, others: self.others.clone(), end }
     }

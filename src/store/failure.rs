@@ -1,6 +1,8 @@
 //! The one error that the store cannot go on after. What is on disk is in order, as a restart will find; what is in memory
 //! cannot be added to it any more, so the broker stops.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -22,6 +24,16 @@ impl Failure {
         tracing::error!(reason, "storage failed; the broker stops");
         self.reason.lock().get_or_insert_with(|| reason.to_owned());
         self.seen.send_replace(true);
+    }
+
+    /// Does a thread's work; a panic is a failure.
+    pub(super) fn guard<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        // Whatever the work left half done is not looked at again: the broker stops.
+        let done = catch_unwind(AssertUnwindSafe(work));
+        if done.is_err() {
+            self.report("a thread of the store panicked");
+        }
+        done.ok()
     }
 
     /// Waits for it.

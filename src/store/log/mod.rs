@@ -20,6 +20,7 @@ use crate::core::{
     journal::{Changes, Commit, Journal},
     outbox::SharedOutbox,
 };
+use crate::store::failure::Failure;
 
 /// How often a writer that was held up by a full disk tries again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -38,27 +39,29 @@ impl Journal for Pending {
     }
 }
 
-/// Starts the writer's thread. It ends when nothing more comes, or with the first error, which `failed` gets.
+/// Starts the writer's thread. It ends when nothing more comes, or with the first error.
 pub(super) fn start(
-    mut writer: Writer,
+    writer: Writer,
     pending: Arc<Pending>,
-    failed: impl FnOnce(io::Error) + Send + 'static,
+    failure: Arc<Failure>,
 ) -> io::Result<thread::JoinHandle<()>> {
-    let run = move || {
-        let result = loop {
-            let retry = writer.is_held_up().then_some(RETRY_INTERVAL);
-            let step = match pending.take(retry) {
-                Taken::Batch(batch, commit) => writer.commit(batch, commit),
-                Taken::Nothing => writer.retry(),
-                Taken::End => break writer.finish(),
-            };
-            if let Err(error) = step {
-                break Err(error);
-            }
-        };
-        if let Err(error) = result {
-            failed(error);
+    let work = move || {
+        let written = failure.guard(|| write_all(writer, &pending));
+        if let Some(Err(error)) = written {
+            failure.report(&format!("cannot write the log: {error}"));
         }
+        pending.close();
     };
-    thread::Builder::new().name("log".into()).spawn(run)
+    thread::Builder::new().name("log".into()).spawn(work)
+}
+
+fn write_all(mut writer: Writer, pending: &Pending) -> io::Result<()> {
+    loop {
+        let retry = writer.is_held_up().then_some(RETRY_INTERVAL);
+        match pending.take(retry) {
+            Taken::Batch(batch, commit) => writer.commit(batch, commit)?,
+            Taken::Nothing => writer.retry()?,
+            Taken::End => return writer.finish(),
+        }
+    }
 }

@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::moving::Move;
 use crate::core::{
-    journal::{Change, Changes, Commit},
+    journal::{Change, Changes, Commit, Done},
     outbox::SharedOutbox,
 };
 use crate::limits::JOURNAL_WAITING_BYTES_MAX;
@@ -58,7 +58,7 @@ struct State {
     gathering: Batch,
     /// The number of the batch being gathered.
     commit: Commit,
-    done: Commit,
+    done: Done,
     /// Bytes that were appended and are not written.
     waiting_bytes: usize,
     waiters: Vec<(Commit, SharedOutbox)>,
@@ -73,7 +73,7 @@ impl Pending {
         let state = State {
             gathering: Batch::default(),
             commit: Commit(1),
-            done: Commit(0),
+            done: Done::default(),
             waiting_bytes: 0,
             waiters: Vec::new(),
             publishers: Vec::new(),
@@ -117,22 +117,22 @@ impl Pending {
 
     /// Whether a batch is complete.
     pub(in crate::store) fn is_done(&self, commit: Commit) -> bool {
-        self.state.lock().done >= commit
+        self.state.lock().done.contains(commit)
     }
 
     /// Tells an outbox when a commit is complete.
     pub(in crate::store) fn notify(&self, commit: Commit, outbox: &SharedOutbox) {
         let mut state = self.state.lock();
-        let done = state.done;
-        if done < commit {
+        if !state.done.contains(commit) {
             let known = |(its, other): &(Commit, SharedOutbox)| *its == commit && Arc::ptr_eq(other, outbox);
             if !state.waiters.last().is_some_and(known) {
                 state.waiters.push((commit, outbox.clone()));
             }
             return;
         }
+        let done = state.done.clone();
         drop(state);
-        tell(outbox, done);
+        tell(outbox, &done);
     }
 
     /// Pending while publishers should wait.
@@ -171,23 +171,23 @@ impl Pending {
         Taken::Batch(std::mem::take(&mut state.gathering), commit)
     }
 
-    /// The writer's side: everything up to `commit` is durable; `bytes` of messages less wait.
-    pub(in crate::store) fn complete(&self, commit: Commit, bytes: usize) {
+    /// The writer's side: these are durable; `bytes` of messages less wait.
+    pub(in crate::store) fn complete(&self, done: &Done, bytes: usize) {
         let mut state = self.state.lock();
-        state.done = commit.max(state.done);
+        state.done = done.clone();
         state.waiting_bytes -= bytes;
         let mut due = Vec::new();
         state.waiters.retain(|(its, outbox)| {
-            let done = *its <= commit;
-            if done {
+            let is_due = done.contains(*its);
+            if is_due {
                 due.push(outbox.clone());
             }
-            !done
+            !is_due
         });
         let has_room = state.waiting_bytes <= JOURNAL_WAITING_BYTES_MAX;
         let publishers = if has_room { std::mem::take(&mut state.publishers) } else { Vec::new() };
         drop(state);
-        due.iter().for_each(|outbox| tell(outbox, commit));
+        due.iter().for_each(|outbox| tell(outbox, done));
         publishers.into_iter().for_each(Waker::wake);
     }
 
@@ -202,10 +202,10 @@ impl Pending {
     }
 }
 
-fn tell(outbox: &SharedOutbox, commit: Commit) {
+fn tell(outbox: &SharedOutbox, done: &Done) {
     let waker = {
         let mut outbox = outbox.lock();
-        outbox.committed(commit);
+        outbox.committed(done);
         outbox.wake_writer()
     };
     waker.into_iter().for_each(Waker::wake);
