@@ -21,6 +21,8 @@ mod position;
 mod recovery;
 pub mod segment;
 mod spares;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
@@ -46,6 +48,7 @@ use bell::Bell;
 use catalog::Catalog;
 use files::{DiskFiles, Files};
 use keeper::Keeper;
+use kv::SledHome;
 use log::{pending::Pending, writer::Writer};
 use pager::LogPager;
 use recovery::{Folders, Recovered};
@@ -109,42 +112,8 @@ impl Store {
         config: &StoreConfig,
         metrics: Arc<Metrics>,
     ) -> io::Result<(Self, Opened)> {
-        let Recovered { state, kv, stamp, restored, next_segment, .. } = recovered;
-        let bell = Arc::new(Bell::default());
-        let spares =
-            Arc::new(Spares::new(folders.log.clone(), config.segment_bytes, next_segment, bell.clone()));
-        let first = spares.take()?.ok_or(io::ErrorKind::StorageFull)?;
-        let first = Arc::new(first);
-        let catalog = Arc::new(Catalog::new(state));
-        catalog.lock().open(first.clone());
-        let pending = Arc::new(Pending::new());
-        let failure = Arc::new(Failure::default());
-        let (disk_low, disk_is_low) = watch::channel(false);
-        let pager = Arc::new(LogPager {
-            catalog: catalog.clone(),
-            pending: pending.clone(),
-            quarantine: folders.quarantine.clone(),
-            metrics: metrics.clone(),
-            failure: failure.clone(),
-            footers: pager::Footers::default(),
-        });
-        let writer = Writer::new(pending.clone(), catalog.clone(), spares.clone(), metrics.clone(), first);
-        let keeper = Keeper {
-            folders,
-            catalog,
-            spares,
-            pending: pending.clone(),
-            metrics: metrics.clone(),
-            failure: failure.clone(),
-            disk_low,
-            disk_free_limit: config.disk_free_limit,
-            kv: Some(kv),
-            stamp,
-            checkpointed_at: keeper::long_ago(),
-            reclaim: keeper::Reclaim::default(),
-            has_reserve: false,
-            reported: (Instant::now(), 0),
-        };
+        let (parts, restored) = Parts::assemble(folders, recovered, config, metrics)?;
+        let Parts { writer, keeper, pager, pending, bell, metrics, failure, disk_low } = parts;
         let failed = {
             let (failure, pending) = (failure.clone(), pending.clone());
             move |error| {
@@ -153,8 +122,8 @@ impl Store {
             }
         };
         let threads = vec![log::start(writer, pending.clone(), failed)?, keeper.start(bell.clone())?];
-        let opened = Opened { journal: pending.clone(), pager, restored };
-        Ok((Self { pending, bell, threads, failure, metrics, disk_low: disk_is_low }, opened))
+        let opened = Opened { journal: pending.clone(), pager: Arc::new(pager), restored };
+        Ok((Self { pending, bell, threads, failure, metrics, disk_low }, opened))
     }
 
     /// Whether the disk has less room than it should.
@@ -188,6 +157,66 @@ impl Store {
     }
 }
 
+/// Everything that works on the folder, before it has threads.
+struct Parts {
+    writer: Writer,
+    keeper: Keeper,
+    pager: LogPager,
+    pending: Arc<Pending>,
+    bell: Arc<Bell>,
+    metrics: Arc<Metrics>,
+    failure: Arc<Failure>,
+    disk_low: watch::Receiver<bool>,
+}
+
+impl Parts {
+    fn assemble(
+        folders: Folders,
+        recovered: Recovered,
+        config: &StoreConfig,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<(Self, Restored)> {
+        let Recovered { state, kv, stamp, restored, next_segment, .. } = recovered;
+        let bell = Arc::new(Bell::default());
+        let spares =
+            Arc::new(Spares::new(folders.log.clone(), config.segment_bytes, next_segment, bell.clone()));
+        let first = spares.take()?.ok_or(io::ErrorKind::StorageFull)?;
+        let first = Arc::new(first);
+        let catalog = Arc::new(Catalog::new(state));
+        catalog.lock().open(first.clone());
+        let pending = Arc::new(Pending::new());
+        let failure = Arc::new(Failure::default());
+        let (disk_low, disk_is_low) = watch::channel(false);
+        let pager = LogPager {
+            catalog: catalog.clone(),
+            pending: pending.clone(),
+            quarantine: folders.quarantine.clone(),
+            metrics: metrics.clone(),
+            failure: failure.clone(),
+            footers: pager::Footers::default(),
+        };
+        let writer = Writer::new(pending.clone(), catalog.clone(), spares.clone(), metrics.clone(), first);
+        let keeper = Keeper {
+            folders,
+            catalog,
+            spares,
+            pending: pending.clone(),
+            metrics: metrics.clone(),
+            failure: failure.clone(),
+            disk_low,
+            disk_free_limit: config.disk_free_limit,
+            kv: Some(kv),
+            stamp,
+            checkpointed_at: keeper::long_ago(),
+            reclaim: keeper::Reclaim::default(),
+            has_reserve: false,
+            reported: (Instant::now(), 0),
+        };
+        let parts = Self { writer, keeper, pager, pending, bell, metrics, failure, disk_low: disk_is_low };
+        Ok((parts, restored))
+    }
+}
+
 fn join(thread: JoinHandle<()>, failure: &Failure) {
     if thread.join().is_err() {
         failure.report("a thread of the store panicked");
@@ -205,6 +234,6 @@ fn folders(root: &Path) -> Result<Folders, RecoveryError> {
         log: open(root.join("log"))?,
         root: open(root.into())?,
         quarantine: open(root.join("quarantine"))?,
-        state: root.join("state"),
+        state: Box::new(SledHome(root.join("state"))),
     })
 }

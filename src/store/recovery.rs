@@ -6,7 +6,7 @@
 //! have been settled come again, none is missing. What is damaged is set aside and counted; it never stops the broker.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     io,
     path::PathBuf,
     sync::Arc,
@@ -19,7 +19,7 @@ use super::{
     checkpoint::{self, Entities, definitions::Definitions},
     files::Files,
     format::{Footer, Kind, Publish, Return, Settle, Slot, TopologyRecord},
-    kv::{KeyValue, KvError, SledKv},
+    kv::{self, KeyValue, KvError},
     pager::footer_of,
     segment::{FIRST_RECORD_OFFSET, Scanned, Segment, SegmentError, quarantine},
 };
@@ -27,6 +27,8 @@ use crate::core::journal::{Placement, QueueId, TopologyChange};
 
 /// The file beside the log that says what is declared.
 pub(super) const DEFINITIONS: &str = "definitions";
+/// Where the first log of all begins.
+const LOG_START: LogPosition = LogPosition { segment: SegmentId(1), offset: FIRST_RECORD_OFFSET };
 /// Positions that are left out when nobody knows which were used: more than were used since the last checkpoint.
 const POSITIONS_LEFT_OUT: u64 = 1 << 32;
 
@@ -58,7 +60,7 @@ pub(super) struct Folders {
     /// Damaged bytes.
     pub(super) quarantine: Arc<dyn Files>,
     /// Of the key-value store.
-    pub(super) state: PathBuf,
+    pub(super) state: Box<dyn kv::Home>,
 }
 
 /// What was found.
@@ -97,17 +99,20 @@ pub(super) fn recover(folders: &Folders) -> Result<Recovered, RecoveryError> {
     let began = Instant::now();
     let segments = open_segments(folders)?;
     let (kv, loaded) = open_state(folders, &segments)?;
-    let is_fresh = loaded.is_none() && segments.is_empty();
+    let is_new = loaded.is_none();
     let mut replay = match loaded {
-        Some(loaded) => Replay::from_checkpoint(folders, loaded),
-        None => Replay::from_definitions(folders, is_fresh)?,
+        Some(loaded) => {
+            renew_definitions(folders, &loaded);
+            Replay::from_checkpoint(folders, loaded)
+        }
+        None => Replay::from_definitions(folders, !reaches(LOG_START, &segments))?,
     };
-    let stamp = if replay.report.state_lost { LogPosition::default() } else { replay.from };
+    let stamp = replay.from;
     for segment in segments.values() {
         replay.segment(segment)?;
     }
     replay.report.clean = match segments.values().next_back() {
-        Some(last) => ended_in_order(last)?,
+        Some(last) => ended_in_order(last, stamp)?,
         None => true,
     };
     if !replay.report.clean {
@@ -115,9 +120,12 @@ pub(super) fn recover(folders: &Folders) -> Result<Recovered, RecoveryError> {
     }
     if replay.report.state_lost {
         replay.state.index.bump_positions(POSITIONS_LEFT_OUT);
+    }
+    if is_new {
         replay.state.index.forget_checkpoint();
         replay.state.topology = replay.entities.iter().cloned().collect();
     }
+    replay.forget_undeclared();
     let next_segment = segments.keys().next_back().map_or(SegmentId(1), |last| SegmentId(last.0 + 1));
     let next_segment = next_segment.max(stamp.segment);
     let recovered = replay.finish(kv, stamp, next_segment);
@@ -163,18 +171,22 @@ fn open_state(
     folders: &Folders,
     segments: &BTreeMap<SegmentId, Arc<Segment>>,
 ) -> Result<(Box<dyn KeyValue>, Option<checkpoint::Loaded>), RecoveryError> {
-    let why = match SledKv::open(&folders.state) {
-        Ok(kv) => match checkpoint::load(&kv) {
-            Ok(Some(loaded)) if reaches(loaded.stamp, segments) => return Ok((Box::new(kv), Some(loaded))),
+    let why = match folders.state.open() {
+        Ok(kv) => match checkpoint::load(&*kv) {
+            Ok(Some(loaded)) if reaches(loaded.stamp, segments) => return Ok((kv, Some(loaded))),
             Ok(Some(loaded)) => format!("the log does not go back to its stamp {:?}", loaded.stamp),
-            Ok(None) if segments.is_empty() => return Ok((Box::new(kv), None)),
+            Ok(None) if reaches(LOG_START, segments) => return Ok((kv, None)),
             Ok(None) => "it is empty".into(),
             Err(error) => error.to_string(),
         },
         Err(error) => error.to_string(),
     };
-    tracing::error!(%why, "derived state is lost and made again from the log: messages may come twice");
-    Ok((Box::new(SledKv::reset(&folders.state)?), None))
+    if reaches(LOG_START, segments) {
+        tracing::error!(%why, "derived state is lost and made again from the log, which has everything");
+    } else {
+        tracing::error!(%why, "derived state is lost and made again from the log: messages may come twice");
+    }
+    Ok((folders.state.reset()?, None))
 }
 
 /// Whether the log is whole from `stamp` on.
@@ -186,12 +198,32 @@ fn reaches(stamp: LogPosition, segments: &BTreeMap<SegmentId, Arc<Segment>>) -> 
     contiguous && begins
 }
 
-/// Whether the last thing in the log is that its broker was stopped.
-fn ended_in_order(last: &Segment) -> Result<bool, RecoveryError> {
+/// A crash between a checkpoint and its definitions leaves these behind, and nothing but them would know the topology if the
+/// key-value store were lost later.
+fn renew_definitions(folders: &Folders, loaded: &checkpoint::Loaded) {
+    let checkpoint::Loaded { stamp, ref index, ref topology } = *loaded;
+    let last_queue = index.last_queue();
+    let renewed = folders.root.read(DEFINITIONS).and_then(|bytes| {
+        let known = bytes.map(|bytes| Definitions::decode(&bytes).ok()).unwrap_or_default();
+        if known.is_some_and(|known| known.last_queue == last_queue && known.entities == *topology) {
+            return Ok(());
+        }
+        let definitions = Definitions { stamp, last_queue, entities: topology.clone() };
+        folders.root.replace(DEFINITIONS, &definitions.encode())
+    });
+    if let Err(error) = renewed {
+        tracing::warn!(%error, "the definitions file stays behind the last checkpoint");
+    }
+}
+
+/// Whether the last thing in the log is that its broker was stopped, and the last checkpoint, of `stamp`, came after that: only
+/// then does it know of all messages that may have been delivered.
+fn ended_in_order(last: &Segment, stamp: LogPosition) -> Result<bool, RecoveryError> {
     let failed = |source| SegmentError::Io { id: last.id(), source };
     let footer = footer_of(last).map_err(failed)?;
     let Some(offset) = footer.others.last().copied() else { return Ok(false) };
-    if footer.slots.iter().any(|slot| slot.offset > offset) {
+    let is_last = footer.slots.iter().all(|slot| slot.offset < offset);
+    if !is_last || stamp <= (LogPosition { segment: last.id(), offset }) {
         return Ok(false);
     }
     let only = Footer { slots: Vec::new(), others: vec![offset], end: footer.end };
@@ -204,6 +236,10 @@ fn offset_of(scanned: &Scanned<'_>) -> u32 {
     match *scanned {
         Scanned::Record { offset, .. } | Scanned::Damaged { from: offset, .. } => offset,
     }
+}
+
+fn queue_of(change: &TopologyChange) -> Option<QueueId> {
+    if let TopologyChange::QueueDeclared { id, .. } = change { Some(*id) } else { None }
 }
 
 /// The log on its way into memory.
@@ -225,7 +261,7 @@ impl<'a> Replay<'a> {
         Self { folders, state, entities, from, topology_from: from, report: Report::default() }
     }
 
-    fn from_definitions(folders: &'a Folders, is_fresh: bool) -> Result<Self, RecoveryError> {
+    fn from_definitions(folders: &'a Folders, state_lost: bool) -> Result<Self, RecoveryError> {
         let failed = |source| RecoveryError::Io { path: PathBuf::from(DEFINITIONS), source };
         let definitions =
             match folders.root.read(DEFINITIONS).map_err(failed)?.map(|bytes| Definitions::decode(&bytes)) {
@@ -244,7 +280,7 @@ impl<'a> Replay<'a> {
             }
         }
         let entities = Entities::from_iter(definitions.entities);
-        let report = Report { state_lost: !is_fresh, ..Report::default() };
+        let report = Report { state_lost, ..Report::default() };
         let from = LogPosition::default();
         Ok(Self { folders, state, entities, from, topology_from: definitions.stamp, report })
     }
@@ -374,6 +410,18 @@ impl<'a> Replay<'a> {
         let file = quarantine::set_aside(&*self.folders.quarantine, segment, from..to)?;
         tracing::error!(segment = %segment.id(), from, to, file, "damaged bytes in the log are set aside");
         Ok(())
+    }
+
+    /// Damage may have taken a queue's declaration, or its end before another one got its name.
+    fn forget_undeclared(&mut self) {
+        let declared: HashSet<QueueId> =
+            self.entities.iter().filter_map(|(_, change)| queue_of(change)).collect();
+        let known = self.state.index.queues().map(|queue| queue.id);
+        let undeclared: Vec<QueueId> = known.filter(|id| !declared.contains(id)).collect();
+        for queue in undeclared {
+            tracing::error!(?queue, "a queue is not declared any more; its messages are lost");
+            self.state.index.remove_queue(queue);
+        }
     }
 
     fn finish(self, kv: Box<dyn KeyValue>, stamp: LogPosition, next_segment: SegmentId) -> Recovered {

@@ -22,7 +22,7 @@ use crate::store::{
     format::{Kind, record::RECORD_HEADER_BYTES},
     metrics::Metrics,
     segment::Segment,
-    spares::Spares,
+    spares::{Spares, is_full},
 };
 
 /// See the module's text.
@@ -49,6 +49,8 @@ struct Held {
     batch: Batch,
     /// The first commit that is not complete for want of it.
     since: Commit,
+    /// There are changes of topology in it: none may overtake another.
+    has_topology: bool,
 }
 
 impl Writer {
@@ -92,8 +94,9 @@ impl Writer {
         let held = self.held.take();
         let since = held.as_ref().map_or(commit, |held| held.since);
         let bytes = batch.bytes;
-        let batch = held.map_or_else(Batch::default, |held| held.batch).and(batch);
-        self.write(batch, since)?;
+        let held = held.map_or_else(Batch::default, |held| held.batch);
+        let known = held.changes.len();
+        self.write(held.and(batch), known, since)?;
         self.flush()?;
         let done = self.held.as_ref().map_or(commit, |held| Commit(held.since.0 - 1));
         self.pending.complete(done, bytes);
@@ -117,8 +120,9 @@ impl Writer {
 
     // ---- from batches to records ----
 
-    fn write(&mut self, mut batch: Batch, since: Commit) -> io::Result<()> {
-        self.encoder.decide(&mut batch.changes);
+    /// The first `known` changes were held back before.
+    fn write(&mut self, mut batch: Batch, known: usize, since: Commit) -> io::Result<()> {
+        self.encoder.decide(&mut batch.changes, known);
         for moved in std::mem::take(&mut batch.moves) {
             self.write_move(moved)?;
         }
@@ -133,11 +137,12 @@ impl Writer {
                 self.write_single(change, since)?;
             }
         }
+        self.encoder.note_early();
         let room = self.encoder.rest_bytes();
         if room == 0 || self.make_room(room, true)? {
             self.encoder.rest(self.target());
         } else {
-            self.held(since);
+            self.hold(Vec::new(), since);
         }
         Ok(())
     }
@@ -152,23 +157,20 @@ impl Writer {
             return Ok(());
         }
         undecide(&change);
-        self.held(since).changes.push(change);
+        self.hold(vec![change], since);
         Ok(())
     }
 
     fn write_group(&mut self, group: Vec<Change>, since: Commit) -> io::Result<()> {
         let size = group.iter().map(size_of).sum();
         let brings = group.iter().any(brings);
-        let taken = !brings || self.held.is_none();
-        if taken && self.make_room(size, !brings)? {
+        if group.iter().all(|change| self.takes(change)) && self.make_room(size, !brings)? {
             self.encoder.group(group, self.target());
             return Ok(());
         }
         group.iter().for_each(undecide);
-        let held = self.held(since);
-        let begin = held.changes.len();
-        held.changes.extend(group);
-        held.groups.push((begin, held.changes.len()));
+        let (begin, end) = self.hold(group, since);
+        self.held(since).batch.groups.push((begin, end));
         Ok(())
     }
 
@@ -182,13 +184,23 @@ impl Writer {
         Ok(())
     }
 
-    /// While something is held back, everything that brings bytes is.
+    /// While something is held back, everything that brings bytes is, and what must not overtake it.
     fn takes(&self, change: &Change) -> bool {
-        self.held.is_none() || !brings(change)
+        let Some(held) = &self.held else { return true };
+        !(brings(change) || held.has_topology && is_topology(change))
     }
 
-    fn held(&mut self, since: Commit) -> &mut Batch {
-        &mut self.held.get_or_insert_with(|| Held { batch: Batch::default(), since }).batch
+    fn held(&mut self, since: Commit) -> &mut Held {
+        self.held.get_or_insert_with(|| Held { since, ..Held::default() })
+    }
+
+    /// Gives where the changes are among those that are held back.
+    fn hold(&mut self, changes: Vec<Change>, since: Commit) -> (usize, usize) {
+        let held = self.held(since);
+        held.has_topology |= changes.iter().any(is_topology);
+        let begin = held.batch.changes.len();
+        held.batch.changes.extend(changes);
+        (begin, held.batch.changes.len())
     }
 
     fn target(&self) -> Target {
@@ -212,10 +224,23 @@ impl Writer {
         let whole = self.segment_bytes as usize;
         let limit = if spares_none { whole } else { whole - whole / SEGMENT_RESERVE_FRACTION };
         let is_empty = used <= crate::store::format::envelope::SEGMENT_HEADER_BYTES;
-        if used + bytes <= limit || is_empty {
+        if used + bytes <= limit {
             return Ok(true);
         }
-        self.roll()
+        Ok((is_empty || self.roll()?) && self.lengthen(bytes)?)
+    }
+
+    /// Sees that `bytes` fit into an empty segment, however many they are. False when the disk is full.
+    fn lengthen(&self, bytes: usize) -> io::Result<bool> {
+        let end = u64::from(self.offset) + bytes as u64;
+        if end <= u64::from(self.segment_bytes) {
+            return Ok(true);
+        }
+        match self.segment.reserve(end) {
+            Ok(()) => Ok(true),
+            Err(error) if is_full(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Goes on in a new segment, with everything before it durable. False when there is no room for one.
@@ -311,6 +336,10 @@ fn undecide(change: &Change) {
     }
 }
 
+fn is_topology(change: &Change) -> bool {
+    matches!(change, Change::Topology { .. })
+}
+
 /// Whether a change takes room and frees none.
 fn brings(change: &Change) -> bool {
     match change {
@@ -328,6 +357,7 @@ fn brings(change: &Change) -> bool {
 /// About how many bytes its record takes, and not less.
 fn size_of(change: &Change) -> usize {
     match change {
+        Change::Publish { message, .. } if message.stage() == Stage::Skipped => 0,
         Change::Publish { message, placements, .. } => {
             message.view().image().len() + 16 * placements.len() + 64
         }
