@@ -46,6 +46,17 @@ pub trait KeyValue: Send {
     fn scan(&self, kind: KeyKind) -> Pairs<'_>;
 }
 
+/// Where a store is kept.
+pub trait Home: Send + Sync {
+    /// Opens the store that is there; makes one if there is none. Whoever opens it must be ready for one that
+    /// is empty, or as an earlier batch left it: damage may have cost it the later ones. It never has a part of
+    /// a batch.
+    fn open(&self) -> Result<Box<dyn KeyValue>, KvError>;
+
+    /// Sets a store aside that cannot be used; opens an empty one in its place.
+    fn reset(&self) -> Result<Box<dyn KeyValue>, KvError>;
+}
+
 /// Puts and deletes that happen together. The last one of a key holds.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Batch {
@@ -93,6 +104,20 @@ impl Batch {
     }
 }
 
+/// The folder of a [`SledKv`].
+#[derive(Debug)]
+pub struct SledHome(pub PathBuf);
+
+impl Home for SledHome {
+    fn open(&self) -> Result<Box<dyn KeyValue>, KvError> {
+        Ok(Box::new(SledKv::open(&self.0)?))
+    }
+
+    fn reset(&self) -> Result<Box<dyn KeyValue>, KvError> {
+        Ok(Box::new(SledKv::reset(&self.0)?))
+    }
+}
+
 /// A store in a folder of its own. Nothing is written outside of it.
 #[derive(Debug)]
 pub struct SledKv {
@@ -104,9 +129,7 @@ pub struct SledKv {
 }
 
 impl SledKv {
-    /// Opens the store in a folder; makes both if they are missing. Whoever opens it must be ready for one that
-    /// is empty, or as an earlier batch left it: damage may have cost it the later ones. It never has a part of
-    /// a batch.
+    /// Opens the store in a folder; makes both if they are missing. See [`Home::open`].
     pub fn open(folder: &Path) -> Result<Self, KvError> {
         fs::create_dir_all(folder)?;
         let config = sled::Config::new()

@@ -22,6 +22,8 @@ mod position;
 mod recovery;
 pub mod segment;
 mod spares;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
@@ -47,6 +49,7 @@ use bell::Bell;
 use catalog::Catalog;
 use files::{DiskFiles, Files};
 use keeper::Keeper;
+use kv::SledHome;
 use log::{pending::Pending, writer::Writer};
 use pager::LogPager;
 use recovery::{Folders, Recovered};
@@ -111,51 +114,12 @@ impl Store {
         config: &StoreConfig,
         metrics: Arc<Metrics>,
     ) -> io::Result<(Self, Opened)> {
-        let Recovered { state, kv, stamp, restored, next_segment, .. } = recovered;
-        let bell = Arc::new(Bell::default());
-        let spares =
-            Arc::new(Spares::new(folders.log.clone(), config.segment_bytes, next_segment, bell.clone()));
-        let first = Arc::new(first_segment(&folders, &spares)?);
-        let catalog = Arc::new(Catalog::new(state));
-        catalog.lock().open(first.clone());
-        let pending = Arc::new(Pending::new());
-        let failure = Arc::new(Failure::default());
-        let (disk_low, disk_is_low) = watch::channel(false);
-        let pager = Arc::new(LogPager {
-            catalog: catalog.clone(),
-            pending: pending.clone(),
-            quarantine: folders.quarantine.clone(),
-            metrics: metrics.clone(),
-            failure: failure.clone(),
-            footers: pager::Footers::default(),
-        });
-        let writer = Writer::new(pending.clone(), catalog.clone(), spares.clone(), metrics.clone(), first);
-        let keeper = Keeper {
-            folders,
-            catalog,
-            spares,
-            pending: pending.clone(),
-            metrics: metrics.clone(),
-            failure: failure.clone(),
-            disk_low,
-            disk_free_limit: config.disk_free_limit,
-            kv: Some(kv),
-            stamp,
-            checkpointed_at: keeper::long_ago(),
-            reclaim: keeper::Reclaim::default(),
-            has_reserve: false,
-            reported: (Instant::now(), 0),
-        };
-        let failed = {
-            let (failure, pending) = (failure.clone(), pending.clone());
-            move |error| {
-                failure.report(&format!("cannot write the log: {error}"));
-                pending.close();
-            }
-        };
-        let threads = vec![log::start(writer, pending.clone(), failed)?, keeper.start(bell.clone())?];
-        let opened = Opened { journal: pending.clone(), pager, restored };
-        Ok((Self { pending, bell, threads, failure, metrics, disk_low: disk_is_low }, opened))
+        let (parts, restored) = Parts::assemble(folders, recovered, config, metrics)?;
+        let Parts { writer, keeper, pager, pending, bell, metrics, failure, disk_low } = parts;
+        let threads =
+            vec![log::start(writer, pending.clone(), failure.clone())?, keeper.start(bell.clone())?];
+        let opened = Opened { journal: pending.clone(), pager: Arc::new(pager), restored };
+        Ok((Self { pending, bell, threads, failure, metrics, disk_low }, opened))
     }
 
     /// Whether the disk has less room than it should.
@@ -189,6 +153,65 @@ impl Store {
     }
 }
 
+/// Everything that works on the folder, before it has threads.
+struct Parts {
+    writer: Writer,
+    keeper: Keeper,
+    pager: LogPager,
+    pending: Arc<Pending>,
+    bell: Arc<Bell>,
+    metrics: Arc<Metrics>,
+    failure: Arc<Failure>,
+    disk_low: watch::Receiver<bool>,
+}
+
+impl Parts {
+    fn assemble(
+        folders: Folders,
+        recovered: Recovered,
+        config: &StoreConfig,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<(Self, Restored)> {
+        let Recovered { state, kv, stamp, restored, next_segment, .. } = recovered;
+        let bell = Arc::new(Bell::default());
+        let spares =
+            Arc::new(Spares::new(folders.log.clone(), config.segment_bytes, next_segment, bell.clone()));
+        let first = Arc::new(first_segment(&folders, &spares)?);
+        let catalog = Arc::new(Catalog::new(state));
+        catalog.lock().open(first.clone());
+        let pending = Arc::new(Pending::new());
+        let failure = Arc::new(Failure::default());
+        let (disk_low, disk_is_low) = watch::channel(false);
+        let pager = LogPager {
+            catalog: catalog.clone(),
+            pending: pending.clone(),
+            quarantine: folders.quarantine.clone(),
+            metrics: metrics.clone(),
+            failure: failure.clone(),
+            footers: pager::Footers::default(),
+        };
+        let writer = Writer::new(pending.clone(), catalog.clone(), spares.clone(), metrics.clone(), first);
+        let keeper = Keeper {
+            folders,
+            catalog,
+            spares,
+            pending: pending.clone(),
+            metrics: metrics.clone(),
+            failure: failure.clone(),
+            disk_low,
+            disk_free_limit: config.disk_free_limit,
+            kv: Some(kv),
+            stamp,
+            checkpointed_at: keeper::long_ago(),
+            reclaim: keeper::Reclaim::default(),
+            has_reserve: false,
+            reported: (Instant::now(), 0),
+        };
+        let parts = Self { writer, keeper, pager, pending, bell, metrics, failure, disk_low: disk_is_low };
+        Ok((parts, restored))
+    }
+}
+
 /// The segment to begin with. On a full disk it is a small one, in the room that was kept for that.
 fn first_segment(folders: &Folders, spares: &Spares) -> io::Result<Segment> {
     if let Some(segment) = spares.take()? {
@@ -216,6 +239,6 @@ fn folders(root: &Path) -> Result<Folders, RecoveryError> {
         log: open(root.join("log"))?,
         root: open(root.into())?,
         quarantine: open(root.join("quarantine"))?,
-        state: root.join("state"),
+        state: Box::new(SledHome(root.join("state"))),
     })
 }

@@ -57,7 +57,7 @@ impl Pager for LogPager {
 
 impl LogPager {
     fn read(&self, queue: QueueId, first: u64, last: u64, bytes_max: usize) -> io::Result<Page> {
-        let (live, mut found) = self.find(queue, first, last)?;
+        let (behind, mut found) = self.find(queue, first, last)?;
         let mut bytes = 0;
         let kept = found.iter().take_while(|found| {
             let before = bytes;
@@ -68,21 +68,20 @@ impl LogPager {
         let rest_from = found.get(kept).map(|next| next.live.position);
         found.truncate(kept);
         let mut page = Page { messages: Vec::with_capacity(kept), rest_from };
-        if page.rest_from.is_none() && live == BLOCK_ENTRIES_MAX {
-            page.rest_from = found.last().map(|found| found.live.position + 1).filter(|next| *next <= last);
-        }
+        page.rest_from = page.rest_from.or(behind);
         self.read_into(&mut page, queue, found)?;
         Ok(page)
     }
 
-    /// Where the messages are, and how many are live. Those that no footer knows of are given up.
-    fn find(&self, queue: QueueId, first: u64, last: u64) -> io::Result<(usize, Vec<Found>)> {
+    /// Where the messages are, and where to go on if there may be more. Those that no footer knows of are given up.
+    fn find(&self, queue: QueueId, first: u64, last: u64) -> io::Result<(Option<u64>, Vec<Found>)> {
         let mut sealed: BTreeMap<SegmentId, Arc<Segment>> = BTreeMap::new();
         let mut found = Vec::new();
         let mut missing = Vec::new();
         let catalog = self.catalog.lock();
         let live = catalog.index.live_in(queue, first, last, BLOCK_ENTRIES_MAX);
-        let count = live.len();
+        let is_full = live.len() == BLOCK_ENTRIES_MAX;
+        let behind = live.last().map(|live| live.position + 1).filter(|next| is_full && *next <= last);
         for live in live {
             let placement = Placement { queue, position: live.position };
             let Some(known) = catalog.segments.get(&live.segment) else {
@@ -118,7 +117,7 @@ impl LogPager {
         for live in missing {
             self.give_up(queue, &live, "no record of it");
         }
-        Ok((count, found))
+        Ok((behind, found))
     }
 
     fn read_into(&self, page: &mut Page, queue: QueueId, mut found: Vec<Found>) -> io::Result<()> {

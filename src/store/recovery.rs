@@ -7,7 +7,7 @@
 //! [`Replay`] itself changes no file: what is done about what it meets is for its [`Repair`].
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     io,
     ops::Range,
     path::PathBuf,
@@ -24,7 +24,7 @@ use super::{
     },
     files::Files,
     format::{Footer, Kind, Publish, Return, Settle, Slot, TopologyRecord, record::RECORD_HEADER_BYTES},
-    kv::{KeyValue, KvError, SledKv},
+    kv::{self, KeyValue, KvError},
     pager::footer_of,
     segment::{FIRST_RECORD_OFFSET, Scanned, Segment, SegmentError, quarantine},
 };
@@ -32,6 +32,8 @@ use crate::core::journal::{Placement, QueueId, TopologyChange};
 
 /// The file beside the log that says what is declared.
 pub(super) const DEFINITIONS: &str = "definitions";
+/// Where the first log of all begins.
+const LOG_START: LogPosition = LogPosition { segment: SegmentId(1), offset: FIRST_RECORD_OFFSET };
 /// Positions that are left out when nobody knows which were used: more than were used since the last checkpoint.
 const POSITIONS_LEFT_OUT: u64 = 1 << 32;
 
@@ -63,7 +65,7 @@ pub(super) struct Folders {
     /// Damaged bytes.
     pub(super) quarantine: Arc<dyn Files>,
     /// Of the key-value store.
-    pub(super) state: PathBuf,
+    pub(super) state: Box<dyn kv::Home>,
 }
 
 /// What was found.
@@ -102,21 +104,30 @@ pub(super) fn recover(folders: &Folders) -> Result<Recovered, RecoveryError> {
     let began = Instant::now();
     let segments = open_segments(folders)?;
     let (kv, loaded) = open_state(folders, &segments)?;
-    let is_fresh = loaded.is_none() && segments.is_empty();
+    let is_new = loaded.is_none();
     let mut replay = match loaded {
-        Some(loaded) => Replay::from_checkpoint(folders, loaded),
-        None => Replay::from_definitions(folders, definitions_or_none(folders)?, is_fresh),
+        Some(loaded) => {
+            renew_definitions(folders, &loaded);
+            Replay::from_checkpoint(folders, loaded)
+        }
+        None => {
+            let definitions = definitions_or_none(folders)?;
+            Replay::from_definitions(folders, definitions, !reaches(LOG_START, &segments))
+        }
     };
-    let stamp = if replay.report.state_lost { LogPosition::default() } else { replay.from };
+    let stamp = replay.from;
     replay.run(&segments)?;
     if !replay.report.clean {
         replay.state.index.mark_all_redelivered();
     }
     if replay.report.state_lost {
         replay.state.index.bump_positions(POSITIONS_LEFT_OUT);
+    }
+    if is_new {
         replay.state.index.forget_checkpoint();
         replay.state.topology = replay.entities.iter().cloned().collect();
     }
+    replay.forget_undeclared();
     let next_segment = segments.keys().next_back().map_or(SegmentId(1), |last| SegmentId(last.0 + 1));
     let next_segment = next_segment.max(stamp.segment);
     let recovered = replay.finish(kv, stamp, next_segment);
@@ -162,18 +173,22 @@ fn open_state(
     folders: &Folders,
     segments: &BTreeMap<SegmentId, Arc<Segment>>,
 ) -> Result<(Box<dyn KeyValue>, Option<checkpoint::Loaded>), RecoveryError> {
-    let why = match SledKv::open(&folders.state) {
-        Ok(kv) => match checkpoint::load(&kv) {
-            Ok(Some(loaded)) if reaches(loaded.stamp, segments) => return Ok((Box::new(kv), Some(loaded))),
+    let why = match folders.state.open() {
+        Ok(kv) => match checkpoint::load(&*kv) {
+            Ok(Some(loaded)) if reaches(loaded.stamp, segments) => return Ok((kv, Some(loaded))),
             Ok(Some(loaded)) => format!("the log does not go back to its stamp {:?}", loaded.stamp),
-            Ok(None) if segments.is_empty() => return Ok((Box::new(kv), None)),
+            Ok(None) if reaches(LOG_START, segments) => return Ok((kv, None)),
             Ok(None) => "it is empty".into(),
             Err(error) => error.to_string(),
         },
         Err(error) => error.to_string(),
     };
-    tracing::error!(%why, "derived state is lost and made again from the log: messages may come twice");
-    Ok((Box::new(SledKv::reset(&folders.state)?), None))
+    if reaches(LOG_START, segments) {
+        tracing::error!(%why, "derived state is lost and made again from the log, which has everything");
+    } else {
+        tracing::error!(%why, "derived state is lost and made again from the log: messages may come twice");
+    }
+    Ok((folders.state.reset()?, None))
 }
 
 /// What the definitions file says; `None` if there is none.
@@ -212,12 +227,32 @@ fn last_begun(segments: &BTreeMap<SegmentId, Arc<Segment>>) -> Result<Option<Seg
     Ok(None)
 }
 
-/// Whether the last thing in the log is that its broker was stopped.
-fn ended_in_order(last: &Segment) -> Result<bool, RecoveryError> {
+/// A crash between a checkpoint and its definitions leaves these behind, and nothing but them would know the topology if the
+/// key-value store were lost later.
+fn renew_definitions(folders: &Folders, loaded: &checkpoint::Loaded) {
+    let checkpoint::Loaded { stamp, ref index, ref topology } = *loaded;
+    let last_queue = index.last_queue();
+    let renewed = folders.root.read(DEFINITIONS).and_then(|bytes| {
+        let known = bytes.map(|bytes| Definitions::decode(&bytes).ok()).unwrap_or_default();
+        if known.is_some_and(|known| known.last_queue == last_queue && known.entities == *topology) {
+            return Ok(());
+        }
+        let definitions = Definitions { stamp, last_queue, entities: topology.clone() };
+        folders.root.replace(DEFINITIONS, &definitions.encode())
+    });
+    if let Err(error) = renewed {
+        tracing::warn!(%error, "the definitions file stays behind the last checkpoint");
+    }
+}
+
+/// Whether the last thing in the log is that its broker was stopped, and the last checkpoint, of `stamp`, came after that: only
+/// then does it know of all messages that may have been delivered.
+fn ended_in_order(last: &Segment, stamp: LogPosition) -> Result<bool, RecoveryError> {
     let failed = |source| SegmentError::Io { id: last.id(), source };
     let footer = footer_of(last).map_err(failed)?;
     let Some(offset) = footer.others.last().copied() else { return Ok(false) };
-    if footer.slots.iter().any(|slot| slot.offset > offset) {
+    let is_last = footer.slots.iter().all(|slot| slot.offset < offset);
+    if !is_last || stamp <= (LogPosition { segment: last.id(), offset }) {
         return Ok(false);
     }
     let only = Footer { slots: Vec::new(), others: vec![offset], end: footer.end };
@@ -251,6 +286,10 @@ impl Repair for Folders {
     }
 }
 
+fn queue_of(change: &TopologyChange) -> Option<QueueId> {
+    if let TopologyChange::QueueDeclared { id, .. } = change { Some(*id) } else { None }
+}
+
 /// The log on its way into memory.
 pub(super) struct Replay<'a> {
     repair: &'a dyn Repair,
@@ -278,7 +317,11 @@ impl<'a> Replay<'a> {
     }
 
     /// From the beginning of the log, without the key-value store.
-    pub(super) fn from_definitions(repair: &'a dyn Repair, definitions: Definitions, is_fresh: bool) -> Self {
+    pub(super) fn from_definitions(
+        repair: &'a dyn Repair,
+        definitions: Definitions,
+        state_lost: bool,
+    ) -> Self {
         let mut state = State::default();
         state.index.restore_last_queue(definitions.last_queue);
         for (_, change) in &definitions.entities {
@@ -287,7 +330,7 @@ impl<'a> Replay<'a> {
             }
         }
         let entities = definitions.entities.into_iter().collect();
-        let report = Report { state_lost: !is_fresh, ..Report::default() };
+        let report = Report { state_lost, ..Report::default() };
         let from = LogPosition::default();
         Self { repair, state, entities, from, topology_from: definitions.stamp, report, last: None }
     }
@@ -298,8 +341,8 @@ impl<'a> Replay<'a> {
         for segment in segments.values() {
             self.segment(segment)?;
         }
-        self.report.clean = match self.last.and_then(|last| segments.get(&last)) {
-            Some(last) => ended_in_order(last)?,
+        self.report.clean = match segments.values().next_back() {
+            Some(last) => ended_in_order(last, self.from)?,
             None => true,
         };
         Ok(())
@@ -432,6 +475,18 @@ impl<'a> Replay<'a> {
         self.report.damaged += 1;
         self.report.damaged_bytes += u64::from(to - from);
         self.repair.damaged(segment, from..to)
+    }
+
+    /// Damage may have taken a queue's declaration, or its end before another one got its name.
+    fn forget_undeclared(&mut self) {
+        let declared: HashSet<QueueId> =
+            self.entities.iter().filter_map(|(_, change)| queue_of(change)).collect();
+        let known = self.state.index.queues().map(|queue| queue.id);
+        let undeclared: Vec<QueueId> = known.filter(|id| !declared.contains(id)).collect();
+        for queue in undeclared {
+            tracing::error!(?queue, "a queue is not declared any more; its messages are lost");
+            self.state.index.remove_queue(queue);
+        }
     }
 
     fn finish(self, kv: Box<dyn KeyValue>, stamp: LogPosition, next_segment: SegmentId) -> Recovered {

@@ -99,13 +99,16 @@ impl Spares {
                 self.full.store(false, Ordering::Relaxed);
                 Ok(Some(segment))
             }
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
-            {
+            Err(error) if is_full(&error) => {
                 self.full.store(true, Ordering::Relaxed);
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether an error says that there is no room.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

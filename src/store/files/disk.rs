@@ -131,6 +131,18 @@ impl File for DiskFile {
         Ok(self.0.metadata()?.len())
     }
 
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        let before = self.0.metadata()?.len();
+        if len <= before {
+            return Ok(());
+        }
+        let reserved = reserve(&self.0, len);
+        if reserved.is_err() {
+            let _ = self.0.set_len(before);
+        }
+        reserved
+    }
+
     fn truncate(&self, len: u64) -> io::Result<()> {
         self.0.set_len(len)
     }

@@ -63,6 +63,10 @@ pub trait File: Send + Sync {
         Ok(self.len()? == 0)
     }
 
+    /// Makes the file `len` bytes long, if it is shorter, with zeros whose room on the disk is reserved. When the disk is
+    /// full it is as before.
+    fn reserve(&self, len: u64) -> io::Result<()>;
+
     /// Cuts the file to `len` bytes.
     fn truncate(&self, len: u64) -> io::Result<()>;
 }

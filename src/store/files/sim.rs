@@ -22,6 +22,7 @@ pub(crate) enum Operation {
     Create { name: String, size_bytes: u64 },
     Write { name: String, offset: u64, len: u64 },
     Truncate { name: String, len: u64 },
+    Reserve { name: String, len: u64 },
     Sync { name: String },
     Replace { name: String },
     Remove { name: String },
@@ -80,6 +81,18 @@ impl SimDisk {
         state.inodes[inode].flip(offset as usize);
     }
 
+    /// Whether the power has gone.
+    pub(crate) fn is_dark(&self) -> bool {
+        self.0.lock().is_dark
+    }
+
+    /// Nothing more is planned.
+    pub(crate) fn heal(&self) {
+        let mut state = self.0.lock();
+        state.fault = None;
+        state.capacity = None;
+    }
+
     /// How many writes, truncations, syncs, creates, replacements and removals there were, failed ones too.
     pub(crate) fn operations(&self) -> u64 {
         self.0.lock().operations
@@ -88,6 +101,11 @@ impl SimDisk {
     /// The operations that succeeded, in order.
     pub(crate) fn journal(&self) -> Vec<Operation> {
         self.0.lock().journal.clone()
+    }
+
+    /// Something that is no file and loses power with the disk: counts as an operation.
+    pub(crate) fn other_operation(&self) -> io::Result<()> {
+        self.0.lock().begin()
     }
 
     fn plan(&self, n: u64, fault: Fault) {
@@ -221,6 +239,21 @@ impl File for SimFile {
         Ok(self.disk.look()?.inodes[self.inode].written.len() as u64)
     }
 
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        let mut state = self.disk.0.lock();
+        let growth = len.saturating_sub(state.inodes[self.inode].written.len() as u64);
+        if growth == 0 {
+            return Ok(());
+        }
+        let outcome = state.begin().and_then(|()| state.room_for(growth));
+        if outcome.is_ok() || state.is_dark {
+            state.inodes[self.inode].change(Change::Truncate { len: len as usize });
+        }
+        outcome?;
+        state.journal.push(Operation::Reserve { name: self.name.clone(), len });
+        Ok(())
+    }
+
     fn truncate(&self, len: u64) -> io::Result<()> {
         let mut state = self.disk.0.lock();
         let outcome = state.begin();
@@ -279,7 +312,7 @@ impl State {
     }
 
     fn room_for(&self, bytes: u64) -> io::Result<()> {
-        let fits = self.capacity.is_none_or(|capacity| self.used_bytes() + bytes <= capacity);
+        let fits = bytes == 0 || self.capacity.is_none_or(|capacity| self.used_bytes() + bytes <= capacity);
         if fits { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
     }
 

@@ -22,7 +22,7 @@ use super::{
     catalog::{Catalog, Stage},
     checkpoint::{self, definitions::Definitions},
     failure::Failure,
-    kv::{KeyValue, KvError, SledKv},
+    kv::{KeyValue, KvError},
     log::pending::Pending,
     metrics::Metrics,
     recovery::{DEFINITIONS, Folders},
@@ -72,13 +72,16 @@ enum CheckpointError {
 impl Keeper {
     /// Starts the keeper's thread. It ends with the bell, after a last checkpoint.
     pub(super) fn start(mut self, bell: Arc<Bell>) -> io::Result<thread::JoinHandle<()>> {
-        let run = move || {
-            while bell.wait(KEEPER_INTERVAL) && self.failure.reason().is_none() {
-                self.tick();
-            }
-            self.finish();
+        let failure = self.failure.clone();
+        let work = move || {
+            failure.guard(|| {
+                while bell.wait(KEEPER_INTERVAL) && self.failure.reason().is_none() {
+                    self.tick();
+                }
+                self.finish();
+            });
         };
-        thread::Builder::new().name("keeper".into()).spawn(run)
+        thread::Builder::new().name("keeper".into()).spawn(work)
     }
 
     fn tick(&mut self) {
@@ -96,7 +99,7 @@ impl Keeper {
     }
 
     /// The writer has ended: everything is sealed, checkpointed, and what nobody needs deleted.
-    fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.seal_closed();
         if self.failure.reason().is_none() {
             self.checkpoint();
@@ -108,7 +111,7 @@ impl Keeper {
 
     // ---- segments ----
 
-    fn seal_closed(&mut self) {
+    pub(super) fn seal_closed(&mut self) {
         let closed: Vec<_> = {
             let catalog = self.catalog.lock();
             let closed = catalog.segments.values().filter_map(|known| match &known.stage {
@@ -136,7 +139,7 @@ impl Keeper {
     }
 
     /// Deletes segments of which nothing is live, and that the last checkpoint has passed.
-    fn delete_dead(&mut self) {
+    pub(super) fn delete_dead(&mut self) {
         let dead: Vec<(SegmentId, u64)> = {
             let catalog = self.catalog.lock();
             let before = catalog.segments.range(..self.stamp.segment);
@@ -164,7 +167,7 @@ impl Keeper {
 
     // ---- the disk ----
 
-    fn watch_disk(&mut self) {
+    pub(super) fn watch_disk(&mut self) {
         let free = match self.folders.log.free_bytes() {
             Ok(free) => free,
             Err(error) => {
@@ -223,7 +226,7 @@ impl Keeper {
         has_dead || log_bytes >= CHECKPOINT_LOG_BYTES || since >= CHECKPOINT_INTERVAL
     }
 
-    fn checkpoint(&mut self) {
+    pub(super) fn checkpoint(&mut self) {
         self.checkpointed_at = Instant::now();
         let began = Instant::now();
         match self.try_checkpoint() {
@@ -234,7 +237,10 @@ impl Keeper {
             }
             Err(error) => {
                 tracing::error!(%error, "no checkpoint: the log grows until there is one");
-                self.kv = None;
+                // The store itself is in order when the file beside it was not written.
+                if !matches!(error, CheckpointError::Definitions(_)) {
+                    self.kv = None;
+                }
             }
         }
     }
@@ -294,7 +300,7 @@ impl Keeper {
             Some(bytes) => Definitions::decode(&bytes).map_err(io::Error::other)?,
             None => Definitions::default(),
         };
-        self.kv = Some(Box::new(SledKv::reset(&self.folders.state)?));
+        self.kv = Some(self.folders.state.reset()?);
         Ok(Some(definitions.entities))
     }
 

@@ -23,12 +23,12 @@ pub(in crate::store) struct Reclaim {
     /// The last records that were given to the writer are part of it.
     commit: Commit,
     /// Bytes that may be rewritten now, and since when.
-    allowance: Option<(Instant, u64)>,
+    pub(in crate::store) allowance: Option<(Instant, u64)>,
 }
 
 impl Keeper {
     /// Does a piece of work, if there is any.
-    pub(super) fn reclaim_sparse(&mut self) {
+    pub(in crate::store) fn reclaim_sparse(&mut self) {
         if self.spares.disk_is_full() || !self.pending.is_done(self.reclaim.commit) {
             return;
         }

@@ -1,8 +1,11 @@
 //! A key-value store for tests that crashes when it is told to.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Batch, Key, KeyKind, KeyValue, KvError, Pairs};
+use parking_lot::Mutex;
+
+use super::{Batch, Home, Key, KeyKind, KeyValue, KvError, Pairs};
+use crate::store::files::sim::SimDisk;
 
 type Image = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -71,6 +74,65 @@ fn apply(image: &mut Image, batch: &Batch) {
             Some(value) => image.insert(key.into(), value.into()),
             None => image.remove(key),
         };
+    }
+}
+
+/// A store that loses power together with a disk.
+#[derive(Clone, Default)]
+pub(crate) struct MemoryHome {
+    pub(crate) store: Arc<Mutex<MemoryKv>>,
+    disk: SimDisk,
+}
+
+impl MemoryHome {
+    /// An empty store.
+    pub(crate) fn new(disk: SimDisk) -> Self {
+        Self { store: Arc::default(), disk }
+    }
+
+    /// What is left on `disk` after a power cut; see [`MemoryKv::crash`].
+    pub(crate) fn crash(&self, kept: usize, disk: SimDisk) -> Self {
+        let mut store = self.store.lock().clone();
+        store.crash(kept);
+        Self { store: Arc::new(Mutex::new(store)), disk }
+    }
+}
+
+impl Home for MemoryHome {
+    fn open(&self) -> Result<Box<dyn KeyValue>, KvError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn reset(&self) -> Result<Box<dyn KeyValue>, KvError> {
+        self.disk.other_operation()?;
+        let mut store = self.store.lock();
+        let fails = store.fails;
+        *store = MemoryKv { fails, ..MemoryKv::default() };
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl KeyValue for MemoryHome {
+    fn apply(&mut self, batch: Batch) -> Result<(), KvError> {
+        let mut store = self.store.lock();
+        let done = self.disk.other_operation();
+        // What was on its way when the power went may have arrived.
+        store.apply(batch)?;
+        Ok(done?)
+    }
+
+    fn flush(&mut self) -> Result<(), KvError> {
+        self.disk.other_operation()?;
+        self.store.lock().flush()
+    }
+
+    fn get(&self, key: &Key<'_>) -> Result<Option<Vec<u8>>, KvError> {
+        self.store.lock().get(key)
+    }
+
+    fn scan(&self, kind: KeyKind) -> Pairs<'_> {
+        let pairs: Vec<_> = self.store.lock().scan(kind).collect();
+        Box::new(pairs.into_iter())
     }
 }
 

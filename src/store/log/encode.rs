@@ -80,11 +80,12 @@ pub(in crate::store) struct Target {
 
 impl Encoder {
     /// Decides which messages of a batch are written: the first of three steps.
-    pub(in crate::store) fn decide(&mut self, changes: &mut Changes) {
-        // What came too early for the batch before this one goes first; it has been counted.
-        let early = mem::take(&mut self.early);
-        for change in &*changes {
-            if let Change::Settle { message, .. } = change
+    ///
+    /// The first `known` of its changes were held back before: their settlements have been counted. A message that is
+    /// skipped stays so, whatever the disk has no room for: its settlements are not written either.
+    pub(in crate::store) fn decide(&mut self, changes: &mut Changes, known: usize) {
+        for change in &changes[known..] {
+            if let Change::Settle { message: Some(message), .. } = change
                 && message.stage() == Stage::Waiting
             {
                 message.count_early_settlement();
@@ -93,13 +94,16 @@ impl Encoder {
         let mut settled = None;
         for at in 0..changes.len() {
             let Change::Publish { message, placements, .. } = &changes[at] else { continue };
+            if message.stage() == Stage::Skipped {
+                continue;
+            }
             let early_count = message.early_settlements();
             if early_count >= placements.len() {
                 message.set_stage(Stage::Skipped);
                 continue;
             }
             if early_count > 0 {
-                let settled = settled.get_or_insert_with(|| unwritten_settlements(changes, &early));
+                let settled = settled.get_or_insert_with(|| unwritten_settlements(changes, &self.early));
                 let settled = &*settled;
                 let left = placements.iter().copied().filter(|placement| !settled.contains(placement));
                 let left: Placements = left.collect();
@@ -111,8 +115,17 @@ impl Encoder {
                 message.set_stage(Stage::Writing);
             }
         }
-        for change in early {
-            self.note(change);
+    }
+
+    /// Notes what came too early, if its message has come by now: at the end of the second step.
+    pub(in crate::store) fn note_early(&mut self) {
+        for change in mem::take(&mut self.early) {
+            match change {
+                Change::Return { placement, count, message } if message.stage() == Stage::Writing => {
+                    self.returned.entry(placement.queue).or_default().push((placement.position, count));
+                }
+                _ => self.note(change),
+            }
         }
     }
 
@@ -200,34 +213,37 @@ impl Encoder {
     }
 
     fn note(&mut self, change: Change) {
-        match change {
-            Change::Settle { message, .. } | Change::Return { message, .. }
-                if message.stage() == Stage::Skipped => {}
-            Change::Settle { ref message, .. } | Change::Return { ref message, .. }
-                if message.stage() == Stage::Waiting =>
-            {
-                self.early.push(change);
-            }
-            Change::Settle { placement: Placement { queue, position }, .. } => {
+        let stage = match &change {
+            Change::Settle { message: Some(message), .. } | Change::Return { message, .. } => message.stage(),
+            _ => Stage::Written,
+        };
+        match (stage, change) {
+            (Stage::Skipped, _) => {}
+            (Stage::Waiting, change) => self.early.push(change),
+            // There may be no room for its message yet.
+            (Stage::Writing, change @ Change::Return { .. }) => self.early.push(change),
+            (_, Change::Settle { placement: Placement { queue, position }, .. }) => {
                 self.settled.entry(queue).or_default().push(position);
             }
-            Change::Return { placement: Placement { queue, position }, count, .. } => {
+            (_, Change::Return { placement: Placement { queue, position }, count, .. }) => {
                 self.returned.entry(queue).or_default().push((position, count));
             }
-            Change::Publish { .. } | Change::SettleRange { .. } | Change::Topology { .. } => {}
+            (_, Change::Publish { .. } | Change::SettleRange { .. } | Change::Topology { .. }) => {}
         }
     }
 
+    /// In the order of their queues: the same changes give the same bytes.
     fn gathered(&mut self, effects: &mut Vec<Effect>) {
-        for (queue, counts) in self.returned.drain() {
-            effects.push(Effect::Return { queue, counts });
-        }
-        for (queue, positions) in &mut self.settled {
-            if !positions.is_empty() {
-                positions.sort_unstable();
-                effects.push(Effect::Settle { queue: *queue, ranges: ranges(positions) });
-                positions.clear();
-            }
+        let mut returned: Vec<_> = self.returned.drain().collect();
+        returned.sort_unstable_by_key(|(queue, _)| *queue);
+        effects.extend(returned.into_iter().map(|(queue, counts)| Effect::Return { queue, counts }));
+        let mut settled: Vec<_> =
+            self.settled.iter_mut().filter(|(_, positions)| !positions.is_empty()).collect();
+        settled.sort_unstable_by_key(|(queue, _)| **queue);
+        for (queue, positions) in settled {
+            positions.sort_unstable();
+            effects.push(Effect::Settle { queue: *queue, ranges: ranges(positions) });
+            positions.clear();
         }
         if self.settled.len() > SETTLED_QUEUES_KEPT {
             self.settled = HashMap::default();
@@ -291,7 +307,7 @@ fn kind(effect: &Effect) -> Kind {
 /// Settlements of messages that are not written, by place.
 fn unwritten_settlements(changes: &Changes, early: &Changes) -> HashSet<Placement, RandomState> {
     let settled = |change: &Change| match change {
-        Change::Settle { placement, message }
+        Change::Settle { placement, message: Some(message) }
             if matches!(message.stage(), Stage::Waiting | Stage::Writing) =>
         {
             Some(*placement)

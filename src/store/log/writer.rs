@@ -12,7 +12,7 @@ use super::{
     pending::{Batch, Pending},
 };
 use crate::core::{
-    journal::{Change, Commit, TopologyChange},
+    journal::{Change, Commit, Done, TopologyChange},
     message::Stage,
 };
 use crate::limits::{LOG_BUFFER_BYTES_MAX, SEGMENT_RESERVE_FRACTION};
@@ -22,7 +22,7 @@ use crate::store::{
     format::{Kind, record::RECORD_HEADER_BYTES},
     metrics::Metrics,
     segment::Segment,
-    spares::Spares,
+    spares::{Spares, is_full},
 };
 
 /// See the module's text.
@@ -41,14 +41,18 @@ pub(in crate::store) struct Writer {
     held: Option<Held>,
     /// The last batch that was taken.
     last: Commit,
+    /// What is looked at was held back before.
+    replays: bool,
 }
 
 /// What the disk has no room for.
 #[derive(Default)]
 struct Held {
     batch: Batch,
-    /// The first commit that is not complete for want of it.
-    since: Commit,
+    /// The commits that are not complete for want of it.
+    commits: Vec<Commit>,
+    /// There are changes of topology in it: none may overtake another.
+    has_topology: bool,
 }
 
 impl Writer {
@@ -73,6 +77,7 @@ impl Writer {
             encoder: Encoder::default(),
             held: None,
             last: Commit::default(),
+            replays: false,
         }
     }
 
@@ -89,14 +94,16 @@ impl Writer {
     /// Makes a batch durable, and what was held back before it; then tells everybody.
     pub(in crate::store) fn commit(&mut self, batch: Batch, commit: Commit) -> io::Result<()> {
         self.last = commit;
-        let held = self.held.take();
-        let since = held.as_ref().map_or(commit, |held| held.since);
+        let Held { batch: held, commits, .. } = self.held.take().unwrap_or_default();
         let bytes = batch.bytes;
-        let batch = held.map_or_else(Batch::default, |held| held.batch).and(batch);
-        self.write(batch, since)?;
+        let known = held.changes.len();
+        self.write(held.and(batch), known)?;
+        if let Some(held) = &mut self.held {
+            held.commits.extend(commits);
+        }
         self.flush()?;
-        let done = self.held.as_ref().map_or(commit, |held| Commit(held.since.0 - 1));
-        self.pending.complete(done, bytes);
+        let held_back = self.held.as_ref().map_or(&[][..], |held| &held.commits);
+        self.pending.complete(&Done::except(commit, held_back), bytes);
         self.publish_effects();
         Ok(())
     }
@@ -117,32 +124,37 @@ impl Writer {
 
     // ---- from batches to records ----
 
-    fn write(&mut self, mut batch: Batch, since: Commit) -> io::Result<()> {
-        self.encoder.decide(&mut batch.changes);
+    /// The first `known` changes were held back before.
+    fn write(&mut self, mut batch: Batch, known: usize) -> io::Result<()> {
+        self.encoder.decide(&mut batch.changes, known);
         for moved in std::mem::take(&mut batch.moves) {
             self.write_move(moved)?;
         }
         let mut groups = std::mem::take(&mut batch.groups).into_iter().peekable();
         let mut changes = std::mem::take(&mut batch.changes).into_iter().enumerate();
+        let total = changes.len();
         while let Some((at, change)) = changes.next() {
+            self.replays = at < known;
             if let Some((_, end)) = groups.next_if(|(begin, _)| *begin == at) {
                 let rest = changes.by_ref().take(end - at - 1).map(|(_, change)| change);
                 let group: Vec<Change> = std::iter::once(change).chain(rest).collect();
-                self.write_group(group, since)?;
+                self.write_group(group)?;
             } else {
-                self.write_single(change, since)?;
+                self.write_single(change)?;
             }
         }
+        self.replays = total == known;
+        self.encoder.note_early();
         let room = self.encoder.rest_bytes();
         if room == 0 || self.make_room(room, true)? {
             self.encoder.rest(self.target());
         } else {
-            self.held(since);
+            self.hold(Vec::new());
         }
         Ok(())
     }
 
-    fn write_single(&mut self, change: Change, since: Commit) -> io::Result<()> {
+    fn write_single(&mut self, change: Change) -> io::Result<()> {
         if let Change::Settle { .. } | Change::Return { .. } = change {
             self.encoder.single(change, self.target());
             return Ok(());
@@ -152,23 +164,20 @@ impl Writer {
             return Ok(());
         }
         undecide(&change);
-        self.held(since).changes.push(change);
+        self.hold(vec![change]);
         Ok(())
     }
 
-    fn write_group(&mut self, group: Vec<Change>, since: Commit) -> io::Result<()> {
+    fn write_group(&mut self, group: Vec<Change>) -> io::Result<()> {
         let size = group.iter().map(size_of).sum();
         let brings = group.iter().any(brings);
-        let taken = !brings || self.held.is_none();
-        if taken && self.make_room(size, !brings)? {
+        if group.iter().all(|change| self.takes(change)) && self.make_room(size, !brings)? {
             self.encoder.group(group, self.target());
             return Ok(());
         }
         group.iter().for_each(undecide);
-        let held = self.held(since);
-        let begin = held.changes.len();
-        held.changes.extend(group);
-        held.groups.push((begin, held.changes.len()));
+        let (begin, end) = self.hold(group);
+        self.held().batch.groups.push((begin, end));
         Ok(())
     }
 
@@ -182,13 +191,27 @@ impl Writer {
         Ok(())
     }
 
-    /// While something is held back, everything that brings bytes is.
+    /// While something is held back, everything that brings bytes is, and what must not overtake it.
     fn takes(&self, change: &Change) -> bool {
-        self.held.is_none() || !brings(change)
+        let Some(held) = &self.held else { return true };
+        !(brings(change) || held.has_topology && is_topology(change))
     }
 
-    fn held(&mut self, since: Commit) -> &mut Batch {
-        &mut self.held.get_or_insert_with(|| Held { batch: Batch::default(), since }).batch
+    fn held(&mut self) -> &mut Held {
+        self.held.get_or_insert_with(Held::default)
+    }
+
+    /// Gives where the changes are among those that are held back.
+    fn hold(&mut self, changes: Vec<Change>) -> (usize, usize) {
+        let commit = Some(self.last).filter(|_| !self.replays);
+        let held = self.held();
+        if held.commits.last() != commit.as_ref() {
+            held.commits.extend(commit);
+        }
+        held.has_topology |= changes.iter().any(is_topology);
+        let begin = held.batch.changes.len();
+        held.batch.changes.extend(changes);
+        (begin, held.batch.changes.len())
     }
 
     fn target(&self) -> Target {
@@ -212,10 +235,23 @@ impl Writer {
         let whole = self.segment_bytes as usize;
         let limit = if spares_none { whole } else { whole - whole / SEGMENT_RESERVE_FRACTION };
         let is_empty = used <= crate::store::format::envelope::SEGMENT_HEADER_BYTES;
-        if used + bytes <= limit || is_empty {
+        if used + bytes <= limit {
             return Ok(true);
         }
-        self.roll()
+        Ok((is_empty || self.roll()?) && self.lengthen(bytes)?)
+    }
+
+    /// Sees that `bytes` fit into an empty segment, however many they are. False when the disk is full.
+    fn lengthen(&self, bytes: usize) -> io::Result<bool> {
+        let end = u64::from(self.offset) + bytes as u64;
+        if end <= u64::from(self.segment_bytes) {
+            return Ok(true);
+        }
+        match self.segment.reserve(end) {
+            Ok(()) => Ok(true),
+            Err(error) if is_full(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Goes on in a new segment, with everything before it durable. False when there is no room for one.
@@ -318,6 +354,10 @@ fn undecide(change: &Change) {
     }
 }
 
+fn is_topology(change: &Change) -> bool {
+    matches!(change, Change::Topology { .. })
+}
+
 /// Whether a change takes room and frees none.
 fn brings(change: &Change) -> bool {
     match change {
@@ -335,6 +375,7 @@ fn brings(change: &Change) -> bool {
 /// About how many bytes its record takes, and not less.
 fn size_of(change: &Change) -> usize {
     match change {
+        Change::Publish { message, .. } if message.stage() == Stage::Skipped => 0,
         Change::Publish { message, placements, .. } => {
             message.view().image().len() + 16 * placements.len() + 64
         }

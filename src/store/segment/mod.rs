@@ -78,11 +78,18 @@ pub enum SegmentError {
 }
 
 impl Segment {
-    /// Makes the file and writes its header, which the first [`sync`](Self::sync) makes durable.
+    /// Makes the file and writes its header, durably: a segment is never there without one before it that is not, and a
+    /// broker that ran leaves a trace even if it wrote nothing.
     pub fn create(files: &dyn Files, id: SegmentId, salt: u32, size_bytes: u64) -> io::Result<Self> {
         let size_bytes = size_bytes.clamp(SEGMENT_HEADER_BYTES as u64, FILE_BYTES_MAX);
         let file = files.create(&id.file_name(), size_bytes)?;
-        file.write_at(&SegmentHeader { id, salt }.encode(), 0)?;
+        let begun = file.write_at(&SegmentHeader { id, salt }.encode(), 0).and_then(|()| file.sync());
+        if let Err(error) = begun {
+            // Half a header would not pass for a segment that was never begun, and a power cut may undo the removal.
+            let _emptied = file.truncate(0).and_then(|()| file.sync());
+            let _gone = files.remove(&id.file_name());
+            return Err(error);
+        }
         Ok(Self { id, salt, file })
     }
 
@@ -126,6 +133,14 @@ impl Segment {
     pub fn write(&self, bytes: &[u8], offset: u32) -> io::Result<()> {
         debug_assert!(u64::from(offset) + bytes.len() as u64 <= FILE_BYTES_MAX);
         self.file.write_at(bytes, u64::from(offset))
+    }
+
+    /// Reserves room for records up to `end`, if the file has less. When the disk is full it is as before.
+    pub fn reserve(&self, end: u64) -> io::Result<()> {
+        if end > FILE_BYTES_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.file.reserve(end)
     }
 
     /// Makes durable what was written. After an error the segment must not be written to again.

@@ -452,6 +452,10 @@ impl File for Unreadable {
         self.0.len()
     }
 
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        self.0.reserve(len)
+    }
+
     fn truncate(&self, len: u64) -> io::Result<()> {
         self.0.truncate(len)
     }

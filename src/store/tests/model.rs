@@ -1,0 +1,326 @@
+//! What must be on the disk after a crash, and what may be.
+//!
+//! Each change has the commit that it is part of. When the power has gone it is known which commits were complete: their
+//! changes must be there, others may be. Groups are there as a whole or not at all. What is found becomes what is
+//! known, and the story goes on from there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    core::{
+        journal::{Commit, Loaded, QueueId, RestoredQueue, TopologyChange},
+        message::{Message, Stage},
+        topology::{Binding, Destination},
+    },
+    protocol::ShortString,
+    store::Restored,
+};
+
+/// A placement.
+pub(super) type Key = (QueueId, u64);
+
+/// A message in a queue.
+pub(super) struct Entry {
+    pub(super) message: Message,
+    pub(super) image: Vec<u8>,
+    /// Survives a restart.
+    pub(super) durable: bool,
+    /// `None` until it is appended.
+    pub(super) published: Option<Commit>,
+    pub(super) settled: Option<Commit>,
+    /// How often it came back, and the commits that say so.
+    pub(super) returned: Vec<(u32, Commit)>,
+    pub(super) redelivered: bool,
+    /// Its record was on the disk when it was settled, or when this run of the broker began.
+    pub(super) on_disk: bool,
+}
+
+impl Entry {
+    pub(super) fn new(message: Message, durable: bool) -> Self {
+        Self {
+            image: message.view().image().to_vec(),
+            message,
+            durable,
+            published: None,
+            settled: None,
+            returned: Vec::new(),
+            redelivered: false,
+            on_disk: false,
+        }
+    }
+
+    pub(super) fn returned_count(&self) -> u32 {
+        self.returned.last().map_or(0, |(count, _)| *count)
+    }
+
+    fn was_written(&self) -> bool {
+        self.on_disk || (self.settled.is_none() && self.message.stage() == Stage::Written)
+    }
+}
+
+pub(super) struct Queue {
+    pub(super) name: ShortString,
+    pub(super) next_position: u64,
+    pub(super) declared: Commit,
+    pub(super) deleted: Option<Commit>,
+}
+
+/// Publishes and settlements that are all or nothing.
+pub(super) struct Group {
+    pub(super) commit: Commit,
+    pub(super) publishes: Vec<Key>,
+    pub(super) settles: Vec<Key>,
+}
+
+/// See the module's text.
+#[derive(Default)]
+pub(super) struct Model {
+    pub(super) entries: BTreeMap<Key, Entry>,
+    pub(super) queues: BTreeMap<QueueId, Queue>,
+    pub(super) groups: Vec<Group>,
+    pub(super) topology: BTreeMap<String, TopologyChange>,
+    pub(super) topology_changes: Vec<(TopologyChange, Commit)>,
+    pub(super) last_queue: u64,
+}
+
+/// How the run before ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    /// The last commit that was complete.
+    pub(super) done: Commit,
+    /// It was stopped in order.
+    pub(super) clean: bool,
+    /// The key-value store is not the one that it had.
+    pub(super) state_lost: bool,
+}
+
+impl Model {
+    /// Messages that are in a queue as far as the broker knows.
+    pub(super) fn live(&self) -> Vec<Key> {
+        let is_live = |(key, entry): &(&Key, &Entry)| entry.settled.is_none() && self.is_alive(key.0);
+        self.entries.iter().filter(is_live).map(|(key, _)| *key).collect()
+    }
+
+    pub(super) fn is_alive(&self, queue: QueueId) -> bool {
+        self.queues.get(&queue).is_some_and(|queue| queue.deleted.is_none())
+    }
+
+    /// Durable queues and one that is not.
+    pub(super) fn alive(&self) -> Vec<QueueId> {
+        self.queues.iter().filter(|(_, queue)| queue.deleted.is_none()).map(|(id, _)| *id).collect()
+    }
+
+    pub(super) fn topology_now(&self) -> BTreeMap<String, TopologyChange> {
+        let mut now = self.topology.clone();
+        self.topology_changes.iter().for_each(|(change, _)| apply(&mut now, change));
+        now
+    }
+
+    /// What a reader of the queue must see when everything is written.
+    pub(super) fn check_page(&self, queue: QueueId, (first, last): (u64, u64), page: &[Loaded]) {
+        let there = self.entries.range((queue, first)..=(queue, last));
+        let there: Vec<_> =
+            there.filter(|(_, entry)| entry.settled.is_none() && entry.published.is_some()).collect();
+        let found: Vec<u64> = page.iter().map(|loaded| loaded.position).collect();
+        let expected: Vec<u64> = there.iter().map(|(key, _)| key.1).collect();
+        assert_eq!(found, expected, "{queue:?} from {first} to {last}");
+        for ((_, entry), loaded) in there.iter().zip(page) {
+            assert_eq!(loaded.message.view().image(), entry.image, "{queue:?} {}", loaded.position);
+            assert_eq!(loaded.returned_count, entry.returned_count(), "{queue:?} {}", loaded.position);
+            assert_eq!(loaded.redelivered, entry.redelivered, "{queue:?} {}", loaded.position);
+        }
+    }
+
+    /// Checks what was found after a restart, and goes on from there.
+    pub(super) fn recovered(&mut self, end: End, restored: &Restored, load: impl Fn(QueueId) -> Vec<Loaded>) {
+        let declared = self.check_topology(end, restored);
+        let undeclared: Vec<_> = restored.contents.keys().filter(|id| !declared.contains_key(id)).collect();
+        assert!(undeclared.is_empty(), "messages of queues that are not declared: {undeclared:?}");
+        assert!(restored.last_queue >= self.last_durable_queue(end), "ids of queues are used again");
+        let mut found: BTreeMap<Key, Loaded> = BTreeMap::new();
+        for id in declared.keys() {
+            let content = restored.contents.get(id).expect("a declared queue has positions");
+            self.check_positions(content);
+            let loaded = load(*id);
+            assert!(loaded.is_sorted_by(|one, other| one.position < other.position));
+            let count: usize = content.ranges.iter().map(|range| range.count as usize).sum();
+            assert_eq!(count, loaded.len(), "{id:?} has other messages than were promised");
+            found.extend(loaded.into_iter().map(|loaded| ((*id, loaded.position), loaded)));
+        }
+        for id in self.queues.keys().filter(|id| !id.is_durable()) {
+            assert!(load(*id).is_empty(), "a transient queue's messages came again");
+        }
+        self.check_messages(end, &declared, &found);
+        self.check_groups(end, &declared, &found);
+        self.adopt(restored, declared, found);
+    }
+
+    fn last_durable_queue(&self, end: End) -> u64 {
+        let done = self.queues.iter().filter(|(id, queue)| id.is_durable() && queue.declared <= end.done);
+        done.map(|(id, _)| id.0).max().unwrap_or(0)
+    }
+
+    fn check_topology(&self, end: End, restored: &Restored) -> BTreeMap<QueueId, ShortString> {
+        let mut found = BTreeMap::new();
+        let mut declared = BTreeMap::new();
+        for (vhost, changes) in &restored.topology {
+            assert_eq!(vhost, &ShortString::from_static("/"));
+            for change in changes {
+                assert!(found.insert(key_of(change), change.clone()).is_none());
+                if let TopologyChange::QueueDeclared { id, name, .. } = change {
+                    declared.insert(*id, name.clone());
+                }
+            }
+        }
+        let mut allowed: BTreeMap<String, Vec<Option<TopologyChange>>> = BTreeMap::new();
+        for (key, change) in &self.topology {
+            allowed.insert(key.clone(), vec![Some(change.clone())]);
+        }
+        for (change, commit) in &self.topology_changes {
+            let states = allowed.entry(key_of(change)).or_insert_with(|| vec![None]);
+            if *commit <= end.done {
+                states.clear();
+            }
+            states.push(is_made(change).then(|| change.clone()));
+        }
+        for key in found.keys().chain(allowed.keys()) {
+            let states = allowed.get(key).unwrap_or_else(|| panic!("{key} was never made"));
+            let found = found.get(key).cloned();
+            assert!(states.contains(&found), "{key} is {found:?}, and should be {states:?}");
+        }
+        declared
+    }
+
+    fn check_positions(&self, content: &RestoredQueue) {
+        for ((_, position), entry) in self.entries.range((content.id, 0)..=(content.id, u64::MAX)) {
+            let used = entry.durable && entry.was_written();
+            assert!(!used || *position < content.next_position, "position {position} is used again");
+        }
+    }
+
+    fn check_messages(
+        &self,
+        end: End,
+        declared: &BTreeMap<QueueId, ShortString>,
+        found: &BTreeMap<Key, Loaded>,
+    ) {
+        let is_done = |commit: &Option<Commit>| commit.is_some_and(|commit| commit <= end.done);
+        for key in found.keys() {
+            assert!(self.entries.contains_key(key), "{key:?} was never published");
+        }
+        for (key, entry) in self.entries.iter().filter(|(key, _)| declared.contains_key(&key.0)) {
+            let Some(loaded) = found.get(key) else {
+                let must = entry.durable && is_done(&entry.published) && entry.settled.is_none();
+                assert!(!must, "{key:?} is lost");
+                continue;
+            };
+            assert!(entry.published.is_some(), "{key:?} was not published");
+            assert!(entry.durable, "{key:?} is transient and came again");
+            let may = !is_done(&entry.settled) || end.state_lost;
+            assert!(may, "{key:?} was settled and came again");
+            assert_eq!(loaded.message.view().image(), entry.image, "{key:?} is another one");
+            // What came before its publish is written after it.
+            let done = entry.returned.iter().rev().find(|(_, commit)| *commit <= end.done);
+            let done = done.filter(|_| is_done(&entry.published));
+            let least = if end.state_lost { 0 } else { done.map_or(0, |(count, _)| *count) };
+            let most = entry.returned_count();
+            assert!(
+                (least..=most).contains(&loaded.returned_count),
+                "{key:?} came back {least}..={most} times, not {}",
+                loaded.returned_count
+            );
+            let redelivered = entry.redelivered || !end.clean || entry.settled.is_some();
+            assert!(!redelivered || loaded.redelivered, "{key:?} does not say redelivered");
+            assert!(redelivered || end.state_lost || !loaded.redelivered, "{key:?} says redelivered");
+        }
+    }
+
+    fn check_groups(
+        &self,
+        end: End,
+        declared: &BTreeMap<QueueId, ShortString>,
+        found: &BTreeMap<Key, Loaded>,
+    ) {
+        for group in &self.groups {
+            let mut evidence = BTreeSet::new();
+            for key in group.publishes.iter().filter(|key| declared.contains_key(&key.0)) {
+                let entry = &self.entries[key];
+                if entry.durable && entry.settled.is_none() {
+                    evidence.insert(found.contains_key(key));
+                }
+            }
+            for key in group.settles.iter().filter(|key| declared.contains_key(&key.0)) {
+                if !end.state_lost && self.entries[key].durable {
+                    evidence.insert(!found.contains_key(key));
+                }
+            }
+            let which = (group.commit, &group.publishes, &group.settles);
+            assert!(evidence.len() < 2, "a group is there in part: {which:?}");
+            assert!(group.commit > end.done || !evidence.contains(&false), "a group is lost: {which:?}");
+        }
+    }
+
+    fn adopt(
+        &mut self,
+        restored: &Restored,
+        declared: BTreeMap<QueueId, ShortString>,
+        mut found: BTreeMap<Key, Loaded>,
+    ) {
+        self.groups.clear();
+        self.topology_changes.clear();
+        self.topology = restored.topology.values().flatten().map(|it| (key_of(it), it.clone())).collect();
+        self.queues = declared
+            .into_iter()
+            .map(|(id, name)| {
+                let next_position = restored.contents[&id].next_position;
+                (id, Queue { name, next_position, declared: Commit(0), deleted: None })
+            })
+            .collect();
+        self.last_queue = restored.last_queue;
+        let queues = &self.queues;
+        self.entries
+            .retain(|key, entry| entry.durable && entry.published.is_some() && queues.contains_key(&key.0));
+        for (key, entry) in &mut self.entries {
+            entry.published = Some(Commit(0));
+            entry.settled = Some(Commit(0));
+            if let Some(loaded) = found.remove(key) {
+                entry.settled = None;
+                entry.returned = vec![(loaded.returned_count, Commit(0))];
+                entry.redelivered = loaded.redelivered;
+                entry.on_disk = true;
+                entry.message = loaded.message;
+            }
+        }
+    }
+}
+
+fn apply(topology: &mut BTreeMap<String, TopologyChange>, change: &TopologyChange) {
+    if is_made(change) {
+        topology.insert(key_of(change), change.clone());
+    } else {
+        topology.remove(&key_of(change));
+    }
+}
+
+fn is_made(change: &TopologyChange) -> bool {
+    use TopologyChange::{Bound, ExchangeDeclared, QueueDeclared};
+    matches!(change, ExchangeDeclared(_) | QueueDeclared { .. } | Bound(_))
+}
+
+/// What a change is about.
+fn key_of(change: &TopologyChange) -> String {
+    use TopologyChange as Change;
+    let text = |name: &ShortString| String::from_utf8_lossy(name.as_bytes()).into_owned();
+    match change {
+        Change::ExchangeDeclared(spec) => format!("exchange {}", text(&spec.name)),
+        Change::ExchangeDeleted(name) => format!("exchange {}", text(name)),
+        Change::QueueDeclared { name, .. } | Change::QueueDeleted { name, .. } => {
+            format!("queue {}", text(name))
+        }
+        Change::Bound(binding) | Change::Unbound(binding) => {
+            let Binding { source, destination, key, .. } = binding;
+            let (Destination::Queue(to) | Destination::Exchange(to)) = destination;
+            format!("binding {} {} {}", text(source), text(to), text(key))
+        }
+    }
+}

@@ -1,0 +1,479 @@
+//! Things that happen to a broker's store, drawn at random, to the store and to the model of it.
+
+use std::collections::BTreeSet;
+
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+
+use super::{
+    machine::{Keep, Machine, Run},
+    model::{End, Entry, Group, Key, Model, Queue},
+};
+use crate::{
+    core::{
+        journal::{Change, Changes, Commit, Placement, Placements, QueueId, TopologyChange},
+        message::{Message, Stage, View, build_image},
+        routing::ExchangeKind,
+        topology::{Binding, Destination, ExchangeSpec},
+    },
+    protocol::{FieldTable, ShortString},
+};
+
+/// See the module's text.
+pub(super) struct Story {
+    pub(super) machine: Machine,
+    run: Run,
+    pub(super) model: Model,
+    chance: StdRng,
+    /// Publishes that their session has not appended yet, though their queues have the messages.
+    delayed: Vec<(Change, Vec<Key>)>,
+    bodies: u64,
+    has_lost_state: bool,
+}
+
+impl Story {
+    /// On a new machine, with segments of 2 to 64 KiB.
+    pub(super) fn begin(seed: u64) -> Self {
+        let mut chance = StdRng::seed_from_u64(seed);
+        let machine = Machine::new(1 << chance.random_range(11..=16));
+        let (run, _, report) = machine.start().unwrap();
+        assert!(report.clean && !report.state_lost);
+        let mut story = Self {
+            machine,
+            run,
+            model: Model::default(),
+            chance,
+            delayed: Vec::new(),
+            bodies: 0,
+            has_lost_state: false,
+        };
+        story.declare_transient();
+        story
+    }
+
+    /// Does something, unless the power has gone meanwhile: then it is false.
+    pub(super) fn go_on(&mut self) -> bool {
+        match self.chance.random_range(0..100) {
+            0..22 => self.publish(),
+            22..26 => self.publish_delayed(),
+            26..29 => self.append_delayed(),
+            29..43 => self.settle(),
+            43..46 => self.purge(),
+            46..50 => self.come_back(),
+            50..55 => self.transaction(),
+            55..61 => self.change_topology(),
+            61..64 => self.fill_or_empty_the_disk(),
+            64..84 => return self.write(),
+            84..90 => self.check_pages(),
+            _ => {
+                let what = *Keep::ALL.choose(&mut self.chance).unwrap();
+                self.keep(what);
+            }
+        }
+        !self.machine.disk.is_dark()
+    }
+
+    /// What a broker may do, all of it, in an order that is always the same.
+    pub(super) fn do_everything(&mut self) {
+        let steps: [fn(&mut Self); 10] = [
+            Self::publish,
+            Self::publish_delayed,
+            Self::settle,
+            Self::come_back,
+            Self::transaction,
+            Self::change_topology,
+            Self::purge,
+            Self::append_delayed,
+            |story| _ = story.write(),
+            |story| Keep::ALL.into_iter().for_each(|what| story.keep(what)),
+        ];
+        for _ in 0..10 {
+            for step in steps {
+                step(self);
+                if self.machine.disk.is_dark() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The power goes off: this run ends, and what is left is recovered and checked. It may go off again while that
+    /// happens.
+    pub(super) fn lose_power(&mut self, seed: u64) {
+        self.lose_power_and_state(seed, false);
+    }
+
+    /// The same, and the key-value store is lost too.
+    pub(super) fn lose_power_and_state(&mut self, seed: u64, state_lost: bool) {
+        self.machine = self.machine.power_cut(seed);
+        self.come_up(false, state_lost);
+    }
+
+    /// The process is killed.
+    pub(super) fn be_killed(&mut self) {
+        self.machine = self.machine.kill();
+        self.come_up(false, false);
+    }
+
+    /// The broker is stopped, and the power goes off then.
+    pub(super) fn stop(mut self, seed: u64) -> Self {
+        self.machine.disk.heal();
+        while !self.delayed.is_empty() {
+            self.append_delayed();
+        }
+        self.write();
+        self.write();
+        let done = self.done();
+        assert!(self.model.topology_changes.iter().all(|(_, commit)| *commit <= done));
+        let Self { machine, run, model, chance, delayed, bodies, has_lost_state } = self;
+        run.close().unwrap();
+        let stays_on = seed.is_multiple_of(2);
+        let machine = if stays_on { machine.kill() } else { machine.power_cut(seed) };
+        let (run, restored, report) = machine.start().unwrap();
+        // A power cut may bring a spare segment back that was removed, and that looks like one of a broker that ran.
+        assert!(report.clean || !stays_on, "{report:?}");
+        assert!(!report.state_lost && report.damaged == 0, "{report:?}");
+        let mut story = Self { machine, run, model, chance, delayed, bodies, has_lost_state };
+        let end = End { done, clean: report.clean, state_lost: false };
+        let run = &story.run;
+        story.model.recovered(end, &restored, |queue| run.load(queue, 4_096));
+        story.declare_transient();
+        story
+    }
+
+    fn come_up(&mut self, clean: bool, lose_state: bool) {
+        self.delayed.clear();
+        let done = self.done();
+        if lose_state {
+            self.machine.lose_state();
+        }
+        let mut seed = self.chance.random();
+        if self.chance.random_ratio(1, 3) {
+            self.machine.disk.crash_at(self.chance.random_range(1..12));
+        }
+        let (run, restored, report) = loop {
+            match self.machine.start() {
+                Ok(started) if !self.machine.disk.is_dark() => break started,
+                Ok(_) | Err(_) => {
+                    assert!(self.machine.disk.is_dark(), "{:?}", self.machine.start().err());
+                    self.machine = self.machine.power_cut(seed);
+                    seed = seed.wrapping_add(1);
+                }
+            }
+        };
+        self.machine.disk.heal();
+        self.run = run;
+        self.has_lost_state |= lose_state;
+        assert!(self.has_lost_state || !report.state_lost, "derived state is lost for no reason");
+        let end = End { done, clean, state_lost: report.state_lost };
+        let run = &self.run;
+        self.model.recovered(end, &restored, |queue| run.load(queue, 4_096));
+        self.declare_transient();
+    }
+
+    /// The last commit of which everybody was told.
+    fn done(&self) -> Commit {
+        self.run.done()
+    }
+
+    // ---- messages ----
+
+    fn declare_transient(&mut self) {
+        let queue = Queue {
+            name: ShortString::from_static("transient"),
+            next_position: 0,
+            declared: Commit(0),
+            deleted: None,
+        };
+        self.model.queues.insert(QueueId::transient(1), queue);
+    }
+
+    fn message(&mut self, persistent: bool) -> Message {
+        let longest = self.machine.segment_bytes as usize * 3;
+        let size = match self.chance.random_range(0..20) {
+            0 => self.chance.random_range(0..longest),
+            1..4 => self.chance.random_range(0..4_000),
+            _ => self.chance.random_range(0..200),
+        };
+        self.bodies += 1;
+        let mut body = vec![0; size];
+        self.chance.fill(&mut body[..]);
+        let key = self.bodies.to_string();
+        let (layout, image) = build_image(b"x", key.as_bytes(), &[0, 0], &[&body], persistent);
+        Message::new(View::new(layout, &image))
+    }
+
+    /// A message that queues have; nothing is appended yet.
+    fn enter(&mut self) -> Option<(Change, Vec<Key>)> {
+        let alive = self.model.alive();
+        let (durable, transient): (Vec<_>, Vec<_>) = alive.into_iter().partition(|id| id.is_durable());
+        let spill = durable.is_empty() || self.chance.random_ratio(1, 8);
+        let queues: Vec<QueueId> = if spill {
+            let all: Vec<_> = durable.iter().chain(&transient).copied().collect();
+            all.choose(&mut self.chance).copied().into_iter().collect()
+        } else {
+            let count = *[1, 1, 1, 2, 3, 4].choose(&mut self.chance).unwrap();
+            durable.choose_multiple(&mut self.chance, count).copied().collect()
+        };
+        let message = self.message(!spill);
+        let mut keys = Vec::new();
+        for queue in queues {
+            let known = self.model.queues.get_mut(&queue)?;
+            let key = (queue, known.next_position);
+            known.next_position += 1;
+            self.model.entries.insert(key, Entry::new(message.clone(), !spill));
+            keys.push(key);
+        }
+        let placements: Placements = keys.iter().map(|key| placement(*key)).collect();
+        Some((Change::Publish { message, placements, transient: spill }, keys))
+    }
+
+    fn publish(&mut self) {
+        for _ in 0..self.chance.random_range(1..6) {
+            let Some((publish, keys)) = self.enter() else { return };
+            let commit = self.run.append_one(publish);
+            self.published(&keys, commit);
+        }
+    }
+
+    fn publish_delayed(&mut self) {
+        let entered = self.enter();
+        self.delayed.extend(entered);
+    }
+
+    fn append_delayed(&mut self) {
+        if let Some((publish, keys)) = self.delayed.pop() {
+            let commit = self.run.append_one(publish);
+            self.published(&keys, commit);
+        }
+    }
+
+    fn published(&mut self, keys: &[Key], commit: Commit) {
+        for key in keys {
+            if let Some(entry) = self.model.entries.get_mut(key) {
+                entry.published = Some(commit);
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        let live = self.model.live();
+        if live.is_empty() {
+            return;
+        }
+        let count = self.chance.random_range(1..=live.len().min(24));
+        let in_order = self.chance.random();
+        let chosen: Vec<Key> = if in_order {
+            let from = self.chance.random_range(0..=live.len() - count);
+            live[from..from + count].to_vec()
+        } else {
+            live.choose_multiple(&mut self.chance, count).copied().collect()
+        };
+        let changes = chosen.iter().map(|key| self.settlement(*key)).collect();
+        let commit = self.run.append(changes, false);
+        self.settled(&chosen, commit);
+    }
+
+    fn settlement(&self, key: Key) -> Change {
+        Change::Settle { placement: placement(key), message: Some(self.model.entries[&key].message.clone()) }
+    }
+
+    fn settled(&mut self, keys: &[Key], commit: Commit) {
+        for key in keys {
+            let entry = self.model.entries.get_mut(key).unwrap();
+            entry.on_disk |= entry.message.stage() == Stage::Written;
+            entry.settled = Some(commit);
+        }
+    }
+
+    /// Empties a queue: neighbours on disk with one settlement.
+    fn purge(&mut self) {
+        let Some(queue) = self.model.alive().choose(&mut self.chance).copied() else { return };
+        let live: Vec<Key> = self.model.live().into_iter().filter(|key| key.0 == queue).collect();
+        let mut changes = Vec::new();
+        let on_disk = |key: &Key| self.model.entries[key].message.stage() == Stage::Written;
+        // A range settles whatever is in it: what has left the queue in a transaction must not be.
+        let next = |key: &Key| self.model.entries.range((key.0, key.1 + 1)..).next().map(|(key, _)| *key);
+        let are_neighbours = |one: &Key, other: &Key| next(one) == Some(*other);
+        for run in live.chunk_by(|one, other| on_disk(one) && on_disk(other) && are_neighbours(one, other)) {
+            if on_disk(&run[0]) {
+                changes.push(Change::SettleRange { queue, first: run[0].1, last: run[run.len() - 1].1 });
+            } else {
+                changes.push(self.settlement(run[0]));
+            }
+        }
+        let commit = self.run.append(changes, false);
+        self.settled(&live, commit);
+    }
+
+    fn come_back(&mut self) {
+        let live = self.model.live();
+        let chosen: Vec<Key> = live.choose_multiple(&mut self.chance, 3).copied().collect();
+        for key in chosen {
+            let entry = &self.model.entries[&key];
+            let (count, message) = (entry.returned_count() + 1, entry.message.clone());
+            let commit = self.run.append_one(Change::Return { placement: placement(key), count, message });
+            self.model.entries.get_mut(&key).unwrap().returned.push((count, commit));
+        }
+    }
+
+    fn transaction(&mut self) {
+        let live = self.model.live();
+        let mut changes: Changes = Vec::new();
+        let mut publishes = Vec::new();
+        for _ in 0..self.chance.random_range(1..4) {
+            let Some((publish, keys)) = self.enter() else { return };
+            changes.push(publish);
+            publishes.extend(keys);
+        }
+        let count = self.chance.random_range(0..4);
+        let settles: Vec<Key> = live.choose_multiple(&mut self.chance, count).copied().collect();
+        // What is not written yet may be left out of the log, and tells nothing of the group then.
+        let is_written = |key: &Key| self.model.entries[key].message.stage() == Stage::Written;
+        let telling = settles.iter().filter(|key| is_written(key)).copied().collect();
+        changes.extend(settles.iter().map(|key| self.settlement(*key)).collect::<Vec<_>>());
+        let commit = self.run.append(changes, true);
+        self.published(&publishes, commit);
+        self.settled(&settles, commit);
+        self.model.groups.push(Group { commit, publishes, settles: telling });
+    }
+
+    // ---- topology ----
+
+    fn change_topology(&mut self) {
+        let now = self.model.topology_now();
+        let names: Vec<ShortString> = (0..5).map(|at| name('q', at)).collect();
+        let name_of = |id: &QueueId| self.model.queues[id].name.clone();
+        let alive: Vec<_> = self.model.alive().into_iter().filter(|id| id.is_durable()).collect();
+        let taken: BTreeSet<ShortString> = alive.iter().map(name_of).collect();
+        let free: Vec<_> = names.iter().filter(|name| !taken.contains(*name)).cloned().collect();
+        let exchanges: Vec<ShortString> = now.values().filter_map(exchange_name).collect();
+        match self.chance.random_range(0..10) {
+            0..4 if !free.is_empty() => self.declare_queue(free[0].clone()),
+            4 => {
+                let at = self.chance.random_range(0..3);
+                self.change(TopologyChange::ExchangeDeclared(exchange(name('x', at))));
+            }
+            5..8 if !alive.is_empty() && !exchanges.is_empty() => {
+                let queue = name_of(alive.choose(&mut self.chance).unwrap());
+                let source = exchanges.choose(&mut self.chance).unwrap().clone();
+                let key = name('k', self.chance.random_range(0..3));
+                let destination = Destination::Queue(queue);
+                self.change(TopologyChange::Bound(Binding {
+                    source,
+                    destination,
+                    key,
+                    arguments: FieldTable::new(),
+                }));
+            }
+            8 if alive.len() > 1 => {
+                let id = *alive.choose(&mut self.chance).unwrap();
+                self.delete_queue(id);
+            }
+            9 => {
+                let bound: Vec<_> = now.values().filter_map(binding).collect();
+                if let Some(binding) = bound.choose(&mut self.chance) {
+                    self.change(TopologyChange::Unbound(binding.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn declare_queue(&mut self, name: ShortString) {
+        self.model.last_queue += 1;
+        let id = QueueId(self.model.last_queue);
+        let arguments = FieldTable::new();
+        let declared = self.change(TopologyChange::QueueDeclared {
+            id,
+            name: name.clone(),
+            auto_delete: false,
+            arguments,
+        });
+        self.model.queues.insert(id, Queue { name, next_position: 0, declared, deleted: None });
+    }
+
+    fn delete_queue(&mut self, id: QueueId) {
+        let name = self.model.queues[&id].name.clone();
+        let leads_there = |binding: &Binding| binding.destination == Destination::Queue(name.clone());
+        let now = self.model.topology_now();
+        for binding in now.values().filter_map(binding).filter(leads_there) {
+            self.change(TopologyChange::Unbound(binding));
+        }
+        let deleted = self.change(TopologyChange::QueueDeleted { id, name });
+        self.model.queues.get_mut(&id).unwrap().deleted = Some(deleted);
+    }
+
+    fn change(&mut self, change: TopologyChange) -> Commit {
+        let vhost = ShortString::from_static("/");
+        let commit = self.run.append_one(Change::Topology { vhost, change: change.clone() });
+        self.model.topology_changes.push((change, commit));
+        commit
+    }
+
+    // ---- the store at work ----
+
+    fn fill_or_empty_the_disk(&mut self) {
+        if self.chance.random_ratio(1, 4) {
+            self.machine.disk.set_capacity(0);
+        } else {
+            self.machine.disk.set_capacity(u64::MAX);
+        }
+    }
+
+    /// False when the power has gone.
+    fn write(&mut self) -> bool {
+        let written = self.run.write();
+        assert!(written.is_ok() || self.machine.disk.is_dark(), "{written:?}");
+        written.is_ok()
+    }
+
+    fn keep(&mut self, what: Keep) {
+        self.run.keep(what);
+        let failed = self.run.parts.failure.reason();
+        assert!(failed.is_none() || self.machine.disk.is_dark(), "{failed:?}");
+    }
+
+    fn check_pages(&mut self) {
+        if !self.write() || self.run.parts.writer.is_held_up() {
+            return;
+        }
+        for queue in self.model.alive() {
+            let end = self.model.queues[&queue].next_position;
+            let first = self.chance.random_range(0..=end);
+            let last = self.chance.random_range(first..=end);
+            let bytes_max = self.chance.random_range(0..10_000);
+            self.model.check_page(
+                queue,
+                (first, last),
+                &self.run.load_between(queue, first, last, bytes_max),
+            );
+        }
+    }
+}
+
+fn placement((queue, position): Key) -> Placement {
+    Placement { queue, position }
+}
+
+fn name(letter: char, number: u32) -> ShortString {
+    ShortString::try_from(format!("{letter}{number}").as_bytes()).unwrap()
+}
+
+fn exchange(name: ShortString) -> ExchangeSpec {
+    ExchangeSpec {
+        name,
+        kind: ExchangeKind::Topic,
+        durable: true,
+        auto_delete: false,
+        internal: false,
+        arguments: FieldTable::new(),
+    }
+}
+
+fn exchange_name(change: &TopologyChange) -> Option<ShortString> {
+    if let TopologyChange::ExchangeDeclared(spec) = change { Some(spec.name.clone()) } else { None }
+}
+
+fn binding(change: &TopologyChange) -> Option<Binding> {
+    if let TopologyChange::Bound(binding) = change { Some(binding.clone()) } else { None }
+}
