@@ -439,7 +439,7 @@ fn without_the_key_value_store_nothing_is_missing_and_no_position_is_used_again(
     let must: Vec<u64> = (50..90).filter(|position| *position != 60).collect();
     let damage: [&dyn Fn(&Machine); 3] =
         [&|machine| machine.lose_state(), &|machine| *machine.kv.store.lock() = early.clone(), &|machine| {
-            machine.kv.store.lock().image().values_mut().for_each(|value| value.truncate(1))
+            machine.kv.store.lock().image().values_mut().for_each(|value| value.truncate(1));
         }];
     for damage in damage {
         let machine = machine.power_cut(1);
