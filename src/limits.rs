@@ -80,8 +80,8 @@ pub const SEGMENT_BYTES_MIN: u32 = 64 * 1024;
 pub const SEGMENT_BYTES_MAX: u32 = 1024 * 1024 * 1024;
 /// One part in so many of a segment is kept for what makes room, should the disk be full.
 pub const SEGMENT_RESERVE_FRACTION: usize = 16;
-/// Footers of sealed segments that stay in memory.
-pub const FOOTERS_CACHED_MAX: usize = 4;
+/// Slots in footers of sealed segments that stay in memory: 32 bytes each.
+pub const FOOTER_SLOTS_CACHED_MAX: usize = 512 * 1024;
 /// Room on the disk below which publishers are blocked.
 pub const DISK_FREE_BYTES_DEFAULT: u64 = 256 * 1024 * 1024;
 /// Room that is set free when the disk is full, so that segments can be deleted.
@@ -95,7 +95,7 @@ pub const CHECKPOINT_LOG_BYTES: u64 = 256 * 1024 * 1024;
 /// but never sooner than this after the last one.
 pub const CHECKPOINT_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// How often a busy store writes its figures to the program's log.
-pub const STORAGE_REPORT_INTERVAL: Duration = Duration::from_secs(60);
+pub const STORAGE_REPORT_INTERVAL: Duration = Duration::from_mins(1);
 /// Segments of which no more than this is live are rewritten, in percent.
 pub const RECLAIM_LIVE_PERCENT_MAX: u64 = 25;
 /// Bytes that are rewritten in a second at most.

@@ -23,7 +23,7 @@ use super::{
     segment::{Segment, SegmentError, SlotError, StoredPublish, quarantine},
 };
 use crate::core::journal::{Change, Loaded, Page, Pager, Placement, QueueId};
-use crate::limits::{BLOCK_ENTRIES_MAX, FOOTERS_CACHED_MAX};
+use crate::limits::{BLOCK_ENTRIES_MAX, FOOTER_SLOTS_CACHED_MAX};
 
 /// See the module's text.
 pub(super) struct LogPager {
@@ -45,19 +45,10 @@ struct Found {
 impl Pager for LogPager {
     fn load(&self, queue: QueueId, first: u64, last: u64, bytes_max: usize) -> Option<Page> {
         self.metrics.paged();
-        match self.read(queue, first, last, bytes_max) {
-            Ok(page) => Some(page),
-            Err(error) => {
-                self.failure.report(&format!("cannot read the log: {error}"));
-                None
-            }
+        if self.failure.reason().is_some() {
+            return None;
         }
-    }
-}
-
-impl LogPager {
-    fn read(&self, queue: QueueId, first: u64, last: u64, bytes_max: usize) -> io::Result<Page> {
-        let (behind, mut found) = self.find(queue, first, last)?;
+        let (behind, mut found) = self.find(queue, first, last);
         let mut bytes = 0;
         let kept = found.iter().take_while(|found| {
             let before = bytes;
@@ -69,12 +60,14 @@ impl LogPager {
         found.truncate(kept);
         let mut page = Page { messages: Vec::with_capacity(kept), rest_from };
         page.rest_from = page.rest_from.or(behind);
-        self.read_into(&mut page, queue, found)?;
-        Ok(page)
+        self.read_into(&mut page, queue, found);
+        Some(page)
     }
+}
 
+impl LogPager {
     /// Where the messages are, and where to go on if there may be more. Those that no footer knows of are given up.
-    fn find(&self, queue: QueueId, first: u64, last: u64) -> io::Result<(Option<u64>, Vec<Found>)> {
+    fn find(&self, queue: QueueId, first: u64, last: u64) -> (Option<u64>, Vec<Found>) {
         let mut sealed: BTreeMap<SegmentId, Arc<Segment>> = BTreeMap::new();
         let mut found = Vec::new();
         let mut missing = Vec::new();
@@ -100,7 +93,14 @@ impl LogPager {
         }
         drop(catalog);
         for (id, segment) in sealed {
-            let footer = self.footers.of(&segment)?;
+            let footer = match self.footers.of(&segment) {
+                Ok(footer) => footer,
+                Err(error) => {
+                    tracing::error!(segment = %id, %error, "messages cannot be read now");
+                    found.retain(|found| found.live.segment != id);
+                    continue;
+                }
+            };
             found.retain_mut(|found| {
                 if found.live.segment != id || found.slot.payload_bytes > 0 {
                     return true;
@@ -117,10 +117,10 @@ impl LogPager {
         for live in missing {
             self.give_up(queue, &live, "no record of it");
         }
-        Ok((behind, found))
+        (behind, found)
     }
 
-    fn read_into(&self, page: &mut Page, queue: QueueId, mut found: Vec<Found>) -> io::Result<()> {
+    fn read_into(&self, page: &mut Page, queue: QueueId, mut found: Vec<Found>) {
         found.sort_by_key(|found| (found.live.segment, found.slot.offset));
         for same in found.chunk_by(|one, other| one.live.segment == other.live.segment) {
             let slots: Vec<Slot> = same.iter().map(|found| found.slot).collect();
@@ -128,22 +128,24 @@ impl LogPager {
                 match read {
                     Ok(stored) => page.messages.push(loaded(&found.live, stored)),
                     Err(SlotError::Damaged { offset, length }) => {
-                        self.set_aside(&found.segment, offset, length)?;
+                        self.set_aside(&found.segment, offset, length);
                         self.give_up(queue, &found.live, "its record is damaged");
                     }
-                    Err(SlotError::Io(error)) => return Err(error),
+                    // It is not settled: the next start tries again.
+                    Err(SlotError::Io(error)) => {
+                        let (segment, position) = (found.segment.id(), found.live.position);
+                        tracing::error!(%segment, ?queue, position, %error, "a message cannot be read now");
+                    }
                 }
             }
         }
         page.messages.sort_by_key(|loaded| loaded.position);
-        Ok(())
     }
 
-    fn set_aside(&self, segment: &Segment, offset: u32, length: u32) -> io::Result<()> {
-        let file = quarantine::set_aside(&*self.quarantine, segment, offset..offset.saturating_add(length))?;
-        tracing::error!(segment = %segment.id(), offset, length, file, "a damaged message is set aside");
+    fn set_aside(&self, segment: &Segment, offset: u32, length: u32) {
+        let file = quarantine::set_aside(&*self.quarantine, segment, offset..offset.saturating_add(length));
+        tracing::error!(segment = %segment.id(), offset, length, ?file, "a damaged message is set aside");
         self.metrics.quarantined(1);
-        Ok(())
     }
 
     /// A message cannot be read: it leaves its queue.
@@ -190,7 +192,11 @@ impl Footers {
         let footer = Arc::new(footer_of(segment)?);
         let mut recent = self.recent.lock();
         recent.push_front((id, footer.clone()));
-        recent.truncate(FOOTERS_CACHED_MAX);
+        let mut slots = 0;
+        recent.retain(|(other, footer)| {
+            slots += footer.slots.len();
+            *other == id || slots <= FOOTER_SLOTS_CACHED_MAX
+        });
         Ok(footer)
     }
 }

@@ -7,6 +7,7 @@
 //! [`Replay`] itself changes no file: what is done about what it meets is for its [`Repair`].
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, HashMap, HashSet},
     io,
     ops::Range,
@@ -105,15 +106,12 @@ pub(super) fn recover(folders: &Folders) -> Result<Recovered, RecoveryError> {
     let segments = open_segments(folders)?;
     let (kv, loaded) = open_state(folders, &segments)?;
     let is_new = loaded.is_none();
-    let mut replay = match loaded {
-        Some(loaded) => {
-            renew_definitions(folders, &loaded);
-            Replay::from_checkpoint(folders, loaded)
-        }
-        None => {
-            let definitions = definitions_or_none(folders)?;
-            Replay::from_definitions(folders, definitions, !reaches(LOG_START, &segments))
-        }
+    let mut replay = if let Some(loaded) = loaded {
+        renew_definitions(folders, &loaded);
+        Replay::from_checkpoint(folders, loaded)
+    } else {
+        let definitions = definitions_or_none(folders)?;
+        Replay::from_definitions(folders, definitions, !reaches(LOG_START, &segments))
     };
     let stamp = replay.from;
     replay.run(&segments)?;
@@ -128,6 +126,7 @@ pub(super) fn recover(folders: &Folders) -> Result<Recovered, RecoveryError> {
         replay.state.topology = replay.entities.iter().cloned().collect();
     }
     replay.forget_undeclared();
+    replay.forget_missing(&segments);
     let next_segment = segments.keys().next_back().map_or(SegmentId(1), |last| SegmentId(last.0 + 1));
     let next_segment = next_segment.max(stamp.segment);
     let recovered = replay.finish(kv, stamp, next_segment);
@@ -162,10 +161,22 @@ fn open_segments(folders: &Folders) -> Result<BTreeMap<SegmentId, Arc<Segment>>,
         match Segment::open(&*folders.log, id) {
             Ok(segment) => drop(segments.insert(id, Arc::new(segment))),
             Err(SegmentError::Blank(_)) => folders.log.remove(&name).map_err(failed)?,
+            Err(error @ SegmentError::NotASegment(_)) => {
+                tracing::error!(%error, "it is set aside whole");
+                set_segment_aside(folders, &name).map_err(failed)?;
+            }
             Err(error) => return Err(error.into()),
         }
     }
     Ok(segments)
+}
+
+/// Without its header nothing in a segment can be read; somebody may look at it.
+fn set_segment_aside(folders: &Folders, name: &str) -> io::Result<()> {
+    if let Some(bytes) = folders.log.read(name)? {
+        folders.quarantine.replace(&format!("{name}.damaged"), &bytes)?;
+    }
+    folders.log.remove(name)
 }
 
 /// The key-value store and what it holds; empty, with an error in the log, when it cannot be used or is older than the log.
@@ -181,6 +192,8 @@ fn open_state(
             Ok(None) => "it is empty".into(),
             Err(error) => error.to_string(),
         },
+        // Nothing says that it is damaged: it may be whole when the cause is gone.
+        Err(KvError::Io(error)) if is_passing(&error) => return Err(KvError::Io(error).into()),
         Err(error) => error.to_string(),
     };
     if reaches(LOG_START, segments) {
@@ -189,6 +202,20 @@ fn open_state(
         tracing::error!(%why, "derived state is lost and made again from the log: messages may come twice");
     }
     Ok((folders.state.reset()?, None))
+}
+
+/// What each of a record's places counts for.
+fn share(payload_bytes: u32, places: usize) -> u32 {
+    payload_bytes / (places as u32).max(1)
+}
+
+/// Whether an error is about this moment, and not about the files.
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let kinds = [OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull];
+    let too_many_files = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    let code = error.raw_os_error();
+    kinds.contains(&error.kind()) || too_many_files.iter().any(|errno| code == Some(errno.raw_os_error()))
 }
 
 /// What the definitions file says; `None` if there is none.
@@ -273,8 +300,16 @@ pub(super) trait Repair {
 impl Repair for Folders {
     fn damaged(&self, segment: &Segment, bytes: Range<u32>) -> io::Result<()> {
         let Range { start: from, end: to } = bytes;
-        let file = quarantine::set_aside(&*self.quarantine, segment, bytes)?;
-        tracing::error!(segment = %segment.id(), from, to, file, "damaged bytes in the log are set aside");
+        let segment_id = segment.id();
+        match quarantine::set_aside(&*self.quarantine, segment, bytes) {
+            Ok(file) => {
+                tracing::error!(segment = %segment_id, from, to, file, "damaged bytes in the log are set aside");
+            }
+            // It is there for people only.
+            Err(error) => {
+                tracing::error!(segment = %segment_id, from, to, %error, "damaged bytes in the log cannot be set aside");
+            }
+        }
         Ok(())
     }
 
@@ -351,25 +386,33 @@ impl<'a> Replay<'a> {
     fn segment(&mut self, segment: &Arc<Segment>) -> Result<(), RecoveryError> {
         let id = segment.id();
         let failed = |source| SegmentError::Io { id, source };
+        self.state.index.add_segment(id);
+        // Of what the checkpoint knows nothing is read, not even a footer.
+        if id >= self.from.segment || !segment.is_sealed().map_err(failed)? {
+            self.replay(segment)?;
+        }
+        let bytes = segment.len_bytes().map_err(failed)?;
+        self.state.segments.insert(id, Known { segment: segment.clone(), stage: Stage::Sealed { bytes } });
+        Ok(())
+    }
+
+    fn replay(&mut self, segment: &Segment) -> Result<(), RecoveryError> {
+        let id = segment.id();
+        let failed = |source| SegmentError::Io { id, source };
         let footer = match segment.footer() {
             Err(SegmentError::FooterDamaged { .. }) => Some(footer_of(segment).map_err(failed)?),
             footer => footer?,
         };
-        let from = if id < self.from.segment {
-            u32::MAX
-        } else if id == self.from.segment {
-            self.from.offset.max(FIRST_RECORD_OFFSET)
-        } else {
-            FIRST_RECORD_OFFSET
+        let from = match id.cmp(&self.from.segment) {
+            Ordering::Less => u32::MAX,
+            Ordering::Equal => self.from.offset.max(FIRST_RECORD_OFFSET),
+            Ordering::Greater => FIRST_RECORD_OFFSET,
         };
-        self.state.index.add_segment(id);
         match footer {
             Some(footer) if from < footer.end => self.sealed(segment, &footer, from).map_err(failed)?,
             Some(_) => {}
             None => self.unsealed(segment, from).map_err(failed)?,
         }
-        let bytes = segment.len_bytes().map_err(failed)?;
-        self.state.segments.insert(id, Known { segment: segment.clone(), stage: Stage::Sealed { bytes } });
         Ok(())
     }
 
@@ -377,19 +420,22 @@ impl<'a> Replay<'a> {
     fn sealed(&mut self, segment: &Segment, footer: &Footer, from: u32) -> io::Result<()> {
         let mut slots: Vec<Slot> = footer.slots.iter().copied().filter(|slot| slot.offset >= from).collect();
         slots.sort_by_key(|slot| slot.offset);
-        let mut slots = slots.into_iter().peekable();
+        let shares = slots.chunk_by(|one, other| one.offset == other.offset);
+        let shares =
+            shares.flat_map(|same| same.iter().map(|slot| (*slot, share(slot.payload_bytes, same.len()))));
+        let mut slots = shares.peekable();
         let mut others = segment.scan_sealed(footer)?;
         while let Some(scanned) = others.advance()? {
             let at = scanned.offset();
-            while let Some(slot) = slots.next_if(|slot| slot.offset < at) {
-                self.place(segment.id(), slot);
+            while let Some((slot, bytes)) = slots.next_if(|(slot, _)| slot.offset < at) {
+                self.place(segment.id(), slot, bytes);
             }
             if at >= from {
                 self.scanned(segment, &scanned)?;
             }
         }
-        for slot in slots {
-            self.place(segment.id(), slot);
+        for (slot, bytes) in slots {
+            self.place(segment.id(), slot, bytes);
         }
         Ok(())
     }
@@ -434,10 +480,11 @@ impl<'a> Replay<'a> {
         match kind {
             Kind::Publish => {
                 let publish = Publish::decode(payload).ok()?;
+                let transient = flags.contains(super::format::Flags::TRANSIENT);
+                let (offset, payload_bytes) = (at.offset, payload.len() as u32);
+                let bytes = share(payload_bytes, publish.placements().len());
                 for placement in publish.placements() {
-                    let transient = flags.contains(super::format::Flags::TRANSIENT);
-                    let payload_bytes = payload.len() as u32;
-                    self.place(at.segment, Slot { placement, offset: at.offset, payload_bytes, transient });
+                    self.place(at.segment, Slot { placement, offset, payload_bytes, transient }, bytes);
                 }
             }
             Kind::Settle => {
@@ -465,9 +512,9 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn place(&mut self, segment: SegmentId, slot: Slot) {
+    fn place(&mut self, segment: SegmentId, slot: Slot, bytes: u32) {
         if !slot.transient {
-            self.state.index.place(slot.placement, segment, slot.payload_bytes, false);
+            self.state.index.place(slot.placement, segment, bytes, false);
         }
     }
 
@@ -475,6 +522,17 @@ impl<'a> Replay<'a> {
         self.report.damaged += 1;
         self.report.damaged_bytes += u64::from(to - from);
         self.repair.damaged(segment, from..to)
+    }
+
+    /// Segments that are live by the last checkpoint, and whose files somebody has taken.
+    fn forget_missing(&mut self, segments: &BTreeMap<SegmentId, Arc<Segment>>) {
+        let used = self.state.index.segments().iter().filter(|(_, used)| used.live > 0);
+        let missing: Vec<SegmentId> =
+            used.map(|(id, _)| *id).filter(|id| !segments.contains_key(id)).collect();
+        for segment in missing {
+            let lost = self.state.index.settle_segment(segment).count;
+            tracing::error!(%segment, messages = lost, "a segment of the log is missing; its messages are lost");
+        }
     }
 
     /// Damage may have taken a queue's declaration, or its end before another one got its name.

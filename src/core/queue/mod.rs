@@ -70,6 +70,7 @@ pub struct QueueCounters {
 }
 
 /// See the module's text.
+#[allow(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub struct Queue {
     ready: Ready,
     consumers: Consumers,

@@ -316,10 +316,9 @@ impl SharedQueue {
             let dispatched = queue.dispatch(self, &mut feed, changes);
             self.release(queue, held, feed);
             match dispatched {
-                Dispatched::All => return,
                 Dispatched::Some => {}
                 Dispatched::UpTo(paged) if self.load(paged) => {}
-                Dispatched::UpTo(_) => return,
+                Dispatched::All | Dispatched::UpTo(_) => return,
             }
             queue = self.state.lock();
             held = queue.held_bytes();

@@ -37,7 +37,9 @@ impl Topology {
         }
         let (whole, dangling) = bindings.into_iter().partition(|binding| self.ends(binding) == Ends::Durable);
         let whole: Vec<super::Binding> = whole;
-        whole.into_iter().for_each(|binding| self.insert_binding(binding, true));
+        for binding in whole {
+            self.insert_binding(binding, true);
+        }
         self.changes.clear();
         dangling
     }

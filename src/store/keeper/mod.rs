@@ -189,15 +189,15 @@ impl Keeper {
         } else if changed {
             tracing::info!(free_bytes = free, "disk alarm cleared");
         }
-        self.keep_reserve(full);
+        self.keep_reserve(full, low);
     }
 
-    fn keep_reserve(&mut self, full: bool) {
+    fn keep_reserve(&mut self, full: bool, low: bool) {
         if full && std::mem::take(&mut self.has_reserve) {
             if let Err(error) = release_reserve(&self.folders) {
                 tracing::warn!(%error, "the reserve cannot be set free");
             }
-        } else if !full && !self.has_reserve {
+        } else if !low && !self.has_reserve {
             let made = self.folders.root.create(RESERVE, DISK_RESERVE_BYTES);
             self.has_reserve = made.is_ok_and(|_| true)
                 || matches!(self.folders.root.open(RESERVE), Ok(file) if file.len().is_ok());
@@ -260,14 +260,13 @@ impl Keeper {
         let known = topology.len();
         topology.extend(pending);
         let result = self.write_checkpoint(stamp, &index, &topology);
-        match result {
-            Ok(_) => self.stamp = stamp,
-            Err(_) => {
-                let mut catalog = self.catalog.lock();
-                let newer = std::mem::take(&mut catalog.topology);
-                catalog.topology = topology.split_off(known);
-                catalog.topology.extend(newer);
-            }
+        if result.is_ok() {
+            self.stamp = stamp;
+        } else {
+            let mut catalog = self.catalog.lock();
+            let newer = std::mem::take(&mut catalog.topology);
+            catalog.topology = topology.split_off(known);
+            catalog.topology.extend(newer);
         }
         result
     }
@@ -295,6 +294,10 @@ impl Keeper {
     fn revive(&mut self) -> Result<Option<Vec<(ShortString, TopologyChange)>>, CheckpointError> {
         if self.kv.is_some() {
             return Ok(None);
+        }
+        // The old one is good until there is room for a whole new one.
+        if self.spares.disk_is_full() || self.folders.log.free_bytes()? < DISK_RESERVE_BYTES {
+            return Err(KvError::Io(io::ErrorKind::StorageFull.into()).into());
         }
         let definitions = match self.folders.root.read(DEFINITIONS)? {
             Some(bytes) => Definitions::decode(&bytes).map_err(io::Error::other)?,
@@ -327,5 +330,5 @@ pub(super) fn release_reserve(folders: &Folders) -> io::Result<()> {
 
 /// A moment long enough ago for everything to be due.
 pub(super) fn long_ago() -> Instant {
-    Instant::now().checked_sub(Duration::from_secs(3_600)).unwrap_or_else(Instant::now)
+    Instant::now().checked_sub(Duration::from_hours(1)).unwrap_or_else(Instant::now)
 }

@@ -2,12 +2,15 @@
 //!
 //! One segment at a time, the sparsest first, at a bounded rate, and only when what is dead outweighs what is live.
 
-use std::{io, sync::Arc, time::Instant};
+use std::{collections::HashSet, io, sync::Arc, time::Instant};
+
+use parking_lot::MutexGuard;
 
 use super::Keeper;
 use crate::core::journal::{Change, Commit, Placement};
 use crate::limits::{RECLAIM_BYTES_PER_SECOND, RECLAIM_LIVE_PERCENT_MAX, RECLAIM_READ_BYTES};
 use crate::store::{
+    SegmentId,
     catalog::Stage,
     format::{Flags, Slot},
     log::moving::Move,
@@ -22,6 +25,10 @@ pub(in crate::store) struct Reclaim {
     current: Option<(Arc<Segment>, Vec<Slot>)>,
     /// The last records that were given to the writer are part of it.
     commit: Commit,
+    /// Segments that cannot be read, or of which nothing could be moved: they stay as they are.
+    skipped: HashSet<SegmentId>,
+    /// Something of the current segment was moved.
+    has_moved: bool,
     /// Bytes that may be rewritten now, and since when.
     pub(in crate::store) allowance: Option<(Instant, u64)>,
 }
@@ -32,35 +39,44 @@ impl Keeper {
         if self.spares.disk_is_full() || !self.pending.is_done(self.reclaim.commit) {
             return;
         }
-        let moved = self.next_piece();
-        if let Err(error) = moved {
-            self.failure.report(&format!("cannot read the log: {error}"));
+        if let Err((segment, error)) = self.next_piece() {
+            tracing::error!(%segment, %error, "a sparse segment cannot be read; it stays as it is");
+            self.reclaim.current = None;
+            self.reclaim.skipped.insert(segment);
         }
     }
 
-    fn next_piece(&mut self) -> io::Result<()> {
+    fn next_piece(&mut self) -> Result<(), (SegmentId, io::Error)> {
         if self.reclaim.current.is_none() {
             let Some(segment) = self.sparsest() else { return Ok(()) };
-            let mut slots = footer_of(&segment)?.slots;
+            let mut slots = footer_of(&segment).map_err(|error| (segment.id(), error))?.slots;
             slots.sort_by_key(|slot| std::cmp::Reverse(slot.offset));
             tracing::debug!(segment = %segment.id(), "rewriting what is live in a sparse segment");
             self.reclaim.current = Some((segment, slots));
+            self.reclaim.has_moved = false;
         }
         let budget = self.reclaim.budget();
         let Some((segment, mut slots)) = self.reclaim.current.take() else { return Ok(()) };
         let piece = self.take_live(&segment, &mut slots, budget);
+        self.reclaim.has_moved |= !piece.is_empty();
         if !slots.is_empty() {
             self.reclaim.current = Some((segment.clone(), slots));
+        } else if !self.reclaim.has_moved {
+            self.reclaim.skipped.insert(segment.id());
         }
-        self.rewrite(&segment, &piece)
+        self.rewrite(&segment, &piece).map_err(|error| (segment.id(), error))
     }
 
     /// Live slots of a segment, in the order of their records, up to a number of bytes; records are not parted.
     fn take_live(&self, segment: &Segment, slots: &mut Vec<Slot>, budget: u64) -> Vec<Slot> {
         let mut piece: Vec<Slot> = Vec::new();
         let mut bytes = 0;
-        let catalog = self.catalog.lock();
-        while let Some(slot) = slots.last() {
+        let mut catalog = self.catalog.lock();
+        for looked_at in 1.. {
+            let Some(slot) = slots.last() else { break };
+            if looked_at % SLOTS_PER_LOCK == 0 {
+                MutexGuard::bump(&mut catalog);
+            }
             let begins = piece.last().is_none_or(|last| last.offset != slot.offset);
             if begins && bytes >= budget {
                 break;
@@ -94,7 +110,7 @@ impl Keeper {
                     });
                 }
                 Err(SlotError::Damaged { offset, length }) => {
-                    self.give_up(segment, offset..offset.saturating_add(length), live)?;
+                    self.give_up(segment, offset..offset.saturating_add(length), live);
                 }
                 Err(SlotError::Io(error)) => return Err(error),
             }
@@ -107,19 +123,13 @@ impl Keeper {
         Ok(())
     }
 
-    fn give_up(
-        &self,
-        segment: &Segment,
-        damaged: std::ops::Range<u32>,
-        live: Vec<Placement>,
-    ) -> io::Result<()> {
-        let file = quarantine::set_aside(&*self.folders.quarantine, segment, damaged)?;
-        tracing::error!(segment = %segment.id(), file, placements = ?live, "a message is lost: its record is damaged");
+    fn give_up(&self, segment: &Segment, damaged: std::ops::Range<u32>, live: Vec<Placement>) {
+        let file = quarantine::set_aside(&*self.folders.quarantine, segment, damaged);
+        tracing::error!(segment = %segment.id(), ?file, placements = ?live, "a message is lost: its record is damaged");
         self.metrics.quarantined(1);
         let settled =
             |at: Placement| Change::SettleRange { queue: at.queue, first: at.position, last: at.position };
         self.pending.append(&mut live.into_iter().map(settled).collect(), false);
-        Ok(())
     }
 
     /// The segment with the least that is live in it, if rewriting it is worth while.
@@ -129,6 +139,9 @@ impl Keeper {
         let mut best: Option<(u64, Arc<Segment>)> = None;
         for (id, known) in catalog.segments.range(..self.stamp.segment) {
             let Stage::Sealed { bytes } = known.stage else { continue };
+            if self.reclaim.skipped.contains(id) {
+                continue;
+            }
             let used = catalog
                 .index
                 .segments()
@@ -148,6 +161,9 @@ impl Keeper {
         best.filter(|_| worth).map(|(_, segment)| segment)
     }
 }
+
+/// Slots that are looked at before others may have the catalog.
+const SLOTS_PER_LOCK: usize = 4_096;
 
 impl Reclaim {
     /// How many bytes may be rewritten now.

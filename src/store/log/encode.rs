@@ -48,10 +48,9 @@ impl Effect {
     /// Whether there is a record of it. Of transient queues there is none but of their messages.
     fn is_written(&self) -> bool {
         match self {
-            Self::Place { .. } | Self::Relocate { .. } => true,
             Self::Settle { queue, .. } | Self::Return { queue, .. } => queue.is_durable(),
             Self::Topology { change: TopologyChange::QueueDeleted { id, .. }, .. } => id.is_durable(),
-            Self::Topology { .. } => true,
+            Self::Place { .. } | Self::Relocate { .. } | Self::Topology { .. } => true,
         }
     }
 }
@@ -219,9 +218,10 @@ impl Encoder {
         };
         match (stage, change) {
             (Stage::Skipped, _) => {}
-            (Stage::Waiting, change) => self.early.push(change),
-            // There may be no room for its message yet.
-            (Stage::Writing, change @ Change::Return { .. }) => self.early.push(change),
+            // There may be no room for the message of a return yet.
+            (Stage::Waiting, change) | (Stage::Writing, change @ Change::Return { .. }) => {
+                self.early.push(change);
+            }
             (_, Change::Settle { placement: Placement { queue, position }, .. }) => {
                 self.settled.entry(queue).or_default().push(position);
             }
@@ -262,7 +262,7 @@ impl Encoder {
                 Publish::encode(&mut self.bytes, message.view(), placements);
             }
             Effect::Settle { queue, ranges } => {
-                Settle::encode(&mut self.bytes, *queue, ranges.iter().cloned())
+                Settle::encode(&mut self.bytes, *queue, ranges.iter().cloned());
             }
             Effect::Return { queue, counts } => {
                 Return::encode(&mut self.bytes, *queue, counts.iter().copied());

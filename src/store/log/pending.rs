@@ -187,7 +187,9 @@ impl Pending {
         let has_room = state.waiting_bytes <= JOURNAL_WAITING_BYTES_MAX;
         let publishers = if has_room { std::mem::take(&mut state.publishers) } else { Vec::new() };
         drop(state);
-        due.iter().for_each(|outbox| tell(outbox, done));
+        for outbox in due {
+            tell(&outbox, done);
+        }
         publishers.into_iter().for_each(Waker::wake);
     }
 

@@ -7,6 +7,8 @@
 
 use std::{io, sync::Arc, time::Instant};
 
+use parking_lot::MutexGuard;
+
 use super::{
     encode::{Effect, Encoder, Target},
     pending::{Batch, Pending},
@@ -307,7 +309,10 @@ impl Writer {
         self.metrics.committed(self.encoder.encoded.len());
         let encoded = std::mem::take(&mut self.encoder.encoded);
         let mut catalog = self.catalog.lock();
-        for one in &encoded {
+        for (count, one) in encoded.iter().enumerate() {
+            if count % EFFECTS_PER_LOCK == EFFECTS_PER_LOCK - 1 {
+                MutexGuard::bump(&mut catalog);
+            }
             catalog.apply(self.segment.id(), one);
         }
         catalog.applied = self.end();
@@ -344,6 +349,9 @@ fn capacity(segment: &Segment, spares: &Spares) -> u32 {
     let configured = spares.segment_bytes();
     segment.len_bytes().map_or(configured, |bytes| configured.min(bytes as u32))
 }
+
+/// Records that the catalog is told of before others may have it.
+const EFFECTS_PER_LOCK: usize = 4_096;
 
 /// The message is not written in this batch: settlements that come now are early.
 fn undecide(change: &Change) {

@@ -148,6 +148,11 @@ impl Segment {
         self.file.sync()
     }
 
+    /// Whether it has a trailer; the footer may be damaged even so.
+    pub fn is_sealed(&self) -> io::Result<bool> {
+        Ok(self.trailer()?.is_some())
+    }
+
     /// Where the records of a sealed segment are; `None` if it is not sealed. A segment whose trailer is lost counts
     /// as not sealed: [`scan`](Self::scan) finds the same records.
     pub fn footer(&self) -> Result<Option<Footer>, SegmentError> {

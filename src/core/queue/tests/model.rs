@@ -183,7 +183,7 @@ impl Pair {
                 assert_eq!(got, self.model.get(client, channel, no_ack));
             }
             Operation::Purge => {
-                assert_eq!(self.queue.shared.purge(&mut self.queue.changes.borrow_mut()), self.model.purge())
+                assert_eq!(self.queue.shared.purge(&mut self.queue.changes.borrow_mut()), self.model.purge());
             }
             Operation::Recover { client, channel } => {
                 let all = self.clients[client].outbox.lock().window(channel).unwrap().take_all();

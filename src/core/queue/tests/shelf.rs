@@ -39,7 +39,7 @@ impl Shelf {
                 Change::SettleRange { first, last, .. } => {
                     let gone: Vec<u64> = kept.range(first..=last).map(|(position, _)| *position).collect();
                     assert!(!gone.is_empty(), "nothing from {first} to {last}");
-                    gone.iter().for_each(|position| drop(kept.remove(position)));
+                    kept.retain(|position, _| !gone.contains(position));
                 }
                 Change::Return { placement, count, .. } => {
                     let (_, known) = kept.get_mut(&placement.position).unwrap();
