@@ -15,7 +15,7 @@ fn id(sequence: u64) -> Id {
 fn delivery(sequence: u64, redelivered: bool) -> Delivery {
     let (id, size) = (id(sequence), 100);
     let content = Content { properties: message::properties(id, size), body: message::body(id, size) };
-    Delivery { tag: 1, redelivered, content }
+    Delivery { broker: 1, tag: 1, redelivered, content }
 }
 
 /// Messages 1 to 3 are in the queue and confirmed.
@@ -173,7 +173,7 @@ fn a_torn_padded_or_changed_body_is_found() {
             let mut history = History::default();
             history.sent(id(7), &Q);
             let content = Content { properties: message::properties(id(7), size), body };
-            let torn = Delivery { tag: 1, redelivered: false, content };
+            let torn = Delivery { broker: 1, tag: 1, redelivered: false, content };
             assert_eq!(history.delivered("q", 1, &torn), None);
             assert_found(history, Some(Rule::TornMessage));
         }
@@ -200,11 +200,25 @@ fn a_transaction_without_an_answer_is_whole_or_absent() {
         for n in 1..=3 {
             history.sent(id(n), &Q);
         }
-        history.undecided(members);
+        history.undecided(1, members);
         for n in 1..=seen {
             deliver_and_ack(&mut history, n, false);
             history.proven("q", &[id(n)]);
         }
+        assert_found(history, torn.then_some(Rule::TornTransaction));
+    }
+}
+
+#[test]
+fn a_part_of_a_transaction_that_was_seen_before_the_crash_alone_says_nothing() {
+    for (broker, torn) in [(1, false), (2, true)] {
+        let mut history = History::default();
+        for n in 1..=2 {
+            history.sent(id(n), &Q);
+        }
+        history.undecided(1, (1..=2).map(|n| ("q".to_owned(), id(n))).collect());
+        history.delivered("q", 1, &Delivery { broker, ..delivery(1, false) });
+        history.acked("q", id(1));
         assert_found(history, torn.then_some(Rule::TornTransaction));
     }
 }

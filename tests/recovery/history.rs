@@ -43,6 +43,8 @@ pub enum Rule {
 struct Entry {
     confirmed: bool,
     deliveries: u32,
+    /// The broker that it last came from.
+    broker: u16,
     /// An ack was sent, and nothing has come since that proves that it was kept.
     acked: bool,
     /// A purge or delete without an answer, or a nack: it may be gone.
@@ -61,8 +63,8 @@ struct Queue {
 #[derive(Debug, Default)]
 pub struct History {
     queues: HashMap<String, Queue>,
-    /// Transactions whose commit had no answer.
-    undecided: Vec<Vec<(String, Id)>>,
+    /// Transactions whose commit had no answer, and the broker that it was sent to.
+    undecided: Vec<(u16, Vec<(String, Id)>)>,
     pub totals: Totals,
     broken: BTreeMap<Rule, (u64, Vec<String>)>,
 }
@@ -111,8 +113,8 @@ impl History {
     }
 
     /// A commit was sent and its answer never came.
-    pub fn undecided(&mut self, members: Vec<(String, Id)>) {
-        self.undecided.push(members);
+    pub fn undecided(&mut self, broker: u16, members: Vec<(String, Id)>) {
+        self.undecided.push((broker, members));
     }
 
     /// A rollback was answered, or a commit never sent: none of these may ever be seen.
@@ -141,6 +143,7 @@ impl History {
             return Some(id);
         };
         entry.deliveries += 1;
+        entry.broker = delivery.broker;
         entry.acked = false;
         let count = entry.deliveries;
         if flag {
@@ -225,9 +228,11 @@ impl History {
         for what in missing {
             self.broke(Rule::ConfirmedAndMissing, what);
         }
-        for members in std::mem::take(&mut self.undecided) {
+        for (broker, members) in std::mem::take(&mut self.undecided) {
             let seen = members.iter().filter(|(queue, id)| self.was_seen(queue, *id)).count();
-            if seen != 0 && seen != members.len() {
+            // Deliveries do not wait for the disk: what came before the crash alone says nothing of what was kept.
+            let was_kept = members.iter().any(|(queue, id)| self.was_kept(queue, *id, broker));
+            if was_kept && seen != members.len() {
                 self.broke(Rule::TornTransaction, format!("{seen} of {members:?}"));
             }
         }
@@ -238,6 +243,12 @@ impl History {
             queue.settled.get(&id.publisher).is_some_and(|set| set.contains(id.sequence))
                 || queue.open.get(&id).is_some_and(|entry| entry.deliveries > 0)
         })
+    }
+
+    /// Its ack was proven, or another broker than this one delivered it.
+    fn was_kept(&self, queue: &str, id: Id, broker: u16) -> bool {
+        self.was_seen(queue, id)
+            && self.queues[queue].open.get(&id).is_none_or(|entry| entry.broker != broker)
     }
 
     fn settle(&mut self, queue: &str, id: Id) {

@@ -38,6 +38,8 @@ pub struct Content {
 /// basic.deliver or basic.get-ok.
 #[derive(Debug)]
 pub struct Delivery {
+    /// The port of the broker that it came from: each start has another one.
+    pub broker: u16,
     pub tag: u64,
     pub redelivered: bool,
     pub content: Content,
@@ -62,6 +64,7 @@ pub enum Event {
 
 pub struct Link {
     stream: TcpStream,
+    broker: u16,
     frame_max: usize,
     outgoing: Vec<u8>,
     incoming: Vec<u8>,
@@ -81,9 +84,11 @@ impl Link {
         let stream = TcpStream::connect(address).map_err(|_| Gone::Lost)?;
         stream.set_nodelay(true).map_err(|_| Gone::Lost)?;
         stream.set_write_timeout(Some(ANSWER_DEADLINE)).map_err(|_| Gone::Lost)?;
+        let broker = stream.peer_addr().map_err(|_| Gone::Lost)?.port();
         let frame_bytes = frame_max as usize;
         let mut link = Self {
             stream,
+            broker,
             frame_max: frame_bytes,
             outgoing: PROTOCOL_HEADER.to_vec(),
             incoming: Vec::new(),
@@ -214,6 +219,11 @@ impl Link {
         Ok(event)
     }
 
+    /// The port of the broker.
+    pub fn broker(&self) -> u16 {
+        self.broker
+    }
+
     fn on_method(&mut self, mut args: Reader) -> Result<Option<Event>, Gone> {
         if self.assembling.is_some() {
             return Err(Gone::Broken("a method within a content".into()));
@@ -224,12 +234,14 @@ impl Link {
             (60, 60) => {
                 args.short();
                 Event::Delivery(Delivery {
+                    broker: self.broker(),
                     tag: args.u64(),
                     redelivered: args.u8() & 1 == 1,
                     content: content(),
                 })
             }
             (60, 71) => Event::Delivery(Delivery {
+                broker: self.broker(),
                 tag: args.u64(),
                 redelivered: args.u8() & 1 == 1,
                 content: content(),

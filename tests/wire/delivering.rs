@@ -5,8 +5,8 @@ use std::time::Instant;
 use crate::{
     broker::{DEADLINE, unique},
     wire::{
-        AUTO_DELETE, BODY, CLIENT_CAPABILITIES, EXCLUSIVE, NO_ACK, Table, Wire, basic_ack, basic_consume,
-        basic_get, confirm_select, method, queue_declare,
+        AUTO_DELETE, BODY, CLIENT_CAPABILITIES, EXCLUSIVE, METHOD, NO_ACK, Table, Wire, basic_ack,
+        basic_consume, basic_get, confirm_select, frame, method, queue_declare,
     },
 };
 
@@ -239,7 +239,10 @@ fn a_backlog_of_one_queue_does_not_hold_up_the_connections_other_consumer() {
         publisher.publish(1, "", &deep, 0, &vec![7; 20_000]);
     }
     publisher.publish(1, "", &short, 0, b"me too").fence(1, &short);
-    wire.send(1, &basic_consume(&deep, "deep", NO_ACK)).send(1, &basic_consume(&short, "short", NO_ACK));
+    // In one write: the second must not come late because the machine is busy.
+    let consumes = [(&deep, "deep"), (&short, "short")]
+        .map(|(queue, tag)| frame(METHOD, 1, &basic_consume(queue, tag, NO_ACK).0));
+    wire.raw(&consumes.concat());
     let mut before = 0;
     let mut consumed = 0;
     while consumed < 1 {

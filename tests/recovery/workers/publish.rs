@@ -191,7 +191,7 @@ impl Transactor {
         let answer = link.call(&method(90, 20), 90, 21);
         let mut history = load.history();
         if answer.is_err() {
-            history.undecided(members);
+            history.undecided(link.broker(), members);
             return answer.map(drop);
         }
         history.totals.transactions += 1;
