@@ -240,9 +240,9 @@ fn a_backlog_of_one_queue_does_not_hold_up_the_connections_other_consumer() {
     }
     publisher.publish(1, "", &short, 0, b"me too").fence(1, &short);
     // In one write: the second must not come late because the machine is busy.
-    let consumes = [(&deep, "deep"), (&short, "short")]
+    let both = [(&deep, "deep"), (&short, "short")]
         .map(|(queue, tag)| frame(METHOD, 1, &basic_consume(queue, tag, NO_ACK).0));
-    wire.raw(&consumes.concat());
+    wire.raw(&both.concat());
     let mut before = 0;
     let mut consumed = 0;
     while consumed < 1 {
