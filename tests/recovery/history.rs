@@ -65,6 +65,8 @@ pub struct History {
     queues: HashMap<String, Queue>,
     /// Transactions whose commit had no answer, and the broker that it was sent to.
     undecided: Vec<(u16, Vec<(String, Id)>)>,
+    /// In the order of their first delivery.
+    brokers: Vec<u16>,
     pub totals: Totals,
     broken: BTreeMap<Rule, (u64, Vec<String>)>,
 }
@@ -135,6 +137,13 @@ impl History {
             }
         };
         let flag = delivery.redelivered;
+        if !self.brokers.contains(&delivery.broker) {
+            self.brokers.push(delivery.broker);
+        }
+        let age = |broker: u16| self.brokers.iter().position(|other| *other == broker);
+        let last = self.queues.get(queue).and_then(|held| held.open.get(&id)).map(|entry| entry.broker);
+        // A client that lost its connection may look at what it had received after others have gone on.
+        let is_late = last.is_some_and(|last| last != 0 && age(delivery.broker) < age(last));
         let held = self.queue(queue);
         let Some(entry) = held.open.get_mut(&id) else {
             let settled = held.settled.get(&id.publisher).is_some_and(|set| set.contains(id.sequence));
@@ -148,6 +157,8 @@ impl History {
         let count = entry.deliveries;
         if flag {
             self.totals.duplicates_flagged += u64::from(count > 1);
+        } else if is_late {
+            entry.broker = last.unwrap_or_default();
         } else if count > 1 {
             self.broke(Rule::UnflaggedDuplicate, format!("{queue}: {id:?}, delivery {count}"));
         } else {
