@@ -18,6 +18,8 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use sha2::{Digest, Sha256};
@@ -118,6 +120,24 @@ impl Home for SledHome {
     }
 }
 
+/// Opens the engine. It lets go of its files some time after its last handle is dropped, on a thread of its own: an engine
+/// that is still locked is waited for.
+fn opened(config: &sled::Config) -> Result<sled::Db, KvError> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match caught(|| config.open()) {
+            Err(error) if error.to_string().contains("acquire lock") && Instant::now() < deadline => {
+                thread::sleep(LOCK_INTERVAL);
+            }
+            result => return result,
+        }
+    }
+}
+
+/// How long an engine may take to let go of its files, and how often it is asked.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_INTERVAL: Duration = Duration::from_millis(10);
+
 /// A store in a folder of its own. Nothing is written outside of it.
 #[derive(Debug)]
 pub struct SledKv {
@@ -137,7 +157,7 @@ impl SledKv {
             .cache_capacity(CACHE_BYTES)
             .flush_every_ms(None)
             .mode(sled::Mode::LowSpace);
-        let engine = caught(|| config.open())?;
+        let engine = opened(&config)?;
         let files = Files::open(folder)?;
         let mut store = Self { engine: Some(engine), sum: 0, files };
         store.sum = store.ask(checked_sum)?.ok_or_else(|| KvError::Damaged("its sum is wrong".into()))?;
