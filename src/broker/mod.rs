@@ -1,6 +1,7 @@
 //! The concurrent shell round the core: what connections share.
 
 mod alarm;
+mod clock;
 mod reply_to;
 mod vhost;
 
@@ -16,6 +17,7 @@ use std::{
 use dashmap::DashMap;
 
 pub use alarm::Alarm;
+pub use clock::WallClock;
 pub use reply_to::{REPLY_TO, ReplyConsumers, reply_token};
 pub use vhost::Vhost;
 
@@ -23,6 +25,7 @@ use crate::auth::Users;
 use crate::config::Config;
 use crate::core::{
     ConnectionId,
+    clock::Clock,
     journal::{Change, Changes, Journal, QueueIds, Surroundings, TopologyChange},
     memory::Gauge,
     queue::SharedQueue,
@@ -44,6 +47,8 @@ pub struct Broker {
     pub journal: Arc<dyn Journal>,
     /// Whether publishers are held up.
     pub alarm: Alarm,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
     /// Direct reply-to.
     pub reply_consumers: ReplyConsumers,
     vhosts: DashMap<ShortString, Arc<Vhost>>,
@@ -73,8 +78,9 @@ impl Broker {
             config.loopback_users.clone(),
             rand::random(),
         );
+        let clock: Arc<dyn Clock> = Arc::new(WallClock::start());
         let ids = QueueIds::after(restored.last_queue);
-        let surroundings = Arc::new(Surroundings { gauge: gauge.clone(), pager, ids });
+        let surroundings = Arc::new(Surroundings { gauge: gauge.clone(), pager, ids, clock: clock.clone() });
         let mut contents = restored.contents;
         let mut declared = restored.topology;
         declared.entry(config.default_vhost.clone()).or_default();
@@ -92,6 +98,7 @@ impl Broker {
             gauge,
             journal,
             alarm: Alarm::default(),
+            clock,
             reply_consumers: ReplyConsumers::default(),
             connections: DashMap::new(),
             last_connection: AtomicU64::new(0),

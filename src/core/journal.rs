@@ -19,6 +19,7 @@ use std::{
 use smallvec::SmallVec;
 
 use crate::core::{
+    clock::{Clock, ManualClock, Millis},
     memory::Gauge,
     message::{Message, Publication},
     outbox::SharedOutbox,
@@ -67,6 +68,25 @@ pub struct Placement {
 /// The places of one message.
 pub type Placements = SmallVec<[Placement; 1]>;
 
+/// How often a message was handed out and came back to its queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
+pub struct Attempts {
+    /// All of them (RabbitMQ's `x-acquired-count`).
+    pub returned: u16,
+    /// Those that count against the delivery limit (RabbitMQ's `x-delivery-count`).
+    pub failed: u16,
+}
+
+impl Attempts {
+    /// One more; both numbers stay where they are when they are full.
+    pub fn after_return(self, failed: bool) -> Self {
+        Self {
+            returned: self.returned.saturating_add(1),
+            failed: self.failed.saturating_add(u16::from(failed)),
+        }
+    }
+}
+
 /// Something that must be remembered.
 ///
 /// Settlements of messages that were in memory carry the message, so that one that is settled before it was written need not be
@@ -103,7 +123,9 @@ pub enum Change {
         /// Where it is.
         placement: Placement,
         /// How often that has happened to it.
-        count: u32,
+        attempts: Attempts,
+        /// It waits until then before it is delivered again; zero: it does not wait.
+        due: Millis,
         /// The message.
         message: Message,
     },
@@ -155,6 +177,7 @@ pub fn note_published(
     run: &mut [Publication<'_>],
     placed: &mut Vec<(usize, Placement)>,
     changes: &mut Changes,
+    now: impl Fn() -> Millis,
 ) {
     if placed.is_empty() {
         return;
@@ -164,7 +187,7 @@ pub fn note_published(
     }
     for same in placed.chunk_by(|one, other| one.0 == other.0) {
         changes.push(Change::Publish {
-            message: run[same[0].0].keep(),
+            message: run[same[0].0].keep(&now),
             placements: same.iter().map(|(_, placement)| *placement).collect(),
             transient: false,
         });
@@ -221,7 +244,9 @@ pub struct Loaded {
     /// Its place in the queue.
     pub position: u64,
     /// How often it came back to the queue.
-    pub returned_count: u32,
+    pub attempts: Attempts,
+    /// It waits until then before it is delivered again; zero: it does not wait.
+    pub due: Millis,
     /// It may have been delivered before the broker was last started.
     pub redelivered: bool,
     /// The message.
@@ -282,6 +307,8 @@ pub struct Surroundings {
     pub pager: Arc<dyn Pager>,
     /// Numbers for queues.
     pub ids: QueueIds,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Draws [`QueueId`]s.
@@ -294,7 +321,12 @@ pub struct QueueIds {
 impl Surroundings {
     /// For queues whose messages nobody keeps.
     pub fn forgetful(gauge: Arc<Gauge>) -> Arc<Self> {
-        Arc::new(Self { gauge, pager: Arc::new(Forgetful), ids: QueueIds::default() })
+        Arc::new(Self {
+            gauge,
+            pager: Arc::new(Forgetful),
+            ids: QueueIds::default(),
+            clock: Arc::new(ManualClock::default()),
+        })
     }
 }
 

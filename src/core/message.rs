@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use triomphe::ThinArc;
 
+use crate::core::clock::Millis;
 use crate::protocol::frame::{FRAME_BODY, FRAME_END, FRAME_OVERHEAD_BYTES};
 
 /// Where the parts of an image lie.
@@ -46,6 +47,7 @@ pub struct Message(ThinArc<Header, u8>);
 /// What stands before the image.
 struct Header {
     layout: Layout,
+    published_at: Millis,
     /// The journal's: the two lowest bits are the [`Stage`], the others count settlements before the message was written.
     journal: AtomicU32,
 }
@@ -64,15 +66,20 @@ pub enum Stage {
 }
 
 impl Message {
-    /// Copies an image.
-    pub fn new(view: View<'_>) -> Self {
-        let header = Header { layout: view.layout, journal: AtomicU32::new(0) };
+    /// Copies an image of a message that was published at that time.
+    pub fn new(view: View<'_>, published_at: Millis) -> Self {
+        let header = Header { layout: view.layout, published_at, journal: AtomicU32::new(0) };
         Self(ThinArc::from_header_and_slice(header, view.image))
     }
 
     /// Its parts.
     pub fn view(&self) -> View<'_> {
         View { layout: self.0.header.header.layout, image: &self.0.slice }
+    }
+
+    /// When it was published, or dead-lettered, or released from a delay; zero where that is not known.
+    pub fn published_at(&self) -> Millis {
+        self.0.header.header.published_at
     }
 
     /// How far the journal is with it.
@@ -144,12 +151,12 @@ impl<'a> Publication<'a> {
         }
     }
 
-    /// The shared copy; made at the first call, so that a fan-out to many queues copies once.
-    pub fn keep(&mut self) -> Message {
+    /// The shared copy; made at the first call, so that a fan-out to many queues copies once. It is published `now`.
+    pub fn keep(&mut self, now: impl FnOnce() -> Millis) -> Message {
         match self {
             Self::Kept(message) => message.clone(),
             Self::Borrowed(view) => {
-                let message = Message::new(*view);
+                let message = Message::new(*view, now());
                 *self = Self::Kept(message.clone());
                 message
             }
@@ -306,7 +313,7 @@ mod tests {
     #[test]
     fn an_image_gives_back_its_parts_and_frames_for_any_channel() {
         let (layout, image) = build_image(b"logs", b"a.b", &[0, 0], &[b"hello ", b"world"], false);
-        let message = Message::new(View::new(layout, &image));
+        let message = Message::new(View::new(layout, &image), 0);
         let view = message.view();
         assert_eq!((view.exchange(), view.routing_key()), (&b"logs"[..], &b"a.b"[..]));
         assert_eq!(view.properties(), [0, 0]);

@@ -1,8 +1,9 @@
-//! The rules of AMQP: messages, routing, queues, channels. Pure: no tokio, no I/O, no clock, no randomness; the time is
-//! an argument where a rule needs it. Locks are the only thing here that knows of threads: a queue and an outbox
+//! The rules of AMQP: messages, routing, queues, channels. Pure: no tokio, no I/O, no clock, no randomness; time is
+//! given in ([`clock::Clock`]) where a rule needs it. Locks are the only thing here that knows of threads: a queue and an outbox
 //! are shared by nature, and each is one short mutex. Lock order: queue, then outbox; never two of a kind.
 
 pub mod by_channel;
+pub mod clock;
 pub mod confirms;
 pub mod error;
 pub mod journal;

@@ -22,7 +22,7 @@ use super::{
     metrics::Metrics,
     segment::{Segment, SegmentError, SlotError, StoredPublish, quarantine},
 };
-use crate::core::journal::{Change, Loaded, Page, Pager, Placement, QueueId};
+use crate::core::journal::{Attempts, Change, Loaded, Page, Pager, Placement, QueueId};
 use crate::limits::{BLOCK_ENTRIES_MAX, FOOTER_SLOTS_CACHED_MAX};
 
 /// See the module's text.
@@ -164,7 +164,8 @@ fn loaded(live: &Live, stored: StoredPublish) -> Loaded {
     stored.message.set_stage(crate::core::message::Stage::Written);
     Loaded {
         position: live.position,
-        returned_count: live.returned_count,
+        attempts: Attempts { returned: live.returned_count as u16, failed: 0 },
+        due: 0,
         redelivered: live.redelivered,
         message: stored.message,
     }

@@ -110,6 +110,7 @@ impl Session {
         run: &mut [Publication<'_>],
     ) -> Result<(), AmqpError> {
         let vhost = self.vhost.clone();
+        let clock = self.broker.clock.clone();
         let channel = self.channel(number);
         for publication in run {
             let view = publication.view();
@@ -118,7 +119,7 @@ impl Session {
                 extra_keys(headers(&view)?.as_ref())?;
             }
             if let Mode::Transaction(transaction) = &mut channel.mode {
-                transaction.publish(publication.keep(), mandatory)?;
+                transaction.publish(publication.keep(|| clock.now()), mandatory)?;
             }
         }
         Ok(())
@@ -179,7 +180,7 @@ impl Session {
                 self.congested = Some(queue.clone());
             }
         }
-        note_published(run, &mut self.placed, &mut self.changes);
+        note_published(run, &mut self.placed, &mut self.changes, || self.broker.clock.now());
         if route.queues.is_empty() {
             for publication in run {
                 self.return_if(mandatory, number, &publication.view());

@@ -7,6 +7,8 @@
 mod consumers;
 mod feed;
 mod ready;
+pub mod retry;
+mod settings;
 mod shared;
 
 use std::{sync::Arc, task::Waker};
@@ -14,6 +16,7 @@ use std::{sync::Arc, task::Waker};
 pub use consumers::{Consumer, ConsumerId, ConsumerSpec};
 pub use feed::Feed;
 pub use ready::Entry;
+pub use settings::{Overflow, QueueSettings};
 pub use shared::{
     ConsumeError, Deleted, GetError, QueueStatus, SharedQueue, feed_by_channel, feed_by_outbox,
     settle_by_queue,
@@ -21,7 +24,7 @@ pub use shared::{
 
 use crate::core::{
     ConnectionId,
-    journal::{Change, Changes, Placement, RestoredQueue},
+    journal::{Attempts, Change, Changes, Placement, RestoredQueue},
     message::Publication,
     window::Unacked,
 };
@@ -72,6 +75,7 @@ pub struct QueueCounters {
 /// See the module's text.
 #[allow(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub struct Queue {
+    settings: Arc<QueueSettings>,
     ready: Ready,
     consumers: Consumers,
     next_position: u64,
@@ -94,6 +98,7 @@ impl Queue {
     /// An empty queue.
     pub fn new(single_active_consumer: bool) -> Self {
         Self {
+            settings: Arc::default(),
             ready: Ready::default(),
             consumers: Consumers::new(single_active_consumer),
             next_position: 0,
@@ -165,7 +170,8 @@ impl Queue {
         let position = *next_position;
         *next_position += 1;
         let journaled = me.spec.durable && publication.view().layout.persistent;
-        Entry { message: publication.keep(), position, returned_count: 0, redelivered: false, journaled }
+        let message = publication.keep(|| me.surroundings.clock.now());
+        Entry { message, position, attempts: Attempts::default(), redelivered: false, journaled }
     }
 
     /// Gives waiting messages to consumers, as far as they are in memory.
@@ -235,12 +241,13 @@ impl Queue {
                 continue;
             }
             let entry = &mut unacked.entry;
-            entry.returned_count = entry.returned_count.saturating_add(1);
+            entry.attempts = entry.attempts.after_return(true);
             entry.redelivered = true;
             if entry.journaled {
                 changes.push(Change::Return {
                     placement: Placement { queue: me.id, position: entry.position },
-                    count: entry.returned_count,
+                    attempts: entry.attempts,
+                    due: 0,
                     message: entry.message.clone(),
                 });
             }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::core::{
-    journal::{Change, Changes, Page, Placement, QueueId, RestoredRange},
+    journal::{Attempts, Change, Changes, Page, Placement, QueueId, RestoredRange},
     message::{Message, Stage},
 };
 use crate::limits::{BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, SPILL_BYTES_MAX};
@@ -21,7 +21,7 @@ pub struct Entry {
     /// Its place in this queue: strictly increasing as messages are published.
     pub position: u64,
     /// How often it was handed out and came back.
-    pub returned_count: u32,
+    pub attempts: Attempts,
     /// A delivery of it must say `redelivered`.
     pub redelivered: bool,
     /// The journal knows of it, and has to be told when it goes.
@@ -219,8 +219,8 @@ impl Ready {
             block.entries.push_back(Entry {
                 message: loaded.message,
                 position: loaded.position,
-                returned_count: loaded.returned_count,
-                redelivered: loaded.redelivered || loaded.returned_count > 0,
+                attempts: loaded.attempts,
+                redelivered: loaded.redelivered || loaded.attempts.returned > 0,
                 journaled: true,
             });
         }
@@ -327,7 +327,7 @@ impl Resident {
         let mut bytes = 0;
         for entry in self.entries.iter_mut().filter(|entry| !entry.journaled) {
             // The journal's notes in a message are about one place: a queue that spills has a copy of its own.
-            entry.message = Message::new(entry.message.view());
+            entry.message = Message::new(entry.message.view(), entry.message.published_at());
             entry.journaled = true;
             changes.push(Change::Publish {
                 message: entry.message.clone(),
@@ -352,11 +352,17 @@ mod tests {
 
     fn message() -> Message {
         let (layout, image) = build_image(b"", b"q", &[0, 0], &[b"x"], false);
-        Message::new(View::new(layout, &image))
+        Message::new(View::new(layout, &image), 0)
     }
 
     fn entry(position: u64) -> Entry {
-        Entry { message: message(), position, returned_count: 0, redelivered: false, journaled: false }
+        Entry {
+            message: message(),
+            position,
+            attempts: Attempts::default(),
+            redelivered: false,
+            journaled: false,
+        }
     }
 
     fn on_disk(position: u64) -> Entry {
@@ -377,8 +383,13 @@ mod tests {
     }
 
     fn page(positions: impl IntoIterator<Item = u64>, rest_from: Option<u64>) -> Page {
-        let loaded =
-            |position| Loaded { position, returned_count: 0, redelivered: false, message: message() };
+        let loaded = |position| Loaded {
+            position,
+            attempts: Attempts::default(),
+            due: 0,
+            redelivered: false,
+            message: message(),
+        };
         Page { messages: positions.into_iter().map(loaded).collect(), rest_from }
     }
 

@@ -11,7 +11,8 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{
-    ConsumerId, ConsumerSpec, Dispatched, Entry, Feed, Paged, Queue, QueueCounters, QueueSpec, Ready, Taken,
+    ConsumerId, ConsumerSpec, Dispatched, Entry, Feed, Paged, Queue, QueueCounters, QueueSettings, QueueSpec,
+    Ready, Taken,
 };
 use crate::core::{
     journal::{Changes, Placement, QueueId, RestoredQueue, Surroundings},
@@ -29,7 +30,7 @@ pub struct SharedQueue {
     pub id: QueueId,
     /// Changes when the queue is deleted: routes that were worked out before are stale then.
     pub stamp: Arc<AtomicU64>,
-    surroundings: Arc<Surroundings>,
+    pub(super) surroundings: Arc<Surroundings>,
     state: Mutex<Queue>,
 }
 
@@ -281,6 +282,16 @@ impl SharedQueue {
         queue.spilled |= changes.len() > before;
         self.release(queue, held, Feed::default());
         more
+    }
+
+    /// What counts from now on.
+    pub fn apply(&self, settings: Arc<QueueSettings>) {
+        self.state.lock().settings = settings;
+    }
+
+    /// What counts now.
+    pub fn settings(&self) -> Arc<QueueSettings> {
+        self.state.lock().settings.clone()
     }
 
     /// Its figures now.

@@ -70,7 +70,7 @@ impl<'a> Publish<'a> {
 
     /// A copy of the message.
     pub fn to_message(&self) -> Message {
-        Message::new(self.view())
+        Message::new(self.view(), 0)
     }
 }
 

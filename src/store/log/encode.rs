@@ -120,8 +120,11 @@ impl Encoder {
     pub(in crate::store) fn note_early(&mut self) {
         for change in mem::take(&mut self.early) {
             match change {
-                Change::Return { placement, count, message } if message.stage() == Stage::Writing => {
-                    self.returned.entry(placement.queue).or_default().push((placement.position, count));
+                Change::Return { placement, attempts, message, .. } if message.stage() == Stage::Writing => {
+                    self.returned
+                        .entry(placement.queue)
+                        .or_default()
+                        .push((placement.position, attempts.returned.into()));
                 }
                 _ => self.note(change),
             }
@@ -225,8 +228,8 @@ impl Encoder {
             (_, Change::Settle { placement: Placement { queue, position }, .. }) => {
                 self.settled.entry(queue).or_default().push(position);
             }
-            (_, Change::Return { placement: Placement { queue, position }, count, .. }) => {
-                self.returned.entry(queue).or_default().push((position, count));
+            (_, Change::Return { placement: Placement { queue, position }, attempts, .. }) => {
+                self.returned.entry(queue).or_default().push((position, attempts.returned.into()));
             }
             (_, Change::Publish { .. } | Change::SettleRange { .. } | Change::Topology { .. }) => {}
         }

@@ -67,7 +67,7 @@ impl Pager for Shelf {
         let mut page = Page::default();
         let mut bytes = 0;
         let kept = self.kept.lock();
-        let _end = kept.range(first..=last).try_for_each(|(&position, (message, returned_count))| {
+        let _end = kept.range(first..=last).try_for_each(|(&position, (message, attempts))| {
             bytes += message.size_bytes();
             if bytes > bytes_max && !page.messages.is_empty() {
                 page.rest_from = Some(position);
@@ -75,8 +75,8 @@ impl Pager for Shelf {
             }
             let message = Message::new(message.view());
             message.set_stage(Stage::Written);
-            let returned_count = *returned_count;
-            page.messages.push(Loaded { position, returned_count, redelivered: false, message });
+            let attempts = *attempts;
+            page.messages.push(Loaded { position, attempts, due: 0, redelivered: false, message });
             ControlFlow::Continue(())
         });
         Some(page)

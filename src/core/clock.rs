@@ -1,0 +1,34 @@
+//! Time, as the core is given it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Milliseconds since the Unix epoch; as a span, milliseconds.
+pub type Millis = u64;
+
+/// Tells the time. It must not run backwards.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Millis;
+}
+
+/// A clock that stands still until it is set: for tests, and where nothing depends on time.
+#[derive(Debug, Default)]
+pub struct ManualClock(AtomicU64);
+
+impl ManualClock {
+    /// It is `now`.
+    pub fn at(now: Millis) -> Self {
+        Self(AtomicU64::new(now))
+    }
+
+    /// Time passes.
+    pub fn advance(&self, by: Millis) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Millis {
+        self.0.load(Ordering::Relaxed)
+    }
+}
