@@ -68,6 +68,8 @@ pub const BLOCK_BYTES_MAX: usize = 1024 * 1024;
 pub const SPILL_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of ready messages that a queue keeps in memory when they are on disk as well.
 pub const QUEUE_RESIDENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Messages of a queue that expire, or whose wait is over, before others may have the queue.
+pub const EXPIRED_AT_ONCE_MAX: usize = 1_024;
 /// Bytes of messages that may wait to be written to the log before publishers wait.
 pub const JOURNAL_WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes of records that are written to the log at once.

@@ -108,6 +108,9 @@ fn watch_resources(broker: &Arc<Broker>, store: &Store) -> JoinSet<()> {
     background.spawn(async move { memory.alarm.watch_memory(&memory.gauge).await });
     let (disk, low) = (broker.clone(), store.disk_low());
     background.spawn(async move { disk.alarm.watch_disk(low).await });
+    for vhost in broker.vhosts() {
+        background.spawn(async move { vhost.keep_time().await });
+    }
     let paging = broker.clone();
     background.spawn(async move { paging.page_out().await });
     background

@@ -2,7 +2,10 @@
 
 mod alarm;
 mod clock;
+mod departures;
+mod drops;
 mod reply_to;
+mod timekeeper;
 mod vhost;
 
 use std::{
@@ -18,7 +21,9 @@ use dashmap::DashMap;
 
 pub use alarm::Alarm;
 pub use clock::WallClock;
+pub use drops::{Drops, Lost};
 pub use reply_to::{REPLY_TO, ReplyConsumers, reply_token};
+pub use timekeeper::Calls;
 pub use vhost::Vhost;
 
 use crate::auth::Users;
@@ -79,18 +84,26 @@ impl Broker {
             rand::random(),
         );
         let clock: Arc<dyn Clock> = Arc::new(WallClock::start());
-        let ids = QueueIds::after(restored.last_queue);
-        let surroundings = Arc::new(Surroundings { gauge: gauge.clone(), pager, ids, clock: clock.clone() });
+        let ids = Arc::new(QueueIds::after(restored.last_queue));
         let mut contents = restored.contents;
         let mut declared = restored.topology;
         declared.entry(config.default_vhost.clone()).or_default();
         let vhosts = DashMap::new();
         for (name, changes) in declared {
-            let mut topology = Topology::new(name.clone(), surroundings.clone());
+            let calls = Arc::new(Calls::default());
+            let surroundings = Arc::new(Surroundings {
+                gauge: gauge.clone(),
+                pager: pager.clone(),
+                ids: ids.clone(),
+                clock: clock.clone(),
+                timetable: calls.clone(),
+            });
+            let mut topology = Topology::new(name.clone(), surroundings);
             for binding in topology.restore(changes, &mut contents) {
                 tracing::error!(vhost = %name, ?binding, "binding without ends is left out");
             }
-            vhosts.insert(name.clone(), Arc::new(Vhost::new(name, topology, journal.clone())));
+            let vhost = Vhost::new(name.clone(), topology, journal.clone(), clock.clone(), calls);
+            vhosts.insert(name, Arc::new(vhost));
         }
         Self {
             vhosts,
@@ -111,6 +124,11 @@ impl Broker {
         self.vhosts.get(name).map(|vhost| vhost.clone())
     }
 
+    /// All virtual hosts.
+    pub fn vhosts(&self) -> Vec<Arc<Vhost>> {
+        self.vhosts.iter().map(|vhost| vhost.value().clone()).collect()
+    }
+
     /// Makes room while messages take more than half of their budget: queues let go of what is far from its turn. Runs as
     /// long as the broker.
     pub async fn page_out(&self) {
@@ -119,8 +137,7 @@ impl Broker {
             if self.gauge.used_bytes() < self.gauge.limit_bytes() / 2 {
                 continue;
             }
-            let vhosts: Vec<_> = self.vhosts.iter().map(|vhost| vhost.value().clone()).collect();
-            for vhost in vhosts {
+            for vhost in self.vhosts() {
                 let queues = vhost.read(|topology| topology.queues().cloned().collect::<Vec<_>>());
                 for queue in queues {
                     self.page_out_queue(&vhost.name, &queue).await;

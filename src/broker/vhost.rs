@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+use super::{Calls, Drops};
 use crate::core::{
     ConnectionId,
+    clock::Clock,
     error::AmqpError,
     journal::{Change, Commit, Journal, TopologyChange},
     queue::{Deleted, SharedQueue},
@@ -18,13 +20,23 @@ pub struct Vhost {
     /// Its name.
     pub name: ShortString,
     topology: RwLock<Topology>,
-    journal: Arc<dyn Journal>,
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) calls: Arc<Calls>,
+    /// Messages that were lost on their way between queues.
+    pub drops: Drops,
 }
 
 impl Vhost {
     /// A virtual host whose changes go to `journal`.
-    pub fn new(name: ShortString, topology: Topology, journal: Arc<dyn Journal>) -> Self {
-        Self { name, topology: RwLock::new(topology), journal }
+    pub fn new(
+        name: ShortString,
+        topology: Topology,
+        journal: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+        calls: Arc<Calls>,
+    ) -> Self {
+        Self { name, topology: RwLock::new(topology), journal, clock, calls, drops: Drops::default() }
     }
 
     /// Reads the topology.
@@ -47,6 +59,15 @@ impl Vhost {
         // Under the lock: the journal gets changes of topology in the order in which they happened.
         let commit = self.journal.append(&mut changes.into_iter().map(named).collect(), true);
         (result, waits.then_some(commit))
+    }
+
+    /// The queue that holds what is published here with a delay.
+    pub fn delay_queue(&self) -> Arc<SharedQueue> {
+        if let Some(queue) = self.read(|topology| topology.delay_queue().cloned()) {
+            return queue;
+        }
+        // What is delayed is appended after this, and waits for its own commit.
+        self.change(Topology::make_delay_queue).0
     }
 
     /// See [`Topology::route`].

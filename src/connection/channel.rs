@@ -9,10 +9,11 @@ use smallvec::SmallVec;
 use super::assembly::Assembly;
 use crate::broker::Vhost;
 use crate::core::{
-    confirms::Published,
+    confirms::{Fate, Published},
     error::{AmqpError, precondition_failed},
     memory::{Gauge, Held},
     message::{Message, View},
+    queue::Comeback,
     topology::Route,
     window::Unacked,
 };
@@ -60,13 +61,34 @@ pub(super) struct Unconfirmed {
 }
 
 impl Unconfirmed {
-    /// `count` more messages were taken in; `journaled` if the journal must have them before they are confirmed.
-    pub(super) fn published(&mut self, count: usize, journaled: bool) {
+    /// A run of `count` messages was published: `refused` has those that a queue had no room for, by their index in
+    /// the run, and is emptied; the others have this fate.
+    pub(super) fn published_run(&mut self, count: usize, fate: Fate, refused: &mut Vec<usize>) {
+        if refused.is_empty() {
+            return self.published(count, fate);
+        }
+        refused.sort_unstable();
+        refused.dedup();
+        let mut at = 0;
+        for index in refused.drain(..) {
+            if index > at {
+                self.published(index - at, fate);
+            }
+            self.published(1, Fate::Refused);
+            at = index + 1;
+        }
+        if count > at {
+            self.published(count - at, fate);
+        }
+    }
+
+    /// `count` more messages have this fate.
+    fn published(&mut self, count: usize, fate: Fate) {
         let first = self.last + 1;
         self.last += count as u64;
         match self.due.last_mut() {
-            Some(before) if before.journaled == journaled => before.last = self.last,
-            _ => self.due.push(Published { first, last: self.last, journaled }),
+            Some(before) if before.fate == fate => before.last = self.last,
+            _ => self.due.push(Published { first, last: self.last, fate }),
         }
     }
 }
@@ -86,7 +108,7 @@ pub(super) enum Settlement {
     /// `basic.reject` or `basic.nack` without requeue.
     Drop,
     /// `basic.reject` or `basic.nack` with requeue.
-    Requeue,
+    Requeue(Comeback),
 }
 
 impl Transaction {

@@ -92,9 +92,9 @@ where
     let wants_blocked = understands("connection.blocked");
     let gone = CancellationToken::new();
     let writing = tokio::spawn({
-        let (outbox, gone, journal) = (outbox.clone(), gone.clone(), broker.journal.clone());
+        let (outbox, gone, vhost) = (outbox.clone(), gone.clone(), negotiated.vhost.clone());
         async move {
-            writer::run(writer, outbox, journal, heartbeat).await;
+            writer::run(writer, outbox, vhost, heartbeat).await;
             gone.cancel();
         }
     });

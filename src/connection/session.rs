@@ -14,11 +14,12 @@ use crate::broker::{Broker, Vhost};
 use crate::core::{
     ConnectionId,
     by_channel::ByChannel,
+    effects::Effects,
     error::{AmqpError, channel_error, frame_error, not_allowed, unexpected_frame},
-    journal::{Changes, Commit, Placement},
+    journal::Commit,
     message::Publication,
     outbox::SharedOutbox,
-    queue::{SharedQueue, feed_by_channel, settle_by_queue},
+    queue::{Comeback, Published, SharedQueue, feed_by_channel, settle_by_queue},
     topology::Topology,
     window::{Unacked, Window},
 };
@@ -63,10 +64,10 @@ pub(super) struct Session {
     acked: Vec<Unacked>,
     acked_on: Vec<u16>,
     confirms_due: Vec<u16>,
-    /// For the journal, at the end of the read.
-    pub(super) changes: Changes,
-    /// Places of the messages of one run.
-    pub(super) placed: Vec<(usize, Placement)>,
+    /// To be carried out, and for the journal, at the end of the read.
+    pub(super) effects: Effects,
+    /// What became of the messages of one run.
+    pub(super) published_run: Published,
 }
 
 /// What the handshake agreed upon.
@@ -101,8 +102,8 @@ impl Session {
             acked: Vec::new(),
             acked_on: Vec::new(),
             confirms_due: Vec::new(),
-            changes: Changes::new(),
-            placed: Vec::new(),
+            effects: Effects::default(),
+            published_run: Published::default(),
         }
     }
 
@@ -246,10 +247,10 @@ impl Session {
         if self.acked_on.is_empty() {
             return;
         }
-        let Self { acked, acked_on, changes, outbox, .. } = self;
-        settle_by_queue(std::mem::take(acked), |queue, unacked| queue.settle(unacked, changes));
+        let Self { acked, acked_on, effects, outbox, .. } = self;
+        settle_by_queue(std::mem::take(acked), |queue, unacked| queue.settle(unacked, effects));
         while let Some(channel) = acked_on.pop() {
-            feed_by_channel(outbox, channel, changes);
+            feed_by_channel(outbox, channel, effects);
         }
     }
 
@@ -262,7 +263,7 @@ impl Session {
 
     /// Gives the journal what changed, and confirms what was published: at once, or with the journal's commit.
     pub(super) fn commit(&mut self) {
-        if self.changes.is_empty() && self.confirms_due.is_empty() {
+        if self.effects.is_empty() && self.confirms_due.is_empty() {
             return;
         }
         let commit = self.append(false);
@@ -282,12 +283,9 @@ impl Session {
         }
     }
 
-    /// Gives the journal what changed.
+    /// Sends on what left its queue for another one, and gives the journal what changed.
     pub(super) fn append(&mut self, atomic: bool) -> Commit {
-        if self.changes.is_empty() {
-            return Commit::default();
-        }
-        self.broker.journal.append(&mut self.changes, atomic)
+        self.vhost.append(&mut self.effects, atomic)
     }
 
     /// Everything that is sent from now on waits for a commit.
@@ -378,13 +376,15 @@ impl Session {
         // What is held goes back before the consumers leave, so that a successor gets it in its order.
         let mut left = Vec::with_capacity(windows.len());
         for mut window in windows {
-            settle_by_queue(window.take_all(), |queue, unacked| queue.requeue(unacked, &mut self.changes));
+            settle_by_queue(window.take_all(), |queue, unacked| {
+                queue.requeue(unacked, Comeback::Failed, &mut self.effects);
+            });
             left.push(window);
         }
         let mut abandoned = Vec::new();
         for window in &left {
             for (queue, id) in window.consumers.values() {
-                if queue.cancel(*id, &mut self.changes) {
+                if queue.cancel(*id, &mut self.effects) {
                     abandoned.push(queue.clone());
                 }
             }

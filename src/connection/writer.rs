@@ -8,11 +8,8 @@ use tokio::{
 };
 
 use super::heartbeat::Ticks;
-use crate::core::{
-    journal::{Changes, Journal},
-    outbox::SharedOutbox,
-    queue::feed_by_outbox,
-};
+use crate::broker::Vhost;
+use crate::core::{effects::Effects, outbox::SharedOutbox, queue::feed_by_outbox};
 use crate::protocol::HEARTBEAT_FRAME;
 
 /// Buffers larger than this are given back when a connection has been idle for a while. A busy one keeps them: growing
@@ -24,10 +21,10 @@ const IDLE_AFTER: Duration = Duration::from_millis(500);
 pub(super) async fn run(
     mut socket: impl AsyncWrite + Unpin,
     outbox: SharedOutbox,
-    journal: Arc<dyn Journal>,
+    vhost: Arc<Vhost>,
     heartbeat: Duration,
 ) {
-    let mut changes = Changes::new();
+    let mut effects = Effects::default();
     let mut heartbeats = Ticks::every(heartbeat / 2);
     let mut wrote = false;
     let mut buffer = Vec::new();
@@ -54,10 +51,8 @@ pub(super) async fn run(
         buffer.clear();
         let reader = outbox.lock().written();
         reader.into_iter().for_each(std::task::Waker::wake);
-        feed_by_outbox(&outbox, &mut changes);
-        if !changes.is_empty() {
-            journal.append(&mut changes, false);
-        }
+        feed_by_outbox(&outbox, &mut effects);
+        vhost.append(&mut effects, false);
     }
     let reader = outbox.lock().abandon();
     reader.into_iter().for_each(std::task::Waker::wake);

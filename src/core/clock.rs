@@ -9,6 +9,11 @@ pub type Millis = u64;
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Millis;
+
+    /// About now, up to a second late, for what asks often.
+    fn about_now(&self) -> Millis {
+        self.now()
+    }
 }
 
 /// A clock that stands still until it is set: for tests, and where nothing depends on time.

@@ -15,8 +15,28 @@ pub struct Published {
     pub first: u64,
     /// The last one's.
     pub last: u64,
+    /// What has to happen before the client is told.
+    pub fate: Fate,
+}
+
+/// What became of publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing of them is for the journal: they are confirmed at once.
+    Taken,
     /// Some of them are for the journal.
-    pub journaled: bool,
+    Journaled,
+    /// A queue had no room: they are answered by `basic.nack`, at once.
+    Refused,
+}
+
+/// What tells a publisher.
+#[derive(Debug)]
+pub enum Answer {
+    /// Its messages are safe.
+    Ack(basic::Ack),
+    /// Its messages were refused.
+    Nack(basic::Nack),
 }
 
 /// See the module's text.
@@ -27,15 +47,22 @@ pub struct Confirms {
 }
 
 impl Confirms {
-    /// Notes what was published. `ack` gets what is confirmed now.
-    pub fn published(&mut self, published: Published, commit: Commit, ack: &mut impl FnMut(basic::Ack)) {
-        let Published { first, last, journaled } = published;
-        if journaled {
+    /// Notes what was published. `tell` gets what is answered now.
+    pub fn published(&mut self, published: Published, commit: Commit, tell: &mut impl FnMut(Answer)) {
+        let Published { first, last, fate } = published;
+        if fate == Fate::Journaled {
             self.waiting.push_back((commit, published));
-        } else if self.waiting.is_empty() {
-            ack(basic::Ack { delivery_tag: last, multiple: last > first });
+            return;
+        }
+        let mut answer = |delivery_tag, multiple| match fate {
+            Fate::Refused => tell(Answer::Nack(basic::Nack { delivery_tag, multiple, requeue: false })),
+            Fate::Taken | Fate::Journaled => tell(Answer::Ack(basic::Ack { delivery_tag, multiple })),
+        };
+        if self.waiting.is_empty() {
+            answer(last, last > first);
         } else {
-            (first..=last).for_each(|delivery_tag| ack(basic::Ack { delivery_tag, multiple: false }));
+            // `multiple` would speak for those that still wait.
+            (first..=last).for_each(|delivery_tag| answer(delivery_tag, false));
         }
     }
 
@@ -64,8 +91,10 @@ mod tests {
 
     fn publish(confirms: &mut Confirms, first: u64, last: u64, commit: Option<u64>) -> Vec<(u64, bool)> {
         let mut acks = Vec::new();
-        let published = Published { first, last, journaled: commit.is_some() };
-        confirms.published(published, Commit(commit.unwrap_or_default()), &mut |ack| {
+        let fate = if commit.is_some() { Fate::Journaled } else { Fate::Taken };
+        let published = Published { first, last, fate };
+        confirms.published(published, Commit(commit.unwrap_or_default()), &mut |answer| {
+            let Answer::Ack(ack) = answer else { panic!("nothing was refused") };
             acks.push((ack.delivery_tag, ack.multiple));
         });
         acks

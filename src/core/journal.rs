@@ -23,6 +23,7 @@ use crate::core::{
     memory::Gauge,
     message::{Message, Publication},
     outbox::SharedOutbox,
+    queue::SharedQueue,
     topology::{Binding, ExchangeSpec},
 };
 use crate::protocol::{FieldTable, ShortString};
@@ -63,6 +64,27 @@ pub struct Placement {
     pub queue: QueueId,
     /// The place in it.
     pub position: u64,
+}
+
+/// Bits of a position that count the messages of a queue; those above tell the message's line.
+pub const COUNTER_BITS: u32 = 56;
+
+/// The line of a position: 0 is delivered first. A queue without priorities has only that one.
+#[inline]
+pub fn line_of(position: u64) -> u8 {
+    (position >> COUNTER_BITS) as u8
+}
+
+/// Which message of its queue has a position, over all lines.
+#[inline]
+pub fn counter_of(position: u64) -> u64 {
+    position & ((1 << COUNTER_BITS) - 1)
+}
+
+/// The position of a queue's `counter`-th message, in a line.
+#[inline]
+pub fn position_of(line: u8, counter: u64) -> u64 {
+    (u64::from(line) << COUNTER_BITS) | counter_of(counter)
 }
 
 /// The places of one message.
@@ -299,16 +321,32 @@ impl Pager for Forgetful {
     }
 }
 
-/// What all queues of a broker share.
+/// Calls queues when something is due in them.
+pub trait Timetable: Send + Sync {
+    /// [`SharedQueue::tick`] is to be called at that time.
+    fn call(&self, queue: &Arc<SharedQueue>, at: Millis);
+}
+
+/// A timetable that calls nobody.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Uncalled;
+
+impl Timetable for Uncalled {
+    fn call(&self, _queue: &Arc<SharedQueue>, _at: Millis) {}
+}
+
+/// What all queues of a virtual host share.
 pub struct Surroundings {
     /// Bytes of all messages in memory.
     pub gauge: Arc<Gauge>,
     /// Where messages come back from.
     pub pager: Arc<dyn Pager>,
     /// Numbers for queues.
-    pub ids: QueueIds,
+    pub ids: Arc<QueueIds>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Who calls queues when it is time.
+    pub timetable: Arc<dyn Timetable>,
 }
 
 /// Draws [`QueueId`]s.
@@ -324,8 +362,9 @@ impl Surroundings {
         Arc::new(Self {
             gauge,
             pager: Arc::new(Forgetful),
-            ids: QueueIds::default(),
+            ids: Arc::default(),
             clock: Arc::new(ManualClock::default()),
+            timetable: Arc::new(Uncalled),
         })
     }
 }

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use triomphe::ThinArc;
 
 use crate::core::clock::Millis;
+use crate::protocol::Properties;
 use crate::protocol::frame::{FRAME_BODY, FRAME_END, FRAME_OVERHEAD_BYTES};
 
 /// Where the parts of an image lie.
@@ -220,6 +221,14 @@ impl<'a> View<'a> {
     /// The body in one piece; for tools and tests, deliveries never need it.
     pub fn body(&self) -> Vec<u8> {
         self.body_payloads().collect::<Vec<_>>().concat()
+    }
+
+    /// The same message with other properties.
+    pub fn with_properties(&self, properties: &Properties) -> (Layout, Vec<u8>) {
+        let mut encoded = Vec::new();
+        properties.encode(&mut encoded);
+        let body: Vec<&[u8]> = self.body_payloads().collect();
+        build_image(self.exchange(), self.routing_key(), &encoded, &body, self.layout.persistent)
     }
 
     /// Appends content header and body frames for `channel`, no frame larger than `frame_size_bytes_max`.

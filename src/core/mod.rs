@@ -5,12 +5,17 @@
 pub mod by_channel;
 pub mod clock;
 pub mod confirms;
+pub mod dead_letter;
+pub mod delay;
+pub mod effects;
 pub mod error;
 pub mod journal;
 pub mod memory;
 pub mod message;
+mod numbers;
 pub mod outbox;
 pub mod queue;
+mod rewrite;
 pub mod routing;
 pub mod topology;
 pub mod window;

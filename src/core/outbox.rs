@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 
 use crate::core::{
     by_channel::ByChannel,
-    confirms::Published,
+    confirms::{Answer, Published},
     journal::{Commit, Done},
     message::View,
     queue::{Consumer, ConsumerId, SharedQueue},
@@ -150,8 +150,11 @@ impl Outbox {
         let Self { windows, bytes, confirming, .. } = self;
         let Some(window) = windows.get_mut(channel) else { return false };
         for published in published {
-            let ack = &mut |ack| frame::write_method(bytes, channel, &ack);
-            window.confirms.published(*published, commit, ack);
+            let tell = &mut |answer| match answer {
+                Answer::Ack(ack) => frame::write_method(bytes, channel, &ack),
+                Answer::Nack(nack) => frame::write_method(bytes, channel, &nack),
+            };
+            window.confirms.published(*published, commit, tell);
         }
         let waits = window.confirms.is_waiting();
         if waits && !confirming.contains(&channel) {

@@ -11,6 +11,7 @@ use std::{
 use foldhash::fast::RandomState;
 
 use crate::core::{
+    clock::Millis,
     confirms::Confirms,
     error::{AmqpError, precondition_failed},
     queue::{ConsumerId, Entry, SharedQueue},
@@ -27,6 +28,16 @@ pub struct Unacked {
     pub consumer: Option<ConsumerId>,
     /// The message and its place in the queue.
     pub entry: Entry,
+    /// When it was delivered, or its consumer last said that it is still at work.
+    pub since: Millis,
+}
+
+impl Unacked {
+    /// A message that is delivered now.
+    #[inline]
+    pub fn new(tag: u64, queue: &Arc<SharedQueue>, consumer: Option<ConsumerId>, entry: Entry) -> Self {
+        Self { tag, queue: queue.clone(), consumer, entry, since: queue.about_now() }
+    }
 }
 
 /// A consumer of a channel, by its queue and handle.

@@ -9,6 +9,7 @@ use crate::core::{
         AmqpError, Named, access_refused, not_allowed, not_found, not_implemented, precondition_failed,
         resource_locked,
     },
+    message::View,
     queue::{ConsumeError, ConsumerSpec, GetError, SharedQueue, feed_by_channel},
     window::{ReplyConsumer, Unacked},
 };
@@ -28,7 +29,7 @@ impl Session {
             window.limit_prefetch(if qos.global { count } else { 0 });
         }
         self.reply(number, &basic::QosOk {});
-        feed_by_channel(&self.outbox, number, &mut self.changes);
+        feed_by_channel(&self.outbox, number, &mut self.effects);
         Ok(())
     }
 
@@ -60,7 +61,7 @@ impl Session {
                 outbox.send(number, &basic::ConsumeOk { consumer_tag: tag });
             }
         };
-        queue.consume(spec, &mut self.changes, accepted).map_err(|error| match error {
+        queue.consume(spec, &mut self.effects, accepted).map_err(|error| match error {
             ConsumeError::Gone => not_found(format!("no {}", self.queue_named(&name))),
             ConsumeError::InExclusiveUse => {
                 access_refused(format!("{} in exclusive use", self.queue_named(&name)))
@@ -99,8 +100,8 @@ impl Session {
         if let Some(token) = reply {
             self.broker.reply_consumers.remove(&token);
         }
-        let changes = &mut self.changes;
-        let abandoned = consumer.and_then(|(queue, id)| queue.cancel(id, changes).then_some(queue));
+        let effects = &mut self.effects;
+        let abandoned = consumer.and_then(|(queue, id)| queue.cancel(id, effects).then_some(queue));
         if !cancel.no_wait {
             self.reply(number, &basic::CancelOk { consumer_tag: cancel.consumer_tag });
         }
@@ -127,11 +128,13 @@ impl Session {
     }
 
     fn take_one(&mut self, number: u16, queue: &Arc<SharedQueue>, no_ack: bool) -> Result<(), GetError> {
-        let Self { outbox, replies_full, changes, .. } = self;
-        queue.get(no_ack, changes, |entry, remaining| {
+        let Self { outbox, replies_full, effects, .. } = self;
+        queue.get(no_ack, effects, |entry, remaining| {
             let mut outbox = outbox.lock();
             let delivery_tag = outbox.window(number).map(|window| window.next_tag())?;
-            let view = entry.message.view();
+            let annotated = entry.with_attempts(queue.spec.is_quorum());
+            let kept = entry.message.view();
+            let view = annotated.as_ref().map_or(kept, |(layout, image)| View::new(*layout, image));
             let answer = basic::GetOk {
                 delivery_tag,
                 redelivered: entry.redelivered,
@@ -144,8 +147,8 @@ impl Session {
             if no_ack {
                 return Some(entry);
             }
-            let queue = queue.clone();
-            outbox.window(number)?.hold(Unacked { tag: delivery_tag, queue, consumer: None, entry });
+            drop(annotated);
+            outbox.window(number)?.hold(Unacked::new(delivery_tag, queue, None, entry));
             None
         })
     }

@@ -7,9 +7,11 @@ use crate::connection::{
     session::{Session, text},
 };
 use crate::core::{
+    confirms::Fate,
     error::{AmqpError, not_implemented, precondition_failed},
     journal::note_published,
-    message::{Layout, Publication, View, build_image},
+    message::{Layout, Publication, View},
+    queue::Origin,
     topology::Route,
 };
 use crate::limits::EXPIRATION_MS_MAX;
@@ -92,11 +94,15 @@ impl Session {
         if let Mode::Transaction(_) = self.channel(number).mode {
             return self.publish_in_transaction(number, mandatory, run);
         }
-        let changes_before = self.changes.len();
+        let before = self.effects.len();
+        self.published_run.refused.clear();
         self.route_and_deliver(number, mandatory, run)?;
-        let journaled = self.changes.len() > changes_before;
-        if let Mode::Confirm(unconfirmed) = &mut self.channel(number).mode {
-            unconfirmed.published(run.len(), journaled);
+        let fate = if self.effects.len() > before { Fate::Journaled } else { Fate::Taken };
+        let Self { channels, published_run, .. } = self;
+        if let Some(channel) = channels.get_mut(number)
+            && let Mode::Confirm(unconfirmed) = &mut channel.mode
+        {
+            unconfirmed.published_run(run.len(), fate, &mut published_run.refused);
             self.confirm_due(number);
         }
         Ok(())
@@ -176,11 +182,12 @@ impl Session {
 
     fn deliver(&mut self, route: &Route, number: u16, mandatory: bool, run: &mut [Publication<'_>]) {
         for queue in &route.queues {
-            if queue.publish(run, &mut self.placed) {
+            if queue.publish(run, Origin::Client, &mut self.published_run, &mut self.effects) {
                 self.congested = Some(queue.clone());
             }
         }
-        note_published(run, &mut self.placed, &mut self.changes, || self.broker.clock.now());
+        let clock = &self.broker.clock;
+        note_published(run, &mut self.published_run.placed, &mut self.effects.changes, || clock.now());
         if route.queues.is_empty() {
             for publication in run {
                 self.return_if(mandatory, number, &publication.view());
@@ -230,7 +237,7 @@ impl Session {
             .ok_or_else(|| precondition_failed("fast reply consumer does not exist"))?;
         let mut owned = Properties::decode(view.properties()).map_err(invalid_message)?;
         owned.reply_to = ShortString::try_from(format!("{REPLY_TO}.{token}")).ok();
-        Ok(Some(rebuilt(view, &owned)))
+        Ok(Some(view.with_properties(&owned)))
     }
 }
 
@@ -283,14 +290,7 @@ fn without_bcc(view: &View<'_>, headers: Option<FieldTable>) -> Result<Option<(L
     }
     let mut owned = Properties::decode(view.properties()).map_err(invalid_message)?;
     owned.headers = Some(headers);
-    Ok(Some(rebuilt(view, &owned)))
-}
-
-fn rebuilt(view: &View<'_>, properties: &Properties) -> (Layout, Vec<u8>) {
-    let mut encoded = Vec::new();
-    properties.encode(&mut encoded);
-    let body: Vec<&[u8]> = view.body_payloads().collect();
-    build_image(view.exchange(), view.routing_key(), &encoded, &body, view.layout.persistent)
+    Ok(Some(view.with_properties(&owned)))
 }
 
 /// `expiration` must be milliseconds as decimal digits, at most ten years (RabbitMQ).

@@ -126,8 +126,8 @@ impl Session {
     pub(super) fn queue_purge(&mut self, number: u16, purge: &queue::Purge) -> Result<(), AmqpError> {
         let name = self.named_queue(number, &purge.queue)?;
         let queue = self.vhost.accessible_queue(&name, self.id)?;
-        let message_count = queue.purge(&mut self.changes) as u32;
-        if !self.changes.is_empty() {
+        let message_count = queue.purge(&mut self.effects) as u32;
+        if !self.effects.is_empty() {
             let commit = self.append(false);
             self.hold_back(commit);
         }

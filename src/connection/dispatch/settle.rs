@@ -6,7 +6,7 @@ use crate::connection::{
 };
 use crate::core::{
     error::{AmqpError, not_implemented, unexpected_frame},
-    queue::{feed_by_channel, settle_by_queue},
+    queue::{Comeback, feed_by_channel, settle_by_queue},
     window::Unacked,
 };
 use crate::protocol::basic;
@@ -40,12 +40,12 @@ impl Session {
     }
 
     pub(super) fn reject(&mut self, number: u16, reject: &basic::Reject) -> Result<(), AmqpError> {
-        let how = if reject.requeue { Settlement::Requeue } else { Settlement::Drop };
+        let how = if reject.requeue { Settlement::Requeue(Comeback::Failed) } else { Settlement::Drop };
         self.settle(number, reject.delivery_tag, false, how)
     }
 
     pub(super) fn nack(&mut self, number: u16, nack: &basic::Nack) -> Result<(), AmqpError> {
-        let how = if nack.requeue { Settlement::Requeue } else { Settlement::Drop };
+        let how = if nack.requeue { Settlement::Requeue(Comeback::Returned) } else { Settlement::Drop };
         self.settle(number, nack.delivery_tag, nack.multiple, how)
     }
 
@@ -71,12 +71,13 @@ impl Session {
 
     /// Settles or gives back messages, each queue's in one go.
     pub(super) fn carry_out(&mut self, number: u16, how: Settlement, unacked: Vec<Unacked>) {
-        let changes = &mut self.changes;
+        let effects = &mut self.effects;
         settle_by_queue(unacked, |queue, unacked| match how {
-            Settlement::Ack | Settlement::Drop => queue.settle(unacked, changes),
-            Settlement::Requeue => queue.requeue(unacked, changes),
+            Settlement::Ack => queue.settle(unacked, effects),
+            Settlement::Drop => queue.reject(unacked, effects),
+            Settlement::Requeue(why) => queue.requeue(unacked, why, effects),
         });
-        feed_by_channel(&self.outbox, number, changes);
+        feed_by_channel(&self.outbox, number, effects);
     }
 
     pub(super) fn recover(&mut self, number: u16, requeue: bool, answer: bool) -> Result<(), AmqpError> {
@@ -84,7 +85,7 @@ impl Session {
             return Err(not_implemented("requeue=false"));
         }
         let unacked = self.outbox.lock().window(number).map(|window| window.take_all());
-        self.carry_out(number, Settlement::Requeue, unacked.unwrap_or_default());
+        self.carry_out(number, Settlement::Requeue(Comeback::Returned), unacked.unwrap_or_default());
         if answer {
             self.reply(number, &basic::RecoverOk {});
         }

@@ -45,7 +45,7 @@ impl Session {
         for (how, unacked) in transaction.settlements {
             self.carry_out(number, how, unacked);
         }
-        if !self.changes.is_empty() {
+        if !self.effects.is_empty() {
             let commit = self.append(true);
             self.hold_back(commit);
         }

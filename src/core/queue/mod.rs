@@ -5,27 +5,37 @@
 //! the window of the channel that it was delivered to, or gone.
 
 mod consumers;
+mod delayed;
+mod expiry;
 mod feed;
+mod leaving;
+mod line;
 mod ready;
 pub mod retry;
 mod settings;
 mod shared;
+mod timing;
 
 use std::{sync::Arc, task::Waker};
 
 pub use consumers::{Consumer, ConsumerId, ConsumerSpec};
 pub use feed::Feed;
-pub use ready::Entry;
+pub use leaving::Comeback;
+pub use line::Entry;
 pub use settings::{Overflow, QueueSettings};
 pub use shared::{
-    ConsumeError, Deleted, GetError, QueueStatus, SharedQueue, feed_by_channel, feed_by_outbox,
+    ConsumeError, Deleted, GetError, Published, QueueStatus, SharedQueue, feed_by_channel, feed_by_outbox,
     settle_by_queue,
 };
+pub use timing::Tick;
 
 use crate::core::{
     ConnectionId,
-    journal::{Attempts, Change, Changes, Placement, RestoredQueue},
-    message::Publication,
+    clock::Millis,
+    dead_letter::Reason,
+    effects::Effects,
+    journal::{Attempts, Placement, RestoredQueue, counter_of, position_of},
+    message::{Publication, View},
     window::Unacked,
 };
 use crate::limits::{
@@ -33,7 +43,21 @@ use crate::limits::{
 };
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 use consumers::Consumers;
-use ready::{Front, Paged, Ready};
+use delayed::Delayed;
+use line::{Front, Paged};
+use ready::Ready;
+
+/// The queue of each virtual host that holds what was published with a delay.
+pub const DELAY_QUEUE: &str = "amq.delayed";
+
+/// Where a message comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A client has published it, and can be told that there is no room.
+    Client,
+    /// It has left another queue for this one: refusing it would lose it.
+    Broker,
+}
 
 /// What `queue.declare` fixed for good.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +79,22 @@ impl QueueSpec {
     pub fn single_active_consumer(&self) -> bool {
         matches!(self.arguments.get("x-single-active-consumer"), Some(FieldValue::Bool(true)))
     }
+
+    /// `x-max-priority`; `None` or zero: messages are not told apart.
+    pub fn max_priority(&self) -> Option<u8> {
+        let max = self.arguments.get("x-max-priority").and_then(|value| value.as_i64())?;
+        Some(max.clamp(0, 255) as u8).filter(|max| *max > 0)
+    }
+
+    /// Whether `x-queue-type` is `quorum`.
+    pub fn is_quorum(&self) -> bool {
+        self.arguments.get("x-queue-type").and_then(|value| value.as_str_bytes()) == Some(b"quorum")
+    }
+
+    /// Whether it holds what was published with a delay to its virtual host.
+    pub fn is_delay_queue(&self) -> bool {
+        self.name == *DELAY_QUEUE.as_bytes()
+    }
 }
 
 /// What a queue has done since it was made.
@@ -70,15 +110,57 @@ pub struct QueueCounters {
     pub redelivered: u64,
     /// Messages that were acknowledged.
     pub acknowledged: u64,
+    /// Messages that went to the dead-letter exchange.
+    pub dead_lettered: u64,
+    /// Messages that were dropped, having no dead-letter exchange, by why they were dead: see [`Reason`].
+    pub dropped: [u64; 4],
+    /// Messages that were refused because the queue was full.
+    pub refused: u64,
+}
+
+/// What a queue is for good, as far as its rules ask.
+#[derive(Debug, Clone, Copy)]
+struct Traits {
+    single_active_consumer: bool,
+    /// The highest priority of its messages, if it tells them apart.
+    max_priority: Option<u8>,
+    /// Deliveries say how often there were others (RabbitMQ: quorum queues).
+    shows_attempts: bool,
+    /// It holds what was published with a delay, and nobody consumes from it.
+    delays: bool,
+}
+
+impl Traits {
+    fn of(spec: &QueueSpec) -> Self {
+        Self {
+            single_active_consumer: spec.single_active_consumer(),
+            max_priority: spec.max_priority(),
+            shows_attempts: spec.is_quorum(),
+            delays: spec.is_delay_queue(),
+        }
+    }
+
+    fn lines(self) -> usize {
+        self.max_priority.map_or(1, |max| usize::from(max) + 1)
+    }
+
+    /// The line of a message: positions are in the order of delivery, so the highest priority is in the first.
+    #[inline]
+    fn line(self, publication: &Publication<'_>) -> u8 {
+        let Some(max) = self.max_priority else { return 0 };
+        max - expiry::priority(&publication.view()).min(max)
+    }
 }
 
 /// See the module's text.
 #[allow(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub struct Queue {
+    traits: Traits,
     settings: Arc<QueueSettings>,
     ready: Ready,
+    delayed: Delayed,
     consumers: Consumers,
-    next_position: u64,
+    next_counter: u64,
     unacked_count: usize,
     unacked_bytes: usize,
     /// Somebody reads the front from disk, and will go on delivering.
@@ -87,6 +169,12 @@ pub struct Queue {
     spilled: bool,
     had_consumer: bool,
     deleted: bool,
+    /// Some of its messages may have a deadline.
+    may_expire: bool,
+    /// When the timetable calls.
+    called_at: Option<Millis>,
+    /// When somebody last consumed, got or declared.
+    used_at: Millis,
     /// Publishers that wait for the queue to drain.
     paused: Vec<Waker>,
     /// Waiting did not help the last time: nobody took anything.
@@ -94,20 +182,33 @@ pub struct Queue {
     counters: QueueCounters,
 }
 
+/// What a queue did with a message.
+enum Intake {
+    /// It has it, at this place if that is for the journal.
+    Taken(Option<Placement>),
+    /// It is full.
+    Refused,
+}
+
 impl Queue {
     /// An empty queue.
-    pub fn new(single_active_consumer: bool) -> Self {
+    fn new(traits: Traits, settings: Arc<QueueSettings>, now: Millis) -> Self {
         Self {
-            settings: Arc::default(),
-            ready: Ready::default(),
-            consumers: Consumers::new(single_active_consumer),
-            next_position: 0,
+            may_expire: settings.message_ttl.is_some(),
+            settings,
+            ready: Ready::new(traits.lines()),
+            delayed: Delayed::default(),
+            consumers: Consumers::new(traits.single_active_consumer),
+            traits,
+            next_counter: 0,
             unacked_count: 0,
             unacked_bytes: 0,
             loading: false,
             spilled: false,
             had_consumer: false,
             deleted: false,
+            called_at: None,
+            used_at: now,
             paused: Vec::new(),
             stalled: false,
             counters: QueueCounters::default(),
@@ -115,23 +216,30 @@ impl Queue {
     }
 
     /// A queue as the journal remembers it.
-    fn restored(single_active_consumer: bool, restored: &RestoredQueue) -> Self {
+    fn restored(traits: Traits, settings: Arc<QueueSettings>, now: Millis, restored: &RestoredQueue) -> Self {
         Self {
-            ready: Ready::restored(&restored.ranges),
-            next_position: restored.next_position,
-            ..Self::new(single_active_consumer)
+            ready: Ready::restored(traits.lines(), &restored.ranges),
+            next_counter: counter_of(restored.next_position),
+            may_expire: !restored.ranges.is_empty() || settings.message_ttl.is_some(),
+            ..Self::new(traits, settings, now)
         }
     }
 
-    /// Takes a message in: straight to a consumer that can have it, else to the end of the queue. Gives its place if it is
-    /// for the journal.
+    /// Takes a message in: straight to a consumer that can have it, else to the end of its line.
     #[inline]
     fn publish(
         &mut self,
         me: &Arc<SharedQueue>,
         publication: &mut Publication<'_>,
         feed: &mut Feed,
-    ) -> Option<Placement> {
+        origin: Origin,
+    ) -> Intake {
+        if self.settings.overflow != Overflow::DropHead
+            && origin == Origin::Client
+            && self.would_overflow(&publication.view())
+        {
+            return Intake::Refused;
+        }
         self.counters.published += 1;
         if self.ready.is_empty() {
             while let Some((id, consumer)) = self.consumers.next() {
@@ -143,39 +251,58 @@ impl Queue {
                 let tag = outbox.deliver(consumer, &publication.view(), false);
                 let mut placement = None;
                 if !consumer.spec.no_ack {
-                    let entry = Self::entry(&mut self.next_position, me, publication);
-                    placement =
-                        entry.journaled.then_some(Placement { queue: me.id, position: entry.position });
+                    let line = self.traits.line(publication);
+                    let entry = Self::entry(&mut self.next_counter, line, me, publication);
+                    placement = entry.placement(me.id);
                     self.unacked_count += 1;
                     self.unacked_bytes += entry.message.size_bytes();
                     if let Some(window) = outbox.window(consumer.spec.channel) {
-                        window.hold(Unacked { tag, queue: me.clone(), consumer: Some(id), entry });
+                        window.hold(Unacked::new(tag, me, Some(id), entry));
                     }
                 }
                 self.counters.delivered += 1;
                 self.consumers.delivered(id);
-                return placement;
+                return Intake::Taken(placement);
             }
         }
-        let entry = Self::entry(&mut self.next_position, me, publication);
-        let placement = entry.journaled.then_some(Placement { queue: me.id, position: entry.position });
+        let line = self.traits.line(publication);
+        let entry = Self::entry(&mut self.next_counter, line, me, publication);
+        let placement = entry.placement(me.id);
+        self.may_expire = self.may_expire || expiry::expiration(&entry.message.view()).is_some();
         if self.ready.push(entry) && self.ready.resident_bytes() > QUEUE_RESIDENT_BYTES_MAX {
             self.ready.page_out(QUEUE_RESIDENT_BYTES_MAX);
         }
-        placement
+        Intake::Taken(placement)
     }
 
     #[inline]
-    fn entry(next_position: &mut u64, me: &SharedQueue, publication: &mut Publication<'_>) -> Entry {
-        let position = *next_position;
-        *next_position += 1;
+    fn entry(next: &mut u64, line: u8, me: &SharedQueue, publication: &mut Publication<'_>) -> Entry {
+        let position = position_of(line, *next);
+        *next += 1;
         let journaled = me.spec.durable && publication.view().layout.persistent;
         let message = publication.keep(|| me.surroundings.clock.now());
         Entry { message, position, attempts: Attempts::default(), redelivered: false, journaled }
     }
 
+    /// Takes in a message that waits until `due`.
+    fn hold_until(
+        &mut self,
+        me: &SharedQueue,
+        publication: &mut Publication<'_>,
+        due: Millis,
+    ) -> Option<Placement> {
+        self.counters.published += 1;
+        let entry = Self::entry(&mut self.next_counter, 0, me, publication);
+        let placement = entry.placement(me.id);
+        self.delayed.insert(due, entry);
+        placement
+    }
+
     /// Gives waiting messages to consumers, as far as they are in memory.
-    fn dispatch(&mut self, me: &Arc<SharedQueue>, feed: &mut Feed, changes: &mut Changes) -> Dispatched {
+    fn dispatch(&mut self, me: &Arc<SharedQueue>, feed: &mut Feed, effects: &mut Effects) -> Dispatched {
+        if self.may_expire && !self.expire(me, effects) {
+            return Dispatched::All; // the timetable calls for the rest
+        }
         let mut bytes = 0;
         while let Some(front) = self.ready.front() {
             let Some((id, consumer)) = self.consumers.next() else { return Dispatched::All };
@@ -196,75 +323,39 @@ impl Queue {
                 return Dispatched::Some;
             }
             let redelivered = front.redelivered;
-            let tag = outbox.deliver(consumer, &front.message.view(), redelivered);
+            let tag = match front.with_attempts(self.traits.shows_attempts) {
+                None => outbox.deliver(consumer, &front.message.view(), redelivered),
+                Some((layout, image)) => outbox.deliver(consumer, &View::new(layout, &image), redelivered),
+            };
             if let Some(entry) = self.ready.pop() {
                 let size = entry.message.size_bytes();
                 bytes += size;
                 if consumer.spec.no_ack {
-                    entry.settle(me.id, changes);
+                    entry.settle(me.id, &mut effects.changes);
                 } else {
                     self.unacked_count += 1;
                     self.unacked_bytes += size;
                     if let Some(window) = outbox.window(consumer.spec.channel) {
-                        window.hold(Unacked { tag, queue: me.clone(), consumer: Some(id), entry });
+                        window.hold(Unacked::new(tag, me, Some(id), entry));
                     }
                 }
             }
             self.counters.delivered += 1;
             self.counters.redelivered += u64::from(redelivered);
             self.consumers.delivered(id);
+            if self.may_expire && !self.expire(me, effects) {
+                return Dispatched::All;
+            }
         }
         Dispatched::All
     }
 
-    /// Books messages out of the unacknowledged ones for good. Those that the journal does not know of are dropped by the
-    /// caller, when no lock is held.
-    fn settle(&mut self, me: &SharedQueue, unacked: Vec<Unacked>, changes: &mut Changes) -> Vec<Unacked> {
-        let mut dropped = Vec::new();
-        for unacked in unacked {
-            self.book_out(&unacked);
-            self.counters.acknowledged += 1;
-            if unacked.entry.journaled {
-                unacked.entry.settle(me.id, changes);
-            } else {
-                dropped.push(unacked);
-            }
-        }
-        dropped
-    }
-
-    /// Puts unacknowledged messages back to where they were, marked as redelivered.
-    fn requeue(&mut self, me: &SharedQueue, unacked: Vec<Unacked>, changes: &mut Changes) {
-        for mut unacked in unacked {
-            self.book_out(&unacked);
-            if self.deleted {
-                continue;
-            }
-            let entry = &mut unacked.entry;
-            entry.attempts = entry.attempts.after_return(true);
-            entry.redelivered = true;
-            if entry.journaled {
-                changes.push(Change::Return {
-                    placement: Placement { queue: me.id, position: entry.position },
-                    attempts: entry.attempts,
-                    due: 0,
-                    message: entry.message.clone(),
-                });
-            }
-            self.ready.requeue(unacked.entry);
-        }
-    }
-
-    fn book_out(&mut self, unacked: &Unacked) {
-        self.unacked_count -= 1;
-        self.unacked_bytes -= unacked.entry.message.size_bytes();
-        if let Some(id) = unacked.consumer {
-            self.consumers.settled(id, 1);
-        }
-    }
-
     /// Takes the oldest message out for `basic.get`, if it is in memory.
-    fn take(&mut self, no_ack: bool) -> Taken {
+    fn take(&mut self, me: &Arc<SharedQueue>, no_ack: bool, effects: &mut Effects) -> Taken {
+        self.used_at = me.surroundings.clock.now();
+        if self.may_expire && !self.expire(me, effects) {
+            return Taken::Nothing;
+        }
         match self.ready.front() {
             None => return Taken::Nothing,
             Some(Front::Paged(paged)) => return Taken::Paged(paged),
@@ -295,7 +386,7 @@ impl Queue {
 
     /// Bytes in memory that the queue answers for.
     fn held_bytes(&self) -> usize {
-        self.ready.resident_bytes() + self.unacked_bytes
+        self.ready.resident_bytes() + self.delayed.resident_bytes() + self.unacked_bytes
     }
 }
 

@@ -11,16 +11,20 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{
-    ConsumerId, ConsumerSpec, Dispatched, Entry, Feed, Paged, Queue, QueueCounters, QueueSettings, QueueSpec,
-    Ready, Taken,
+    Comeback, ConsumerId, ConsumerSpec, Dispatched, Entry, Feed, Intake, Origin, Paged, Queue, QueueCounters,
+    QueueSettings, QueueSpec, Taken, Traits, delayed::Delayed, ready::Ready,
 };
 use crate::core::{
+    clock::Millis,
+    delay::due_ms,
+    effects::Effects,
     journal::{Changes, Placement, QueueId, RestoredQueue, Surroundings},
-    message::Publication,
+    message::{Message, Publication},
     outbox::{Refusal, SharedOutbox},
     window::{ConsumerRef, Unacked},
 };
 use crate::limits::BLOCK_BYTES_MAX;
+use crate::protocol::{PropertiesView, TableView};
 
 /// A queue as the broker shares it.
 pub struct SharedQueue {
@@ -31,7 +35,7 @@ pub struct SharedQueue {
     /// Changes when the queue is deleted: routes that were worked out before are stale then.
     pub stamp: Arc<AtomicU64>,
     pub(super) surroundings: Arc<Surroundings>,
-    state: Mutex<Queue>,
+    pub(super) state: Mutex<Queue>,
 }
 
 /// Why a consumer was refused.
@@ -52,14 +56,23 @@ pub enum GetError {
     SingleActiveConsumer,
 }
 
+/// What became of a run of messages, by their index in the run.
+#[derive(Default)]
+pub struct Published {
+    /// Places of those that are for the journal.
+    pub placed: Vec<(usize, Placement)>,
+    /// Those that a queue had no room for.
+    pub refused: Vec<usize>,
+}
+
 /// What a deleted queue leaves behind: its messages, to be dropped when no lock is held.
 #[derive(Default)]
-pub struct Deleted(Ready);
+pub struct Deleted(Option<(Ready, Delayed)>);
 
 impl Deleted {
     /// Ready messages that went with the queue.
     pub fn message_count(&self) -> usize {
-        self.0.len()
+        self.0.as_ref().map_or(0, |(ready, _)| ready.len())
     }
 }
 
@@ -68,6 +81,8 @@ impl Deleted {
 pub struct QueueStatus {
     /// Messages that wait.
     pub ready: usize,
+    /// Messages that wait for their time.
+    pub delayed: usize,
     /// Messages that clients hold.
     pub unacked: usize,
     /// Bytes of both.
@@ -81,24 +96,29 @@ pub struct QueueStatus {
 impl SharedQueue {
     /// An empty queue.
     pub fn new(spec: QueueSpec, surroundings: Arc<Surroundings>) -> Self {
-        let state = Queue::new(spec.single_active_consumer());
+        let settings = Arc::new(QueueSettings::default());
+        let state = Queue::new(Traits::of(&spec), settings, surroundings.clock.now());
         let id = surroundings.ids.draw(spec.durable);
         Self { spec, id, stamp: Arc::default(), surroundings, state: Mutex::new(state) }
     }
 
     /// A queue as the journal remembers it.
     pub fn restored(spec: QueueSpec, restored: &RestoredQueue, surroundings: Arc<Surroundings>) -> Self {
-        let state = Queue::restored(spec.single_active_consumer(), restored);
+        let settings = Arc::new(QueueSettings::default());
+        let now = surroundings.clock.now();
+        let state = Queue::restored(Traits::of(&spec), settings, now, restored);
         Self { spec, id: restored.id, stamp: Arc::default(), surroundings, state: Mutex::new(state) }
     }
 
-    /// Takes in a run of messages; `placed` gets the places of those that are for the journal, by their index in the run.
+    /// Takes in a run of messages, and tells in `published` what became of them.
     ///
     /// True when the queue grows while its consumers wait for nothing but their sockets: the publisher should pause.
     pub fn publish(
         self: &Arc<Self>,
         run: &mut [Publication<'_>],
-        placed: &mut Vec<(usize, Placement)>,
+        origin: Origin,
+        published: &mut Published,
+        effects: &mut Effects,
     ) -> bool {
         let mut feed = Feed::default();
         let mut queue = self.state.lock();
@@ -107,12 +127,38 @@ impl SharedQueue {
         }
         let held = queue.held_bytes();
         for (index, publication) in run.iter_mut().enumerate() {
-            let placement = queue.publish(self, publication, &mut feed);
-            placed.extend(placement.map(|placement| (index, placement)));
+            match queue.publish(self, publication, &mut feed, origin) {
+                Intake::Taken(placement) => {
+                    published.placed.extend(placement.map(|placement| (index, placement)));
+                }
+                Intake::Refused => {
+                    published.refused.push(index);
+                    queue.refuse(self, publication, effects);
+                }
+            }
         }
         let congested = queue.is_congested();
+        if queue.may_expire {
+            queue.expire(self, effects);
+        }
+        let unread = queue.trim(self, effects);
         self.release(queue, held, feed);
+        if let Some(paged) = unread {
+            self.trim_from_disk(paged, effects);
+        }
         congested
+    }
+
+    /// Goes on dropping the oldest messages where they must be read first.
+    pub(super) fn trim_from_disk(self: &Arc<Self>, mut unread: Paged, effects: &mut Effects) {
+        while self.load(unread) {
+            let mut queue = self.state.lock();
+            let held = queue.held_bytes();
+            let next = queue.trim(self, effects);
+            self.release(queue, held, Feed::default());
+            let Some(next) = next else { return };
+            unread = next;
+        }
     }
 
     /// Pending while the queue has too much waiting for consumers that take it as fast as their sockets let them.
@@ -140,7 +186,7 @@ impl SharedQueue {
     pub fn consume(
         self: &Arc<Self>,
         spec: ConsumerSpec,
-        changes: &mut Changes,
+        effects: &mut Effects,
         accepted: impl FnOnce(ConsumerId),
     ) -> Result<(), ConsumeError> {
         let mut queue = self.state.lock();
@@ -152,26 +198,29 @@ impl SharedQueue {
             return Err(ConsumeError::InExclusiveUse);
         }
         queue.had_consumer = true;
+        queue.used_at = self.surroundings.clock.now();
         let id = queue.consumers.add(spec);
         accepted(id);
         drop(queue);
-        self.dispatch(changes);
+        self.dispatch(effects);
         Ok(())
     }
 
     /// Removes a consumer; what it holds unacknowledged stays with its channel. True when the queue was to go with
     /// its last consumer and this was it.
-    pub fn cancel(self: &Arc<Self>, id: ConsumerId, changes: &mut Changes) -> bool {
+    pub fn cancel(self: &Arc<Self>, id: ConsumerId, effects: &mut Effects) -> bool {
         let mut queue = self.state.lock();
         let Some(consumer) = queue.consumers.remove(id) else { return false };
+        queue.used_at = self.surroundings.clock.now();
         let finished = self.spec.auto_delete && queue.had_consumer && queue.consumers.is_empty();
-        drop(queue);
+        let held = queue.held_bytes();
+        self.release(queue, held, Feed::default());
         if consumer.is_starved() {
             let its = |(queue, other): &ConsumerRef| *other == id && Arc::ptr_eq(queue, self);
             consumer.spec.outbox.lock().forget_starved(consumer.spec.channel, its);
         }
         if !finished {
-            self.dispatch(changes);
+            self.dispatch(effects);
         }
         finished
     }
@@ -181,7 +230,7 @@ impl SharedQueue {
     pub fn get(
         self: &Arc<Self>,
         no_ack: bool,
-        changes: &mut Changes,
+        effects: &mut Effects,
         taken: impl FnOnce(Entry, usize) -> Option<Entry>,
     ) -> Result<(), GetError> {
         if self.spec.single_active_consumer() {
@@ -190,8 +239,11 @@ impl SharedQueue {
         loop {
             let mut queue = self.state.lock();
             let held = queue.held_bytes();
-            match queue.take(no_ack) {
-                Taken::Nothing => return Err(GetError::Empty),
+            match queue.take(self, no_ack, effects) {
+                Taken::Nothing => {
+                    self.release(queue, held, Feed::default());
+                    return Err(GetError::Empty);
+                }
                 Taken::Paged(paged) => {
                     drop(queue);
                     if !self.load(paged) {
@@ -201,7 +253,7 @@ impl SharedQueue {
                 Taken::Entry(entry) => {
                     let remaining = queue.ready.len();
                     if let Some(entry) = taken(entry, remaining) {
-                        entry.settle(self.id, changes);
+                        entry.settle(self.id, &mut effects.changes);
                     }
                     self.release(queue, held, Feed::default());
                     return Ok(());
@@ -210,46 +262,54 @@ impl SharedQueue {
         }
     }
 
-    /// The client acknowledged or rejected these for good.
-    pub fn settle(self: &Arc<Self>, unacked: Vec<Unacked>, changes: &mut Changes) {
+    /// The client acknowledged these.
+    pub fn settle(self: &Arc<Self>, unacked: Vec<Unacked>, effects: &mut Effects) {
         let mut queue = self.state.lock();
         let held = queue.held_bytes();
-        let dropped = queue.settle(self, unacked, changes);
-        self.dispatch_from(queue, held, changes);
+        let dropped = queue.settle(self, unacked, effects);
+        self.dispatch_from(queue, held, effects);
         drop(dropped); // the messages' memory, outside the lock
     }
 
-    /// These come back to where they were, marked as redelivered.
-    pub fn requeue(self: &Arc<Self>, unacked: Vec<Unacked>, changes: &mut Changes) {
+    /// The client rejected these for good: they are dead.
+    pub fn reject(self: &Arc<Self>, unacked: Vec<Unacked>, effects: &mut Effects) {
         let mut queue = self.state.lock();
         let held = queue.held_bytes();
-        queue.requeue(self, unacked, changes);
-        self.dispatch_from(queue, held, changes);
+        queue.reject(self, unacked, effects);
+        self.dispatch_from(queue, held, effects);
+    }
+
+    /// These come back to where they were, marked as redelivered; at once or later, as the queue's settings say.
+    pub fn requeue(self: &Arc<Self>, unacked: Vec<Unacked>, why: Comeback, effects: &mut Effects) {
+        let mut queue = self.state.lock();
+        let held = queue.held_bytes();
+        queue.requeue(self, unacked, why, effects);
+        self.dispatch_from(queue, held, effects);
     }
 
     /// The outbox of a consumer that was turned away has room.
-    pub fn fed(self: &Arc<Self>, id: ConsumerId, changes: &mut Changes) {
+    pub fn fed(self: &Arc<Self>, id: ConsumerId, effects: &mut Effects) {
         let mut queue = self.state.lock();
         if queue.consumers.fed(id) == Some(Refusal::Outbox) {
             queue.stalled = false;
         }
         drop(queue);
-        self.dispatch(changes);
+        self.dispatch(effects);
     }
 
     /// Drops what is ready; gives how many.
-    pub fn purge(&self, changes: &mut Changes) -> usize {
+    pub fn purge(self: &Arc<Self>, effects: &mut Effects) -> usize {
         let mut queue = self.state.lock();
         let held = queue.held_bytes();
-        let purged = std::mem::take(&mut queue.ready);
+        let purged = queue.ready.take_all();
         self.release(queue, held, Feed::default());
         let count = purged.len();
-        purged.settle_all(self.id, changes);
+        purged.settle_all(self.id, &mut effects.changes);
         count
     }
 
     /// Deletes the queue if `condition` allows it. Consumers are told by `basic.cancel`.
-    pub fn delete(&self, condition: impl FnOnce(&QueueStatus) -> bool) -> Option<Deleted> {
+    pub fn delete(self: &Arc<Self>, condition: impl FnOnce(&QueueStatus) -> bool) -> Option<Deleted> {
         let mut queue = self.state.lock();
         if queue.deleted || !condition(&status(&queue)) {
             return None;
@@ -257,41 +317,57 @@ impl SharedQueue {
         queue.deleted = true;
         self.stamp.fetch_add(1, Ordering::Release);
         let held = queue.held_bytes();
-        let purged = std::mem::take(&mut queue.ready);
+        let purged = queue.ready.take_all();
+        let delayed = std::mem::take(&mut queue.delayed);
         let consumers = queue.consumers.clear();
         let mut feed = Feed::default();
         for consumer in &consumers {
             let outbox = feed.outbox(&consumer.spec.outbox);
             outbox.cancel_consumer(consumer.spec.channel, &consumer.spec.tag);
             if consumer.is_starved() {
-                let its = |(queue, _): &ConsumerRef| std::ptr::eq(Arc::as_ptr(queue), self);
+                let its = |(queue, _): &ConsumerRef| Arc::ptr_eq(queue, self);
                 outbox.forget_starved(consumer.spec.channel, its);
             }
         }
         self.release(queue, held, feed);
-        Some(Deleted(purged))
+        Some(Deleted(Some((purged, delayed))))
     }
 
     /// Makes room in memory: what is far from its turn stays on disk, or goes there. True when there is more to be
     /// done once the journal has what it was given.
-    pub fn page_out(&self, changes: &mut Changes) -> bool {
+    pub fn page_out(self: &Arc<Self>, changes: &mut Changes) -> bool {
         let mut queue = self.state.lock();
         let held = queue.held_bytes();
         let before = changes.len();
-        let more = queue.ready.page_out_all(self.id, changes);
+        let more = queue.ready.page_out_all(self.id, changes) | queue.delayed.page_out_all(self.id, changes);
         queue.spilled |= changes.len() > before;
         self.release(queue, held, Feed::default());
         more
     }
 
-    /// What counts from now on.
-    pub fn apply(&self, settings: Arc<QueueSettings>) {
-        self.state.lock().settings = settings;
+    /// What counts from now on. What that means for messages that wait is seen to soon, by the timetable.
+    pub fn apply(self: &Arc<Self>, settings: Arc<QueueSettings>) {
+        let mut queue = self.state.lock();
+        queue.may_expire |= settings.message_ttl.is_some();
+        queue.settings = settings;
+        queue.called_at = Some(0);
+        drop(queue);
+        self.surroundings.timetable.call(self, 0);
+    }
+
+    /// Somebody has asked for the queue: `x-expires` begins anew.
+    pub fn touch(&self) {
+        self.state.lock().used_at = self.surroundings.clock.now();
     }
 
     /// What counts now.
     pub fn settings(&self) -> Arc<QueueSettings> {
         self.state.lock().settings.clone()
+    }
+
+    /// The time, up to a second late.
+    pub fn about_now(&self) -> Millis {
+        self.surroundings.clock.about_now()
     }
 
     /// Its figures now.
@@ -310,21 +386,21 @@ impl SharedQueue {
     }
 
     /// Gives waiting messages to consumers, letting go of the lock now and then.
-    fn dispatch(self: &Arc<Self>, changes: &mut Changes) {
+    pub(super) fn dispatch(self: &Arc<Self>, effects: &mut Effects) {
         let queue = self.state.lock();
         let held = queue.held_bytes();
-        self.dispatch_from(queue, held, changes);
+        self.dispatch_from(queue, held, effects);
     }
 
     fn dispatch_from<'a>(
         self: &'a Arc<Self>,
         mut queue: MutexGuard<'a, Queue>,
         mut held: usize,
-        changes: &mut Changes,
+        effects: &mut Effects,
     ) {
         loop {
             let mut feed = Feed::default();
-            let dispatched = queue.dispatch(self, &mut feed, changes);
+            let dispatched = queue.dispatch(self, &mut feed, effects);
             self.release(queue, held, feed);
             match dispatched {
                 Dispatched::Some => {}
@@ -337,26 +413,40 @@ impl SharedQueue {
     }
 
     /// Reads the front back into memory. False when that is impossible, because the broker is about to stop.
-    fn load(&self, paged: Paged) -> bool {
+    pub(super) fn load(self: &Arc<Self>, paged: Paged) -> bool {
         let page = self.surroundings.pager.load(self.id, paged.first, paged.last, BLOCK_BYTES_MAX);
         let mut queue = self.state.lock();
         queue.loading = false;
         let Some(page) = page else { return false };
         let held = queue.held_bytes();
-        queue.ready.loaded(paged, page);
+        let delays = queue.traits.delays;
+        let waits_until = |entry: &Entry, due| if delays { due_of(&entry.message) } else { due };
+        let waiting = queue.ready.loaded(paged, page, self.surroundings.clock.now(), waits_until);
+        for (due, entry) in waiting {
+            queue.delayed.insert(due, entry);
+        }
         self.release(queue, held, Feed::default());
         true
     }
 
-    /// Accounts for the change in bytes, releases the lock, then wakes.
-    fn release(&self, mut queue: MutexGuard<'_, Queue>, held_before: usize, feed: Feed) {
+    /// Accounts for the change in bytes, releases the lock, then wakes and asks to be called.
+    pub(super) fn release(
+        self: &Arc<Self>,
+        mut queue: MutexGuard<'_, Queue>,
+        held_before: usize,
+        feed: Feed,
+    ) {
         let mut wakes = feed.finish();
         if !queue.paused.is_empty() {
             wakes.extend(queue.resumed());
         }
         self.surroundings.gauge.change(held_before, queue.held_bytes());
+        let call = queue.next_call();
         drop(queue);
         wake_all(wakes);
+        if let Some(at) = call {
+            self.surroundings.timetable.call(self, at);
+        }
     }
 }
 
@@ -375,21 +465,21 @@ pub fn wake_all(wakes: impl IntoIterator<Item = Waker>) {
 }
 
 /// Feeds the consumers that an outbox had turned away, first come first served, while it has room.
-pub fn feed_by_outbox(outbox: &SharedOutbox, changes: &mut Changes) {
+pub fn feed_by_outbox(outbox: &SharedOutbox, effects: &mut Effects) {
     loop {
         // The outbox's lock must be released before the queue's is taken.
         let next = outbox.lock().next_starved();
         let Some((queue, id)) = next else { return };
-        queue.fed(id, changes);
+        queue.fed(id, effects);
     }
 }
 
 /// Feeds the consumers that a channel's prefetch had turned away, while it has room.
-pub fn feed_by_channel(outbox: &SharedOutbox, channel: u16, changes: &mut Changes) {
+pub fn feed_by_channel(outbox: &SharedOutbox, channel: u16, effects: &mut Effects) {
     loop {
         let next = outbox.lock().window(channel).and_then(|window| window.next_starved());
         let Some((queue, id)) = next else { return };
-        queue.fed(id, changes);
+        queue.fed(id, effects);
     }
 }
 
@@ -416,9 +506,18 @@ pub fn settle_by_queue(
     }
 }
 
+/// When a message that was published with a delay is due; at once if its headers say nothing of it.
+fn due_of(message: &Message) -> Millis {
+    let view = message.view();
+    let headers = PropertiesView::parse(view.properties()).ok().and_then(|properties| properties.headers);
+    let due = headers.and_then(|headers| due_ms(&TableView::new(headers), message.published_at()).ok()?);
+    due.unwrap_or(0)
+}
+
 fn status(queue: &Queue) -> QueueStatus {
     QueueStatus {
         ready: queue.ready.len(),
+        delayed: queue.delayed.len(),
         unacked: queue.unacked_count,
         bytes: queue.ready.bytes() + queue.unacked_bytes,
         consumers: queue.consumers.len(),

@@ -43,6 +43,8 @@ pub struct Topology {
     surroundings: Arc<Surroundings>,
     exchanges: HashMap<ShortString, Exchange, RandomState>,
     queues: HashMap<ShortString, Arc<SharedQueue>, RandomState>,
+    /// What was published with a delay; no client can name it.
+    delay_queue: Option<Arc<SharedQueue>>,
     /// Bindings by where they lead, each with its source.
     leading_to: HashMap<Destination, Sources, RandomState>,
     /// What the journal has not been told yet.
@@ -73,6 +75,7 @@ impl Topology {
             surroundings,
             exchanges: HashMap::default(),
             queues: HashMap::default(),
+            delay_queue: None,
             leading_to: HashMap::default(),
             changes: Vec::new(),
         };
@@ -108,9 +111,14 @@ impl Topology {
         self.queues.get(name)
     }
 
+    /// The queue that holds what was published with a delay, if there was any.
+    pub fn delay_queue(&self) -> Option<&Arc<SharedQueue>> {
+        self.delay_queue.as_ref()
+    }
+
     /// All queues, in no order.
     pub fn queues(&self) -> impl Iterator<Item = &Arc<SharedQueue>> {
-        self.queues.values()
+        self.queues.values().chain(&self.delay_queue)
     }
 
     /// All exchanges, in no order.

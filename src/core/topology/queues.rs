@@ -7,7 +7,7 @@ use crate::core::{
     ConnectionId,
     error::{AmqpError, access_refused, not_found, not_implemented, precondition_failed, resource_locked},
     journal::TopologyChange,
-    queue::{Deleted, QueueSpec, SharedQueue},
+    queue::{DELAY_QUEUE, Deleted, QueueSpec, SharedQueue},
 };
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 
@@ -111,6 +111,7 @@ impl Topology {
         }
         if let Some(current) = self.queue(&wanted.name) {
             self.check_same_queue(&current.spec, &wanted, connection)?;
+            current.touch();
             return Ok(current.clone());
         }
         self.check_arguments(&wanted.name, &wanted.arguments)?;
@@ -127,6 +128,23 @@ impl Topology {
         }
         self.queues.insert(wanted.name, queue.clone());
         Ok(queue)
+    }
+
+    /// The queue that holds what is published with a delay: durable, and for the broker alone.
+    pub fn make_delay_queue(&mut self) -> Arc<SharedQueue> {
+        if let Some(queue) = &self.delay_queue {
+            return queue.clone();
+        }
+        let spec = QueueSpec {
+            name: ShortString::from_static(DELAY_QUEUE),
+            durable: true,
+            auto_delete: false,
+            owner: None,
+            arguments: FieldTable::new(),
+        };
+        let queue = Arc::new(SharedQueue::new(spec, self.surroundings.clone()));
+        self.changes.push(queue_declared(&queue));
+        self.delay_queue.insert(queue).clone()
     }
 
     /// `queue.delete`: gives the messages that went; a missing queue is no error.

@@ -27,7 +27,7 @@ impl Topology {
                     let empty = || RestoredQueue { id, next_position: 0, ranges: Vec::new() };
                     let content = contents.remove(&id).unwrap_or_else(empty);
                     let queue = SharedQueue::restored(spec, &content, self.surroundings.clone());
-                    self.queues.insert(queue.spec.name.clone(), Arc::new(queue));
+                    self.insert_restored(Arc::new(queue));
                 }
                 TopologyChange::Bound(binding) => bindings.push(binding),
                 TopologyChange::ExchangeDeleted(_)
@@ -42,5 +42,15 @@ impl Topology {
         }
         self.changes.clear();
         dangling
+    }
+
+    fn insert_restored(&mut self, queue: Arc<SharedQueue>) {
+        // Something may have become due while the broker was stopped.
+        self.surroundings.timetable.call(&queue, 0);
+        if queue.spec.is_delay_queue() {
+            self.delay_queue = Some(queue);
+        } else {
+            self.queues.insert(queue.spec.name.clone(), queue);
+        }
     }
 }

@@ -68,11 +68,21 @@ impl Topology {
         keys: &[&[u8]],
         headers: Option<&FieldTable>,
     ) -> Result<Route, AmqpError> {
-        let first = self.exchange(exchange)?;
-        if first.spec.internal {
+        if self.exchange(exchange)?.spec.internal {
             let named = self.named_exchange(exchange);
             return Err(access_refused(format!("cannot publish to internal {named}")));
         }
+        self.route_within(exchange, keys, headers)
+    }
+
+    /// The same for messages that the broker itself sends on: internal exchanges are open to them.
+    pub fn route_within(
+        &self,
+        exchange: &[u8],
+        keys: &[&[u8]],
+        headers: Option<&FieldTable>,
+    ) -> Result<Route, AmqpError> {
+        let first = self.exchange(exchange)?;
         let mut route = Route { reusable: true, ..Route::default() };
         let mut seen = Seen::default();
         if exchange.is_empty() {

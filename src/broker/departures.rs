@@ -1,0 +1,142 @@
+//! Messages on their way from one queue to others: dead ones, and those whose delay is over.
+//!
+//! A work list and no recursion: what a target drops in turn joins the list, so chains of any length take bounded stack. Each
+//! message enters its targets before it is settled where it was, and the journal gets both in one group.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{Lost, Vhost};
+use crate::core::{
+    dead_letter::{self, Death, Reason},
+    effects::{Cause, Departure, Effects},
+    journal::{Commit, note_published},
+    message::{Layout, Message, Publication, View},
+    queue::{Origin, Published, SharedQueue},
+};
+use crate::protocol::{FieldTable, PropertiesView};
+
+impl Vhost {
+    /// Sends on what left its queue for another one, then gives the journal all that changed.
+    pub fn append(&self, effects: &mut Effects, atomic: bool) -> Commit {
+        let moved = !effects.departures.is_empty();
+        if moved {
+            self.carry_out(effects);
+        }
+        if effects.changes.is_empty() {
+            return Commit::default();
+        }
+        self.journal.append(&mut effects.changes, atomic || moved)
+    }
+
+    fn carry_out(&self, effects: &mut Effects) {
+        let mut waiting = VecDeque::new();
+        let mut published = Published::default();
+        loop {
+            waiting.extend(effects.departures.drain(..));
+            let Some(departure) = waiting.pop_front() else { return };
+            self.depart(&departure, &mut published, effects);
+            let Departure { queue, entry, .. } = departure;
+            entry.settle(queue.id, &mut effects.changes);
+        }
+    }
+}
+
+impl Vhost {
+    fn depart(&self, departure: &Departure, published: &mut Published, effects: &mut Effects) {
+        let Departure { queue, entry, cause } = departure;
+        let view = entry.message.view();
+        let sent = match cause {
+            Cause::Dead(reason) => self.dead_letter(queue, &view, *reason, published, effects),
+            Cause::Due => self.release(&view, published, effects),
+        };
+        if let Err(lost) = sent {
+            self.drops.count(lost);
+            tracing::warn!(vhost = %self.name, queue = %queue.spec.name, ?cause, ?lost, "message dropped");
+        }
+    }
+
+    fn dead_letter(
+        &self,
+        queue: &SharedQueue,
+        view: &View<'_>,
+        reason: Reason,
+        published: &mut Published,
+        effects: &mut Effects,
+    ) -> Result<(), Lost> {
+        let settings = queue.settings();
+        let Some(exchange) = &settings.dead_letter_exchange else { return Err(Lost::NoExchange) };
+        let death = Death {
+            queue: &queue.spec.name,
+            reason,
+            at_ms: self.clock.now(),
+            exchange,
+            routing_key: settings.dead_letter_routing_key.as_deref(),
+        };
+        let dead = dead_letter::dead_lettered(view, &death).map_err(|_| Lost::TooManyDeaths)?;
+        let letter = View::new(dead.layout, &dead.image);
+        let targets = self.targets(&letter, &dead.extra_keys)?;
+        let found = targets.len();
+        let targets: Vec<_> =
+            targets.into_iter().filter(|target| !dead.deaths.is_cycle(&target.spec.name, reason)).collect();
+        if targets.len() < found {
+            self.drops.count(Lost::Cycle);
+            tracing::warn!(vhost = %self.name, queue = %queue.spec.name, "dead letters go round in a cycle");
+            if targets.is_empty() {
+                return Ok(());
+            }
+        }
+        self.deliver(&targets, dead.layout, &dead.image, published, effects);
+        Ok(())
+    }
+
+    /// A delay is over: the message goes where it would go if it were published now.
+    fn release(&self, view: &View<'_>, published: &mut Published, effects: &mut Effects) -> Result<(), Lost> {
+        let (layout, image) = crate::core::delay::released(view);
+        let view = View::new(layout, &image);
+        let extra = extra_keys(&view);
+        let targets = self.targets(&view, &extra)?;
+        self.deliver(&targets, layout, &image, published, effects);
+        Ok(())
+    }
+
+    fn deliver(
+        &self,
+        targets: &[Arc<SharedQueue>],
+        layout: Layout,
+        image: &[u8],
+        published: &mut Published,
+        effects: &mut Effects,
+    ) {
+        let mut run = [Publication::kept(Message::new(View::new(layout, image), self.clock.now()))];
+        for target in targets {
+            target.publish(&mut run, Origin::Broker, published, effects);
+        }
+        note_published(&mut run, &mut published.placed, &mut effects.changes, || self.clock.now());
+    }
+}
+
+impl Vhost {
+    /// The queues that a message goes to that the broker itself sends on.
+    fn targets(&self, view: &View<'_>, extra: &[Box<[u8]>]) -> Result<Vec<Arc<SharedQueue>>, Lost> {
+        let mut keys = vec![view.routing_key()];
+        keys.extend(extra.iter().map(|key| &**key));
+        let headers = headers(view);
+        let route = self.read(|topology| topology.route_within(view.exchange(), &keys, headers.as_ref()));
+        let route = route.map_err(|_| Lost::NoExchange)?;
+        if route.queues.is_empty() { Err(Lost::Unroutable) } else { Ok(route.queues.into_vec()) }
+    }
+}
+
+/// A message's headers. They were checked when it was published.
+fn headers(view: &View<'_>) -> Option<FieldTable> {
+    let headers = PropertiesView::parse(view.properties()).ok()?.headers?;
+    FieldTable::decode(headers).ok()
+}
+
+/// Further routing keys: those of `CC`. `BCC` was taken out when the message was published.
+fn extra_keys(view: &View<'_>) -> Vec<Box<[u8]>> {
+    let headers = headers(view);
+    let array = headers.as_ref().and_then(|headers| headers.get("CC")).and_then(|keys| keys.as_array());
+    let keys = array.into_iter().flatten().filter_map(|key| key.as_str_bytes());
+    keys.map(Box::from).collect()
+}

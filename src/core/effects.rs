@@ -1,0 +1,51 @@
+//! What an operation on a queue leads to beyond the queue, for whoever runs it to carry out.
+
+use std::sync::Arc;
+
+use crate::core::{
+    dead_letter::Reason,
+    journal::Changes,
+    queue::{Entry, SharedQueue},
+};
+
+/// See the module's text.
+#[derive(Default)]
+pub struct Effects {
+    /// For the journal.
+    pub changes: Changes,
+    /// Messages that have left their queue and go elsewhere. The journal is told of neither until that is done: then of both
+    /// in one group, so that a crash leaves a message in one place.
+    pub departures: Vec<Departure>,
+}
+
+/// A message that has left its queue and goes elsewhere.
+pub struct Departure {
+    /// Where it was.
+    pub queue: Arc<SharedQueue>,
+    /// The message.
+    pub entry: Entry,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Why a message leaves its queue for another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// It is dead.
+    Dead(Reason),
+    /// It was published with a delay, which is over.
+    Due,
+}
+
+impl Effects {
+    /// How much is to be done: grows with each change and departure.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.changes.len() + self.departures.len()
+    }
+
+    /// Whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.departures.is_empty()
+    }
+}

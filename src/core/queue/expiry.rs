@@ -1,0 +1,41 @@
+//! When messages expire (RabbitMQ: `x-message-ttl`, `expiration`; the earlier one counts).
+
+use crate::core::{
+    clock::Millis,
+    message::{Message, View},
+};
+use crate::protocol::{
+    PropertiesView,
+    properties::{FLAG_EXPIRATION, FLAG_PRIORITY},
+    property_flags,
+};
+
+/// When a message expires in a queue whose messages live `ttl`; `None` if never.
+///
+/// Both times begin with its publishing. One whose publishing nobody knows of does not expire by them.
+#[inline]
+pub fn deadline(message: &Message, ttl: Option<Millis>) -> Option<Millis> {
+    let lifetime = match (expiration(&message.view()), ttl) {
+        (Some(its), Some(ttl)) => its.min(ttl),
+        (its, ttl) => its.or(ttl)?,
+    };
+    let published_at = message.published_at();
+    (published_at > 0).then(|| published_at.saturating_add(lifetime))
+}
+
+/// Its own `expiration`, checked when it was published.
+pub fn expiration(view: &View<'_>) -> Option<Millis> {
+    let properties = view.properties();
+    property_flags(properties).filter(|flags| flags & FLAG_EXPIRATION != 0)?;
+    let text = PropertiesView::parse(properties).ok()?.expiration?;
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Its `priority`; 0 if it has none (RabbitMQ).
+pub fn priority(view: &View<'_>) -> u8 {
+    let properties = view.properties();
+    if property_flags(properties).is_none_or(|flags| flags & FLAG_PRIORITY == 0) {
+        return 0;
+    }
+    PropertiesView::parse(properties).ok().and_then(|properties| properties.priority).unwrap_or(0)
+}

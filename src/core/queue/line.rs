@@ -1,0 +1,602 @@
+//! Messages of one priority that wait for a consumer, in order.
+//!
+//! Fresh ones stand in blocks, so that a long queue grows and shrinks without ever moving what it holds, and so that what is far from
+//! its turn can leave memory: of a block that the journal has on disk only a descriptor stays ([`Paged`]). Requeued ones
+//! go back to their original position (RabbitMQ: "requeued to its original position when possible"): they are few and
+//! out of order, so they stand in a sorted map before the blocks.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::{AddAssign, SubAssign},
+};
+
+use super::ready::Total;
+use crate::core::{
+    clock::Millis,
+    journal::{Attempts, Change, Changes, Loaded, Page, Placement, QueueId, RestoredRange},
+    message::{Layout, Message, Stage},
+};
+use crate::limits::{BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, SPILL_BYTES_MAX};
+use crate::protocol::{Properties, ShortString};
+
+/// A message in a queue.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The message, shared with other queues that hold it.
+    pub message: Message,
+    /// Its place in this queue: strictly increasing as messages are published.
+    pub position: u64,
+    /// How often it was handed out and came back.
+    pub attempts: Attempts,
+    /// A delivery of it must say `redelivered`.
+    pub redelivered: bool,
+    /// The journal knows of it, and has to be told when it goes.
+    pub journaled: bool,
+}
+
+/// What messages take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Size {
+    /// Bytes of memory, for those that are there.
+    pub bytes: usize,
+    /// Bytes of their bodies.
+    pub bodies: usize,
+}
+
+impl AddAssign for Size {
+    fn add_assign(&mut self, other: Self) {
+        self.bytes += other.bytes;
+        self.bodies += other.bodies;
+    }
+}
+
+impl SubAssign for Size {
+    fn sub_assign(&mut self, other: Self) {
+        self.bytes -= other.bytes;
+        self.bodies -= other.bodies;
+    }
+}
+
+impl Entry {
+    /// What it takes.
+    #[inline]
+    pub fn size(&self) -> Size {
+        let bodies = self.message.view().layout.body_bytes as usize;
+        Size { bytes: self.message.size_bytes(), bodies }
+    }
+
+    /// Its name for the journal, if that knows of it.
+    #[inline]
+    pub fn placement(&self, queue: QueueId) -> Option<Placement> {
+        self.journaled.then_some(Placement { queue, position: self.position })
+    }
+
+    /// A number from 0 to 1 that looks random and is the same each time: other after each return.
+    pub(super) fn chance(&self) -> f64 {
+        let seed =
+            self.position ^ self.message.published_at() << 20 ^ u64::from(self.attempts.returned) << 48;
+        // The finish of SplitMix64.
+        let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// The message as a quorum queue delivers it: with `x-delivery-count` and `x-acquired-count`, if it came back before
+    /// (RabbitMQ 4.3).
+    pub fn with_attempts(&self, shown: bool) -> Option<(Layout, Vec<u8>)> {
+        if !shown || self.attempts.returned == 0 {
+            return None;
+        }
+        let view = self.message.view();
+        let mut properties = Properties::decode(view.properties()).ok()?;
+        let headers = properties.headers.get_or_insert_default();
+        headers.insert(ShortString::from_static("x-delivery-count"), i64::from(self.attempts.failed));
+        headers.insert(ShortString::from_static("x-acquired-count"), i64::from(self.attempts.returned));
+        Some(view.with_properties(&properties))
+    }
+
+    /// The message has left `queue` for good.
+    #[inline]
+    pub fn settle(self, queue: QueueId, changes: &mut Changes) {
+        if self.journaled {
+            let placement = Placement { queue, position: self.position };
+            let message = Some(self.message).filter(|message| message.stage() != Stage::Written);
+            changes.push(Change::Settle { placement, message });
+        }
+    }
+}
+
+impl From<Loaded> for Entry {
+    fn from(loaded: Loaded) -> Self {
+        Self {
+            redelivered: loaded.redelivered || loaded.attempts.returned > 0,
+            message: loaded.message,
+            position: loaded.position,
+            attempts: loaded.attempts,
+            journaled: true,
+        }
+    }
+}
+
+/// Messages in a row that are on disk alone; both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paged {
+    /// Lowest position.
+    pub first: u64,
+    /// Highest position.
+    pub last: u64,
+    count: usize,
+    size: Size,
+}
+
+/// Messages in a row.
+enum Block {
+    Resident(Resident),
+    Paged(Paged),
+}
+
+/// Messages in memory.
+#[derive(Default)]
+struct Resident {
+    entries: VecDeque<Entry>,
+    size: Size,
+}
+
+/// The oldest of the messages that wait.
+pub enum Front<'a> {
+    /// It is in memory.
+    Entry(&'a Entry),
+    /// It has to be read first.
+    Paged(Paged),
+}
+
+/// Waiting messages, oldest position first.
+#[derive(Default)]
+pub struct Line {
+    requeued: BTreeMap<u64, Entry>,
+    blocks: VecDeque<Block>,
+    fresh_count: usize,
+    resident: Size,
+    paged: Size,
+}
+
+/// Blocks at the head that stay in memory when a queue grows.
+const HEAD_BLOCKS: usize = 4;
+/// Blocks near the end that are looked at in vain before the next message is waited for.
+const PAGE_OUT_TRIES: usize = 16;
+
+impl Line {
+    /// Puts in messages that were there when the broker started.
+    pub fn restore(&mut self, ranges: &[RestoredRange]) {
+        for range in ranges {
+            let RestoredRange { first, last, count, bytes } = *range;
+            // The bodies are not much less than the records.
+            let size = Size { bytes: bytes as usize, bodies: bytes as usize };
+            let paged = Paged { first, last, count: count as usize, size };
+            self.fresh_count += paged.count;
+            self.paged += paged.size;
+            self.blocks.push_back(Block::Paged(paged));
+        }
+    }
+
+    /// What stands in it.
+    #[inline]
+    pub(super) fn total(&self) -> Total {
+        Total { count: self.fresh_count + self.requeued.len(), resident: self.resident, paged: self.paged }
+    }
+
+    /// Whether none waits.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.fresh_count == 0 && self.requeued.is_empty()
+    }
+
+    /// Appends a message that has a higher position than all before it. True when that began a new block.
+    #[inline]
+    pub fn push(&mut self, entry: Entry) -> bool {
+        self.fresh_count += 1;
+        let size = entry.size();
+        self.resident += size;
+        if let Some(Block::Resident(block)) = self.blocks.back_mut()
+            && block.has_room()
+        {
+            block.size += size;
+            block.entries.push_back(entry);
+            return false;
+        }
+        // The first block of a queue starts small: most queues are short.
+        let room = if self.blocks.is_empty() { 4 } else { BLOCK_ENTRIES_MAX };
+        let mut entries = VecDeque::with_capacity(room);
+        entries.push_back(entry);
+        self.blocks.push_back(Block::Resident(Resident { entries, size }));
+        true
+    }
+
+    /// Puts a message back to where it was.
+    pub fn requeue(&mut self, entry: Entry) {
+        self.resident += entry.size();
+        self.requeued.insert(entry.position, entry);
+    }
+
+    /// The oldest message.
+    pub fn front(&self) -> Option<Front<'_>> {
+        let requeued = self.requeued.first_key_value().map(|(_, entry)| entry);
+        let fresh_position = match self.blocks.front() {
+            None => return requeued.map(Front::Entry),
+            Some(Block::Paged(paged)) => paged.first,
+            Some(Block::Resident(block)) => block.entries.front()?.position,
+        };
+        match (requeued, self.blocks.front()) {
+            (Some(entry), _) if entry.position < fresh_position => Some(Front::Entry(entry)),
+            (_, Some(Block::Paged(paged))) => Some(Front::Paged(*paged)),
+            (_, Some(Block::Resident(block))) => block.entries.front().map(Front::Entry),
+            (_, None) => None,
+        }
+    }
+
+    /// Takes the oldest message, if it is in memory.
+    pub fn pop(&mut self) -> Option<Entry> {
+        let fresh = match self.blocks.front() {
+            None => None,
+            Some(Block::Paged(paged)) => Some(paged.first),
+            Some(Block::Resident(block)) => block.entries.front().map(|entry| entry.position),
+        };
+        let entry = match self.requeued.first_key_value() {
+            Some((position, _)) if fresh.is_none_or(|fresh| *position < fresh) => {
+                self.requeued.pop_first().map(|(_, entry)| entry)
+            }
+            _ => self.pop_fresh(),
+        }?;
+        self.resident -= entry.size();
+        Some(entry)
+    }
+
+    #[inline]
+    fn pop_fresh(&mut self) -> Option<Entry> {
+        let Some(Block::Resident(block)) = self.blocks.front_mut() else { return None };
+        let entry = block.entries.pop_front()?;
+        block.size -= entry.size();
+        self.fresh_count -= 1;
+        if block.entries.is_empty() {
+            self.drop_front_block();
+        }
+        Some(entry)
+    }
+
+    fn drop_front_block(&mut self) {
+        self.blocks.pop_front();
+        if self.blocks.is_empty() {
+            self.blocks = VecDeque::new();
+        }
+    }
+
+    // ---- paging ----
+
+    /// Replaces the first part of a paged front with what was read; ignored if somebody else did so meanwhile.
+    ///
+    /// Messages that could not be read are gone: the journal has set them aside and says so.
+    /// Those that wait for a time after `now`, by `waits_until`, are not put there but given back with that time.
+    pub fn loaded(
+        &mut self,
+        asked: Paged,
+        page: Page,
+        now: Millis,
+        waits_until: impl Fn(&Entry, Millis) -> Millis,
+    ) -> Vec<(Millis, Entry)> {
+        let front = self.blocks.front().filter(|block| block.is(&asked));
+        let Some(Block::Paged(paged)) = front else { return Vec::new() };
+        let paged = *paged;
+        self.drop_front_block();
+        self.fresh_count -= paged.count;
+        self.paged -= paged.size;
+        let mut block = Resident::default();
+        let mut waiting = Vec::new();
+        for loaded in page.messages {
+            let due = loaded.due;
+            let entry = Entry::from(loaded);
+            let due = waits_until(&entry, due);
+            if due > now {
+                waiting.push((due, entry));
+            } else {
+                block.size += entry.size();
+                block.entries.push_back(entry);
+            }
+        }
+        if let Some(first) = page.rest_from {
+            self.push_front_rest(paged, first, &block, waiting.len());
+        }
+        if !block.entries.is_empty() {
+            self.fresh_count += block.entries.len();
+            self.resident += block.size;
+            self.blocks.push_front(Block::Resident(block));
+        }
+        waiting
+    }
+
+    fn push_front_rest(&mut self, whole: Paged, first: u64, taken: &Resident, waiting: usize) {
+        let count = whole.count.saturating_sub(taken.entries.len() + waiting).max(1);
+        let size = Size {
+            bytes: whole.size.bytes.saturating_sub(taken.size.bytes),
+            bodies: whole.size.bodies.saturating_sub(taken.size.bodies),
+        };
+        self.fresh_count += count;
+        self.paged += size;
+        self.blocks.push_front(Block::Paged(Paged { first, last: whole.last, count, size }));
+    }
+
+    /// Lets go of blocks that are on disk, last ones first, until no more than `bytes_max` are in memory; the head and the
+    /// block that is being filled stay.
+    pub fn page_out(&mut self, bytes_max: usize) {
+        let mut tries = PAGE_OUT_TRIES;
+        for at in (HEAD_BLOCKS..self.blocks.len().saturating_sub(1)).rev() {
+            let done = self.resident.bytes <= bytes_max || matches!(self.blocks[at], Block::Paged(_));
+            if done || tries == 0 {
+                return;
+            }
+            tries -= usize::from(!self.page_out_block(at));
+        }
+    }
+
+    /// Lets go of everything that is on disk but the first block and the one that is being filled. Of what is not there yet a
+    /// part is given to the journal, for which it is copied; true when there is more of it.
+    pub fn page_out_all(&mut self, queue: QueueId, changes: &mut Changes) -> bool {
+        let mut spilled = 0;
+        for at in (1..self.blocks.len().saturating_sub(1)).rev() {
+            if !self.page_out_block(at)
+                && let Block::Resident(block) = &mut self.blocks[at]
+            {
+                spilled += block.spill(queue, changes);
+            }
+            if spilled >= SPILL_BYTES_MAX {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// True if the block is not in memory afterwards.
+    fn page_out_block(&mut self, at: usize) -> bool {
+        let Block::Resident(block) = &self.blocks[at] else { return true };
+        let Some(paged) = block.paged() else { return false };
+        self.resident -= paged.size;
+        self.paged += paged.size;
+        self.blocks[at] = Block::Paged(paged);
+        true
+    }
+
+    /// Tells the journal that all of them have left `queue` for good.
+    pub fn settle_all(self, queue: QueueId, changes: &mut Changes) {
+        for entry in self.requeued.into_values() {
+            entry.settle(queue, changes);
+        }
+        for block in self.blocks {
+            match block {
+                Block::Resident(block) => {
+                    block.entries.into_iter().for_each(|entry| entry.settle(queue, changes));
+                }
+                Block::Paged(Paged { first, last, .. }) => {
+                    changes.push(Change::SettleRange { queue, first, last });
+                }
+            }
+        }
+    }
+}
+
+impl Block {
+    fn is(&self, asked: &Paged) -> bool {
+        matches!(self, Self::Paged(paged) if paged == asked)
+    }
+}
+
+impl Resident {
+    fn has_room(&self) -> bool {
+        self.entries.len() < BLOCK_ENTRIES_MAX && self.size.bytes < BLOCK_BYTES_MAX
+    }
+
+    /// What stays of it in memory, if all of it can be read back.
+    fn paged(&self) -> Option<Paged> {
+        // From the end: what came last is the least likely to be on disk.
+        let on_disk = |entry: &Entry| entry.journaled && entry.message.stage() == Stage::Written;
+        if !self.entries.iter().rev().all(on_disk) {
+            return None;
+        }
+        let (first, last) = (self.entries.front()?.position, self.entries.back()?.position);
+        Some(Paged { first, last, count: self.entries.len(), size: self.size })
+    }
+
+    /// Gives the journal what it does not know of; tells how many bytes that are.
+    fn spill(&mut self, queue: QueueId, changes: &mut Changes) -> usize {
+        let mut bytes = 0;
+        for entry in self.entries.iter_mut().filter(|entry| !entry.journaled) {
+            // The journal's notes in a message are about one place: a queue that spills has a copy of its own.
+            entry.message = Message::new(entry.message.view(), entry.message.published_at());
+            entry.journaled = true;
+            changes.push(Change::Publish {
+                message: entry.message.clone(),
+                placements: [Placement { queue, position: entry.position }].into_iter().collect(),
+                transient: true,
+            });
+            bytes += entry.message.size_bytes();
+        }
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{
+        journal::Loaded,
+        message::{View, build_image},
+    };
+
+    const QUEUE: QueueId = QueueId(1);
+
+    fn message() -> Message {
+        let (layout, image) = build_image(b"", b"q", &[0, 0], &[b"x"], false);
+        Message::new(View::new(layout, &image), 0)
+    }
+
+    fn entry(position: u64) -> Entry {
+        Entry {
+            message: message(),
+            position,
+            attempts: Attempts::default(),
+            redelivered: false,
+            journaled: false,
+        }
+    }
+
+    fn on_disk(position: u64) -> Entry {
+        let entry = Entry { journaled: true, ..entry(position) };
+        entry.message.set_stage(Stage::Written);
+        entry
+    }
+
+    fn drain(line: &mut Line) -> Vec<u64> {
+        std::iter::from_fn(|| line.pop()).map(|entry| entry.position).collect()
+    }
+
+    fn restored(ranges: &[RestoredRange]) -> Line {
+        let mut line = Line::default();
+        line.restore(ranges);
+        line
+    }
+
+    fn all_bytes(line: &Line) -> usize {
+        line.resident.bytes + line.paged.bytes
+    }
+
+    fn paged_front(line: &Line) -> Option<Paged> {
+        match line.front() {
+            Some(Front::Paged(paged)) => Some(paged),
+            _ => None,
+        }
+    }
+
+    fn page(positions: impl IntoIterator<Item = u64>, rest_from: Option<u64>) -> Page {
+        let loaded = |position| Loaded {
+            position,
+            attempts: Attempts::default(),
+            due: 0,
+            redelivered: false,
+            message: message(),
+        };
+        Page { messages: positions.into_iter().map(loaded).collect(), rest_from }
+    }
+
+    #[test]
+    fn requeued_messages_return_to_their_original_position() {
+        let mut line = Line::default();
+        for position in [0, 1, 4, 5] {
+            line.push(entry(position));
+        }
+        for position in [3, 2, 6] {
+            line.requeue(entry(position));
+        }
+        assert!(matches!(line.front(), Some(Front::Entry(entry)) if entry.position == 0));
+        assert_eq!(drain(&mut line), [0, 1, 2, 3, 4, 5, 6]);
+        assert!(line.is_empty());
+        assert_eq!(all_bytes(&line), 0);
+    }
+
+    #[test]
+    fn order_holds_over_many_blocks_and_the_memory_is_given_back() {
+        let mut line = Line::default();
+        for position in 0..5_000 {
+            line.push(entry(position));
+        }
+        assert_eq!(line.total().count, 5_000);
+        assert!(drain(&mut line).into_iter().eq(0..5_000));
+        assert_eq!((line.total().count, line.blocks.capacity(), all_bytes(&line)), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_long_queue_keeps_its_head_and_its_tail_in_memory() {
+        let mut line = Line::default();
+        for position in 0..10 * BLOCK_ENTRIES_MAX as u64 {
+            if line.push(on_disk(position)) {
+                line.page_out(0);
+            }
+        }
+        let bytes = 10 * BLOCK_ENTRIES_MAX * message().size_bytes();
+        assert_eq!(all_bytes(&line), bytes);
+        assert_eq!(line.resident.bytes, bytes / 10 * (HEAD_BLOCKS + 1));
+        assert_eq!(line.total().count, 10 * BLOCK_ENTRIES_MAX);
+        let head = HEAD_BLOCKS as u64 * BLOCK_ENTRIES_MAX as u64;
+        assert!(drain(&mut line).into_iter().eq(0..head));
+        let asked = paged_front(&line).unwrap();
+        assert_eq!((asked.first, asked.last), (head, head + BLOCK_ENTRIES_MAX as u64 - 1));
+    }
+
+    #[test]
+    fn what_is_not_on_disk_yet_stays_in_memory() {
+        let mut line = Line::default();
+        for position in 0..10 * BLOCK_ENTRIES_MAX as u64 {
+            line.push(Entry { journaled: true, ..entry(position) });
+        }
+        line.page_out(0);
+        assert_eq!(line.resident.bytes, all_bytes(&line));
+    }
+
+    #[test]
+    fn a_page_takes_the_place_of_the_front_and_the_rest_stays_on_disk() {
+        let range = RestoredRange { first: 10, last: 20, count: 6, bytes: 600 };
+        let mut line = restored(&[range]);
+        let asked = paged_front(&line).unwrap();
+        assert!(line.pop().is_none(), "it has to be read first");
+        line.loaded(asked, page([10, 12], Some(14)), 0, |_, due| due);
+        line.loaded(asked, page([10, 12], Some(14)), 0, |_, due| due);
+        assert_eq!(line.total().count, 6);
+        assert_eq!(drain(&mut line), [10, 12]);
+        let rest = paged_front(&line).unwrap();
+        assert_eq!((rest.first, rest.last), (14, 20));
+        line.loaded(rest, page([15], None), 0, |_, due| due);
+        assert_eq!(line.total().count, 1, "what cannot be read is not waited for");
+        assert_eq!(drain(&mut line), [15]);
+        assert_eq!(all_bytes(&line), 0);
+    }
+
+    #[test]
+    fn a_requeued_message_goes_before_a_paged_front() {
+        let mut line = restored(&[RestoredRange { first: 10, last: 20, count: 6, bytes: 600 }]);
+        line.requeue(entry(3));
+        assert_eq!(drain(&mut line), [3]);
+        assert!(paged_front(&line).is_some());
+    }
+
+    #[test]
+    fn under_pressure_everything_but_the_first_block_and_the_last_goes_to_disk() {
+        let mut line = Line::default();
+        for position in 0..4 * BLOCK_ENTRIES_MAX as u64 {
+            line.push(entry(position));
+        }
+        let mut changes = Changes::new();
+        assert!(!line.page_out_all(QUEUE, &mut changes));
+        assert_eq!(changes.len(), 2 * BLOCK_ENTRIES_MAX);
+        assert_eq!(line.resident.bytes, all_bytes(&line), "it is not there yet");
+        for change in changes.drain(..) {
+            let Change::Publish { message, transient: true, .. } = change else { panic!("{change:?}") };
+            message.set_stage(Stage::Written);
+        }
+        line.page_out_all(QUEUE, &mut changes);
+        assert!(changes.is_empty());
+        assert_eq!(line.resident.bytes, all_bytes(&line) / 2);
+    }
+
+    #[test]
+    fn a_purge_settles_what_the_journal_knows() {
+        let mut line = restored(&[RestoredRange { first: 10, last: 20, count: 6, bytes: 600 }]);
+        line.push(on_disk(30));
+        line.push(entry(31));
+        let mut changes = Changes::new();
+        line.settle_all(QUEUE, &mut changes);
+        assert!(matches!(
+            changes[..],
+            [
+                Change::SettleRange { queue: QUEUE, first: 10, last: 20 },
+                Change::Settle { placement: Placement { queue: QUEUE, position: 30 }, .. }
+            ]
+        ));
+    }
+}
