@@ -68,6 +68,10 @@ pub const BLOCK_BYTES_MAX: usize = 1024 * 1024;
 pub const SPILL_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of ready messages that a queue keeps in memory when they are on disk as well.
 pub const QUEUE_RESIDENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long a consumer may hold a message of a quorum queue (RabbitMQ: 30 minutes).
+pub const CONSUMER_TIMEOUT_MS: u64 = 30 * 60 * 1_000;
+/// How often it is looked for consumers that hold messages too long.
+pub const CONSUMER_TIMEOUT_INTERVAL: Duration = Duration::from_secs(1);
 /// Messages of a queue that expire, or whose wait is over, before others may have the queue.
 pub const EXPIRED_AT_ONCE_MAX: usize = 1_024;
 /// Bytes of messages that may wait to be written to the log before publishers wait.

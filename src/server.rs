@@ -111,6 +111,8 @@ fn watch_resources(broker: &Arc<Broker>, store: &Store) -> JoinSet<()> {
     for vhost in broker.vhosts() {
         background.spawn(async move { vhost.keep_time().await });
     }
+    let consumers = broker.clone();
+    background.spawn(async move { consumers.watch_consumers().await });
     let paging = broker.clone();
     background.spawn(async move { paging.page_out().await });
     background

@@ -8,7 +8,9 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{Lost, Vhost};
 use crate::core::{
     dead_letter::{self, Death, Reason},
+    delay,
     effects::{Cause, Departure, Effects},
+    extra_keys::{extra_keys, without_bcc},
     journal::{Commit, note_published},
     message::{Layout, Message, Publication, View},
     queue::{Origin, Published, SharedQueue},
@@ -91,11 +93,14 @@ impl Vhost {
 
     /// A delay is over: the message goes where it would go if it were published now.
     fn release(&self, view: &View<'_>, published: &mut Published, effects: &mut Effects) -> Result<(), Lost> {
-        let (layout, image) = crate::core::delay::released(view);
+        let (layout, image) = delay::released(view);
         let view = View::new(layout, &image);
-        let extra = extra_keys(&view);
-        let targets = self.targets(&view, &extra)?;
-        self.deliver(&targets, layout, &image, published, effects);
+        let headers = headers(&view);
+        let targets = self.targets(&view, &extra_keys(headers.as_ref()).unwrap_or_default())?;
+        match without_bcc(&view, headers) {
+            Some((layout, image)) => self.deliver(&targets, layout, &image, published, effects),
+            None => self.deliver(&targets, layout, &image, published, effects),
+        }
         Ok(())
     }
 
@@ -131,12 +136,4 @@ impl Vhost {
 fn headers(view: &View<'_>) -> Option<FieldTable> {
     let headers = PropertiesView::parse(view.properties()).ok()?.headers?;
     FieldTable::decode(headers).ok()
-}
-
-/// Further routing keys: those of `CC`. `BCC` was taken out when the message was published.
-fn extra_keys(view: &View<'_>) -> Vec<Box<[u8]>> {
-    let headers = headers(view);
-    let array = headers.as_ref().and_then(|headers| headers.get("CC")).and_then(|keys| keys.as_array());
-    let keys = array.into_iter().flatten().filter_map(|key| key.as_str_bytes());
-    keys.map(Box::from).collect()
 }

@@ -18,6 +18,7 @@ use std::{
 };
 
 use dashmap::DashMap;
+use tokio::sync::Notify;
 
 pub use alarm::Alarm;
 pub use clock::WallClock;
@@ -33,10 +34,11 @@ use crate::core::{
     clock::Clock,
     journal::{Change, Changes, Journal, QueueIds, Surroundings, TopologyChange},
     memory::Gauge,
+    outbox::SharedOutbox,
     queue::SharedQueue,
     topology::Topology,
 };
-use crate::limits::PAGING_INTERVAL;
+use crate::limits::{CONSUMER_TIMEOUT_INTERVAL, PAGING_INTERVAL};
 use crate::protocol::{FieldTable, ShortString};
 use crate::store::Opened;
 
@@ -57,11 +59,18 @@ pub struct Broker {
     /// Direct reply-to.
     pub reply_consumers: ReplyConsumers,
     vhosts: DashMap<ShortString, Arc<Vhost>>,
-    connections: DashMap<ConnectionId, ConnectionInfo>,
+    connections: DashMap<ConnectionId, Connected>,
     last_connection: AtomicU64,
 }
 
-/// An open connection, to be shown.
+/// An open connection.
+struct Connected {
+    info: ConnectionInfo,
+    outbox: SharedOutbox,
+    attention: Arc<Notify>,
+}
+
+/// What is to be shown of it.
 #[derive(Debug, Clone)]
 pub struct ConnectionInfo {
     /// Where the client is.
@@ -165,10 +174,30 @@ impl Broker {
         }
     }
 
+    /// Looks for clients that hold messages for long, and has their connections see to it. Runs as long as the broker.
+    pub async fn watch_consumers(&self) {
+        loop {
+            tokio::time::sleep(CONSUMER_TIMEOUT_INTERVAL).await;
+            let now = self.clock.now();
+            for connected in &self.connections {
+                if connected.outbox.lock().holds_old(now) {
+                    connected.attention.notify_one();
+                }
+            }
+        }
+    }
+
     /// Registers a connection that has been opened.
-    pub fn connected(&self, info: ConnectionInfo) -> ConnectionId {
+    ///
+    /// `attention` is notified when the client holds something for long.
+    pub fn connected(
+        &self,
+        info: ConnectionInfo,
+        outbox: SharedOutbox,
+        attention: Arc<Notify>,
+    ) -> ConnectionId {
         let id = ConnectionId(self.last_connection.fetch_add(1, Ordering::Relaxed) + 1);
-        self.connections.insert(id, info);
+        self.connections.insert(id, Connected { info, outbox, attention });
         id
     }
 
@@ -184,7 +213,7 @@ impl Broker {
 
     /// Open connections.
     pub fn connections(&self) -> Vec<(ConnectionId, ConnectionInfo)> {
-        self.connections.iter().map(|entry| (*entry.key(), entry.value().clone())).collect()
+        self.connections.iter().map(|entry| (*entry.key(), entry.value().info.clone())).collect()
     }
 }
 

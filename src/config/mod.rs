@@ -44,6 +44,8 @@ pub struct Config {
     pub memory_limit_bytes: usize,
     /// Size of the log's segments, and the room that the disk must have.
     pub store: StoreConfig,
+    /// How long a consumer may hold a message of a quorum queue, if neither it nor its queue says so, in milliseconds.
+    pub consumer_timeout: Option<u64>,
     /// From connecting to `connection.open`.
     pub handshake_timeout: Duration,
 }
@@ -150,6 +152,8 @@ impl Config {
                 )?,
                 disk_free_limit: settings.disk_free_limit.unwrap_or(limits::DISK_FREE_BYTES_DEFAULT),
             },
+            consumer_timeout: Some(settings.consumer_timeout.unwrap_or(limits::CONSUMER_TIMEOUT_MS))
+                .filter(|timeout| *timeout > 0),
             handshake_timeout: settings
                 .handshake_timeout_ms
                 .map_or(limits::HANDSHAKE_TIMEOUT, Duration::from_millis),

@@ -55,6 +55,9 @@ pub struct Settings {
     /// Size of a segment of the log, in bytes [default: 67108864]
     #[arg(long, env = "LEVERET_SEGMENT_BYTES", value_name = "BYTES")]
     pub segment_bytes: Option<u32>,
+    /// How long a consumer may hold a message of a quorum queue, in milliseconds, 0 without limit [default: 1800000]
+    #[arg(long, env = "LEVERET_CONSUMER_TIMEOUT", value_name = "MS")]
+    pub consumer_timeout: Option<u64>,
     /// Time for a client to get through the handshake, in milliseconds [default: 10000]
     #[arg(long, env = "LEVERET_HANDSHAKE_TIMEOUT_MS", value_name = "MS")]
     pub handshake_timeout_ms: Option<u64>,
@@ -80,6 +83,7 @@ impl Settings {
             memory_limit_bytes: self.memory_limit_bytes.or(lower.memory_limit_bytes),
             disk_free_limit: self.disk_free_limit.or(lower.disk_free_limit),
             segment_bytes: self.segment_bytes.or(lower.segment_bytes),
+            consumer_timeout: self.consumer_timeout.or(lower.consumer_timeout),
             handshake_timeout_ms: self.handshake_timeout_ms.or(lower.handshake_timeout_ms),
         }
     }

@@ -16,6 +16,7 @@ mod inbound;
 mod listener;
 #[cfg(test)]
 mod mutations;
+mod overdue;
 mod scan;
 mod session;
 mod writer;
@@ -26,6 +27,7 @@ use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    sync::Notify,
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -101,7 +103,8 @@ where
     let ConnectionInfo { peer, user, .. } = &info;
     tracing::info!(%peer, %user, "connection opened");
     let peer = *peer;
-    let id = broker.connected(info);
+    let attention = Arc::new(Notify::new());
+    let id = broker.connected(info, outbox.clone(), attention.clone());
     let session = Session::new(broker.clone(), id, negotiated, outbox.clone());
     let mut reading = Reading {
         inbound: Inbound::new(reader, leftover),
@@ -109,6 +112,7 @@ where
         wants_blocked,
         silence: Silence::default(),
         gone,
+        attention,
     };
     reading.run(heartbeat, &shutdown).await;
     reading.session.release_everything();
@@ -128,6 +132,8 @@ struct Reading<R> {
     session: Session,
     wants_blocked: bool,
     silence: Silence,
+    /// The broker has seen that the client holds something for long.
+    attention: Arc<Notify>,
     /// The writer has given up: the client is gone, whatever the reader still waits for.
     gone: CancellationToken,
 }
@@ -162,6 +168,10 @@ impl<R: AsyncRead + Unpin> Reading<R> {
                 }
                 () = sleep_until(deadline), if close_deadline.is_some() => return,
                 () = self.gone.cancelled() => return,
+                () = self.attention.notified() => {
+                    self.session.return_overdue();
+                    continue;
+                }
                 read = self.inbound.read(|bytes| self.session.handle(bytes)) => read,
             };
             match read {

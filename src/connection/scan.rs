@@ -2,7 +2,10 @@
 //! another on one channel. Everything else (interleaved channels, bodies larger than the buffer, malformed frames)
 //! takes the general way, frame by frame, which also finds the right error.
 
-use crate::core::message::{Layout, View};
+use crate::core::{
+    message::{Layout, View},
+    rewrite::bits_of_client,
+};
 use crate::protocol::frame::{FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD, FRAME_OVERHEAD_BYTES};
 use crate::protocol::properties::PropertiesView;
 
@@ -76,7 +79,7 @@ fn method_frame(buffer: &[u8]) -> Option<&[u8]> {
     let key_at = 14 + usize::from(head[13]);
     let key_bytes = usize::from(*method.get(key_at)?);
     let fits = bytes == key_at + 1 + key_bytes + 2 && method[bytes - 1] == FRAME_END;
-    fits.then_some(method)
+    (fits && bits_of_client(method[bytes - 2])).then_some(method)
 }
 
 enum Content {

@@ -16,11 +16,12 @@ use smallvec::SmallVec;
 
 use crate::core::{
     by_channel::ByChannel,
+    clock::Millis,
     confirms::{Answer, Published},
     journal::{Commit, Done},
     message::View,
     queue::{Consumer, ConsumerId, SharedQueue},
-    window::{ConsumerRef, ReplyConsumer, Window},
+    window::{ConsumerRef, Overdue, ReplyConsumer, Window},
 };
 use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_BYTES_RESUME, OUTBOX_REPLY_BYTES_MAX};
 use crate::protocol::{Encode, ShortString, basic, frame};
@@ -258,6 +259,22 @@ impl Outbox {
         if known && self.cancel_notify {
             self.send(channel, &basic::Cancel { consumer_tag: consumer_tag.clone(), no_wait: true });
         }
+    }
+
+    /// Whether the client understands that the server cancels a consumer.
+    pub fn cancels_consumers(&self) -> bool {
+        self.cancel_notify
+    }
+
+    /// What clients hold for a second and more, by channel.
+    pub fn held_since(&mut self, now: Millis) -> Vec<(u16, Vec<Overdue>)> {
+        let held = self.windows.iter().map(|(number, window)| (number, window.held_since(now)));
+        held.filter(|(_, held)| !held.is_empty()).collect()
+    }
+
+    /// Whether there is any of that.
+    pub fn holds_old(&self, now: Millis) -> bool {
+        self.windows.iter().any(|(_, window)| window.holds_old(now))
     }
 
     /// The writer's waker, if it sleeps and there is something to write.

@@ -40,6 +40,21 @@ impl Unacked {
     }
 }
 
+/// Held for so long, a message may be overdue: no timeout is shorter.
+const OLD_MS: Millis = 1_000;
+
+/// A message that is held for long.
+pub struct Overdue {
+    /// Its delivery tag.
+    pub tag: u64,
+    /// Its queue.
+    pub queue: Arc<SharedQueue>,
+    /// Who holds it; `None` after `basic.get`.
+    pub consumer: Option<ConsumerId>,
+    /// For how long, in milliseconds.
+    pub held_ms: Millis,
+}
+
 /// A consumer of a channel, by its queue and handle.
 pub type ConsumerRef = (Arc<SharedQueue>, ConsumerId);
 
@@ -120,6 +135,43 @@ impl Window {
         taken.push(unacked);
         self.compact();
         Ok(())
+    }
+
+    /// A consumer is still at work on a delivery, or with tag 0 on all of the channel: its time begins anew. Unknown tags
+    /// are nobody's work.
+    pub fn renew(&mut self, tag: u64, now: Millis) {
+        if tag == 0 {
+            self.unacked.iter_mut().filter_map(|(_, unacked)| unacked.as_mut()).for_each(|it| it.since = now);
+        } else if let Ok(at) = self.unacked.binary_search_by_key(&tag, |(tag, _)| *tag)
+            && let Some(unacked) = &mut self.unacked[at].1
+        {
+            unacked.since = now;
+        }
+    }
+
+    /// Whether something has been held for a second and more.
+    pub fn holds_old(&self, now: Millis) -> bool {
+        self.unacked().any(|unacked| unacked.since.saturating_add(OLD_MS) <= now)
+    }
+
+    /// What has been held for a second and more.
+    pub fn held_since(&self, now: Millis) -> Vec<Overdue> {
+        if !self.holds_old(now) {
+            return Vec::new();
+        }
+        let held = self.unacked().map(|unacked| Overdue {
+            tag: unacked.tag,
+            queue: unacked.queue.clone(),
+            consumer: unacked.consumer,
+            held_ms: now.saturating_sub(unacked.since),
+        });
+        held.filter(|overdue| overdue.held_ms >= OLD_MS).collect()
+    }
+
+    /// The tag of a consumer of this channel.
+    pub fn consumer_tag(&self, id: ConsumerId, queue: &Arc<SharedQueue>) -> Option<ShortString> {
+        let its = |(_, (other, its)): &(&ShortString, &ConsumerRef)| *its == id && Arc::ptr_eq(other, queue);
+        self.consumers.iter().find(its).map(|(tag, _)| tag.clone())
     }
 
     /// Takes everything that is unacknowledged, oldest first.

@@ -7,8 +7,11 @@ use crate::connection::{
     session::{Session, text},
 };
 use crate::core::{
+    clock::Millis,
     confirms::Fate,
+    delay::{self, X_DELAY, X_DELIVER_AT},
     error::{AmqpError, not_implemented, precondition_failed},
+    extra_keys::{extra_keys, without_bcc},
     journal::note_published,
     message::{Layout, Publication, View},
     queue::Origin,
@@ -21,6 +24,9 @@ use crate::protocol::{
     property_flags,
 };
 
+/// The routing key, on the default exchange, by which a consumer asks for more time: this and a delivery tag, or 0 for all
+/// that its channel holds. RabbitMQ drops such a message as unroutable.
+const RENEW_PREFIX: &str = "amq.renew.";
 const MANDATORY: u8 = 1;
 const IMMEDIATE: u8 = 2;
 /// Properties that a rule of the broker looks at.
@@ -121,8 +127,9 @@ impl Session {
         for publication in run {
             let view = publication.view();
             channel.routes.find(&view, &vhost)?;
-            if has_extra_keys(&view) {
+            if has_telling_headers(&view) {
                 extra_keys(headers(&view)?.as_ref())?;
+                due_ms(&view, clock.now())?;
             }
             if let Mode::Transaction(transaction) = &mut channel.mode {
                 transaction.publish(publication.keep(|| clock.now()), mandatory)?;
@@ -148,9 +155,18 @@ impl Session {
             }
             return Ok(());
         }
+        if first.exchange().is_empty()
+            && let Some(tag) = renewed_tag(&first)
+        {
+            let now = self.broker.clock.now();
+            if let Some(window) = self.outbox.lock().window(number) {
+                window.renew(tag, now);
+            }
+            return Ok(());
+        }
         let vhost = self.vhost.clone();
         let route = self.channel(number).routes.find(&first, &vhost)?;
-        if !route.needs_headers() && !run.iter().any(|item| has_extra_keys(&item.view())) {
+        if !route.needs_headers() && !run.iter().any(|item| has_telling_headers(&item.view())) {
             self.deliver(&route, number, mandatory, run);
             return Ok(());
         }
@@ -170,7 +186,15 @@ impl Session {
         let mut keys = vec![view.routing_key()];
         keys.extend(extra.iter().map(|key| &**key));
         let route = self.vhost.route(view.exchange(), &keys, headers.as_ref())?;
-        match without_bcc(&view, headers)? {
+        if let Some(due) = due_ms(&view, self.broker.clock.now())? {
+            if route.queues.is_empty() && mandatory {
+                self.return_if(mandatory, number, &view);
+            } else {
+                self.delay(publication, due);
+            }
+            return Ok(());
+        }
+        match without_bcc(&view, headers) {
             Some((layout, image)) => {
                 let mut publication = [Publication::new(View::new(layout, &image))];
                 self.deliver(&route, number, mandatory, &mut publication);
@@ -178,6 +202,15 @@ impl Session {
             None => self.deliver(&route, number, mandatory, std::slice::from_mut(publication)),
         }
         Ok(())
+    }
+
+    /// Keeps a message until it is due; where it goes is found out then.
+    fn delay(&mut self, publication: &mut Publication<'_>, due: Millis) {
+        let placement = self.vhost.delay_queue().hold_until(publication, due);
+        let mut placed = placement.map(|placement| (0, placement)).into_iter().collect();
+        let clock = &self.broker.clock;
+        let run = std::slice::from_mut(publication);
+        note_published(run, &mut placed, &mut self.effects.changes, || clock.now());
     }
 
     fn deliver(&mut self, route: &Route, number: u16, mandatory: bool, run: &mut [Publication<'_>]) {
@@ -258,39 +291,25 @@ fn headers(view: &View<'_>) -> Result<Option<FieldTable>, AmqpError> {
     properties(view)?.headers.map(FieldTable::decode).transpose().map_err(invalid_message)
 }
 
-/// Whether headers named `CC` or `BCC` are there.
-fn has_extra_keys(view: &View<'_>) -> bool {
+/// When a message is due that was published with a delay; 406 if that is too far ahead.
+fn due_ms(view: &View<'_>, now: Millis) -> Result<Option<Millis>, AmqpError> {
+    let Some(headers) = properties(view)?.headers else { return Ok(None) };
+    delay::due_ms(&TableView::new(headers), now).map_err(|invalid| precondition_failed(invalid.to_string()))
+}
+
+/// Whether its headers say where or when it goes.
+fn has_telling_headers(view: &View<'_>) -> bool {
     has_rules(view)
         && PropertiesView::parse(view.properties()).ok().and_then(|it| it.headers).is_some_and(|headers| {
             let headers = TableView::new(headers);
-            headers.get("CC").is_some() || headers.get("BCC").is_some()
+            ["CC", "BCC", X_DELAY, X_DELIVER_AT].iter().any(|name| headers.get(name).is_some())
         })
 }
 
-/// Further routing keys from `CC` and `BCC` (RabbitMQ's sender-selected distribution): arrays of long strings.
-fn extra_keys(headers: Option<&FieldTable>) -> Result<Vec<Box<[u8]>>, AmqpError> {
-    let Some(headers) = headers else { return Ok(Vec::new()) };
-    let mut keys = Vec::new();
-    for name in ["CC", "BCC"] {
-        let Some(value) = headers.get(name) else { continue };
-        let array = value.as_array().ok_or_else(|| {
-            let (kind, name) = (value.type_name(), format!("<<\"{name}\">>"));
-            invalid_message(format!("{{unacceptable_type_in_header,{kind},{name}}}"))
-        })?;
-        keys.extend(array.iter().filter_map(|key| key.as_str_bytes()).map(Box::from));
-    }
-    Ok(keys)
-}
-
-/// The message without its `BCC` header, if it has one.
-fn without_bcc(view: &View<'_>, headers: Option<FieldTable>) -> Result<Option<(Layout, Vec<u8>)>, AmqpError> {
-    let Some(mut headers) = headers else { return Ok(None) };
-    if headers.remove("BCC").is_none() {
-        return Ok(None);
-    }
-    let mut owned = Properties::decode(view.properties()).map_err(invalid_message)?;
-    owned.headers = Some(headers);
-    Ok(Some(view.with_properties(&owned)))
+/// The tag of a delivery whose consumer says that it is still at work; see `protocol-spec/extensions.md`.
+fn renewed_tag(view: &View<'_>) -> Option<u64> {
+    let tag = view.routing_key().strip_prefix(RENEW_PREFIX.as_bytes())?;
+    std::str::from_utf8(tag).ok()?.parse().ok()
 }
 
 /// `expiration` must be milliseconds as decimal digits, at most ten years (RabbitMQ).

@@ -10,7 +10,7 @@ use crate::core::{
     message::View,
     outbox::{Refusal, SharedOutbox},
 };
-use crate::protocol::{FieldTable, ShortString};
+use crate::protocol::{FieldTable, FieldValue, ShortString};
 
 /// A consumer's handle in its queue. Never used again for another consumer of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -131,6 +131,13 @@ impl Consumers {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.arrival.len()
+    }
+
+    /// What a consumer gave as an argument.
+    pub fn argument(&self, id: ConsumerId, name: &str) -> Option<&FieldValue> {
+        let consumer = self.slots.get(id.slot as usize)?.as_ref()?;
+        let is_it = self.generations.get(id.slot as usize) == Some(&id.generation);
+        consumer.spec.arguments.get(name).filter(|_| is_it)
     }
 
     /// Whether there is none.

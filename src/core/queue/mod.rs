@@ -32,7 +32,6 @@ pub use timing::Tick;
 use crate::core::{
     ConnectionId,
     clock::Millis,
-    dead_letter::Reason,
     effects::Effects,
     journal::{Attempts, Placement, RestoredQueue, counter_of, position_of},
     message::{Publication, View},

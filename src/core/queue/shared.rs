@@ -365,6 +365,15 @@ impl SharedQueue {
         self.state.lock().settings.clone()
     }
 
+    /// How long a consumer of it may hold a message, in milliseconds: as the consumer says, else the queue, else
+    /// `default` for a quorum queue (RabbitMQ 4.3 has no timeout for classic ones).
+    pub fn consumer_timeout(&self, consumer: Option<ConsumerId>, default: Option<Millis>) -> Option<Millis> {
+        let queue = self.state.lock();
+        let asked = consumer.and_then(|id| queue.consumers.argument(id, "x-consumer-timeout")?.as_i64());
+        let asked = asked.and_then(|asked| Millis::try_from(asked).ok());
+        asked.or(queue.settings.consumer_timeout).or(default.filter(|_| self.spec.is_quorum()))
+    }
+
     /// The time, up to a second late.
     pub fn about_now(&self) -> Millis {
         self.surroundings.clock.about_now()
