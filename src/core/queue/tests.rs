@@ -16,6 +16,7 @@ use super::{
     ConsumeError, ConsumerId, ConsumerSpec, GetError, QueueSpec, SharedQueue, feed_by_channel, feed_by_outbox,
 };
 use crate::core::{
+    clock::ManualClock,
     error::AmqpError,
     journal::{Changes, QueueIds, Surroundings, note_published},
     memory::Gauge,
@@ -335,8 +336,12 @@ impl Q {
         let spec = QueueSpec { name, durable, auto_delete, owner: None, arguments };
         let gauge = Arc::new(Gauge::new(usize::MAX));
         let shelf = Arc::new(Shelf::default());
-        let surroundings =
-            Surroundings { gauge: gauge.clone(), pager: shelf.clone(), ids: QueueIds::default() };
+        let surroundings = Surroundings {
+            gauge: gauge.clone(),
+            pager: shelf.clone(),
+            ids: QueueIds::default(),
+            clock: Arc::new(ManualClock::default()),
+        };
         let shared = Arc::new(SharedQueue::new(spec, Arc::new(surroundings)));
         Self { shared, gauge, changes: RefCell::default(), shelf }
     }
@@ -354,7 +359,7 @@ impl Q {
         let mut run: Vec<_> = views.map(Publication::new).collect();
         let mut placed = Vec::new();
         self.shared.publish(&mut run, &mut placed);
-        note_published(&mut run, &mut placed, &mut self.changes.borrow_mut());
+        note_published(&mut run, &mut placed, &mut self.changes.borrow_mut(), || 0);
     }
 
     fn try_consume(&self, client: &Client, tag: &str, wish: Wish) -> Result<ConsumerId, ConsumeError> {
