@@ -108,6 +108,7 @@ pub struct Attempts {
 
 impl Attempts {
     /// One more; both numbers stay where they are when they are full.
+    #[must_use]
     pub fn after_return(self, failed: bool) -> Self {
         Self {
             returned: self.returned.saturating_add(1),

@@ -312,7 +312,9 @@ mod tests {
         let slots: Vec<Slot> = [(9, 0), (0, 1), (4, 2), (0, 3), (9, 4)]
             .map(|(line, counter)| slot(7, position_of(line, counter)))
             .into();
-        slots.iter().for_each(|slot| table.insert(*slot));
+        for slot in &slots {
+            table.insert(*slot);
+        }
         assert!(table.late.is_empty());
         assert!(slots.iter().all(|slot| table.find(slot.placement) == Some(*slot)));
         assert!(table.footer(1_000).slots.is_sorted_by_key(|slot| slot.placement));

@@ -179,8 +179,8 @@ fn what_comes_in_a_higher_line_is_no_more_redelivered_than_in_a_lower_one() {
     index.place(at(position_of(9, 3)), A, 10, false);
     let live = index.live_in(QUEUE, 0, u64::MAX, 9);
     let marks: Vec<_> = live.iter().map(|live| (live.position, live.redelivered)).collect();
-    let line = |counter| position_of(9, counter);
-    assert_eq!(marks, [(1, true), (2, false), (line(0), true), (line(3), false)]);
+    let high = |counter| position_of(9, counter);
+    assert_eq!(marks, [(1, true), (2, false), (high(0), true), (high(3), false)]);
 }
 
 #[test]

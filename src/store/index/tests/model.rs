@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::{collection::vec, prelude::*};
 
 use super::super::*;
-use crate::core::journal::{Attempts, position_of};
+use crate::core::journal::{Attempts, counter_of, position_of};
 
 /// What can happen. The last two of the queues are transient.
 #[derive(Debug, Clone)]
@@ -31,9 +31,9 @@ pub(in crate::store) enum Operation {
 
 const QUEUES: u64 = 4;
 const SEGMENTS: u64 = 5;
-/// Counters of positions; each is drawn in one line.
+/// Counters of positions.
 const POSITIONS: u64 = 1600;
-/// Of them the queues use these.
+/// Lines that the queues have.
 const LINES: [u8; 3] = [0, 4, 255];
 
 pub(in crate::store) fn operation() -> impl Strategy<Value = Operation> {
@@ -65,15 +65,14 @@ pub(in crate::store) fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// Times differ, so that one that goes with another count is noticed.
 fn returned() -> impl Strategy<Value = Returned> {
     (0..5_u16, 0..3_u16, 0..3_u64)
         .prop_map(|(returned, failed, due)| Returned { attempts: Attempts { returned, failed }, due })
 }
 
-/// The position of a counter: neighbours are in other lines now and then.
+/// The position of a counter: neighbours are in another line now and then.
 fn position_in_line(counter: u64) -> u64 {
-    position_of(LINES[(counter / 7 % 5 % 3) as usize], counter)
+    position_of(LINES[(counter / 7 % 3) as usize], counter)
 }
 
 /// The queue of a number in an operation.
@@ -111,7 +110,7 @@ impl Model {
             self.queues.entry(at.queue).or_default();
         }
         let Some(queue) = self.queues.get_mut(&at.queue) else { return };
-        queue.next_position = queue.next_position.max(at.position % (1 << 56) + 1);
+        queue.next_position = queue.next_position.max(counter_of(at.position) + 1);
         let returned = queue.messages.get(&at.position).map(|message| message.returned).unwrap_or_default();
         let transient = transient || !at.queue.is_durable();
         queue.messages.insert(at.position, Message { segment, transient, returned });
@@ -140,7 +139,7 @@ impl Model {
             position,
             segment: message.segment,
             returned: message.returned,
-            redelivered: position % (1 << 56) < queue.redelivered_below,
+            redelivered: counter_of(position) < queue.redelivered_below,
             transient: message.transient,
         };
         queue.messages.iter().map(live).collect()
