@@ -26,6 +26,7 @@ use crate::broker::{Broker, ConnectionInfo, Vhost};
 use crate::config::{Config, Settings};
 use crate::core::{
     ConnectionId,
+    effects::Effects,
     outbox::{Outbox, SharedOutbox},
     queue::feed_by_outbox,
 };
@@ -72,7 +73,6 @@ impl Stage {
             user: user.clone(),
             client_properties: FieldTable::new(),
         };
-        let id = self.broker.connected(info);
         let config = &self.broker.config;
         let negotiated = Negotiated {
             vhost: self.vhost.clone(),
@@ -82,6 +82,7 @@ impl Stage {
         };
         let frame_bytes_max = config.frame_max as usize;
         let outbox: SharedOutbox = Arc::new(Mutex::new(Outbox::new(frame_bytes_max, true)));
+        let id = self.broker.connected(info, outbox.clone(), Arc::default());
         let session = Session::new(self.broker.clone(), id, negotiated, outbox.clone());
         Client { session, id, outbox, frame_bytes_max, unread: Vec::new(), spare: Vec::new() }
     }
@@ -182,7 +183,7 @@ impl Client {
         }
         let bytes = std::mem::take(&mut self.spare);
         let _reader = self.outbox.lock().written();
-        feed_by_outbox(&self.outbox, &mut Vec::new());
+        feed_by_outbox(&self.outbox, &mut Effects::default());
         bytes
     }
 

@@ -57,7 +57,11 @@ impl fmt::Debug for QueueId {
     }
 }
 
-/// A message's place in one queue. Positions increase as messages are published to the queue and are never used again.
+/// A message's place in one queue. Positions are never used again.
+///
+/// The highest octet of a position is the *line* of the queue that the message is in; a queue has one, or one for each
+/// priority. The rest is the *counter*, one for all lines of the queue, which increases as messages are published to it.
+/// So positions are in order within a line, and counters in the order of publishing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Placement {
     /// The queue.
@@ -66,25 +70,29 @@ pub struct Placement {
     pub position: u64,
 }
 
-/// Bits of a position that count the messages of a queue; those above tell the message's line.
+/// Bits of a position that are its counter; those above are its line.
 pub const COUNTER_BITS: u32 = 56;
 
-/// The line of a position: 0 is delivered first. A queue without priorities has only that one.
+/// The highest counter of a position.
+pub const COUNTER_MAX: u64 = (1 << COUNTER_BITS) - 1;
+
+/// The line that a position is in.
 #[inline]
 pub fn line_of(position: u64) -> u8 {
     (position >> COUNTER_BITS) as u8
 }
 
-/// Which message of its queue has a position, over all lines.
+/// When a position was drawn, among those of its queue.
 #[inline]
 pub fn counter_of(position: u64) -> u64 {
-    position & ((1 << COUNTER_BITS) - 1)
+    position & COUNTER_MAX
 }
 
-/// The position of a queue's `counter`-th message, in a line.
+/// A position in a line. The counter must not be higher than [`COUNTER_MAX`].
 #[inline]
 pub fn position_of(line: u8, counter: u64) -> u64 {
-    (u64::from(line) << COUNTER_BITS) | counter_of(counter)
+    debug_assert!(counter <= COUNTER_MAX, "a queue has no more than 2^56 positions");
+    (u64::from(line) << COUNTER_BITS) | (counter & COUNTER_MAX)
 }
 
 /// The places of one message.
@@ -101,6 +109,7 @@ pub struct Attempts {
 
 impl Attempts {
     /// One more; both numbers stay where they are when they are full.
+    #[must_use]
     pub fn after_return(self, failed: bool) -> Self {
         Self {
             returned: self.returned.saturating_add(1),
@@ -387,9 +396,9 @@ impl QueueIds {
 pub struct RestoredQueue {
     /// Its name in the journal.
     pub id: QueueId,
-    /// The position that the next message gets.
+    /// The counter that the next message's position gets: higher than those of all lines.
     pub next_position: u64,
-    /// Where messages are, in order and without overlap.
+    /// Where messages are, in the order of their positions and without overlap. None spans two lines.
     pub ranges: Vec<RestoredRange>,
 }
 
@@ -404,4 +413,20 @@ pub struct RestoredRange {
     pub count: u32,
     /// About how many bytes they take.
     pub bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_a_line_and_a_counter_and_in_order_within_its_line() {
+        for (line, counter) in [(0, 0), (0, COUNTER_MAX), (1, 0), (7, 513), (255, COUNTER_MAX)] {
+            let position = position_of(line, counter);
+            assert_eq!((line_of(position), counter_of(position)), (line, counter));
+        }
+        assert_eq!(position_of(0, 9), 9);
+        assert_eq!(position_of(0, COUNTER_MAX) + 1, position_of(1, 0));
+        assert_eq!(position_of(255, COUNTER_MAX), u64::MAX);
+    }
 }

@@ -17,7 +17,7 @@ use super::{
     log::encode::{Effect, Encoded},
     segment::{FIRST_RECORD_OFFSET, Scanned, Segment},
 };
-use crate::core::journal::{Placement, QueueId, TopologyChange};
+use crate::core::journal::{Placement, QueueId, TopologyChange, line_of};
 use crate::protocol::ShortString;
 
 /// See the module's text.
@@ -76,8 +76,8 @@ impl Stage {
 /// Where the records of a segment are that has no footer yet.
 #[derive(Default)]
 pub(super) struct Table {
-    /// In order of position.
-    slots: HashMap<QueueId, Vec<Slot>, RandomState>,
+    /// In order of position, by queue and line: messages of different lines come in any order.
+    slots: HashMap<(QueueId, u8), Vec<Slot>, RandomState>,
     /// Those that came after one with a higher position: two publishers to one queue may append in another order than
     /// the queue took their messages, and reclaiming writes old messages behind new ones.
     late: BTreeMap<Placement, Slot>,
@@ -151,9 +151,9 @@ impl State {
                     self.settle(*queue, *range.start(), *range.end());
                 }
             }
-            Effect::Return { queue, counts } => {
-                for &(position, count) in counts {
-                    self.index.returned(Placement { queue: *queue, position }, count);
+            Effect::Return { queue, returned } => {
+                for &(position, returned) in returned {
+                    self.index.returned(Placement { queue: *queue, position }, returned);
                 }
             }
             Effect::Topology { vhost, change } => self.apply_topology(vhost, change),
@@ -243,12 +243,14 @@ impl Table {
                 }
             }
             Kind::Footer => {}
-            Kind::Settle | Kind::Return | Kind::Topology | Kind::Shutdown => self.others.push(offset),
+            Kind::Settle | Kind::Return | Kind::ReturnV1 | Kind::Topology | Kind::Shutdown => {
+                self.others.push(offset);
+            }
         }
     }
 
     fn insert(&mut self, slot: Slot) {
-        let slots = self.slots.entry(slot.placement.queue).or_default();
+        let slots = self.slots.entry(line(slot.placement)).or_default();
         if slots.last().is_some_and(|last| last.placement >= slot.placement) {
             self.late.insert(slot.placement, slot);
         } else {
@@ -261,7 +263,7 @@ impl Table {
         if let Some(late) = self.late.get(&placement) {
             return Some(*late);
         }
-        let slots = self.slots.get(&placement.queue)?;
+        let slots = self.slots.get(&line(placement))?;
         let at = slots.binary_search_by_key(&placement, |slot| slot.placement).ok()?;
         Some(slots[at])
     }
@@ -274,9 +276,14 @@ impl Table {
     }
 }
 
+fn line(placement: Placement) -> (QueueId, u8) {
+    (placement.queue, line_of(placement.position))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::journal::position_of;
 
     fn slot(queue: u64, position: u64) -> Slot {
         let placement = Placement { queue: QueueId(queue), position };
@@ -297,5 +304,19 @@ mod tests {
         let footer = table.footer(1_000);
         assert_eq!(footer.slots.len(), 12);
         assert!(footer.slots.is_sorted_by_key(|slot| slot.placement));
+    }
+
+    #[test]
+    fn messages_of_several_lines_are_not_late() {
+        let mut table = Table::default();
+        let slots: Vec<Slot> = [(9, 0), (0, 1), (4, 2), (0, 3), (9, 4)]
+            .map(|(line, counter)| slot(7, position_of(line, counter)))
+            .into();
+        for slot in &slots {
+            table.insert(*slot);
+        }
+        assert!(table.late.is_empty());
+        assert!(slots.iter().all(|slot| table.find(slot.placement) == Some(*slot)));
+        assert!(table.footer(1_000).slots.is_sorted_by_key(|slot| slot.placement));
     }
 }

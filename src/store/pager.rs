@@ -22,7 +22,7 @@ use super::{
     metrics::Metrics,
     segment::{Segment, SegmentError, SlotError, StoredPublish, quarantine},
 };
-use crate::core::journal::{Attempts, Change, Loaded, Page, Pager, Placement, QueueId};
+use crate::core::journal::{Change, Loaded, Page, Pager, Placement, QueueId};
 use crate::limits::{BLOCK_ENTRIES_MAX, FOOTER_SLOTS_CACHED_MAX};
 
 /// See the module's text.
@@ -74,7 +74,7 @@ impl LogPager {
         let catalog = self.catalog.lock();
         let live = catalog.index.live_in(queue, first, last, BLOCK_ENTRIES_MAX);
         let is_full = live.len() == BLOCK_ENTRIES_MAX;
-        let behind = live.last().map(|live| live.position + 1).filter(|next| is_full && *next <= last);
+        let behind = live.last().filter(|live| is_full && live.position < last).map(|live| live.position + 1);
         for live in live {
             let placement = Placement { queue, position: live.position };
             let Some(known) = catalog.segments.get(&live.segment) else {
@@ -164,8 +164,8 @@ fn loaded(live: &Live, stored: StoredPublish) -> Loaded {
     stored.message.set_stage(crate::core::message::Stage::Written);
     Loaded {
         position: live.position,
-        attempts: Attempts { returned: live.returned_count as u16, failed: 0 },
-        due: 0,
+        attempts: live.returned.attempts,
+        due: live.returned.due,
         redelivered: live.redelivered,
         message: stored.message,
     }

@@ -493,16 +493,18 @@ impl<'a> Replay<'a> {
                     self.state.settle(settle.queue, *range.start(), *range.end());
                 }
             }
-            Kind::Return => {
-                let returned = Return::decode(payload).ok()?;
-                for (position, count) in returned.counts() {
-                    self.state.index.returned(Placement { queue: returned.queue, position }, count);
-                }
-            }
+            Kind::Return => self.returned(Return::decode(payload).ok()?),
+            Kind::ReturnV1 => self.returned(Return::decode_v1(payload).ok()?),
             Kind::Topology => self.topology(at, TopologyRecord::decode(payload).ok()?),
             Kind::Shutdown | Kind::Footer => {}
         }
         Some(())
+    }
+
+    fn returned(&mut self, record: Return<'_>) {
+        for (position, returned) in record.entries() {
+            self.state.index.returned(Placement { queue: record.queue, position }, returned);
+        }
     }
 
     fn topology(&mut self, at: LogPosition, record: TopologyRecord) {

@@ -118,7 +118,7 @@ fn first_segment(folder: &Path) -> PathBuf {
 fn records(segment: &Path) -> Vec<(u8, usize, usize)> {
     let bytes = fs::read(segment).unwrap();
     let (mut at, mut found) = (32, Vec::new());
-    while at + 12 <= bytes.len() && (1..=6).contains(&bytes[at + 8]) {
+    while at + 12 <= bytes.len() && (1..=7).contains(&bytes[at + 8]) {
         let length = 12 + u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
         found.push((bytes[at + 8], at, length));
         at += length.next_multiple_of(8);
@@ -175,7 +175,7 @@ async fn a_flipped_byte_in_each_kind_of_record_is_named() {
     for (kind, offset, length) in records(&segment) {
         by_kind.entry(kind).or_insert((offset, length));
     }
-    assert_eq!(by_kind.keys().copied().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(by_kind.keys().copied().collect::<Vec<_>>(), [1, 2, 4, 5, 6, 7]);
     for (kind, (offset, length)) in by_kind {
         // The last byte of the payload, or of the checksum where there is none.
         let at = if length > 12 { offset + length - 1 } else { offset + 3 };

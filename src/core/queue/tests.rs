@@ -13,11 +13,14 @@ use parking_lot::Mutex;
 use shelf::Shelf;
 
 use super::{
-    ConsumeError, ConsumerId, ConsumerSpec, GetError, QueueSpec, SharedQueue, feed_by_channel, feed_by_outbox,
+    Comeback, ConsumeError, ConsumerId, ConsumerSpec, GetError, Origin, Published, QueueSpec, SharedQueue,
+    feed_by_channel, feed_by_outbox,
 };
 use crate::core::{
+    clock::{ManualClock, Millis},
+    effects::Effects,
     error::AmqpError,
-    journal::{Changes, QueueIds, Surroundings, note_published},
+    journal::{QueueIds, Surroundings, Uncalled, note_published},
     memory::Gauge,
     message::{Publication, View, build_image},
     outbox::{Outbox, SharedOutbox},
@@ -29,6 +32,8 @@ use crate::protocol::{
 };
 
 const FRAME_MAX: usize = 131_072;
+/// When tests begin.
+const NOW: Millis = 1_000_000;
 /// A channel that no test opens: what stands on it only fills an outbox.
 const CLOGGED_CHANNEL: u16 = 99;
 
@@ -249,7 +254,7 @@ fn purge_takes_what_is_ready_and_leaves_what_is_held() {
     let (queue, mut client) = (Q::plain(), Client::new());
     queue.consume(&client, "c", Wish { prefetch: 1, ..Wish::default() });
     queue.publish(0..4);
-    assert_eq!(queue.shared.purge(&mut queue.changes.borrow_mut()), 3);
+    assert_eq!(queue.shared.purge(&mut queue.effects.borrow_mut()), 3);
     assert_eq!((queue.status().ready, queue.status().unacked), (0, 1));
     queue.requeue(&client, 1, false);
     assert_eq!(client.read_ids(), [0, 0]);
@@ -302,7 +307,8 @@ struct Q {
     shared: Arc<SharedQueue>,
     gauge: Arc<Gauge>,
     /// What the journal has to be told.
-    changes: RefCell<Changes>,
+    effects: RefCell<Effects>,
+    clock: Arc<ManualClock>,
     shelf: Arc<Shelf>,
 }
 
@@ -335,10 +341,16 @@ impl Q {
         let spec = QueueSpec { name, durable, auto_delete, owner: None, arguments };
         let gauge = Arc::new(Gauge::new(usize::MAX));
         let shelf = Arc::new(Shelf::default());
-        let surroundings =
-            Surroundings { gauge: gauge.clone(), pager: shelf.clone(), ids: QueueIds::default() };
+        let clock = Arc::new(ManualClock::at(NOW));
+        let surroundings = Surroundings {
+            gauge: gauge.clone(),
+            pager: shelf.clone(),
+            ids: Arc::new(QueueIds::default()),
+            timetable: Arc::new(Uncalled),
+            clock: clock.clone(),
+        };
         let shared = Arc::new(SharedQueue::new(spec, Arc::new(surroundings)));
-        Self { shared, gauge, changes: RefCell::default(), shelf }
+        Self { shared, gauge, effects: RefCell::default(), shelf, clock }
     }
 
     fn status(&self) -> super::QueueStatus {
@@ -352,9 +364,10 @@ impl Q {
         let images: Vec<_> = ids.into_iter().map(image).collect();
         let views = images.iter().map(|(layout, image)| View::new(*layout, image));
         let mut run: Vec<_> = views.map(Publication::new).collect();
-        let mut placed = Vec::new();
-        self.shared.publish(&mut run, &mut placed);
-        note_published(&mut run, &mut placed, &mut self.changes.borrow_mut());
+        let mut published = Published::default();
+        let mut effects = self.effects.borrow_mut();
+        self.shared.publish(&mut run, Origin::Client, &mut published, &mut effects);
+        note_published(&mut run, &mut published.placed, &mut effects.changes, || NOW);
     }
 
     fn try_consume(&self, client: &Client, tag: &str, wish: Wish) -> Result<ConsumerId, ConsumeError> {
@@ -371,7 +384,7 @@ impl Q {
             arguments: FieldTable::new(),
         };
         let mut accepted = None;
-        self.shared.consume(spec, &mut self.changes.borrow_mut(), |id| {
+        self.shared.consume(spec, &mut self.effects.borrow_mut(), |id| {
             let mut outbox = client.outbox.lock();
             outbox.window(channel).unwrap().consumers.insert(tag, (self.shared.clone(), id));
             accepted = Some(id);
@@ -385,7 +398,7 @@ impl Q {
 
     fn cancel(&self, client: &Client, tag: &str, id: ConsumerId) -> bool {
         client.forget_consumer(tag);
-        self.shared.cancel(id, &mut self.changes.borrow_mut())
+        self.shared.cancel(id, &mut self.effects.borrow_mut())
     }
 
     fn get(&self, client: &Client, no_ack: bool) -> Result<(), GetError> {
@@ -394,7 +407,7 @@ impl Q {
 
     /// As `basic.get` does it.
     fn get_on(&self, client: &Client, channel: u16, no_ack: bool) -> Result<(), GetError> {
-        self.shared.get(no_ack, &mut self.changes.borrow_mut(), |entry, remaining| {
+        self.shared.get(no_ack, &mut self.effects.borrow_mut(), |entry, remaining| {
             let mut outbox = client.outbox.lock();
             let tag = outbox.window(channel).unwrap().next_tag();
             let answer = basic::GetOk {
@@ -408,7 +421,7 @@ impl Q {
             if no_ack {
                 return Some(entry);
             }
-            let unacked = Unacked { tag, queue: self.shared.clone(), consumer: None, entry };
+            let unacked = Unacked::new(tag, &self.shared, None, entry);
             outbox.window(channel).unwrap().hold(unacked);
             None
         })
@@ -420,24 +433,24 @@ impl Q {
     }
 
     fn settle(&self, client: &Client, settled: Vec<Unacked>) {
-        self.shared.settle(settled, &mut self.changes.borrow_mut());
+        self.shared.settle(settled, &mut self.effects.borrow_mut());
         client.feed_channels();
     }
 
     fn requeue(&self, client: &Client, tag: u64, multiple: bool) {
         let returned = client.settle(1, tag, multiple).unwrap();
-        self.shared.requeue(returned, &mut self.changes.borrow_mut());
+        self.shared.requeue(returned, Comeback::Failed, &mut self.effects.borrow_mut());
         client.feed_channels();
     }
 
     /// As `channel.close` does it: what is held goes back before the consumers leave.
     fn close_channel(&self, client: &Client, channel: u16) {
         let mut window = client.outbox.lock().close_window(channel).unwrap();
-        self.shared.requeue(window.take_all(), &mut self.changes.borrow_mut());
+        self.shared.requeue(window.take_all(), Comeback::Failed, &mut self.effects.borrow_mut());
         let mut consumers: Vec<_> = window.consumers.drain().collect();
         consumers.sort_by(|one, other| one.0.cmp(&other.0));
         for (_, (queue, id)) in consumers {
-            queue.cancel(id, &mut self.changes.borrow_mut());
+            queue.cancel(id, &mut self.effects.borrow_mut());
         }
     }
 }
@@ -446,7 +459,7 @@ impl Q {
 struct Client {
     outbox: SharedOutbox,
     /// What the journal has to be told of what this client was fed.
-    changes: RefCell<Changes>,
+    effects: RefCell<Effects>,
     spare: Vec<u8>,
 }
 
@@ -479,7 +492,7 @@ impl Client {
         let mut outbox = Outbox::new(FRAME_MAX, understands);
         outbox.open_window(1);
         outbox.open_window(2);
-        Self { outbox: Arc::new(Mutex::new(outbox)), spare: Vec::new(), changes: RefCell::default() }
+        Self { outbox: Arc::new(Mutex::new(outbox)), spare: Vec::new(), effects: RefCell::default() }
     }
 
     /// Fills the outbox, as a client does that does not read.
@@ -511,7 +524,7 @@ impl Client {
     fn written(&mut self) {
         self.spare.clear();
         let _reader = self.outbox.lock().written();
-        feed_by_outbox(&self.outbox, &mut self.changes.borrow_mut());
+        feed_by_outbox(&self.outbox, &mut self.effects.borrow_mut());
     }
 
     fn read_ids(&mut self) -> Vec<u64> {
@@ -534,7 +547,7 @@ impl Client {
 
     fn feed_channels(&self) {
         for channel in [1, 2] {
-            feed_by_channel(&self.outbox, channel, &mut self.changes.borrow_mut());
+            feed_by_channel(&self.outbox, channel, &mut self.effects.borrow_mut());
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  0  8  magic "LEVERDEF"
-//!  8  4  version = 1
+//!  8  4  version = 2; version 1 is laid out in the same way
 //! 12  8  stamp: segment
 //! 20  4  stamp: offset
 //! 24  8  highest id that a durable queue ever had
@@ -17,7 +17,8 @@ use crate::protocol::ShortString;
 use crate::store::{LogPosition, SegmentId};
 
 const MAGIC: &[u8; 8] = b"LEVERDEF";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+const VERSION_1: u32 = 1;
 const CRC_BYTES: usize = 4;
 
 /// What the file says.
@@ -71,7 +72,7 @@ impl Definitions {
             return Err(DefinitionsError::Magic);
         }
         match reader.u32() {
-            Some(VERSION) => Self::decode_rest(bytes).ok_or(DefinitionsError::Damaged),
+            Some(VERSION_1..=VERSION) => Self::decode_rest(bytes).ok_or(DefinitionsError::Damaged),
             Some(version) => Err(DefinitionsError::Version(version)),
             None => Err(DefinitionsError::Damaged),
         }
@@ -127,7 +128,7 @@ mod tests {
         let stamp = LogPosition { segment: SegmentId(258), offset: 7 };
         let bytes = Definitions { stamp, last_queue: 9, entities: Vec::new() }.encode();
         let (content, crc) = bytes.split_at(36);
-        assert_eq!(content, b"LEVERDEF\x01\0\0\0\x02\x01\0\0\0\0\0\0\x07\0\0\0\x09\0\0\0\0\0\0\0\0\0\0\0");
+        assert_eq!(content, b"LEVERDEF\x02\0\0\0\x02\x01\0\0\0\0\0\0\x07\0\0\0\x09\0\0\0\0\0\0\0\0\0\0\0");
         assert_eq!(crc, crc32c::crc32c(content).to_le_bytes());
     }
 
@@ -136,8 +137,17 @@ mod tests {
         let mut bytes = Definitions::default().encode();
         assert_eq!(Definitions::decode(b"something"), Err(DefinitionsError::Magic));
         assert_eq!(Definitions::decode(&bytes[..8]), Err(DefinitionsError::Damaged));
-        bytes[8] = 2;
-        assert_eq!(Definitions::decode(&bytes), Err(DefinitionsError::Version(2)));
+        bytes[8] = 3;
+        assert_eq!(Definitions::decode(&bytes), Err(DefinitionsError::Version(3)));
+    }
+
+    #[test]
+    fn a_file_of_version_1_is_read() {
+        let bytes = b"LEVERDEF\x01\0\0\0\x02\x01\0\0\0\0\0\0\x07\0\0\0\x09\0\0\0\0\0\0\0\0\0\0\0";
+        let bytes = [&bytes[..], &crc32c::crc32c(bytes).to_le_bytes()].concat();
+        let stamp = LogPosition { segment: SegmentId(258), offset: 7 };
+        let definitions = Definitions { stamp, last_queue: 9, entities: Vec::new() };
+        assert_eq!(Definitions::decode(&bytes), Ok(definitions));
     }
 
     #[test]

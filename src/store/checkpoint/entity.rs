@@ -1,10 +1,12 @@
-//! Bytes of one entity of the topology as a value: a version and then the change that made it, as in the log.
+//! Bytes of one entity of the topology as a value: a version and then the change that made it, as in the log. Written with
+//! version 2, read with version 1 too.
 
 use crate::core::journal::TopologyChange;
 use crate::protocol::ShortString;
 use crate::store::format::TopologyRecord;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const VERSION_1: u8 = 1;
 
 /// The bytes are not those of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +22,7 @@ pub fn encode(vhost: &ShortString, change: &TopologyChange) -> Vec<u8> {
 
 /// The change that the bytes are of; all of them must belong to it.
 pub fn decode(bytes: &[u8]) -> Result<(ShortString, TopologyChange), NotAChange> {
-    let Some((&VERSION, payload)) = bytes.split_first() else { return Err(NotAChange) };
+    let Some((&(VERSION_1..=VERSION), payload)) = bytes.split_first() else { return Err(NotAChange) };
     let TopologyRecord { vhost, change } = TopologyRecord::decode(payload).map_err(|_| NotAChange)?;
     Ok((vhost, change))
 }
@@ -39,7 +41,10 @@ mod tests {
         let vhost = ShortString::from_static("/");
         let (id, name) = (QueueId(258), ShortString::from_static("q"));
         let deleted = TopologyChange::QueueDeleted { id, name };
-        assert_eq!(encode(&vhost, &deleted), b"\x01\x04\x01/\x02\x01\0\0\0\0\0\0\x01q");
+        let bytes = b"\x02\x04\x01/\x02\x01\0\0\0\0\0\0\x01q";
+        assert_eq!(encode(&vhost, &deleted), bytes);
+        let with_version = |version| decode(&[&[version], &bytes[1..]].concat());
+        assert_eq!((with_version(1), with_version(3)), (Ok((vhost, deleted)), Err(NotAChange)));
     }
 
     proptest! {

@@ -6,13 +6,14 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::core::{
-    journal::{Placement, RestoredQueue},
+    journal::{Attempts, Placement, RestoredQueue},
     routing::ExchangeKind,
     topology::{Binding, Destination, ExchangeSpec},
 };
 use crate::protocol::{FieldTable, arbitrary};
 use crate::store::{
     SegmentId,
+    format::Returned,
     index::{
         Live, QueueState,
         tests::model::{Operation, apply, durable_state, operation, queue_id},
@@ -203,7 +204,7 @@ fn example() -> MemoryKv {
     let mut world = World::default();
     world.index_step(&Operation::AddQueue(0));
     (0..600).for_each(|position| world.index.place(at(position), SegmentId(1), 10, false));
-    world.index.returned(at(3), 2);
+    world.index.returned(at(3), Returned { attempts: Attempts { returned: 2, failed: 1 }, due: 7 });
     let arguments = FieldTable::new().with("x-match", "all");
     let name = ShortString::from_static;
     world.change(TopologyChange::ExchangeDeclared(ExchangeSpec {

@@ -1,21 +1,23 @@
 //! Bytes of the values of a checkpoint, but for the topology's. All numbers are little endian, and each value
-//! begins with its version, one octet.
+//! begins with its version, one octet. //! Written with version 2, read with version 1 too:
 //!
 //! - stamp: version, segment u64, offset u32, highest id of a durable queue u64
-//! - queue: version, next position u64, redelivered below u64
+//! - queue: version, next counter u64, redelivered below u64
 //! - block: version, count of parts u16, parts, count of returns u16, returns.
 //!   A part: segment u64, bytes u64, shape octet, places. Of shape 0 the places are a bitmap (64 octets, lowest
 //!   place in the lowest bit of the first), of shape n they are n ranges: first u16, last u16.
-//!   A return: place u16, count u32.
+//!   A return: place u16, count u16, how many of these failed u16, due u64; in version 1 place u16, count u32.
 
 use super::reader::Reader;
-use crate::core::journal::QueueId;
+use crate::core::journal::{Attempts, QueueId};
 use crate::store::{
     LogPosition, SegmentId,
+    format::Returned,
     index::{BLOCK_POSITIONS, Bitmap, BlockImage, Part, QueueState},
 };
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const VERSION_1: u8 = 1;
 
 /// With more ranges than this, a bitmap is shorter.
 const RANGES_MAX: usize = 15;
@@ -36,7 +38,7 @@ pub(super) fn encode_meta(meta: &Meta) -> Vec<u8> {
 }
 
 pub(super) fn decode_meta(bytes: &[u8]) -> Option<Meta> {
-    let mut reader = versioned(bytes)?;
+    let (_, mut reader) = versioned(bytes)?;
     let stamp = LogPosition { segment: SegmentId(reader.u64()?), offset: reader.u32()? };
     let last_queue = reader.u64()?;
     reader.end(Meta { stamp, last_queue })
@@ -50,7 +52,7 @@ pub(super) fn encode_queue(state: &QueueState) -> Vec<u8> {
 }
 
 pub(super) fn decode_queue(id: QueueId, bytes: &[u8]) -> Option<QueueState> {
-    let mut reader = versioned(bytes)?;
+    let (_, mut reader) = versioned(bytes)?;
     let (next_position, redelivered_below) = (reader.u64()?, reader.u64()?);
     reader.end(QueueState { id, next_position, redelivered_below })
 }
@@ -60,26 +62,43 @@ pub(super) fn encode_block(image: &BlockImage) -> Vec<u8> {
     put_u16(&mut out, image.parts.len() as u16);
     image.parts.iter().for_each(|part| put_part(&mut out, part));
     put_u16(&mut out, image.returned.len() as u16);
-    for &(at, count) in &image.returned {
-        put_u16(&mut out, at);
-        put_u32(&mut out, count);
+    for (at, returned) in &image.returned {
+        put_u16(&mut out, *at);
+        put_returned(&mut out, returned);
     }
     out
 }
 
 pub(super) fn decode_block(bytes: &[u8]) -> Option<BlockImage> {
-    let mut reader = versioned(bytes)?;
+    let (version, mut reader) = versioned(bytes)?;
     let count = reader.u16()?;
     let parts: Option<_> = (0..count).map(|_| read_part(&mut reader)).collect();
     let count = reader.u16()?;
-    let returned: Option<_> = (0..count).map(|_| Some((reader.u16()?, reader.u32()?))).collect();
+    let returned: Option<_> =
+        (0..count).map(|_| Some((reader.u16()?, read_returned(&mut reader, version)?))).collect();
     let image = BlockImage { parts: parts?, returned: returned? };
     reader.end(image)
 }
 
-fn versioned(bytes: &[u8]) -> Option<Reader<'_>> {
+/// The version of a value, and what follows it.
+fn versioned(bytes: &[u8]) -> Option<(u8, Reader<'_>)> {
     let mut reader = Reader(bytes);
-    (reader.u8()? == VERSION).then_some(reader)
+    let version = reader.u8()?;
+    (VERSION_1..=VERSION).contains(&version).then_some((version, reader))
+}
+
+fn put_returned(out: &mut Vec<u8>, returned: &Returned) {
+    put_u16(out, returned.attempts.returned);
+    put_u16(out, returned.attempts.failed);
+    put_u64(out, returned.due);
+}
+
+fn read_returned(reader: &mut Reader<'_>, version: u8) -> Option<Returned> {
+    if version == VERSION_1 {
+        return reader.u32().map(Returned::counted);
+    }
+    let attempts = Attempts { returned: reader.u16()?, failed: reader.u16()? };
+    Some(Returned { attempts, due: reader.u64()? })
 }
 
 fn put_part(out: &mut Vec<u8>, part: &Part) {
@@ -158,8 +177,13 @@ mod tests {
         })
     }
 
+    fn returned() -> impl Strategy<Value = Returned> {
+        any::<(u16, u16, u64)>()
+            .prop_map(|(returned, failed, due)| Returned { attempts: Attempts { returned, failed }, due })
+    }
+
     fn image() -> impl Strategy<Value = BlockImage> {
-        (vec(part(), 0..4), vec(any::<(u16, u32)>(), 0..9))
+        (vec(part(), 0..4), vec((any::<u16>(), returned()), 0..9))
             .prop_map(|(parts, returned)| BlockImage { parts, returned })
     }
 
@@ -167,17 +191,33 @@ mod tests {
     fn the_bytes_of_values_are_stable() {
         let stamp = LogPosition { segment: SegmentId(258), offset: 7 };
         let meta = Meta { stamp, last_queue: 9 };
-        let bytes = b"\x01\x02\x01\0\0\0\0\0\0\x07\0\0\0\x09\0\0\0\0\0\0\0";
+        let bytes = b"\x02\x02\x01\0\0\0\0\0\0\x07\0\0\0\x09\0\0\0\0\0\0\0";
         assert_eq!((&*encode_meta(&meta), decode_meta(bytes)), (&bytes[..], Some(meta)));
 
         let state = QueueState { id: QueueId(5), next_position: 3, redelivered_below: 2 };
-        let bytes = b"\x01\x03\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0";
+        let bytes = b"\x02\x03\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0";
         assert_eq!((&*encode_queue(&state), decode_queue(QueueId(5), bytes)), (&bytes[..], Some(state)));
 
         let part = Part { segment: SegmentId(4), bytes: 6, positions: Bitmap::range(1, 511) };
-        let image = BlockImage { parts: vec![part], returned: vec![(5, 8)] };
-        let bytes = b"\x01\x01\0\x04\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\x01\x01\0\xFF\x01\x01\0\x05\0\x08\0\0\0";
+        let returned = Returned { attempts: Attempts { returned: 8, failed: 3 }, due: 7 };
+        let image = BlockImage { parts: vec![part], returned: vec![(5, returned)] };
+        let bytes = b"\x02\x01\0\x04\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\x01\x01\0\xFF\x01\x01\0\x05\0\x08\0\x03\0\x07\0\0\0\0\0\0\0";
         assert_eq!((&*encode_block(&image), decode_block(bytes)), (&bytes[..], Some(image)));
+    }
+
+    #[test]
+    fn values_of_version_1_are_read() {
+        let stamp = LogPosition { segment: SegmentId(258), offset: 7 };
+        let bytes = b"\x01\x02\x01\0\0\0\0\0\0\x07\0\0\0\x09\0\0\0\0\0\0\0";
+        assert_eq!(decode_meta(bytes), Some(Meta { stamp, last_queue: 9 }));
+
+        let state = QueueState { id: QueueId(5), next_position: 3, redelivered_below: 2 };
+        assert_eq!(decode_queue(QueueId(5), b"\x01\x03\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0"), Some(state));
+
+        let part = Part { segment: SegmentId(4), bytes: 6, positions: Bitmap::range(1, 511) };
+        let image = BlockImage { parts: vec![part], returned: vec![(5, Returned::counted(8))] };
+        let bytes = b"\x01\x01\0\x04\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\x01\x01\0\xFF\x01\x01\0\x05\0\x08\0\0\0";
+        assert_eq!(decode_block(bytes), Some(image));
     }
 
     #[test]
@@ -202,11 +242,13 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_refused() {
+    fn a_version_that_is_not_known_is_refused() {
         let state = QueueState { id: QueueId(5), next_position: 3, redelivered_below: 2 };
         let mut bytes = encode_queue(&state);
-        bytes[0] = 2;
-        assert_eq!(decode_queue(QueueId(5), &bytes), None);
+        for version in [0, 3] {
+            bytes[0] = version;
+            assert_eq!(decode_queue(QueueId(5), &bytes), None);
+        }
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 //! ```text
 //! header                              trailer, the last bytes of a sealed segment
 //!  0  8  "LEVERLOG"                    0  8  "LEVEREND"
-//!  8  4  version, 1                    8  4  offset of the footer record
+//!  8  4  version, 2 or 1               8  4  offset of the footer record
 //! 12  4  zero                         12  4  CRC-32C of salt (4) and bytes 0..12
 //! 16  8  segment id
 //! 24  4  salt
@@ -20,8 +20,10 @@ use super::{Bytes, Damage};
 pub const SEGMENT_HEADER_BYTES: usize = 32;
 /// Bytes of a trailer.
 pub const TRAILER_BYTES: usize = 16;
-/// The format that this program writes and reads.
-pub const VERSION: u32 = 1;
+/// The format that this program writes. It reads all up to this one.
+pub const VERSION: u32 = 2;
+/// The first one.
+const VERSION_MIN: u32 = 1;
 
 /// What a segment says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +43,7 @@ pub enum SegmentHeaderError {
     /// Something else, or damaged beyond mending.
     #[error("it does not begin as a segment does")]
     NotASegment,
-    /// Written by another version of the program.
+    /// Written by a later version of the program.
     #[error("unknown version {0}")]
     Version(u32),
 }
@@ -75,7 +77,7 @@ impl SegmentHeader {
         let mut fields = Bytes(bytes);
         fields.take(MAGIC.len())?;
         let version = fields.u32()?;
-        if version != VERSION {
+        if !(VERSION_MIN..=VERSION).contains(&version) {
             return Ok(Err(SegmentHeaderError::Version(version)));
         }
         fields.u32()?;
@@ -149,12 +151,17 @@ mod tests {
     }
 
     #[test]
-    fn a_later_version_is_named_and_a_blank_file_told_apart() {
+    fn an_earlier_version_is_read_a_later_one_named_and_a_blank_file_told_apart() {
         let mut bytes = SegmentHeader { id: SegmentId(9), salt: 3 }.encode();
-        bytes[8] = 2;
-        let checksum = crc32c::crc32c(&bytes[..28]);
-        bytes[28..].copy_from_slice(&checksum.to_le_bytes());
-        assert_eq!(SegmentHeader::decode(&bytes), Err(SegmentHeaderError::Version(2)));
+        let mut set_version = |version| {
+            bytes[8] = version;
+            let checksum = crc32c::crc32c(&bytes[..28]);
+            bytes[28..].copy_from_slice(&checksum.to_le_bytes());
+            SegmentHeader::decode(&bytes)
+        };
+        assert_eq!(set_version(1), set_version(2));
+        assert_eq!(set_version(0), Err(SegmentHeaderError::Version(0)));
+        assert_eq!(set_version(3), Err(SegmentHeaderError::Version(3)));
         assert_eq!(SegmentHeader::decode(&[0; 64]), Err(SegmentHeaderError::Blank));
         assert_eq!(SegmentHeader::decode(&bytes[..31]), Err(SegmentHeaderError::Blank));
         assert_eq!(SegmentHeader::decode(&[b'x'; 64]), Err(SegmentHeaderError::NotASegment));

@@ -1,10 +1,11 @@
-//! The bytes of the log, version 1: slices in, values out.
+//! The bytes of the log, version 2: slices in, values out.
 //!
 //! A segment is a [header](envelope), [records](record) and, when it is sealed, a [footer] and a trailer. Every
 //! decoder checks each length against the bytes that are there before it uses it or allocates by it, so no bytes make
 //! it panic. All integers are little endian, except inside field tables and message images, which are AMQP's.
 //!
-//! What is written here is a contract: `tests/fixtures/log-v1` holds files that every later version must open.
+//! What is written here is a contract: `tests/fixtures` holds files of each version that every later one must open. Of
+//! version 1 are publish records that do not say when, and [`Kind::ReturnV1`]; a record says by itself which one it is.
 //! Nothing here knows a file.
 
 pub mod envelope;
@@ -18,7 +19,7 @@ pub use envelope::{SegmentHeader, SegmentHeaderError, Trailer};
 pub use footer::{Footer, Slot};
 pub use publish::Publish;
 pub use record::{Flags, Kind, Record};
-pub use settle::{Return, Settle};
+pub use settle::{Return, Returned, Settle};
 pub use topology::TopologyRecord;
 
 /// Why bytes are not what should stand there.

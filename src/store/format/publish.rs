@@ -1,16 +1,18 @@
-//! The payload of a publish record: where a message went, where its parts are, and its image.
+//! The payload of a publish record: where a message went, when, where its parts are, and its image.
 //!
 //! ```text
 //!  0  4  count of placements      13  1  bytes of the routing key
 //!  4  4  bytes of header frame    14  1  1 if persistent
-//!  8  4  bytes of the body        15  1  zero
-//! 12  1  bytes of the exchange    16     placements: u64 queue, u64 position; then the image, to the end
+//!  8  4  bytes of the body        15  1  1 if the time of publishing follows; 0 in version 1
+//! 12  1  bytes of the exchange    16  8  that time, if it does: milliseconds since the epoch
+//! then the placements: u64 queue, u64 position; then the image, to the end
 //! ```
 //!
 //! A checksum does not say that what was written made sense. What is decoded here does: every accessor of a
 //! [`View`] of it is safe to call, and delivering it gives well-formed frames.
 
 use crate::core::{
+    clock::Millis,
     journal::{Placement, QueueId},
     message::{Layout, Message, View},
 };
@@ -23,6 +25,8 @@ use super::{Bytes, Damage, require};
 pub struct Publish<'a> {
     /// Where the parts of the image lie.
     pub layout: Layout,
+    /// When it was published; zero where that is not known.
+    pub published_at: Millis,
     /// See [`crate::core::message`].
     pub image: &'a [u8],
     placements: &'a [u8],
@@ -30,13 +34,14 @@ pub struct Publish<'a> {
 
 impl<'a> Publish<'a> {
     /// Appends the payload of the record.
-    pub fn encode(out: &mut Vec<u8>, view: View<'_>, placements: &[Placement]) {
+    pub fn encode(out: &mut Vec<u8>, view: View<'_>, published_at: Millis, placements: &[Placement]) {
         let Layout { header_frame_bytes, body_bytes, exchange_bytes, key_bytes, persistent } = view.layout;
         out.reserve(FIXED_BYTES + placements.len() * PLACEMENT_BYTES + view.image().len());
         for field in [placements.len() as u32, header_frame_bytes, body_bytes] {
             out.extend_from_slice(&field.to_le_bytes());
         }
-        out.extend_from_slice(&[exchange_bytes, key_bytes, u8::from(persistent), 0]);
+        out.extend_from_slice(&[exchange_bytes, key_bytes, u8::from(persistent), TIMED]);
+        out.extend_from_slice(&published_at.to_le_bytes());
         for placement in placements {
             out.extend_from_slice(&placement.queue.0.to_le_bytes());
             out.extend_from_slice(&placement.position.to_le_bytes());
@@ -48,11 +53,12 @@ impl<'a> Publish<'a> {
     pub fn decode(payload: &'a [u8]) -> Result<Self, Damage> {
         let mut fields = Bytes(payload);
         let count = fields.u32()?;
-        let layout = decode_layout(&mut fields)?;
+        let (layout, timed) = decode_layout(&mut fields)?;
+        let published_at = if timed { fields.u64()? } else { 0 };
         let placements_bytes = (count as usize).checked_mul(PLACEMENT_BYTES).ok_or(Damage::Truncated)?;
         let placements = fields.take(placements_bytes)?;
         check_image(layout, fields.0)?;
-        Ok(Self { layout, image: fields.0, placements })
+        Ok(Self { layout, published_at, image: fields.0, placements })
     }
 
     /// Where the message went.
@@ -70,15 +76,18 @@ impl<'a> Publish<'a> {
 
     /// A copy of the message.
     pub fn to_message(&self) -> Message {
-        Message::new(self.view(), 0)
+        Message::new(self.view(), self.published_at)
     }
 }
 
-fn decode_layout(fields: &mut Bytes<'_>) -> Result<Layout, Damage> {
+/// And whether the time of publishing follows.
+fn decode_layout(fields: &mut Bytes<'_>) -> Result<(Layout, bool), Damage> {
     let (header_frame_bytes, body_bytes) = (fields.u32()?, fields.u32()?);
-    let [exchange_bytes, key_bytes, persistent, zero] = fields.array()?;
-    require(persistent <= 1 && zero == 0, "unknown marks of a message")?;
-    Ok(Layout { header_frame_bytes, body_bytes, exchange_bytes, key_bytes, persistent: persistent == 1 })
+    let [exchange_bytes, key_bytes, persistent, timed] = fields.array()?;
+    require(persistent <= 1 && timed <= TIMED, "unknown marks of a message")?;
+    let persistent = persistent == 1;
+    let layout = Layout { header_frame_bytes, body_bytes, exchange_bytes, key_bytes, persistent };
+    Ok((layout, timed == TIMED))
 }
 
 /// Names, header frame and body frames fill the image as the layout says.
@@ -128,7 +137,8 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.first_chunk().map_or(0, |value| u64::from_le_bytes(*value))
 }
 
-const FIXED_BYTES: usize = 16;
+const FIXED_BYTES: usize = 24;
+const TIMED: u8 = 1;
 const PLACEMENT_BYTES: usize = 16;
 
 #[cfg(test)]
@@ -138,9 +148,11 @@ mod tests {
     use super::*;
     use crate::core::message::build_image;
 
+    const PUBLISHED_AT: Millis = 0x0102_0304_0506_0708;
+
     fn encoded(layout: Layout, image: &[u8], placements: &[Placement]) -> Vec<u8> {
         let mut out = vec![];
-        Publish::encode(&mut out, View::new(layout, image), placements);
+        Publish::encode(&mut out, View::new(layout, image), PUBLISHED_AT, placements);
         out
     }
 
@@ -166,9 +178,25 @@ mod tests {
     fn a_publish_is_laid_out_as_documented() {
         let (layout, image) = build_image(b"ex", b"key", &[0, 0], &[b"hello"], true);
         let bytes = encoded(layout, &image, &[placement(1, 2)]);
-        assert_eq!(bytes[..16], *b"\x01\0\0\0\x16\0\0\0\x05\0\0\0\x02\x03\x01\0");
-        assert_eq!(bytes[16..32], *b"\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0");
-        assert_eq!(bytes[32..], image);
+        assert_eq!(bytes[..16], *b"\x01\0\0\0\x16\0\0\0\x05\0\0\0\x02\x03\x01\x01");
+        assert_eq!(bytes[16..24], *b"\x08\x07\x06\x05\x04\x03\x02\x01");
+        assert_eq!(bytes[24..40], *b"\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0");
+        assert_eq!(bytes[40..], image);
+    }
+
+    #[test]
+    fn a_publish_of_version_1_does_not_say_when() {
+        let (layout, image) = build_image(b"ex", b"key", &[0, 0], &[b"hello"], true);
+        let mut bytes = encoded(layout, &image, &[placement(1, 2)]);
+        let timed = Publish::decode(&bytes).unwrap().to_message();
+        assert_eq!(timed.published_at(), PUBLISHED_AT);
+        bytes[15] = 2;
+        assert!(Publish::decode(&bytes).is_err());
+        bytes[15] = 0;
+        bytes.drain(16..24);
+        let publish = Publish::decode(&bytes).unwrap();
+        assert!(publish.placements().eq([placement(1, 2)]));
+        assert_eq!((publish.to_message().published_at(), publish.image), (0, &image[..]));
     }
 
     #[test]
@@ -206,17 +234,19 @@ mod tests {
         fn what_is_encoded_is_decoded_again(
             exchange in vec(any::<u8>(), 0..=255), key in vec(any::<u8>(), 0..40),
             properties in vec(any::<u8>(), 2..40), body in vec(vec(any::<u8>(), 0..40), 0..4),
-            persistent: bool, placements: Vec<(u64, u64)>,
+            persistent: bool, published_at: u64, placements: Vec<(u64, u64)>,
         ) {
             let pieces: Vec<_> = body.iter().map(Vec::as_slice).collect();
             let (layout, image) = build_image(&exchange, &key, &properties, &pieces, persistent);
             let placements: Vec<_> = placements.iter().map(|(queue, at)| placement(*queue, *at)).collect();
-            let bytes = encoded(layout, &image, &placements);
+            let mut bytes = vec![];
+            Publish::encode(&mut bytes, View::new(layout, &image), published_at, &placements);
             let publish = Publish::decode(&bytes).unwrap();
-            prop_assert_eq!(publish.layout, layout);
+            prop_assert_eq!((publish.layout, publish.published_at), (layout, published_at));
             prop_assert_eq!(publish.image, image);
             prop_assert_eq!(publish.placements().collect::<Vec<_>>(), placements);
             let message = publish.to_message();
+            prop_assert_eq!(message.published_at(), published_at);
             prop_assert_eq!(message.view().exchange(), exchange);
             prop_assert_eq!(publish.view().body(), body.concat());
             use_all(&publish);

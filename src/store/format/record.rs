@@ -26,20 +26,23 @@ pub enum Kind {
     Publish = 1,
     /// Messages left a queue: [`Settle`](super::Settle).
     Settle = 2,
-    /// Messages came back to their queue: [`Return`](super::Return).
-    Return = 3,
+    /// Messages came back to their queue, as version 1 has it: [`Return`](super::Return). Not written any more.
+    ReturnV1 = 3,
     /// [`TopologyRecord`](super::TopologyRecord).
     Topology = 4,
     /// The log was closed in order; without a payload.
     Shutdown = 5,
     /// Where the records of a sealed segment are: [`Footer`](super::Footer).
     Footer = 6,
+    /// Messages came back to their queue: [`Return`](super::Return).
+    Return = 7,
 }
 
 impl Kind {
     fn from_octet(kind: u8) -> Option<Self> {
-        use Kind::{Footer, Publish, Return, Settle, Shutdown, Topology};
-        [Publish, Settle, Return, Topology, Shutdown, Footer].into_iter().find(|known| *known as u8 == kind)
+        use Kind::{Footer, Publish, Return, ReturnV1, Settle, Shutdown, Topology};
+        let all = [Publish, Settle, ReturnV1, Topology, Shutdown, Footer, Return];
+        all.into_iter().find(|known| *known as u8 == kind)
     }
 }
 

@@ -2,12 +2,18 @@
 //!
 //! ```text
 //! settle:  0  8  queue,  8  to the end: u64 first position, u64 last position; ascending, without overlap
-//! return:  0  8  queue,  8  to the end: u64 position, u32 how often it came back
+//! return:  0  8  queue,  8  to the end: u64 position, u16 how often it came back, u16 how often of these it failed,
+//!                                       u64 when it is due again, in milliseconds since the epoch; zero: at once
+//! return, version 1:
+//!          0  8  queue,  8  to the end: u64 position, u32 how often it came back
 //! ```
 
 use std::ops::RangeInclusive;
 
-use crate::core::journal::QueueId;
+use crate::core::{
+    clock::Millis,
+    journal::{Attempts, QueueId},
+};
 
 use super::{Bytes, Damage, require};
 
@@ -46,35 +52,75 @@ impl<'a> Settle<'a> {
     }
 }
 
+/// What is known of a message that came back to its queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Returned {
+    /// How often that has happened to it.
+    pub attempts: Attempts,
+    /// It waits until then before it is delivered again; zero: it does not wait.
+    pub due: Millis,
+}
+
 /// Messages came back to their queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Return<'a> {
     /// The queue.
     pub queue: QueueId,
-    counts: &'a [u8],
+    entries: &'a [u8],
+    entry_bytes: usize,
 }
 
 impl<'a> Return<'a> {
-    /// Appends the payload of the record: positions, and how often each came back.
-    pub fn encode(out: &mut Vec<u8>, queue: QueueId, counts: impl IntoIterator<Item = (u64, u32)>) {
+    /// Appends the payload of the record: positions, and what is known of each.
+    pub fn encode(out: &mut Vec<u8>, queue: QueueId, returned: impl IntoIterator<Item = (u64, Returned)>) {
         out.extend_from_slice(&queue.0.to_le_bytes());
-        for (position, count) in counts {
+        for (position, Returned { attempts, due }) in returned {
             out.extend_from_slice(&position.to_le_bytes());
-            out.extend_from_slice(&count.to_le_bytes());
+            out.extend_from_slice(&attempts.returned.to_le_bytes());
+            out.extend_from_slice(&attempts.failed.to_le_bytes());
+            out.extend_from_slice(&due.to_le_bytes());
         }
     }
 
     /// Reads the payload of the record.
     pub fn decode(payload: &'a [u8]) -> Result<Self, Damage> {
+        Self::decode_entries(payload, RETURNED_BYTES)
+    }
+
+    /// Reads the payload of a record of version 1.
+    pub fn decode_v1(payload: &'a [u8]) -> Result<Self, Damage> {
+        Self::decode_entries(payload, RETURNED_V1_BYTES)
+    }
+
+    fn decode_entries(payload: &'a [u8], entry_bytes: usize) -> Result<Self, Damage> {
         let mut fields = Bytes(payload);
-        let returned = Self { queue: QueueId(fields.u64()?), counts: fields.0 };
-        require(returned.counts.len().is_multiple_of(COUNT_BYTES), "returned positions end early")?;
+        let returned = Self { queue: QueueId(fields.u64()?), entries: fields.0, entry_bytes };
+        require(returned.entries.len().is_multiple_of(entry_bytes), "returned positions end early")?;
         Ok(returned)
     }
 
-    /// Positions, and how often each came back.
-    pub fn counts(&self) -> impl ExactSizeIterator<Item = (u64, u32)> + use<'a> {
-        self.counts.chunks_exact(COUNT_BYTES).map(|pair| (u64_at(pair, 0), u32_at(pair, 8)))
+    /// Positions, and what is known of each.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (u64, Returned)> + use<'a> {
+        let returned =
+            if self.entry_bytes == RETURNED_V1_BYTES { Returned::of_v1 } else { Returned::of_entry };
+        self.entries.chunks_exact(self.entry_bytes).map(move |entry| (u64_at(entry, 0), returned(entry)))
+    }
+}
+
+impl Returned {
+    fn of_entry(entry: &[u8]) -> Self {
+        let attempts = Attempts { returned: u16_at(entry, 8), failed: u16_at(entry, 10) };
+        Self { attempts, due: u64_at(entry, 12) }
+    }
+
+    fn of_v1(entry: &[u8]) -> Self {
+        Self::counted(u32_at(entry, 8))
+    }
+
+    /// As version 1 knows it.
+    pub fn counted(count: u32) -> Self {
+        let returned = u16::try_from(count).unwrap_or(u16::MAX);
+        Self { attempts: Attempts { returned, failed: 0 }, due: 0 }
     }
 }
 
@@ -82,12 +128,17 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     bytes[at..].first_chunk().map_or(0, |value| u64::from_le_bytes(*value))
 }
 
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    bytes[at..].first_chunk().map_or(0, |value| u16::from_le_bytes(*value))
+}
+
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes[at..].first_chunk().map_or(0, |value| u32::from_le_bytes(*value))
 }
 
 const RANGE_BYTES: usize = 16;
-const COUNT_BYTES: usize = 12;
+const RETURNED_BYTES: usize = 20;
+const RETURNED_V1_BYTES: usize = 12;
 
 #[cfg(test)]
 mod tests {
@@ -114,9 +165,20 @@ mod tests {
     fn both_are_laid_out_as_documented() {
         assert_eq!(settled(&[1..=4]), b"\x05\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0");
         let mut out = vec![];
-        Return::encode(&mut out, QueueId(5), [(1, 2)]);
-        assert_eq!(out, b"\x05\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02\0\0\0");
-        assert!(Return::decode(&out[..19]).is_err());
+        let returned = Returned { attempts: Attempts { returned: 2, failed: 1 }, due: 3 };
+        Return::encode(&mut out, QueueId(5), [(1, returned)]);
+        assert_eq!(out[..16], *b"\x05\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0");
+        assert_eq!(out[16..], *b"\x02\0\x01\0\x03\0\0\0\0\0\0\0");
+        assert!(Return::decode(&out[..27]).is_err());
+    }
+
+    #[test]
+    fn returns_of_version_1_failed_never_and_are_due_at_once() {
+        let payload = b"\x05\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02\0\0\0\x04\0\0\0\0\0\0\0\0\0\x01\0";
+        let returned = Return::decode_v1(payload).unwrap();
+        let known = |returned| Returned { attempts: Attempts { returned, failed: 0 }, due: 0 };
+        assert!(returned.entries().eq([(1, known(2)), (4, known(u16::MAX))]));
+        assert!(Return::decode_v1(&payload[..31]).is_err());
     }
 
     proptest! {
@@ -139,18 +201,23 @@ mod tests {
         }
 
         #[test]
-        fn returned_counts_are_decoded_again(queue: u64, counts: Vec<(u64, u32)>) {
+        fn returned_messages_are_decoded_again(queue: u64, returned: Vec<(u64, (u16, u16, u64))>) {
+            let known = |&(position, (returned, failed, due)): &(u64, (u16, u16, u64))| {
+                (position, Returned { attempts: Attempts { returned, failed }, due })
+            };
+            let entries: Vec<_> = returned.iter().map(known).collect();
             let mut out = vec![];
-            Return::encode(&mut out, QueueId(queue), counts.iter().copied());
+            Return::encode(&mut out, QueueId(queue), entries.iter().copied());
             let returned = Return::decode(&out).unwrap();
             prop_assert_eq!(returned.queue, QueueId(queue));
-            prop_assert_eq!(returned.counts().collect::<Vec<_>>(), counts);
+            prop_assert_eq!(returned.entries().collect::<Vec<_>>(), entries);
         }
 
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>) {
             let _ = Settle::decode(&bytes).map(|settle| settle.ranges().count());
-            let _ = Return::decode(&bytes).map(|returned| returned.counts().count());
+            let _ = Return::decode(&bytes).map(|returned| returned.entries().count());
+            let _ = Return::decode_v1(&bytes).map(|returned| returned.entries().count());
         }
     }
 }

@@ -218,7 +218,7 @@ impl<'a> Check<'a> {
                 records.moved += u64::from(flags.contains(Flags::MOVED));
             }
             Kind::Settle => records.settle += 1,
-            Kind::Return => records.returned += 1,
+            Kind::Return | Kind::ReturnV1 => records.returned += 1,
             Kind::Topology => records.topology += 1,
             Kind::Shutdown => records.shutdown += 1,
             Kind::Footer => {}
@@ -259,6 +259,7 @@ fn decode(kind: Kind, payload: &[u8]) -> Result<(), Damage> {
         Kind::Publish => Publish::decode(payload).map(drop),
         Kind::Settle => Settle::decode(payload).map(drop),
         Kind::Return => Return::decode(payload).map(drop),
+        Kind::ReturnV1 => Return::decode_v1(payload).map(drop),
         Kind::Topology => TopologyRecord::decode(payload).map(drop),
         Kind::Shutdown | Kind::Footer => Ok(()),
     }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::StoreConfig;
 use crate::core::{
-    journal::{Change, Placement, QueueId},
+    journal::{Attempts, Change, Placement, QueueId},
     message::{Message, View, build_image},
 };
 use crate::protocol::{FieldTable, ShortString};
@@ -42,7 +42,12 @@ impl Folder {
     fn filled() -> Self {
         let folder = Self::new();
         let returned = message(b"returned");
-        let back = Change::Return { placement: place(1, 4), count: 1, message: returned.clone() };
+        let back = Change::Return {
+            placement: place(1, 4),
+            attempts: Attempts { returned: 1, failed: 1 },
+            due: 0,
+            message: returned.clone(),
+        };
         let mut changes: Vec<Change> = (1..=3).map(declared).collect();
         changes.extend((1..=3).map(|position| published(message(b"body"), &[place(1, position)])));
         changes.push(published(message(b"fan-out"), &[place(1, 5), place(2, 1)]));
@@ -105,7 +110,7 @@ fn place(queue: u64, position: u64) -> Placement {
 
 fn message(body: &[u8]) -> Message {
     let (layout, image) = build_image(b"", b"key", &[0, 0], &[body], true);
-    Message::new(View::new(layout, &image))
+    Message::new(View::new(layout, &image), 1)
 }
 
 fn published(message: Message, placements: &[Placement]) -> Change {
@@ -129,7 +134,7 @@ fn declared(queue: u64) -> Change {
 
 fn publish_payload(body: &[u8], placement: Placement) -> Vec<u8> {
     let mut payload = Vec::new();
-    Publish::encode(&mut payload, message(body).view(), &[placement]);
+    Publish::encode(&mut payload, message(body).view(), 1, &[placement]);
     payload
 }
 

@@ -2,7 +2,7 @@
 
 use super::Bitmap;
 use crate::core::journal::QueueId;
-use crate::store::SegmentId;
+use crate::store::{SegmentId, format::Returned};
 
 /// What differs from the last checkpoint, to be applied in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,9 +43,9 @@ pub enum IndexChange {
 pub struct QueueState {
     /// The queue.
     pub id: QueueId,
-    /// The position that the next message gets.
+    /// The counter that the next message's position gets.
     pub next_position: u64,
-    /// Messages before this position may have been delivered before the broker was last started.
+    /// Messages with lower counters may have been delivered before the broker was last started.
     pub redelivered_below: u64,
 }
 
@@ -54,8 +54,8 @@ pub struct QueueState {
 pub struct BlockImage {
     /// By segment, at least one, none of them empty, without overlap.
     pub parts: Vec<Part>,
-    /// Places of live messages that came back to the queue, ascending, and how often: at least once.
-    pub returned: Vec<(u16, u32)>,
+    /// Places of live messages that came back to the queue, ascending, and what is known of that: at least once.
+    pub returned: Vec<(u16, Returned)>,
 }
 
 /// What one segment has of a block.
@@ -78,7 +78,7 @@ pub enum Inconsistent {
     /// The queue or the block is there already.
     #[error("it is there twice")]
     Twice,
-    /// A message lies at or behind the next position of its queue.
+    /// A message's counter is not below the next one of its queue, or that is none.
     #[error("a position lies behind the queue's last one")]
     Position,
     /// Parts overlap, are empty, or two are of the same segment; or there is none.
@@ -111,7 +111,7 @@ impl BlockImage {
         let of_live = self
             .returned
             .iter()
-            .all(|&(at, count)| at < super::BLOCK_POSITIONS && live.contains(at) && count > 0);
+            .all(|&(at, it)| at < super::BLOCK_POSITIONS && live.contains(at) && it.attempts.returned > 0);
         if ascending && of_live { Ok(live) } else { Err(Inconsistent::Returned) }
     }
 }

@@ -1,8 +1,9 @@
 //! Which placements are live, and in which segment of the log. In memory, without I/O: the log's writer tells
 //! it of each record that was written, and asks it what a segment is still needed for.
 //!
-//! A queue is cut into blocks of 512 positions, and a backlog in order costs less than a byte for each message.
-//! Nothing is allocated for a single message. The index remembers what the last checkpoint does not know
+//! A queue is cut into blocks of 512 positions, and a backlog in order costs less than a byte for each message. A block
+//! lies in one line of the queue, and none costs anything without messages. What grows with time is a position's
+//! counter, whatever its line. Nothing is allocated for a single message. The index remembers what the last checkpoint does not know
 //! ([`Index::take_changes`]); it does not know what a checkpoint is written to, what a message is, nor where in
 //! its segment it stands.
 //!
@@ -24,8 +25,8 @@ pub use bitmap::{BLOCK_POSITIONS, Bitmap};
 pub use changes::{BlockImage, Inconsistent, IndexChange, IndexChanges, Part, QueueState};
 pub use segments::SegmentUse;
 
-use crate::core::journal::{Placement, QueueId, RestoredQueue};
-use crate::store::SegmentId;
+use crate::core::journal::{COUNTER_MAX, Placement, QueueId, RestoredQueue};
+use crate::store::{SegmentId, format::Returned};
 use queue::{Queue, Record};
 use segments::Segments;
 
@@ -70,8 +71,8 @@ pub struct Live {
     pub position: u64,
     /// Where its record is.
     pub segment: SegmentId,
-    /// How often it came back to the queue.
-    pub returned_count: u32,
+    /// How it came back to the queue.
+    pub returned: Returned,
     /// It may have been delivered before the broker was last started.
     pub redelivered: bool,
     /// It ends with this run of the broker.
@@ -102,7 +103,7 @@ impl Index {
         }
     }
 
-    /// A record of a message was written, which takes about `bytes`. Raises the queue's next position. If the
+    /// A record of a message was written, which takes about `bytes`. Raises the queue's next counter. If the
     /// message is live already, it has moved.
     pub fn place(&mut self, placement: Placement, segment: SegmentId, bytes: u32, transient: bool) {
         let Placement { queue: id, position } = placement;
@@ -139,10 +140,11 @@ impl Index {
         settled
     }
 
-    /// A message came back to its queue for the `count`-th time. The highest count holds; dead messages have none.
-    pub fn returned(&mut self, placement: Placement, count: u32) {
+    /// A message came back to its queue. What holds is what was said with the highest count of returns, and last; dead
+    /// messages have none.
+    pub fn returned(&mut self, placement: Placement, returned: Returned) {
         let Some(queue) = self.queues.get_mut(&placement.queue) else { return };
-        if queue.came_back(placement.position, count) && placement.queue.is_durable() {
+        if queue.came_back(placement.position, returned) && placement.queue.is_durable() {
             list(&mut self.changed, placement.queue, queue);
         }
     }
@@ -191,8 +193,8 @@ impl Index {
         self.last_queue
     }
 
-    /// What a durable queue begins with: a range for each block, from its first live message to its last,
-    /// without transient ones.
+    /// What a durable queue begins with: a range for each block, and so within one line, from its first live message
+    /// to its last, without transient ones.
     pub fn restored(&self, queue: QueueId) -> Option<RestoredQueue> {
         self.queues.get(&queue).filter(|_| queue.is_durable()).map(|found| found.as_restored(queue))
     }
@@ -205,7 +207,8 @@ impl Index {
     /// After derived state was lost: keeps away from positions that were used, and that no record tells of any more.
     pub fn bump_positions(&mut self, by: u64) {
         self.change_all(|queue| {
-            queue.set_state(queue.next_position.saturating_add(by), queue.redelivered_below);
+            let next_position = queue.next_position.saturating_add(by).min(COUNTER_MAX + 1);
+            queue.set_state(next_position, queue.redelivered_below);
         });
     }
 
@@ -272,7 +275,7 @@ impl Index {
         if self.queues.contains_key(&state.id) {
             return Err(Inconsistent::Twice);
         }
-        if state.redelivered_below > state.next_position {
+        if state.redelivered_below > state.next_position || state.next_position > COUNTER_MAX + 1 {
             return Err(Inconsistent::Position);
         }
         self.last_queue = self.last_queue.max(state.id.0);

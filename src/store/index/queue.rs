@@ -12,17 +12,19 @@ use super::{
     blocks::{Blocks, End},
     segments::Segments,
 };
-use crate::core::journal::{QueueId, RestoredQueue, RestoredRange};
-use crate::store::SegmentId;
+use crate::core::journal::{QueueId, RestoredQueue, RestoredRange, counter_of};
+use crate::store::{SegmentId, format::Returned};
 
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
+    /// A counter above those of all positions, whatever their lines.
     pub(super) next_position: u64,
+    /// A counter, too.
     pub(super) redelivered_below: u64,
     blocks: Blocks,
-    /// Counts above zero, of live messages only.
-    returned: BTreeMap<u64, u32>,
+    /// Of live messages that came back at least once.
+    returned: BTreeMap<u64, Returned>,
     changed: BTreeSet<u64>,
     /// The two positions differ from the last checkpoint.
     state_changed: bool,
@@ -63,8 +65,9 @@ impl Queue {
     }
 
     pub(super) fn place(&mut self, position: u64, record: Record, segments: &mut Segments) {
-        if position >= self.next_position {
-            self.next_position = position.saturating_add(1);
+        let counter = counter_of(position);
+        if counter >= self.next_position {
+            self.next_position = counter + 1;
             self.state_changed = true;
         }
         let (number, at) = split(position);
@@ -139,13 +142,14 @@ impl Queue {
         true
     }
 
-    /// Whether the count is a new one.
-    pub(super) fn came_back(&mut self, position: u64, count: u32) -> bool {
+    /// Whether that is news. The count stays where it is when it is full, so with an equal one the last word holds.
+    pub(super) fn came_back(&mut self, position: u64, returned: Returned) -> bool {
         let (number, at) = split(position);
-        let known = self.returned.get(&position).copied().unwrap_or(0);
+        let known = self.returned.get(&position).copied().unwrap_or_default();
+        let is_news = returned.attempts.returned >= known.attempts.returned.max(1) && returned != known;
         let block = self.blocks.get_mut(number, End::Head).filter(|block| block.is_live(at));
-        let Some(block) = block.filter(|_| count > known) else { return false };
-        self.returned.insert(position, count);
+        let Some(block) = block.filter(|_| is_news) else { return false };
+        self.returned.insert(position, returned);
         if !block.is_transient(at) {
             note(block, number, &mut self.changed);
         }
@@ -200,7 +204,7 @@ impl Queue {
         segments: &mut Segments,
     ) -> Result<(), Inconsistent> {
         let last = image.check()?.last().unwrap_or_default();
-        if number > split(u64::MAX).0 || join(number, last) >= self.next_position {
+        if number > split(u64::MAX).0 || counter_of(join(number, last)) >= self.next_position {
             return Err(Inconsistent::Position);
         }
         if self.blocks.get(number).is_some() {
@@ -210,7 +214,7 @@ impl Queue {
         for part in &image.parts {
             segments.add(part.segment, part.positions.len().into(), part.bytes);
         }
-        self.returned.extend(image.returned.iter().map(|&(at, count)| (join(number, at), count)));
+        self.returned.extend(image.returned.iter().map(|&(at, returned)| (join(number, at), returned)));
         Ok(())
     }
 
@@ -262,8 +266,8 @@ impl Queue {
         Live {
             position,
             segment: block.segment_of(at),
-            returned_count: self.returned.get(&position).copied().unwrap_or(0),
-            redelivered: position < self.redelivered_below,
+            returned: self.returned.get(&position).copied().unwrap_or_default(),
+            redelivered: counter_of(position) < self.redelivered_below,
             transient: block.is_transient(at),
         }
     }
@@ -334,11 +338,11 @@ impl Queue {
     }
 
     /// Of durable messages.
-    fn returned_in(&self, number: u64) -> Vec<(u16, u32)> {
+    fn returned_in(&self, number: u64) -> Vec<(u16, Returned)> {
         let Some(block) = self.blocks.get(number) else { return Vec::new() };
         let all = join(number, 0)..=join(number, BLOCK_POSITIONS - 1);
-        let counts = self.returned.range(all).map(|(&position, &count)| (split(position).1, count));
-        counts.filter(|&(at, _)| !block.is_transient(at)).collect()
+        let returned = self.returned.range(all).map(|(&position, &returned)| (split(position).1, returned));
+        returned.filter(|&(at, _)| !block.is_transient(at)).collect()
     }
 }
 

@@ -3,6 +3,11 @@
 pub(in crate::store) mod model;
 
 use super::*;
+use crate::core::journal::{Attempts, line_of, position_of};
+
+fn came_back(returned: u16) -> Returned {
+    Returned { attempts: Attempts { returned, failed: returned / 2 }, due: u64::from(returned) * 100 }
+}
 
 const A: SegmentId = SegmentId(1);
 const B: SegmentId = SegmentId(2);
@@ -32,7 +37,7 @@ fn positions(index: &Index) -> Vec<u64> {
 fn placements_of_unknown_durable_queues_are_ignored() {
     let mut index = Index::new();
     index.place(at(1), A, 10, false);
-    index.returned(at(1), 3);
+    index.returned(at(1), came_back(3));
     assert!(!index.is_live(at(1)) && index.settle(at(1)).is_none() && !index.relocate(at(1), A, B, 1));
     assert_eq!(index.settle_range(QUEUE, 0, 9), RangeSettled::default());
     assert!(index.segments().is_empty() && index.restored(QUEUE).is_none());
@@ -64,11 +69,11 @@ fn settling_twice_gives_nothing_the_second_time() {
 #[test]
 fn placing_a_live_message_again_moves_it() {
     let mut index = index(3);
-    index.returned(at(1), 4);
+    index.returned(at(1), came_back(4));
     index.place(at(1), B, 12, false);
     assert!(index.is_live_in(at(1), B) && !index.is_live_in(at(1), A));
     assert_eq!((use_of(&index, A), use_of(&index, B)), (Some((2, 20)), Some((1, 12))));
-    assert_eq!(index.live_in(QUEUE, 1, 1, 9)[0].returned_count, 4);
+    assert_eq!(index.live_in(QUEUE, 1, 1, 9)[0].returned, came_back(4));
 }
 
 #[test]
@@ -128,16 +133,85 @@ fn a_page_holds_no_more_than_was_asked_for() {
 }
 
 #[test]
-fn the_highest_count_of_returns_holds_until_the_message_is_settled() {
+fn what_came_with_the_highest_count_of_returns_holds_until_the_message_is_settled() {
     let mut index = index(2);
     for count in [2, 5, 3] {
-        index.returned(at(1), count);
+        index.returned(at(1), came_back(count));
     }
-    assert_eq!(index.live_in(QUEUE, 1, 1, 1)[0].returned_count, 5);
+    assert_eq!(index.live_in(QUEUE, 1, 1, 1)[0].returned, came_back(5));
     index.settle(at(1));
-    index.returned(at(1), 9);
+    index.returned(at(1), came_back(9));
     index.place(at(1), A, 10, false);
-    assert_eq!(index.live_in(QUEUE, 1, 1, 1)[0].returned_count, 0);
+    assert_eq!(index.live_in(QUEUE, 1, 1, 1)[0].returned, Returned::default());
+}
+
+#[test]
+fn a_full_count_of_returns_does_not_keep_a_later_time_from_being_known() {
+    let mut index = index(1);
+    let full = |due| Returned { attempts: Attempts { returned: u16::MAX, failed: 3 }, due };
+    index.returned(at(0), full(7));
+    index.returned(at(0), full(5));
+    assert_eq!(index.live_in(QUEUE, 0, 0, 1)[0].returned, full(5));
+    index.returned(at(0), came_back(4));
+    assert_eq!(index.live_in(QUEUE, 0, 0, 1)[0].returned, full(5));
+}
+
+#[test]
+fn the_next_position_is_above_the_counters_of_all_lines() {
+    let mut index = index(2);
+    index.place(at(position_of(9, 5)), A, 10, false);
+    index.place(at(position_of(255, 3)), A, 10, false);
+    assert_eq!(index.restored(QUEUE).unwrap().next_position, 6);
+    index.place(at(position_of(0, 6)), A, 10, false);
+    assert_eq!(index.restored(QUEUE).unwrap().next_position, 7);
+    index.bump_positions(u64::MAX);
+    assert_eq!(index.restored(QUEUE).unwrap().next_position, COUNTER_MAX + 1);
+}
+
+#[test]
+fn what_comes_in_a_higher_line_is_no_more_redelivered_than_in_a_lower_one() {
+    let mut index = Index::new();
+    index.add_queue(QUEUE);
+    index.place(at(position_of(9, 0)), A, 10, false);
+    index.place(at(position_of(0, 1)), A, 10, false);
+    index.mark_all_redelivered();
+    index.place(at(position_of(0, 2)), A, 10, false);
+    index.place(at(position_of(9, 3)), A, 10, false);
+    let live = index.live_in(QUEUE, 0, u64::MAX, 9);
+    let marks: Vec<_> = live.iter().map(|live| (live.position, live.redelivered)).collect();
+    let high = |counter| position_of(9, counter);
+    assert_eq!(marks, [(1, true), (2, false), (high(0), true), (high(3), false)]);
+}
+
+#[test]
+fn a_range_of_a_restored_queue_lies_in_one_line() {
+    let mut index = Index::new();
+    index.add_queue(QUEUE);
+    let highest = COUNTER_MAX - 700;
+    for counter in (0..600).chain(highest..highest + 600) {
+        index.place(at(position_of((counter % 3) as u8, counter)), A, 10, false);
+    }
+    let ranges = index.restored(QUEUE).unwrap().ranges;
+    assert!(ranges.iter().all(|range| line_of(range.first) == line_of(range.last)));
+    assert!(ranges.is_sorted_by(|one, other| one.last < other.first));
+    assert_eq!(ranges.iter().map(|range| range.count).sum::<u32>(), 1200);
+}
+
+#[test]
+fn lines_that_lie_far_apart_cost_no_more_than_their_blocks() {
+    let mut index = Index::new();
+    index.add_queue(QUEUE);
+    for line in 0..=255 {
+        index.place(at(position_of(line, u64::from(line))), A, 10, false);
+    }
+    let blocks = |changes: &[IndexChange]| {
+        changes.iter().filter(|change| matches!(change, IndexChange::Block { .. })).count()
+    };
+    assert_eq!(blocks(&index.take_changes().changes), 256);
+    assert_eq!(index.settle_range(QUEUE, position_of(1, 0), position_of(254, COUNTER_MAX)).count, 254);
+    let gone = index.take_changes().changes;
+    assert_eq!((gone.len(), blocks(&gone)), (254, 0));
+    assert_eq!(positions(&index), [0, position_of(255, 255)]);
 }
 
 #[test]
@@ -200,7 +274,7 @@ fn transient_messages_change_no_checkpoint() {
     index.place(at(600), A, 10, true);
     index.take_changes();
     index.place(at(500), A, 10, true);
-    index.returned(at(500), 1);
+    index.returned(at(500), came_back(1));
     index.settle(at(500));
     index.settle(at(600));
     assert!(index.take_changes().changes.is_empty());
@@ -241,13 +315,15 @@ fn inconsistent_states_are_refused() {
     assert_eq!(index.restore_queue(&transient), Err(Inconsistent::Queue));
     let behind = QueueState { redelivered_below: 601, ..state };
     assert_eq!(index.restore_queue(&behind), Err(Inconsistent::Position));
+    let no_counter = QueueState { next_position: COUNTER_MAX + 2, ..state };
+    assert_eq!(index.restore_queue(&no_counter), Err(Inconsistent::Position));
     assert_eq!(index.restore_queue(&state), Ok(()));
     assert_eq!(index.restore_queue(&state), Err(Inconsistent::Twice));
 
     let part = |segment, first, last| Part { segment, bytes: 9, positions: Bitmap::range(first, last) };
-    let image = |parts: &[Part], returned: &[(u16, u32)]| BlockImage {
+    let image = |parts: &[Part], returned: &[(u16, u16)]| BlockImage {
         parts: parts.into(),
-        returned: returned.into(),
+        returned: returned.iter().map(|&(at, count)| (at, came_back(count))).collect(),
     };
     let good = image(&[part(A, 3, 5), part(B, 6, 9)], &[(3, 1), (9, 2)]);
     for (number, image, error) in [

@@ -18,7 +18,7 @@ use crate::core::{
 };
 use crate::protocol::ShortString;
 use crate::store::format::{
-    Flags, Kind, Publish, Return, Settle, TopologyRecord,
+    Flags, Kind, Publish, Return, Returned, Settle, TopologyRecord,
     record::{begin, finish},
 };
 
@@ -39,7 +39,7 @@ pub(in crate::store) enum Effect {
     /// Messages are settled.
     Settle { queue: QueueId, ranges: Vec<RangeInclusive<u64>> },
     /// Messages came back.
-    Return { queue: QueueId, counts: Vec<(u64, u32)> },
+    Return { queue: QueueId, returned: Vec<(u64, Returned)> },
     /// The topology changed.
     Topology { vhost: ShortString, change: TopologyChange },
 }
@@ -63,7 +63,7 @@ pub(in crate::store) struct Encoder {
     /// What they say, in order.
     pub(in crate::store) encoded: Vec<Encoded>,
     settled: HashMap<QueueId, Vec<u64>, RandomState>,
-    returned: HashMap<QueueId, Vec<(u64, u32)>, RandomState>,
+    returned: HashMap<QueueId, Vec<(u64, Returned)>, RandomState>,
     /// Settlements and returns whose messages have not come yet.
     early: Changes,
 }
@@ -120,11 +120,8 @@ impl Encoder {
     pub(in crate::store) fn note_early(&mut self) {
         for change in mem::take(&mut self.early) {
             match change {
-                Change::Return { placement, attempts, message, .. } if message.stage() == Stage::Writing => {
-                    self.returned
-                        .entry(placement.queue)
-                        .or_default()
-                        .push((placement.position, attempts.returned.into()));
+                Change::Return { placement, attempts, due, message } if message.stage() == Stage::Writing => {
+                    self.note_return(placement, Returned { attempts, due });
                 }
                 _ => self.note(change),
             }
@@ -185,7 +182,7 @@ impl Encoder {
     pub(in crate::store) fn moved(&mut self, moved: super::moving::Move, target: Target) {
         let super::moving::Move { message, placements, transient, from } = moved;
         let (begun, offset) = self.begin(Kind::Publish, Flags::SINGLE | Flags::MOVED, transient, target);
-        Publish::encode(&mut self.bytes, message.view(), &placements);
+        Publish::encode(&mut self.bytes, message.view(), message.published_at(), &placements);
         let payload_bytes = self.finish(begun, offset, target);
         let effect = Effect::Relocate { placements, payload_bytes, transient, from };
         self.encoded.push(Encoded { offset, effect });
@@ -203,7 +200,7 @@ impl Encoder {
     /// How many bytes [`Self::rest`] would take at most.
     pub(in crate::store) fn rest_bytes(&self) -> usize {
         let settled: usize = self.settled.values().map(|positions| 32 + 16 * positions.len()).sum();
-        let returned: usize = self.returned.values().map(|counts| 32 + 12 * counts.len()).sum();
+        let returned: usize = self.returned.values().map(|entries| 32 + 20 * entries.len()).sum();
         settled + returned
     }
 
@@ -228,18 +225,22 @@ impl Encoder {
             (_, Change::Settle { placement: Placement { queue, position }, .. }) => {
                 self.settled.entry(queue).or_default().push(position);
             }
-            (_, Change::Return { placement: Placement { queue, position }, attempts, .. }) => {
-                self.returned.entry(queue).or_default().push((position, attempts.returned.into()));
+            (_, Change::Return { placement, attempts, due, .. }) => {
+                self.note_return(placement, Returned { attempts, due });
             }
             (_, Change::Publish { .. } | Change::SettleRange { .. } | Change::Topology { .. }) => {}
         }
+    }
+
+    fn note_return(&mut self, placement: Placement, returned: Returned) {
+        self.returned.entry(placement.queue).or_default().push((placement.position, returned));
     }
 
     /// In the order of their queues: the same changes give the same bytes.
     fn gathered(&mut self, effects: &mut Vec<Effect>) {
         let mut returned: Vec<_> = self.returned.drain().collect();
         returned.sort_unstable_by_key(|(queue, _)| *queue);
-        effects.extend(returned.into_iter().map(|(queue, counts)| Effect::Return { queue, counts }));
+        effects.extend(returned.into_iter().map(|(queue, returned)| Effect::Return { queue, returned }));
         let mut settled: Vec<_> =
             self.settled.iter_mut().filter(|(_, positions)| !positions.is_empty()).collect();
         settled.sort_unstable_by_key(|(queue, _)| **queue);
@@ -262,13 +263,13 @@ impl Encoder {
         let (begun, offset) = self.begin(kind(&effect), flags, transient, target);
         match &effect {
             Effect::Place { message, placements, .. } => {
-                Publish::encode(&mut self.bytes, message.view(), placements);
+                Publish::encode(&mut self.bytes, message.view(), message.published_at(), placements);
             }
             Effect::Settle { queue, ranges } => {
                 Settle::encode(&mut self.bytes, *queue, ranges.iter().cloned());
             }
-            Effect::Return { queue, counts } => {
-                Return::encode(&mut self.bytes, *queue, counts.iter().copied());
+            Effect::Return { queue, returned } => {
+                Return::encode(&mut self.bytes, *queue, returned.iter().copied());
             }
             Effect::Topology { vhost, change } => TopologyRecord::encode(&mut self.bytes, vhost, change),
             Effect::Relocate { .. } => {}

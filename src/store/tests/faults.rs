@@ -9,8 +9,8 @@ use std::{
 use super::machine::{LOG, Machine, Run};
 use crate::{
     core::{
-        confirms::Published,
-        journal::{Change, Commit, Loaded, Placement, QueueId, TopologyChange},
+        confirms::{Fate, Published},
+        journal::{Attempts, Change, Commit, Loaded, Placement, QueueId, TopologyChange},
         message::{Message, Stage, View, build_image},
         outbox::Outbox,
     },
@@ -48,7 +48,7 @@ fn delete(id: QueueId) -> Change {
 
 fn message(size: usize) -> Message {
     let (layout, image) = build_image(b"", b"q1", &[0, 0], &[&vec![7; size]], true);
-    Message::new(View::new(layout, &image))
+    Message::new(View::new(layout, &image), 1)
 }
 
 fn at(queue: QueueId, position: u64) -> Placement {
@@ -145,7 +145,7 @@ fn the_sync_stands_between_the_write_of_a_message_and_its_confirm() {
     };
     let before = machine.disk.journal().len();
     let commit = run.append_one(publish(&message(10), 0, &[QUEUE]));
-    let published = Published { first: 1, last: 1, journaled: true };
+    let published = Published { first: 1, last: 1, fate: Fate::Journaled };
     assert!(outbox.lock().confirm(1, &[published], commit));
     run.parts.pending.notify(commit, &outbox);
     assert!(!sent());
@@ -245,12 +245,14 @@ fn a_message_that_comes_back_while_the_disk_is_full_keeps_its_count() {
     let message = message(3_000);
     run.append_one(publish(&message, 6, &[QUEUE]));
     run.write().unwrap();
-    run.append_one(Change::Return { placement: at(QUEUE, 6), count: 1, message: message.clone() });
+    let attempts = Attempts { returned: 1, failed: 0 };
+    run.append_one(Change::Return { placement: at(QUEUE, 6), attempts, due: 9, message: message.clone() });
     run.write().unwrap();
     run.write().unwrap();
     machine.disk.heal();
     run.write().unwrap();
-    assert_eq!(run.load(QUEUE, 100_000)[6].returned_count, 1);
+    let loaded = &run.load(QUEUE, 100_000)[6];
+    assert_eq!((loaded.attempts, loaded.due), (attempts, 9));
 }
 
 #[test]
@@ -524,7 +526,13 @@ fn a_flipped_bit_harms_one_record_at_most() {
     let messages = publish_some(&mut run, 12, 100);
     run.append_one(settle(&messages[3], 3, QUEUE));
     run.append_one(settle(&messages[4], 4, QUEUE));
-    run.append_one(Change::Return { placement: at(QUEUE, 5), count: 2, message: messages[5].clone() });
+    let attempts = Attempts { returned: 2, failed: 1 };
+    run.append_one(Change::Return {
+        placement: at(QUEUE, 5),
+        attempts,
+        due: 0,
+        message: messages[5].clone(),
+    });
     run.write().unwrap();
     run.append_one(topology(TopologyChange::ExchangeDeleted(ShortString::from_static("x"))));
     run.close().unwrap();

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     core::{
-        journal::{Commit, Loaded, QueueId, RestoredQueue, TopologyChange},
+        journal::{Commit, Loaded, QueueId, RestoredQueue, TopologyChange, counter_of},
         message::{Message, Stage},
         topology::{Binding, Destination},
     },
     protocol::ShortString,
-    store::Restored,
+    store::{Restored, format::Returned},
 };
 
 /// A placement.
@@ -28,8 +28,8 @@ pub(super) struct Entry {
     /// `None` until it is appended.
     pub(super) published: Option<Commit>,
     pub(super) settled: Option<Commit>,
-    /// How often it came back, and the commits that say so.
-    pub(super) returned: Vec<(u32, Commit)>,
+    /// How it came back, and the commits that say so.
+    pub(super) returned: Vec<(Returned, Commit)>,
     pub(super) redelivered: bool,
     /// Its record was on the disk when it was settled, or when this run of the broker began.
     pub(super) on_disk: bool,
@@ -49,8 +49,8 @@ impl Entry {
         }
     }
 
-    pub(super) fn returned_count(&self) -> u32 {
-        self.returned.last().map_or(0, |(count, _)| *count)
+    pub(super) fn last_return(&self) -> Returned {
+        self.returned.last().map(|(returned, _)| *returned).unwrap_or_default()
     }
 
     fn was_written(&self) -> bool {
@@ -60,6 +60,7 @@ impl Entry {
 
 pub(super) struct Queue {
     pub(super) name: ShortString,
+    /// The next counter.
     pub(super) next_position: u64,
     pub(super) declared: Commit,
     pub(super) deleted: Option<Commit>,
@@ -126,7 +127,8 @@ impl Model {
         assert_eq!(found, expected, "{queue:?} from {first} to {last}");
         for ((_, entry), loaded) in there.iter().zip(page) {
             assert_eq!(loaded.message.view().image(), entry.image, "{queue:?} {}", loaded.position);
-            assert_eq!(loaded.returned_count, entry.returned_count(), "{queue:?} {}", loaded.position);
+            assert_eq!(returned(loaded), entry.last_return(), "{queue:?} {}", loaded.position);
+            assert_eq!(loaded.message.published_at(), entry.message.published_at());
             assert_eq!(loaded.redelivered, entry.redelivered, "{queue:?} {}", loaded.position);
         }
     }
@@ -194,7 +196,8 @@ impl Model {
     fn check_positions(&self, content: &RestoredQueue) {
         for ((_, position), entry) in self.entries.range((content.id, 0)..=(content.id, u64::MAX)) {
             let used = entry.durable && entry.was_written();
-            assert!(!used || *position < content.next_position, "position {position} is used again");
+            let counter = counter_of(*position);
+            assert!(!used || counter < content.next_position, "position {position} is used again");
         }
     }
 
@@ -219,16 +222,16 @@ impl Model {
             let may = !is_done(&entry.settled) || end.state_lost;
             assert!(may, "{key:?} was settled and came again");
             assert_eq!(loaded.message.view().image(), entry.image, "{key:?} is another one");
+            assert_eq!(loaded.message.published_at(), entry.message.published_at(), "{key:?}");
             // What came before its publish is written after it.
             let done = entry.returned.iter().rev().find(|(_, commit)| *commit <= end.done);
             let done = done.filter(|_| is_done(&entry.published));
-            let least = if end.state_lost { 0 } else { done.map_or(0, |(count, _)| *count) };
-            let most = entry.returned_count();
-            assert!(
-                (least..=most).contains(&loaded.returned_count),
-                "{key:?} came back {least}..={most} times, not {}",
-                loaded.returned_count
-            );
+            let least = if end.state_lost { None } else { done.map(|(returned, _)| *returned) };
+            let least = least.unwrap_or_default();
+            let known = entry.returned.iter().map(|(returned, _)| *returned).chain([Returned::default()]);
+            let mut known = known.filter(|known| known.attempts.returned >= least.attempts.returned);
+            let found = returned(loaded);
+            assert!(known.any(|known| known == found), "{key:?} came back {found:?}, at least {least:?}");
             let redelivered = entry.redelivered || !end.clean || entry.settled.is_some();
             assert!(!redelivered || loaded.redelivered, "{key:?} does not say redelivered");
             assert!(redelivered || end.state_lost || !loaded.redelivered, "{key:?} says redelivered");
@@ -285,13 +288,18 @@ impl Model {
             entry.settled = Some(Commit(0));
             if let Some(loaded) = found.remove(key) {
                 entry.settled = None;
-                entry.returned = vec![(loaded.returned_count, Commit(0))];
+                entry.returned = vec![(returned(&loaded), Commit(0))];
                 entry.redelivered = loaded.redelivered;
                 entry.on_disk = true;
                 entry.message = loaded.message;
             }
         }
     }
+}
+
+/// How a message came back.
+fn returned(loaded: &Loaded) -> Returned {
+    Returned { attempts: loaded.attempts, due: loaded.due }
 }
 
 fn apply(topology: &mut BTreeMap<String, TopologyChange>, change: &TopologyChange) {

@@ -10,12 +10,13 @@ use super::{
 };
 use crate::{
     core::{
-        journal::{Change, Changes, Commit, Placement, Placements, QueueId, TopologyChange},
+        journal::{Change, Changes, Commit, Placement, Placements, QueueId, TopologyChange, position_of},
         message::{Message, Stage, View, build_image},
         routing::ExchangeKind,
         topology::{Binding, Destination, ExchangeSpec},
     },
     protocol::{FieldTable, ShortString},
+    store::format::Returned,
 };
 
 /// See the module's text.
@@ -199,7 +200,7 @@ impl Story {
         self.chance.fill(&mut body[..]);
         let key = self.bodies.to_string();
         let (layout, image) = build_image(b"x", key.as_bytes(), &[0, 0], &[&body], persistent);
-        Message::new(View::new(layout, &image))
+        Message::new(View::new(layout, &image), self.chance.random())
     }
 
     /// A message that queues have; nothing is appended yet.
@@ -218,7 +219,8 @@ impl Story {
         let mut keys = Vec::new();
         for queue in queues {
             let known = self.model.queues.get_mut(&queue)?;
-            let key = (queue, known.next_position);
+            let line = *[0, 0, 1, 255].choose(&mut self.chance).unwrap();
+            let key = (queue, position_of(line, known.next_position));
             known.next_position += 1;
             self.model.entries.insert(key, Entry::new(message.clone(), !spill));
             keys.push(key);
@@ -310,9 +312,12 @@ impl Story {
         let chosen: Vec<Key> = live.choose_multiple(&mut self.chance, 3).copied().collect();
         for key in chosen {
             let entry = &self.model.entries[&key];
-            let (count, message) = (entry.returned_count() + 1, entry.message.clone());
-            let commit = self.run.append_one(Change::Return { placement: placement(key), count, message });
-            self.model.entries.get_mut(&key).unwrap().returned.push((count, commit));
+            let attempts = entry.last_return().attempts.after_return(self.chance.random());
+            let due = if self.chance.random() { self.chance.random() } else { 0 };
+            let (placement, message) = (placement(key), entry.message.clone());
+            let commit = self.run.append_one(Change::Return { placement, attempts, due, message });
+            let returned = (Returned { attempts, due }, commit);
+            self.model.entries.get_mut(&key).unwrap().returned.push(returned);
         }
     }
 
@@ -439,8 +444,10 @@ impl Story {
         }
         for queue in self.model.alive() {
             let end = self.model.queues[&queue].next_position;
-            let first = self.chance.random_range(0..=end);
-            let last = self.chance.random_range(first..=end);
+            let line = *[0, 1, 255].choose(&mut self.chance).unwrap();
+            let first = position_of(line, self.chance.random_range(0..=end));
+            let last = *[position_of(line, end), u64::MAX].choose(&mut self.chance).unwrap();
+            let last = self.chance.random_range(first..=last);
             let bytes_max = self.chance.random_range(0..10_000);
             self.model.check_page(
                 queue,

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{Client, ConsumeError, ConsumerId, FieldTable, GetError, Q, Seen, What, Wish};
+use super::{Client, Comeback, ConsumeError, ConsumerId, FieldTable, GetError, Q, Seen, What, Wish};
 
 const CLIENTS: usize = 2;
 const CHANNELS: [u16; 2] = [1, 2];
@@ -183,11 +183,11 @@ impl Pair {
                 assert_eq!(got, self.model.get(client, channel, no_ack));
             }
             Operation::Purge => {
-                assert_eq!(self.queue.shared.purge(&mut self.queue.changes.borrow_mut()), self.model.purge());
+                assert_eq!(self.queue.shared.purge(&mut self.queue.effects.borrow_mut()), self.model.purge());
             }
             Operation::Recover { client, channel } => {
                 let all = self.clients[client].outbox.lock().window(channel).unwrap().take_all();
-                self.queue.shared.requeue(all, &mut self.queue.changes.borrow_mut());
+                self.queue.shared.requeue(all, Comeback::Failed, &mut self.queue.effects.borrow_mut());
                 self.clients[client].feed_channels();
                 let all = self.model.take_all(client, channel);
                 self.model.give_back(client, all);
@@ -204,7 +204,9 @@ impl Pair {
                 self.model.clients[client].waiting.full = true;
             }
             Operation::Journal => self.queue.shelf.write(),
-            Operation::PageOut => drop(self.queue.shared.page_out(&mut self.queue.changes.borrow_mut())),
+            Operation::PageOut => {
+                drop(self.queue.shared.page_out(&mut self.queue.effects.borrow_mut().changes))
+            }
             Operation::Take { client } => self.take(client),
             Operation::Written { client } => self.written(client),
         }
@@ -242,7 +244,7 @@ impl Pair {
         let expected = self.model.take(client, channel, tag, multiple);
         assert!(taken.iter().map(|unacked| unacked.tag).eq(expected.iter().map(|held| held.tag)));
         if back {
-            self.queue.shared.requeue(taken, &mut self.queue.changes.borrow_mut());
+            self.queue.shared.requeue(taken, Comeback::Failed, &mut self.queue.effects.borrow_mut());
             self.clients[client].feed_channels();
             self.model.give_back(client, expected);
         } else {
@@ -277,9 +279,9 @@ impl Pair {
 
     /// The journal has what the queue has, and nothing else.
     fn compare_journal(&self) {
-        self.queue.shelf.absorb(&mut self.queue.changes.borrow_mut());
+        self.queue.shelf.absorb(&mut self.queue.effects.borrow_mut().changes);
         for client in &self.clients {
-            self.queue.shelf.absorb(&mut client.changes.borrow_mut());
+            self.queue.shelf.absorb(&mut client.effects.borrow_mut().changes);
         }
         let held = self.model.clients.iter().flat_map(|client| client.channels.values());
         let held = held.flat_map(|it| &it.held).map(|it| it.message.id);
@@ -326,7 +328,7 @@ impl Pair {
         }
         let status = self.queue.status();
         assert_eq!((status.consumers, status.unacked), (0, 0));
-        let gone = self.model.gone + self.queue.shared.purge(&mut self.queue.changes.borrow_mut()) as u64;
+        let gone = self.model.gone + self.queue.shared.purge(&mut self.queue.effects.borrow_mut()) as u64;
         assert_eq!(gone, self.published, "every message that was published is accounted for");
         assert_eq!((self.queue.gauge.used_bytes(), self.queue.status().bytes), (0, 0));
     }

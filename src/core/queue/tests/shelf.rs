@@ -6,14 +6,14 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 use parking_lot::Mutex;
 
 use crate::core::{
-    journal::{Change, Changes, Loaded, Page, Pager, QueueId},
+    journal::{Attempts, Change, Changes, Loaded, Page, Pager, QueueId},
     message::{Message, Stage},
 };
 
 /// See the module's text.
 #[derive(Default)]
 pub(super) struct Shelf {
-    kept: Mutex<BTreeMap<u64, (Message, u32)>>,
+    kept: Mutex<BTreeMap<u64, (Message, Attempts)>>,
     /// Taken over, and not on disk yet.
     unwritten: Mutex<Vec<Message>>,
 }
@@ -28,8 +28,8 @@ impl Shelf {
         for change in publishes.into_iter().chain(others) {
             match change {
                 Change::Publish { message, placements, .. } => {
-                    let copy = Message::new(message.view());
-                    let before = kept.insert(placements[0].position, (copy, 0));
+                    let copy = Message::new(message.view(), message.published_at());
+                    let before = kept.insert(placements[0].position, (copy, Attempts::default()));
                     assert!(before.is_none(), "a position is used once");
                     self.unwritten.lock().push(message);
                 }
@@ -41,10 +41,10 @@ impl Shelf {
                     assert!(!gone.is_empty(), "nothing from {first} to {last}");
                     kept.retain(|position, _| !gone.contains(position));
                 }
-                Change::Return { placement, count, .. } => {
+                Change::Return { placement, attempts, .. } => {
                     let (_, known) = kept.get_mut(&placement.position).unwrap();
-                    assert_eq!(count, *known + 1, "{placement:?}");
-                    *known = count;
+                    assert_eq!(attempts.returned, known.returned + 1, "{placement:?}");
+                    *known = attempts;
                 }
                 Change::Topology { .. } => {}
             }
@@ -73,7 +73,7 @@ impl Pager for Shelf {
                 page.rest_from = Some(position);
                 return ControlFlow::Break(());
             }
-            let message = Message::new(message.view());
+            let message = Message::new(message.view(), message.published_at());
             message.set_stage(Stage::Written);
             let attempts = *attempts;
             page.messages.push(Loaded { position, attempts, due: 0, redelivered: false, message });

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::{collection::vec, prelude::*};
 
 use super::super::*;
+use crate::core::journal::{Attempts, counter_of, position_of};
 
 /// What can happen. The last two of the queues are transient.
 #[derive(Debug, Clone)]
@@ -17,7 +18,7 @@ pub(in crate::store) enum Operation {
     Settle(u64, u64),
     SettleHead { queue: u64, count: usize },
     SettleRange(u64, u64, u64),
-    Return(u64, u64, u32),
+    Return(u64, u64, Returned),
     Relocate { placement: (u64, u64), from: u64, to: u64, bytes: u32 },
     Reclaim { from: u64, to: u64 },
     LoseSegment(u64),
@@ -30,12 +31,15 @@ pub(in crate::store) enum Operation {
 
 const QUEUES: u64 = 4;
 const SEGMENTS: u64 = 5;
+/// Counters of positions.
 const POSITIONS: u64 = 1600;
+/// Lines that the queues have.
+const LINES: [u8; 3] = [0, 4, 255];
 
 pub(in crate::store) fn operation() -> impl Strategy<Value = Operation> {
     use Operation as O;
     let queue = || 0..QUEUES;
-    let position = || prop_oneof![0..POSITIONS, 500..530_u64];
+    let position = || prop_oneof![0..POSITIONS, 500..530_u64].prop_map(position_in_line);
     let segment = || 1..=SEGMENTS;
     prop_oneof![
         2 => queue().prop_map(O::AddQueue),
@@ -47,7 +51,8 @@ pub(in crate::store) fn operation() -> impl Strategy<Value = Operation> {
         4 => (queue(), position()).prop_map(|(queue, position)| O::Settle(queue, position)),
         6 => (queue(), 0..700_usize).prop_map(|(queue, count)| O::SettleHead { queue, count }),
         4 => (queue(), position(), position()).prop_map(|(queue, first, last)| O::SettleRange(queue, first, last)),
-        4 => (queue(), position(), 0..5_u32).prop_map(|(queue, position, count)| O::Return(queue, position, count)),
+        4 => (queue(), position(), returned())
+            .prop_map(|(queue, position, returned)| O::Return(queue, position, returned)),
         4 => ((queue(), position()), segment(), segment(), 0..90_u32)
             .prop_map(|(placement, from, to, bytes)| O::Relocate { placement, from, to, bytes }),
         2 => (segment(), segment()).prop_map(|(from, to)| O::Reclaim { from, to }),
@@ -58,6 +63,16 @@ pub(in crate::store) fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(O::Restart),
         1 => Just(O::ForgetCheckpoint),
     ]
+}
+
+fn returned() -> impl Strategy<Value = Returned> {
+    (0..5_u16, 0..3_u16, 0..3_u64)
+        .prop_map(|(returned, failed, due)| Returned { attempts: Attempts { returned, failed }, due })
+}
+
+/// The position of a counter: neighbours are in another line now and then.
+fn position_in_line(counter: u64) -> u64 {
+    position_of(LINES[(counter / 7 % 3) as usize], counter)
 }
 
 /// The queue of a number in an operation.
@@ -73,7 +88,7 @@ fn placement((queue, position): (u64, u64)) -> Placement {
 struct Message {
     segment: SegmentId,
     transient: bool,
-    returned: u32,
+    returned: Returned,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -95,8 +110,8 @@ impl Model {
             self.queues.entry(at.queue).or_default();
         }
         let Some(queue) = self.queues.get_mut(&at.queue) else { return };
-        queue.next_position = queue.next_position.max(at.position + 1);
-        let returned = queue.messages.get(&at.position).map_or(0, |message| message.returned);
+        queue.next_position = queue.next_position.max(counter_of(at.position) + 1);
+        let returned = queue.messages.get(&at.position).map(|message| message.returned).unwrap_or_default();
         let transient = transient || !at.queue.is_durable();
         queue.messages.insert(at.position, Message { segment, transient, returned });
     }
@@ -123,8 +138,8 @@ impl Model {
         let live = |(&position, message): (&u64, &Message)| Live {
             position,
             segment: message.segment,
-            returned_count: message.returned,
-            redelivered: position < queue.redelivered_below,
+            returned: message.returned,
+            redelivered: counter_of(position) < queue.redelivered_below,
             transient: message.transient,
         };
         queue.messages.iter().map(live).collect()
@@ -228,10 +243,10 @@ fn run(index: &mut Index, model: &mut Model, shadow: &mut Shadow, operation: &Op
         Operation::Publish { queue, count, skipped, transient } => {
             let id = queue_id(queue);
             let next = model.queues.get(&id).map_or(0, |queue| queue.next_position) + skipped;
-            for position in next..next + count {
-                let (at, segment) =
-                    (Placement { queue: id, position }, SegmentId(1 + (position / 300) % SEGMENTS));
-                index.place(at, segment, position as u32 % 100, transient);
+            for counter in next..next + count {
+                let at = Placement { queue: id, position: position_in_line(counter) };
+                let segment = SegmentId(1 + (counter / 300) % SEGMENTS);
+                index.place(at, segment, counter as u32 % 100, transient);
                 model.place(at, segment, transient);
             }
         }
@@ -259,11 +274,15 @@ fn run(index: &mut Index, model: &mut Model, shadow: &mut Shadow, operation: &Op
                 |id, position, _: &Message| id == queue_id(queue) && (first..=last).contains(&position);
             same!(index.settle_range(queue_id(queue), first, last), model.settle_where(there));
         }
-        Operation::Return(queue, position, count) => {
+        Operation::Return(queue, position, returned) => {
             let at = placement((queue, position));
-            index.returned(at, count);
-            if let Some(message) = model.message(at) {
-                message.returned = message.returned.max(count);
+            index.returned(at, returned);
+            let count = returned.attempts.returned;
+            if let Some(message) = model.message(at)
+                && count > 0
+                && count >= message.returned.attempts.returned
+            {
+                message.returned = returned;
             }
         }
         Operation::Relocate { placement: at, from, to, bytes } => {
@@ -272,7 +291,8 @@ fn run(index: &mut Index, model: &mut Model, shadow: &mut Shadow, operation: &Op
         Operation::Reclaim { from, to } if from != to => {
             for queue in 0..QUEUES {
                 for position in 0..POSITIONS {
-                    relocate(index, model, placement((queue, position)), (from, to), 5, compared);
+                    let at = placement((queue, position_in_line(position)));
+                    relocate(index, model, at, (from, to), 5, compared);
                 }
             }
         }
