@@ -4,12 +4,14 @@
 
 pub mod by_channel;
 pub mod confirms;
+pub mod dead_letter;
 pub mod error;
 pub mod journal;
 pub mod memory;
 pub mod message;
 pub mod outbox;
 pub mod queue;
+pub mod rewrite;
 pub mod routing;
 pub mod topology;
 pub mod window;

@@ -1,0 +1,71 @@
+//! Messages that the broker itself changes on their way: the same body in a new image.
+//!
+//! A message that the broker has dead-lettered bears a mark, so that the death headers in it can be told from those
+//! that a client made up or sent again. The mark is a bit in the image's octet of `basic.publish` bits, of which
+//! AMQP uses the lowest two: it is written to the log with the image and delivered to nobody. Whoever takes images
+//! from clients must not let through more than [`BITS_OF_CLIENTS`].
+
+use crate::core::message::{Layout, View, build_image};
+use crate::protocol::{Properties, SHORT_STRING_BYTES_MAX};
+
+/// The bits of `basic.publish` that a client may set (AMQP 0-9-1, 1.8.3.7: mandatory, immediate). Others are the
+/// broker's own.
+pub const BITS_OF_CLIENTS: u8 = 0b11;
+
+/// The broker has dead-lettered the message.
+pub(super) const DEAD_LETTERED: u8 = 0x80;
+
+const _: () = assert!(DEAD_LETTERED & BITS_OF_CLIENTS == 0);
+
+/// The broker's own marks on a message.
+pub(super) fn marks(view: &View<'_>) -> u8 {
+    view.image()[view.exchange_and_key().len()] & !BITS_OF_CLIENTS
+}
+
+/// The body of `view` under other names and properties, marked with `marks`. Names are cut at 255 bytes.
+pub(super) fn rewritten(
+    view: &View<'_>,
+    exchange: &[u8],
+    routing_key: &[u8],
+    properties: &[u8],
+    marks: u8,
+) -> (Layout, Vec<u8>) {
+    let [exchange, routing_key] =
+        [exchange, routing_key].map(|name| &name[..name.len().min(SHORT_STRING_BYTES_MAX)]);
+    let body: Vec<&[u8]> = view.body_payloads().collect();
+    let (layout, mut image) = build_image(exchange, routing_key, properties, &body, view.layout.persistent);
+    image[exchange.len() + routing_key.len() + 2] |= marks;
+    (layout, image)
+}
+
+/// Properties as they stand in a content header.
+pub(super) fn encoded(properties: &Properties) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    properties.encode(&mut bytes);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rewritten_message_has_its_body_and_bears_the_mark() {
+        let (layout, image) = build_image(b"logs", b"a.b", &[0x10, 0, 2], &[b"hello ", b"world"], true);
+        let view = View::new(layout, &image);
+        assert_eq!(marks(&view), 0);
+        let (layout, image) = rewritten(&view, b"dlx", &[b'k'; 300], &[0, 0], DEAD_LETTERED);
+        let view = View::new(layout, &image);
+        assert_eq!(marks(&view), DEAD_LETTERED);
+        assert_eq!((view.exchange(), view.routing_key()), (&b"dlx"[..], &[b'k'; 255][..]));
+        assert_eq!((view.properties(), view.body()), (&[0, 0][..], b"hello world".to_vec()));
+        assert!(view.layout.persistent);
+    }
+
+    #[test]
+    fn mandatory_and_immediate_are_no_marks() {
+        let (layout, mut image) = build_image(b"", b"q", &[0, 0], &[], false);
+        image[3] = BITS_OF_CLIENTS;
+        assert_eq!(marks(&View::new(layout, &image)), 0);
+    }
+}
