@@ -5,10 +5,12 @@
 pub mod by_channel;
 pub mod confirms;
 pub mod dead_letter;
+pub mod delay;
 pub mod error;
 pub mod journal;
 pub mod memory;
 pub mod message;
+pub mod numbers;
 pub mod outbox;
 pub mod queue;
 pub mod rewrite;
