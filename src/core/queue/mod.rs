@@ -7,6 +7,7 @@
 mod consumers;
 mod feed;
 mod ready;
+pub mod retry;
 mod shared;
 
 use std::{sync::Arc, task::Waker};
