@@ -101,6 +101,16 @@ impl Deaths {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], Reason)> {
         self.0.iter().map(|(queue, reason)| (&**queue, *reason))
     }
+
+    /// Whether a message with these deaths, the last of which was of `reason`, goes round in circles if it now goes
+    /// to the queue `target`: then it must not get there.
+    ///
+    /// RabbitMQ's rule: it has died there before, and since then, that death included, nobody has rejected it. A
+    /// rejection is a decision from outside the broker, which may well end the circle the next time.
+    pub fn is_cycle(&self, target: &[u8], reason: Reason) -> bool {
+        let Some(last_there) = self.queues().position(|queue| queue == target) else { return false };
+        reason != Reason::Rejected && self.iter().take(last_there + 1).all(|(_, of)| of != Reason::Rejected)
+    }
 }
 
 /// Makes the message in `view` a dead letter.
@@ -128,16 +138,6 @@ pub fn dead_lettered(view: &View<'_>, death: &Death<'_>) -> Result<DeadLetter, T
     properties.headers = Some(headers);
     let (layout, image) = moved(view, death, &properties)?;
     Ok(DeadLetter { layout, image, extra_keys, deaths })
-}
-
-/// Whether a message that died of `reason` goes round in circles if it now goes to the queue `target`: then it must
-/// not get there.
-///
-/// RabbitMQ's rule: it has died there before, and since then, that death included, nobody has rejected it. A
-/// rejection is a decision from outside the broker, which may well end the circle the next time.
-pub fn is_cycle(deaths: &Deaths, target: &[u8], reason: Reason) -> bool {
-    let Some(last_there) = deaths.queues().position(|queue| queue == target) else { return false };
-    reason != Reason::Rejected && deaths.iter().take(last_there + 1).all(|(_, of)| of != Reason::Rejected)
 }
 
 /// Removes `x-death`. Its entries count if the broker wrote them.

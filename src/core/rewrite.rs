@@ -3,19 +3,24 @@
 //! A message that the broker has dead-lettered bears a mark, so that the death headers in it can be told from those
 //! that a client made up or sent again. The mark is a bit in the image's octet of `basic.publish` bits, of which
 //! AMQP uses the lowest two: it is written to the log with the image and delivered to nobody. Whoever takes images
-//! from clients must not let through more than [`BITS_OF_CLIENTS`].
+//! from clients must let no other than theirs through ([`bits_of_client`]).
 
 use crate::core::message::{Layout, View, build_image};
 use crate::protocol::{Properties, SHORT_STRING_BYTES_MAX};
 
 /// The bits of `basic.publish` that a client may set (AMQP 0-9-1, 1.8.3.7: mandatory, immediate). Others are the
 /// broker's own.
-pub const BITS_OF_CLIENTS: u8 = 0b11;
+const BITS_OF_CLIENTS: u8 = 0b11;
 
 /// The broker has dead-lettered the message.
 pub(super) const DEAD_LETTERED: u8 = 0x80;
 
 const _: () = assert!(DEAD_LETTERED & BITS_OF_CLIENTS == 0);
+
+/// Whether an octet of `basic.publish` bits may go into an image as it came from a client.
+pub const fn bits_of_client(bits: u8) -> bool {
+    bits & !BITS_OF_CLIENTS == 0
+}
 
 /// The broker's own marks on a message.
 pub(super) fn marks(view: &View<'_>) -> u8 {
@@ -67,5 +72,6 @@ mod tests {
         let (layout, mut image) = build_image(b"", b"q", &[0, 0], &[], false);
         image[3] = BITS_OF_CLIENTS;
         assert_eq!(marks(&View::new(layout, &image)), 0);
+        assert!(bits_of_client(BITS_OF_CLIENTS) && !bits_of_client(DEAD_LETTERED) && !bits_of_client(4));
     }
 }

@@ -230,13 +230,13 @@ fn a_chain_of_a_thousand_queues_fits_and_one_without_end_is_cut() {
 
 #[test]
 fn a_queue_that_the_message_has_not_died_in_makes_no_cycle() {
-    assert!(!is_cycle(&deaths(&[]), b"a", Reason::Expired));
-    assert!(!is_cycle(&deaths(&[("b", Reason::Expired)]), b"a", Reason::Expired));
+    assert!(!deaths(&[]).is_cycle(b"a", Reason::Expired));
+    assert!(!deaths(&[("b", Reason::Expired)]).is_cycle(b"a", Reason::Expired));
 }
 
 #[test]
 fn a_cycle_is_one_that_nobody_rejected_in_since() {
-    let cycle = |pairs: &[(&str, Reason)]| is_cycle(&deaths(pairs), b"a", Reason::Expired);
+    let cycle = |pairs: &[(&str, Reason)]| deaths(pairs).is_cycle(b"a", Reason::Expired);
     assert!(cycle(&[("b", Reason::Expired), ("a", Reason::MaxLen)]));
     assert!(cycle(&[("a", Reason::DeliveryLimit)]));
     assert!(!cycle(&[("b", Reason::Rejected), ("a", Reason::MaxLen)]));
@@ -245,7 +245,7 @@ fn a_cycle_is_one_that_nobody_rejected_in_since() {
 
 #[test]
 fn only_the_latest_death_in_the_target_counts() {
-    let cycle = |pairs: &[(&str, Reason)]| is_cycle(&deaths(pairs), b"a", Reason::Expired);
+    let cycle = |pairs: &[(&str, Reason)]| deaths(pairs).is_cycle(b"a", Reason::Expired);
     assert!(cycle(&[("a", Reason::Expired), ("b", Reason::Rejected), ("a", Reason::MaxLen)]));
     assert!(!cycle(&[("a", Reason::Rejected), ("a", Reason::Expired)]));
 }
@@ -253,7 +253,7 @@ fn only_the_latest_death_in_the_target_counts() {
 #[test]
 fn a_message_that_is_rejected_now_is_never_in_a_cycle() {
     let history = deaths(&[("b", Reason::Expired), ("a", Reason::Expired)]);
-    assert!(!is_cycle(&history, b"a", Reason::Rejected));
+    assert!(!history.is_cycle(b"a", Reason::Rejected));
 }
 
 #[test]

@@ -39,7 +39,8 @@ impl RetryWhen {
         Self::ALL.into_iter().find(|it| it.name().as_bytes() == name)
     }
 
-    fn covers(self, was_failure: bool) -> bool {
+    /// Whether a returned message waits that counts as failed, or does not.
+    pub fn covers(self, was_failure: bool) -> bool {
         match self {
             Self::Disabled => false,
             Self::All => true,
