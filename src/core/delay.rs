@@ -1,7 +1,7 @@
 //! Messages that are delivered later: when one is due, and what it looks like then.
 //!
-//! `x-delay` means what it means to RabbitMQ's delayed message exchange plugin; `x-deliver-at` is ours. Who keeps the messages
-//! meanwhile is not known here.
+//! `x-delay` means what it means to RabbitMQ's delayed message exchange plugin; `x-deliver-at` is ours. Who keeps
+//! the messages meanwhile is not known here.
 
 use crate::core::message::{Layout, View};
 use crate::core::{numbers, rewrite};
@@ -29,9 +29,10 @@ pub struct Invalid {
 
 /// When a message with these headers is due, in milliseconds since the epoch; `None`: at once.
 ///
-/// `x-delay` counts milliseconds from now, and may be anything that [`numbers::integer`] reads. `x-deliver-at` is an
-/// AMQP timestamp, or such a number of milliseconds since the epoch. The later one counts. What is zero, negative, past or no
-/// number does not delay (so does the plugin, but it also lets what is more than 49.7 days ahead pass at once).
+/// `x-delay` counts milliseconds from now, and may be anything that [`numbers::integer`] reads. `x-deliver-at` is
+/// an AMQP timestamp, or such a number of milliseconds since the epoch. The later one counts. What is zero,
+/// negative, past or no number does not delay. So it is with the plugin, except that it fails on a text that is no
+/// number, and does not delay by more than 49.7 days.
 pub fn due_ms(headers: &TableView<'_>, now_ms: u64) -> Result<Option<u64>, Invalid> {
     let by_delay = headers.get(X_DELAY).and_then(|entry| after(&entry.decode().ok()?, now_ms));
     let by_time = headers.get(X_DELIVER_AT).and_then(|entry| moment_ms(&entry.decode().ok()?));
@@ -47,8 +48,8 @@ pub fn due_ms(headers: &TableView<'_>, now_ms: u64) -> Result<Option<u64>, Inval
     }
 }
 
-/// A message as it is routed when it is due: it cannot be delayed again. `x-delay` is negative then, as with the plugin, so that
-/// consumers see that it waited and how long; `x-deliver-at` is gone.
+/// A message as it is routed when it is due: it cannot be delayed again. `x-delay` is negative then, as with the
+/// plugin, so that consumers see that it waited and how long; `x-deliver-at` is gone.
 pub fn released(view: &View<'_>) -> (Layout, Vec<u8>) {
     let properties = match Properties::decode(view.properties()) {
         Ok(properties) => rewrite::encoded(&without_delay(properties)),
@@ -136,14 +137,14 @@ mod tests {
     fn a_moment_is_a_timestamp_in_seconds_or_a_number_of_milliseconds() {
         let seconds = NOW / 1_000 + 5;
         assert_eq!(due(&deliver_at(FieldValue::Timestamp(seconds))), Ok(Some(NOW + 5_000)));
-        assert_eq!(due(&deliver_at(NOW as i64 + 7)), Ok(Some(NOW + 7)));
+        assert_eq!(due(&deliver_at(NOW.cast_signed() + 7)), Ok(Some(NOW + 7)));
         assert_eq!(due(&deliver_at(&*(NOW + 7).to_string())), Ok(Some(NOW + 7)));
     }
 
     #[test]
     fn the_later_of_both_counts() {
         let both = |delay_ms: i64, moment_ms: i64| {
-            due(&delayed(delay_ms).with(X_DELIVER_AT, NOW as i64 + moment_ms))
+            due(&delayed(delay_ms).with(X_DELIVER_AT, NOW.cast_signed() + moment_ms))
         };
         assert_eq!(both(10, 20), Ok(Some(NOW + 20)));
         assert_eq!(both(20, 10), Ok(Some(NOW + 20)));
@@ -158,7 +159,9 @@ mod tests {
         {
             assert_eq!(due(&delayed(delay)), Ok(None));
         }
-        for moment in [0.into(), (-5).into(), (NOW as i64).into(), FieldValue::Timestamp(NOW / 1_000 - 1)] {
+        for moment in
+            [0.into(), (-5).into(), (NOW.cast_signed()).into(), FieldValue::Timestamp(NOW / 1_000 - 1)]
+        {
             assert_eq!(due(&deliver_at(moment)), Ok(None));
         }
         assert_eq!(due(&deliver_at(FieldValue::Void)), Ok(None));
@@ -166,7 +169,7 @@ mod tests {
 
     #[test]
     fn ten_years_ahead_are_allowed_and_a_millisecond_more_is_not() {
-        let longest = DELAY_MS_MAX as i64;
+        let longest = DELAY_MS_MAX.cast_signed();
         assert_eq!(due(&delayed(longest)), Ok(Some(NOW + DELAY_MS_MAX)));
         let error = due(&delayed(longest + 1)).unwrap_err();
         assert_eq!(error, Invalid { header: X_DELAY, ahead_ms: DELAY_MS_MAX + 1 });

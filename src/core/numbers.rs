@@ -4,9 +4,9 @@ use std::num::IntErrorKind;
 
 use crate::protocol::FieldValue;
 
-/// The whole number in a header: of any integer type, or a float or decimal without what follows the point, or digits
-/// in a long string, with or without a sign. What 64 bits cannot hold becomes the end of their range. `None`: it is
-/// no number.
+/// The whole number in a header: of any integer type, or a float or decimal without what follows the point, or
+/// digits in a long string, with or without a sign. What 64 bits cannot hold becomes the end of their range.
+/// `None`: it is no number.
 pub fn integer(value: &FieldValue) -> Option<i64> {
     match value {
         FieldValue::LongString(text) => integer_in_text(text),
@@ -77,7 +77,7 @@ mod tests {
     fn what_does_not_fit_is_the_end_of_the_range() {
         assert_eq!(integer(&"99999999999999999999".into()), Some(i64::MAX));
         assert_eq!(integer(&"-99999999999999999999".into()), Some(i64::MIN));
-        assert_eq!(integer(&FieldValue::F64(1e300).into()), Some(i64::MAX));
+        assert_eq!(integer(&FieldValue::F64(1e300)), Some(i64::MAX));
     }
 
     #[test]

@@ -1,18 +1,21 @@
 //! Messages that the broker itself changes on their way: the same body in a new image.
 //!
-//! A message that the broker has dead-lettered bears a mark, so that the death headers in it can be told from those that a
-//! client made up or sent again. The mark is a bit in the image's octet of `basic.publish` bits, of which AMQP uses the
-//! lowest two: it is written to the log with the image and delivered to nobody. Whoever takes images from clients must
-//! not let it through ([`bits_of_client`]).
+//! A message that the broker has dead-lettered bears a mark, so that the death headers in it can be told from those
+//! that a client made up or sent again. The mark is a bit in the image's octet of `basic.publish` bits, of which
+//! AMQP uses the lowest two: it is written to the log with the image and delivered to nobody. Whoever takes images
+//! from clients must let no other than theirs through ([`bits_of_client`]).
 
 use crate::core::message::{Layout, View, build_image};
 use crate::protocol::{Properties, SHORT_STRING_BYTES_MAX};
 
-/// The bits of `basic.publish` that a client may set (AMQP 0-9-1, 1.8.3.7: mandatory, immediate). Others are the broker's own.
-pub const BITS_OF_CLIENTS: u8 = 0b11;
+/// The bits of `basic.publish` that a client may set (AMQP 0-9-1, 1.8.3.7: mandatory, immediate). Others are the
+/// broker's own.
+const BITS_OF_CLIENTS: u8 = 0b11;
 
 /// The broker has dead-lettered the message.
 pub(super) const DEAD_LETTERED: u8 = 0x80;
+
+const _: () = assert!(DEAD_LETTERED & BITS_OF_CLIENTS == 0);
 
 /// Whether an octet of `basic.publish` bits may go into an image as it came from a client.
 pub const fn bits_of_client(bits: u8) -> bool {

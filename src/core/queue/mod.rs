@@ -12,7 +12,6 @@ mod leaving;
 mod line;
 mod ready;
 pub mod retry;
-mod settings;
 mod shared;
 mod timing;
 

@@ -1,7 +1,7 @@
 //! When a returned message comes again: RabbitMQ 4.3's delayed retries, with more ways for the wait to grow.
 //!
-//! Chance is an argument. Settings may hold any numbers: a wait is never longer than [`DELAY_MS_MAX`], and what is no sensible
-//! factor or share counts as its default.
+//! Chance is an argument. Settings may hold any numbers: a wait is never longer than [`DELAY_MS_MAX`], and what is
+//! no sensible factor or share counts as its default.
 
 use crate::core::delay::DELAY_MS_MAX;
 use crate::core::numbers;
@@ -39,6 +39,7 @@ impl RetryWhen {
         Self::ALL.into_iter().find(|it| it.name().as_bytes() == name)
     }
 
+    /// Whether a returned message waits that counts as failed, or does not.
     pub fn covers(self, was_failure: bool) -> bool {
         match self {
             Self::Disabled => false,
@@ -86,8 +87,8 @@ pub struct Retry {
     pub when: RetryWhen,
     /// The first wait (`x-delayed-retry-min`); zero: no wait.
     pub min_ms: u64,
-    /// The longest wait (`x-delayed-retry-max`). Without it a linear wait stays at the minimum, as in RabbitMQ; others have
-    /// no limit but [`DELAY_MS_MAX`].
+    /// The longest wait (`x-delayed-retry-max`). Without it a linear wait stays at the minimum, as in RabbitMQ;
+    /// others have no limit but [`DELAY_MS_MAX`].
     pub max_ms: Option<u64>,
     /// How it grows.
     pub backoff: Backoff,
@@ -113,8 +114,10 @@ impl Default for Retry {
 impl Retry {
     /// How many milliseconds a message waits that was returned just now; `None`: it comes again at once.
     ///
-    /// `failed_count` counts its failures, this one included if it `was_failure`. `random` is uniform in 0 to 1 and spreads
-    /// the waits evenly over the jitter's range, as far as that lies below the longest wait: waits at the limit are spread too.
+    /// `failed_count` counts its failures, this one included if it `was_failure`. `random` is uniform in 0 to 1 and
+    /// spreads the waits evenly over the jitter's range, as far as that lies below the longest wait: waits at the
+    /// limit are spread too.
+    #[allow(clippy::cast_sign_loss, reason = "a jitter of at most 1 leaves nothing below zero")]
     pub fn delay_ms(&self, failed_count: u32, was_failure: bool, random: f64) -> Option<u64> {
         if !self.when.covers(was_failure) {
             return None;
@@ -128,8 +131,8 @@ impl Retry {
         (spread > 0).then_some(spread)
     }
 
-    /// What counts for a message with these headers, which bear the names of the queue's arguments. A value that cannot be is
-    /// passed over.
+    /// What counts for a message with these headers, which bear the names of the queue's arguments. A value that
+    /// cannot be is passed over.
     #[must_use]
     pub fn overridden(&self, headers: &TableView<'_>) -> Self {
         let value = |name: &str| headers.get(name)?.decode().ok();
@@ -325,9 +328,9 @@ mod tests {
         (when, backoff, waits.clone(), option::of(waits), any_number(), any_number()).prop_map(
             |(when, backoff, min_ms, max_ms, multiplier, jitter)| Retry {
                 when,
-                backoff,
                 min_ms,
                 max_ms,
+                backoff,
                 multiplier,
                 jitter,
             },
