@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use triomphe::ThinArc;
 
-use crate::core::clock::Millis;
+use crate::core::{clock::Millis, rewrite};
 use crate::protocol::Properties;
 use crate::protocol::frame::{FRAME_BODY, FRAME_END, FRAME_OVERHEAD_BYTES};
 
@@ -223,12 +223,9 @@ impl<'a> View<'a> {
         self.body_payloads().collect::<Vec<_>>().concat()
     }
 
-    /// The same message with other properties.
+    /// The same message with other properties; it keeps the broker's own marks.
     pub fn with_properties(&self, properties: &Properties) -> (Layout, Vec<u8>) {
-        let mut encoded = Vec::new();
-        properties.encode(&mut encoded);
-        let body: Vec<&[u8]> = self.body_payloads().collect();
-        build_image(self.exchange(), self.routing_key(), &encoded, &body, self.layout.persistent)
+        rewrite::with_properties(self, properties)
     }
 
     /// Appends content header and body frames for `channel`, no frame larger than `frame_size_bytes_max`.

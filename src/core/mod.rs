@@ -7,6 +7,7 @@ pub mod clock;
 pub mod confirms;
 pub mod dead_letter;
 pub mod delay;
+pub mod effects;
 pub mod error;
 pub mod extra_keys;
 pub mod journal;

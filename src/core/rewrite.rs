@@ -43,6 +43,11 @@ pub(super) fn rewritten(
     (layout, image)
 }
 
+/// The same message with other properties.
+pub(super) fn with_properties(view: &View<'_>, properties: &Properties) -> (Layout, Vec<u8>) {
+    rewritten(view, view.exchange(), view.routing_key(), &encoded(properties), marks(view))
+}
+
 /// Properties as they stand in a content header.
 pub(super) fn encoded(properties: &Properties) -> Vec<u8> {
     let mut bytes = Vec::new();
