@@ -262,9 +262,6 @@ impl Session {
 
     /// Gives the journal what changed, and confirms what was published: at once, or with the journal's commit.
     pub(super) fn commit(&mut self) {
-        if self.changes.is_empty() && self.confirms_due.is_empty() {
-            return;
-        }
         let commit = self.append(false);
         let mut waits = false;
         while let Some(number) = self.confirms_due.pop() {
@@ -284,9 +281,6 @@ impl Session {
 
     /// Gives the journal what changed.
     pub(super) fn append(&mut self, atomic: bool) -> Commit {
-        if self.changes.is_empty() {
-            return Commit::default();
-        }
         self.broker.journal.append(&mut self.changes, atomic)
     }
 

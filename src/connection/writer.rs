@@ -55,9 +55,7 @@ pub(super) async fn run(
         let reader = outbox.lock().written();
         reader.into_iter().for_each(std::task::Waker::wake);
         feed_by_outbox(&outbox, &mut changes);
-        if !changes.is_empty() {
-            journal.append(&mut changes, false);
-        }
+        journal.append(&mut changes, false);
     }
     let reader = outbox.lock().abandon();
     reader.into_iter().for_each(std::task::Waker::wake);
