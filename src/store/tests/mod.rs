@@ -12,6 +12,7 @@ mod faults;
 mod machine;
 mod model;
 mod story;
+pub(in crate::store) mod topology;
 
 /// `count` in the normal run; more if the environment says so.
 fn cases(count: u64) -> u64 {
