@@ -343,3 +343,6 @@ impl Outbox {
         self.bytes.len() + self.in_flight_bytes
     }
 }
+
+#[cfg(test)]
+mod tests;
