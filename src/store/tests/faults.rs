@@ -1,5 +1,10 @@
 //! What the store does when the disk fails, fills up or rots, one thing at a time.
 
+mod full_start;
+mod keeping;
+mod lost_segments;
+mod unreadable;
+
 use std::{
     io,
     sync::Arc,

@@ -1,14 +1,16 @@
 //! The store on a disk that loses power, fails and fills up, at every single operation.
 //!
 //! `machine` is the disk, the key-value store and the parts of the store, moved step by step without threads. `model` says
-//! what must and what may be there; `story` does things at random to both. The facts are in `crashes` and `faults`
-//! and `bugs`. Everything follows from a seed, which each failure prints; `LEVERET_CRASHES=1000` plays that many
+//! what must and what may be there; `story` does things at random to both. The facts are in `crashes`, `faults` and
+//! `figures`. Everything follows from a seed, which each failure prints; `LEVERET_CRASHES=1000` plays that many
 //! times more stories.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, but clippy only knows #[test] functions")]
 
 mod crashes;
 mod faults;
+mod figures;
+mod logged;
 mod machine;
 mod model;
 mod story;
