@@ -49,9 +49,6 @@ impl Vhost {
         let mut topology = self.topology.write();
         let result = operation(&mut topology);
         let changes = topology.take_changes();
-        if changes.is_empty() {
-            return (result, None);
-        }
         let transient =
             |change: &_| matches!(change, TopologyChange::QueueDeleted { id, .. } if !id.is_durable());
         let waits = !changes.iter().all(transient);

@@ -263,9 +263,6 @@ impl Session {
 
     /// Gives the journal what changed, and confirms what was published: at once, or with the journal's commit.
     pub(super) fn commit(&mut self) {
-        if self.effects.is_empty() && self.confirms_due.is_empty() {
-            return;
-        }
         let commit = self.append(false);
         let mut waits = false;
         while let Some(number) = self.confirms_due.pop() {

@@ -59,3 +59,42 @@ pub(super) async fn run(
     // A client that has gone already needs no farewell.
     let _gone = socket.shutdown().await;
 }
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+    use tokio::io::{AsyncReadExt, duplex};
+
+    use super::*;
+    use crate::core::{
+        journal::{Commit, Done},
+        outbox::Outbox,
+    };
+    use crate::{
+        broker::Broker,
+        config::{Config, Settings},
+        store::Opened,
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn heartbeats_leave_while_an_answer_waits_for_its_commit() {
+        let outbox = Arc::new(Mutex::new(Outbox::new(4_096, true)));
+        outbox.lock().hold_back(Commit(1));
+        outbox.lock().send_frames(b"answer");
+        let broker = Broker::new(Config::load(Settings::default()).unwrap(), Opened::forgetful());
+        let vhost = broker.vhosts().remove(0);
+        let (mut client, socket) = duplex(64);
+        let heartbeat = Duration::from_secs(10);
+        let writer = tokio::spawn(run(socket, outbox.clone(), vhost, heartbeat));
+        let mut heartbeats = [0; 16];
+        client.read_exact(&mut heartbeats).await.unwrap();
+        assert_eq!(heartbeats, *[HEARTBEAT_FRAME; 2].as_flattened());
+        outbox.lock().committed(&Done::up_to(Commit(1)));
+        let woken = outbox.lock().close();
+        woken.into_iter().for_each(std::task::Waker::wake);
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, b"answer");
+        writer.await.unwrap();
+    }
+}

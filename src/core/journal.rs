@@ -257,7 +257,8 @@ impl Done {
 
 /// Keeps changes.
 pub trait Journal: Send + Sync {
-    /// Takes changes over, in order; gives the commit after which they are safe. Does not wait for it.
+    /// Takes changes over, in order; gives the commit after which they are safe: the zeroth if there are none. Does not wait
+    /// for it.
     ///
     /// With `atomic`, a crash leaves all of them or none.
     fn append(&self, changes: &mut Changes, atomic: bool) -> Commit;

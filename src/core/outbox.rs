@@ -363,3 +363,6 @@ impl Outbox {
         self.bytes.len() + self.in_flight_bytes
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -214,17 +214,14 @@ impl State {
 
 impl Table {
     /// Of a segment without a footer that can be used: reads it through. Gives damaged places and records to `seen`.
-    pub(super) fn scan(
-        segment: &Segment,
-        mut seen: impl FnMut(&Scanned<'_>) -> io::Result<()>,
-    ) -> io::Result<Footer> {
+    pub(super) fn scan(segment: &Segment, mut seen: impl FnMut(&Scanned<'_>)) -> io::Result<Footer> {
         let mut table = Self::default();
         let mut scan = segment.scan(FIRST_RECORD_OFFSET)?;
         while let Some(scanned) = scan.advance()? {
             if let Scanned::Record { offset, kind, flags, payload } = scanned {
                 table.note(offset, kind, flags, payload);
             }
-            seen(&scanned)?;
+            seen(&scanned);
         }
         if scan.dropped() > 0 {
             let (segment, dropped) = (segment.id(), scan.dropped());

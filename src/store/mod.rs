@@ -203,6 +203,7 @@ impl Parts {
             kv: Some(kv),
             stamp,
             checkpointed_at: keeper::long_ago(),
+            checkpoints_fail: false,
             reclaim: keeper::Reclaim::default(),
             has_reserve: false,
             reported: (Instant::now(), 0),

@@ -23,6 +23,7 @@ use super::{
     segment::{Segment, SegmentError, SlotError, StoredPublish, quarantine},
 };
 use crate::core::journal::{Change, Loaded, Page, Pager, Placement, QueueId};
+use crate::core::message::Stage;
 use crate::limits::{BLOCK_ENTRIES_MAX, FOOTER_SLOTS_CACHED_MAX};
 
 /// See the module's text.
@@ -161,7 +162,7 @@ fn unknown(placement: Placement) -> Slot {
 }
 
 fn loaded(live: &Live, stored: StoredPublish) -> Loaded {
-    stored.message.set_stage(crate::core::message::Stage::Written);
+    stored.message.set_stage(Stage::Written);
     Loaded {
         position: live.position,
         attempts: live.returned.attempts,
@@ -209,7 +210,7 @@ pub(super) fn footer_of(segment: &Segment) -> io::Result<Footer> {
         Err(SegmentError::Io { source, .. }) => Err(source),
         Ok(None) | Err(_) => {
             tracing::error!(segment = %segment.id(), "footer damaged; the segment is read through");
-            Table::scan(segment, |_| Ok(()))
+            Table::scan(segment, |_| ())
         }
     }
 }

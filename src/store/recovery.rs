@@ -24,7 +24,9 @@ use super::{
         definitions::{Definitions, DefinitionsError},
     },
     files::Files,
-    format::{Footer, Kind, Publish, Return, Settle, Slot, TopologyRecord, record::RECORD_HEADER_BYTES},
+    format::{
+        Flags, Footer, Kind, Publish, Return, Settle, Slot, TopologyRecord, record::RECORD_HEADER_BYTES,
+    },
     kv::{self, KeyValue, KvError},
     pager::footer_of,
     segment::{FIRST_RECORD_OFFSET, Scanned, Segment, SegmentError, quarantine},
@@ -291,14 +293,14 @@ fn ended_in_order(last: &Segment, stamp: LogPosition) -> Result<bool, RecoveryEr
 /// What is done about what is met on the way.
 pub(super) trait Repair {
     /// Bytes of a segment that make no sense.
-    fn damaged(&self, segment: &Segment, bytes: Range<u32>) -> io::Result<()>;
+    fn damaged(&self, segment: &Segment, bytes: Range<u32>);
 
     /// A segment that was never sealed; this is the footer that it should have.
     fn unsealed(&self, segment: &Segment, footer: Footer) -> io::Result<()>;
 }
 
 impl Repair for Folders {
-    fn damaged(&self, segment: &Segment, bytes: Range<u32>) -> io::Result<()> {
+    fn damaged(&self, segment: &Segment, bytes: Range<u32>) {
         let Range { start: from, end: to } = bytes;
         let segment_id = segment.id();
         match quarantine::set_aside(&*self.quarantine, segment, bytes) {
@@ -310,7 +312,6 @@ impl Repair for Folders {
                 tracing::error!(segment = %segment_id, from, to, %error, "damaged bytes in the log cannot be set aside");
             }
         }
-        Ok(())
     }
 
     fn unsealed(&self, segment: &Segment, footer: Footer) -> io::Result<()> {
@@ -431,7 +432,7 @@ impl<'a> Replay<'a> {
                 self.place(segment.id(), slot, bytes);
             }
             if at >= from {
-                self.scanned(segment, &scanned)?;
+                self.scanned(segment, &scanned);
             }
         }
         for (slot, bytes) in slots {
@@ -443,44 +444,39 @@ impl<'a> Replay<'a> {
     /// Record by record.
     fn unsealed(&mut self, segment: &Segment, from: u32) -> io::Result<()> {
         let footer = Table::scan(segment, |scanned| {
-            if scanned.offset() >= from { self.scanned(segment, scanned) } else { Ok(()) }
+            if scanned.offset() >= from {
+                self.scanned(segment, scanned);
+            }
         })?;
         // Everything in a segment was durable before the next one was begun: only the last one can be torn.
         if Some(segment.id()) != self.last
             && let Some(written) = segment.written_end(footer.end)?
         {
-            self.damaged(segment, footer.end, written)?;
+            self.damaged(segment, footer.end, written);
         }
         self.repair.unsealed(segment, footer)
     }
 
-    fn scanned(&mut self, segment: &Segment, scanned: &Scanned<'_>) -> io::Result<()> {
+    fn scanned(&mut self, segment: &Segment, scanned: &Scanned<'_>) {
         match *scanned {
             Scanned::Record { offset, kind, payload, flags } => {
                 let at = LogPosition { segment: segment.id(), offset };
                 if self.record(at, kind, flags, payload).is_none() {
                     let end = offset + (RECORD_HEADER_BYTES + payload.len()) as u32;
-                    self.damaged(segment, offset, end)?;
+                    self.damaged(segment, offset, end);
                 }
             }
-            Scanned::Damaged { from, to } => self.damaged(segment, from, to)?,
+            Scanned::Damaged { from, to } => self.damaged(segment, from, to),
         }
-        Ok(())
     }
 
     /// `None` if the payload makes no sense.
-    fn record(
-        &mut self,
-        at: LogPosition,
-        kind: Kind,
-        flags: super::format::Flags,
-        payload: &[u8],
-    ) -> Option<()> {
+    fn record(&mut self, at: LogPosition, kind: Kind, flags: Flags, payload: &[u8]) -> Option<()> {
         self.report.replayed += 1;
         match kind {
             Kind::Publish => {
                 let publish = Publish::decode(payload).ok()?;
-                let transient = flags.contains(super::format::Flags::TRANSIENT);
+                let transient = flags.contains(Flags::TRANSIENT);
                 let (offset, payload_bytes) = (at.offset, payload.len() as u32);
                 let bytes = share(payload_bytes, publish.placements().len());
                 for placement in publish.placements() {
@@ -520,10 +516,10 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn damaged(&mut self, segment: &Segment, from: u32, to: u32) -> io::Result<()> {
+    fn damaged(&mut self, segment: &Segment, from: u32, to: u32) {
         self.report.damaged += 1;
         self.report.damaged_bytes += u64::from(to - from);
-        self.repair.damaged(segment, from..to)
+        self.repair.damaged(segment, from..to);
     }
 
     /// Segments that are live by the last checkpoint, and whose files somebody has taken.

@@ -35,3 +35,5 @@ mod power_cut;
 mod restart;
 mod restart_messages;
 mod restart_topology;
+mod spilling;
+mod told;

@@ -127,10 +127,8 @@ impl Session {
         let name = self.named_queue(number, &purge.queue)?;
         let queue = self.vhost.accessible_queue(&name, self.id)?;
         let message_count = queue.purge(&mut self.effects) as u32;
-        if !self.effects.is_empty() {
-            let commit = self.append(false);
-            self.hold_back(commit);
-        }
+        let commit = self.append(false);
+        self.hold_back(commit);
         if !purge.no_wait {
             self.reply(number, &queue::PurgeOk { message_count });
         }

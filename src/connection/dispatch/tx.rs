@@ -45,10 +45,8 @@ impl Session {
         for (how, unacked) in transaction.settlements {
             self.carry_out(number, how, unacked);
         }
-        if !self.effects.is_empty() {
-            let commit = self.append(true);
-            self.hold_back(commit);
-        }
+        let commit = self.append(true);
+        self.hold_back(commit);
         self.reply(number, &tx::CommitOk {});
         Ok(())
     }

@@ -12,6 +12,7 @@ mod leaving;
 mod line;
 mod ready;
 pub mod retry;
+mod settings;
 mod shared;
 mod timing;
 

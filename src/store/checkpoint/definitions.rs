@@ -111,9 +111,9 @@ fn is_entity(change: &TopologyChange) -> bool {
 mod tests {
     use proptest::{collection::vec, prelude::*};
 
-    use super::super::tests::change;
     use super::*;
     use crate::protocol::arbitrary;
+    use crate::store::tests::topology::change;
 
     fn definitions() -> impl Strategy<Value = Definitions> {
         let entities = vec((arbitrary::short_string(), change().prop_filter("an end", is_entity)), 0..6);

@@ -31,10 +31,10 @@ pub fn decode(bytes: &[u8]) -> Result<(ShortString, TopologyChange), NotAChange>
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::tests::change;
     use super::*;
     use crate::core::journal::QueueId;
     use crate::protocol::arbitrary;
+    use crate::store::tests::topology::change;
 
     #[test]
     fn the_bytes_of_a_change_are_stable() {

@@ -10,7 +10,7 @@ use crate::core::{
     routing::ExchangeKind,
     topology::{Binding, Destination, ExchangeSpec},
 };
-use crate::protocol::{FieldTable, arbitrary};
+use crate::protocol::FieldTable;
 use crate::store::{
     SegmentId,
     format::Returned,
@@ -19,63 +19,12 @@ use crate::store::{
         tests::model::{Operation, apply, durable_state, operation, queue_id},
     },
     kv::memory::MemoryKv,
+    tests::topology::exchange,
 };
-
-/// Any change.
-pub(super) fn change() -> impl Strategy<Value = TopologyChange> {
-    use TopologyChange as Change;
-    let name = arbitrary::short_string;
-    let exchange =
-        (name(), prop::sample::select(&ExchangeKind::ALL[..]), any::<[bool; 3]>(), arbitrary::table())
-            .prop_map(|(name, kind, [durable, auto_delete, internal], arguments)| {
-                Change::ExchangeDeclared(ExchangeSpec {
-                    name,
-                    kind,
-                    durable,
-                    auto_delete,
-                    internal,
-                    arguments,
-                })
-            });
-    let queue = (any::<u64>(), name(), any::<bool>(), arbitrary::table()).prop_map(
-        |(id, name, auto_delete, arguments)| Change::QueueDeclared {
-            id: QueueId(id),
-            name,
-            auto_delete,
-            arguments,
-        },
-    );
-    prop_oneof![
-        exchange,
-        queue,
-        name().prop_map(Change::ExchangeDeleted),
-        (any::<u64>(), name()).prop_map(|(id, name)| Change::QueueDeleted { id: QueueId(id), name }),
-        binding().prop_map(Change::Bound),
-        binding().prop_map(Change::Unbound),
-    ]
-}
-
-fn binding() -> impl Strategy<Value = Binding> {
-    let name = arbitrary::short_string;
-    (name(), name(), name(), any::<bool>(), arbitrary::table()).prop_map(
-        |(source, destination, key, to_exchange, arguments)| {
-            let to = if to_exchange { Destination::Exchange } else { Destination::Queue };
-            Binding { source, destination: to(destination), key, arguments }
-        },
-    )
-}
 
 /// Changes of few exchanges and bindings, so that they meet.
 fn meeting_change() -> impl Strategy<Value = TopologyChange> {
     let name = || prop::sample::select(vec!["a", "b"]).prop_map(ShortString::from_static);
-    let exchange = move |name| ExchangeSpec {
-        name,
-        kind: ExchangeKind::Topic,
-        durable: true,
-        auto_delete: false,
-        internal: false,
-        arguments: FieldTable::new(),
-    };
     let meeting_binding = move || {
         (name(), name(), 0..2).prop_map(|(source, destination, argument)| Binding {
             source,
@@ -85,7 +34,7 @@ fn meeting_change() -> impl Strategy<Value = TopologyChange> {
         })
     };
     prop_oneof![
-        name().prop_map(move |name| TopologyChange::ExchangeDeclared(exchange(name))),
+        name().prop_map(|name| TopologyChange::ExchangeDeclared(exchange(name))),
         name().prop_map(TopologyChange::ExchangeDeleted),
         meeting_binding().prop_map(TopologyChange::Bound),
         meeting_binding().prop_map(TopologyChange::Unbound),
@@ -207,14 +156,8 @@ fn example() -> MemoryKv {
     world.index.returned(at(3), Returned { attempts: Attempts { returned: 2, failed: 1 }, due: 7 });
     let arguments = FieldTable::new().with("x-match", "all");
     let name = ShortString::from_static;
-    world.change(TopologyChange::ExchangeDeclared(ExchangeSpec {
-        name: name("e"),
-        kind: ExchangeKind::Headers,
-        durable: true,
-        auto_delete: false,
-        internal: false,
-        arguments: FieldTable::new(),
-    }));
+    let headers = ExchangeSpec { kind: ExchangeKind::Headers, ..exchange(name("e")) };
+    world.change(TopologyChange::ExchangeDeclared(headers));
     let destination = Destination::Queue(name("queue 0"));
     world.change(TopologyChange::Bound(Binding { source: name("e"), destination, key: name(""), arguments }));
     world.checkpoint();

@@ -5,10 +5,11 @@
 //! comes from a seed, so a failure can be seen again. It is a harsher disk than real ones: two writes into one sector
 //! may survive in any combination.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{collections::BTreeMap, io, ops::Range, sync::Arc};
 
 use parking_lot::{Mutex, MutexGuard};
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use rustix::io::Errno;
 
 use super::{File, Files};
 
@@ -74,6 +75,19 @@ impl SimDisk {
         self.0.lock().capacity = Some(bytes);
     }
 
+    /// No more than what is there fits on the disk.
+    pub(crate) fn fill(&self) {
+        let mut state = self.0.lock();
+        state.capacity = Some(state.used_bytes());
+    }
+
+    /// Reads of these bytes of a file fail, until it is healed; they are not lost.
+    pub(crate) fn fail_reads(&self, name: &str, bytes: Range<u64>) {
+        let mut state = self.0.lock();
+        let inode = state.names[name];
+        state.unreadable.push((inode, bytes));
+    }
+
     /// Flips a bit, as a disk that rots.
     pub(crate) fn corrupt(&self, name: &str, offset: u64) {
         let mut state = self.0.lock();
@@ -91,6 +105,7 @@ impl SimDisk {
         let mut state = self.0.lock();
         state.fault = None;
         state.capacity = None;
+        state.unreadable.clear();
     }
 
     /// How many writes, truncations, syncs, creates, replacements and removals there were, failed ones too.
@@ -122,7 +137,7 @@ impl SimDisk {
         Self(Arc::new(Mutex::new(State { inodes, names, ..State::default() })))
     }
 
-    /// For reading, which only a power cut stops.
+    /// For looking at names and lengths, which only a power cut stops.
     fn look(&self) -> io::Result<MutexGuard<'_, State>> {
         let state = self.0.lock();
         if state.is_dark { Err(power_is_gone()) } else { Ok(state) }
@@ -173,7 +188,10 @@ impl Files for SimDisk {
 
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let state = self.look()?;
-        Ok(state.names.get(name).map(|inode| state.inodes[*inode].written.clone()))
+        let Some(&inode) = state.names.get(name) else { return Ok(None) };
+        let written = &state.inodes[inode].written;
+        state.check_readable(inode, 0..written.len() as u64)?;
+        Ok(Some(written.clone()))
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -220,6 +238,7 @@ impl File for SimFile {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let state = self.disk.look()?;
+        state.check_readable(self.inode, offset..offset + buffer.len() as u64)?;
         let written = &state.inodes[self.inode].written;
         let bytes = written.get(offset as usize..).and_then(|rest| rest.get(..buffer.len()));
         buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
@@ -276,6 +295,8 @@ struct State {
     fault: Option<(u64, Fault)>,
     is_dark: bool,
     capacity: Option<u64>,
+    /// Bytes of files that cannot be read now.
+    unreadable: Vec<(usize, Range<u64>)>,
     journal: Vec<Operation>,
 }
 
@@ -314,6 +335,12 @@ impl State {
     fn room_for(&self, bytes: u64) -> io::Result<()> {
         let fits = bytes == 0 || self.capacity.is_none_or(|capacity| self.used_bytes() + bytes <= capacity);
         if fits { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
+    }
+
+    fn check_readable(&self, inode: usize, bytes: Range<u64>) -> io::Result<()> {
+        let overlaps = |bad: &Range<u64>| bad.start < bytes.end && bytes.start < bad.end;
+        let is_bad = self.unreadable.iter().any(|(its, bad)| *its == inode && overlaps(bad));
+        if is_bad { Err(Errno::IO.into()) } else { Ok(()) }
     }
 
     fn place(&mut self, name: &str, content: Vec<u8>) {
@@ -434,123 +461,4 @@ fn power_is_gone() -> io::Error {
 const SECTOR_BYTES: usize = 512;
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    fn content(disk: &SimDisk) -> Vec<u8> {
-        disk.read("f").unwrap().unwrap()
-    }
-
-    /// A file of two sectors, the first synced as ones.
-    fn half_synced() -> (SimDisk, Arc<dyn File>) {
-        let disk = SimDisk::new();
-        let file = disk.create("f", 1024).unwrap();
-        file.write_at(&[1; 512], 0).unwrap();
-        file.sync().unwrap();
-        (disk, file)
-    }
-
-    #[test]
-    fn a_power_cut_keeps_what_was_synced_and_any_sectors_of_the_rest() {
-        let (disk, file) = half_synced();
-        file.write_at(&[2; 1024], 0).unwrap();
-        let outcomes: BTreeSet<_> =
-            (0..64).map(|seed| content(&disk.crash(seed))).map(|bytes| (bytes[0], bytes[1023])).collect();
-        assert_eq!(outcomes, BTreeSet::from([(1, 0), (1, 2), (2, 0), (2, 2)]));
-        assert_eq!(content(&disk.kill()), [2; 1024]);
-        file.sync().unwrap();
-        assert_eq!(content(&disk.crash(1)), [2; 1024]);
-    }
-
-    #[test]
-    fn a_truncation_may_be_lost_until_it_is_synced() {
-        let (disk, file) = half_synced();
-        file.truncate(100).unwrap();
-        let lengths: BTreeSet<_> = (0..32).map(|seed| content(&disk.crash(seed)).len()).collect();
-        assert_eq!(lengths, BTreeSet::from([100, 1024]));
-        file.sync().unwrap();
-        assert!((0..32).all(|seed| content(&disk.crash(seed)).len() == 100));
-    }
-
-    #[test]
-    fn after_a_failed_sync_no_later_one_makes_the_bytes_durable() {
-        let (disk, file) = half_synced();
-        file.write_at(&[2; 512], 0).unwrap();
-        disk.fail_at(1, io::ErrorKind::Other);
-        assert!(file.sync().is_err());
-        file.write_at(&[3; 512], 512).unwrap();
-        file.sync().unwrap();
-        let outcomes: BTreeSet<_> =
-            (0..32).map(|seed| content(&disk.crash(seed))).map(|bytes| (bytes[0], bytes[512])).collect();
-        assert_eq!(outcomes, BTreeSet::from([(1, 3), (2, 3)]));
-    }
-
-    #[test]
-    fn new_names_are_durable_and_removed_ones_may_come_back() {
-        let (disk, _) = half_synced();
-        disk.replace("small", b"x").unwrap();
-        disk.remove("f").unwrap();
-        let lists: BTreeSet<_> = (0..32).map(|seed| disk.crash(seed).list().unwrap().len()).collect();
-        assert_eq!(lists, BTreeSet::from([1, 2]));
-        disk.create("g", 1).unwrap();
-        assert!((0..32).all(|seed| disk.crash(seed).list().unwrap() == ["g", "small"]));
-    }
-
-    #[test]
-    fn after_the_power_went_nothing_works_and_the_last_operation_is_open() {
-        let (disk, file) = half_synced();
-        disk.crash_at(2);
-        file.write_at(&[2], 0).unwrap();
-        assert!(disk.replace("f", b"new").is_err());
-        assert!(file.sync().is_err() && file.len().is_err() && disk.list().is_err());
-        let lengths: BTreeSet<_> = (0..32).map(|seed| content(&disk.crash(seed)).len()).collect();
-        assert_eq!(lengths, BTreeSet::from([3, 1024]));
-    }
-
-    #[test]
-    fn operations_fail_once_or_from_then_on() {
-        let (disk, file) = half_synced();
-        disk.fail_at(2, io::ErrorKind::StorageFull);
-        assert!(file.sync().is_ok());
-        assert_eq!(file.write_at(&[9; 4], 0).unwrap_err().kind(), io::ErrorKind::StorageFull);
-        assert_eq!(content(&disk)[..4], [9, 9, 1, 1]);
-        assert!(file.sync().is_ok());
-        disk.fail_from(1, io::ErrorKind::Other);
-        assert!(file.sync().is_err() && file.sync().is_err());
-        assert_eq!(file.len().unwrap(), 1024);
-    }
-
-    #[test]
-    fn a_full_disk_takes_no_files_and_no_growth() {
-        let (disk, file) = half_synced();
-        disk.set_capacity(2000);
-        assert_eq!(disk.free_bytes().unwrap(), 976);
-        assert_eq!(disk.create("g", 977).map(|_| ()).unwrap_err().kind(), io::ErrorKind::StorageFull);
-        assert_eq!(file.write_at(&[1; 977], 1024).unwrap_err().kind(), io::ErrorKind::StorageFull);
-        assert!(file.write_at(&[1; 976], 1024).is_ok());
-        assert_eq!(disk.list().unwrap(), ["f"]);
-    }
-
-    #[test]
-    fn operations_are_counted_and_told() {
-        let (disk, file) = half_synced();
-        disk.corrupt("f", 0);
-        assert_eq!((content(&disk)[0], content(&disk.crash(0))[0]), (0x11, 0x11));
-        file.truncate(7).unwrap();
-        disk.remove("f").unwrap();
-        let name = || "f".to_owned();
-        let told = [
-            Operation::Create { name: name(), size_bytes: 1024 },
-            Operation::Write { name: name(), offset: 0, len: 512 },
-            Operation::Sync { name: name() },
-            Operation::Truncate { name: name(), len: 7 },
-            Operation::Remove { name: name() },
-        ];
-        assert_eq!(disk.journal(), told);
-        assert_eq!(disk.operations(), 5);
-        disk.replace("h", b"").unwrap();
-        assert_eq!(disk.journal()[5], Operation::Replace { name: "h".to_owned() });
-    }
-}
+mod tests;

@@ -187,7 +187,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::arbitrary::{short_string, table};
+    use crate::protocol::arbitrary::short_string;
+    use crate::store::tests::topology::change;
 
     fn encoded(record: &TopologyRecord) -> Vec<u8> {
         let mut out = vec![];
@@ -195,45 +196,8 @@ mod tests {
         out
     }
 
-    fn exchanges() -> impl Strategy<Value = ExchangeSpec> {
-        let kind = prop::sample::select(ExchangeKind::ALL.to_vec());
-        (short_string(), kind, any::<[bool; 3]>(), table()).prop_map(
-            |(name, kind, [durable, auto_delete, internal], arguments)| ExchangeSpec {
-                name,
-                kind,
-                durable,
-                auto_delete,
-                internal,
-                arguments,
-            },
-        )
-    }
-
-    fn bindings() -> impl Strategy<Value = Binding> {
-        let destination = prop_oneof![
-            short_string().prop_map(Destination::Queue),
-            short_string().prop_map(Destination::Exchange)
-        ];
-        (short_string(), destination, short_string(), table())
-            .prop_map(|(source, destination, key, arguments)| Binding { source, destination, key, arguments })
-    }
-
-    fn changes() -> impl Strategy<Value = TopologyChange> {
-        let id = || any::<u64>().prop_map(QueueId);
-        prop_oneof![
-            exchanges().prop_map(TopologyChange::ExchangeDeclared),
-            short_string().prop_map(TopologyChange::ExchangeDeleted),
-            (id(), short_string(), any::<bool>(), table()).prop_map(|(id, name, auto_delete, arguments)| {
-                TopologyChange::QueueDeclared { id, name, auto_delete, arguments }
-            }),
-            (id(), short_string()).prop_map(|(id, name)| TopologyChange::QueueDeleted { id, name }),
-            bindings().prop_map(TopologyChange::Bound),
-            bindings().prop_map(TopologyChange::Unbound),
-        ]
-    }
-
     fn records() -> impl Strategy<Value = TopologyRecord> {
-        (short_string(), changes()).prop_map(|(vhost, change)| TopologyRecord { vhost, change })
+        (short_string(), change()).prop_map(|(vhost, change)| TopologyRecord { vhost, change })
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::protocol::{FieldTable, ShortString};
 use crate::store::{
     Opened, Store,
     files::DiskFiles,
-    format::{Flags, Kind, Publish, Settle, record},
+    format::{Flags, Kind, Publish, Settle, TopologyRecord, record},
     segment::Scanned,
 };
 
@@ -333,7 +333,7 @@ fn a_folder_without_a_checkpoint_is_whole_when_the_log_has_everything() {
     let declared = {
         let mut payload = Vec::new();
         let Change::Topology { vhost, change } = declared(1) else { unreachable!() };
-        crate::store::format::TopologyRecord::encode(&mut payload, &vhost, &change);
+        TopologyRecord::encode(&mut payload, &vhost, &change);
         (Kind::Topology, Flags::SINGLE, payload)
     };
     folder.unsealed(1, &[declared, (Kind::Publish, Flags::SINGLE, publish_payload(b"m", place(1, 1)))]);

@@ -22,6 +22,7 @@ use super::{
     catalog::{Catalog, Stage},
     checkpoint::{self, definitions::Definitions},
     failure::Failure,
+    index::IndexChanges,
     kv::{KeyValue, KvError},
     log::pending::Pending,
     metrics::Metrics,
@@ -50,6 +51,8 @@ pub(super) struct Keeper {
     /// What the last checkpoint reflects.
     pub(super) stamp: LogPosition,
     pub(super) checkpointed_at: Instant,
+    /// The last checkpoint was not made; that is told once, not each second.
+    pub(super) checkpoints_fail: bool,
     pub(super) reclaim: Reclaim,
     pub(super) has_reserve: bool,
     pub(super) reported: (Instant, u64),
@@ -198,9 +201,11 @@ impl Keeper {
                 tracing::warn!(%error, "the reserve cannot be set free");
             }
         } else if !low && !self.has_reserve {
-            let made = self.folders.root.create(RESERVE, DISK_RESERVE_BYTES);
-            self.has_reserve = made.is_ok_and(|_| true)
-                || matches!(self.folders.root.open(RESERVE), Ok(file) if file.len().is_ok());
+            match make_reserve(&self.folders) {
+                Ok(()) => self.has_reserve = true,
+                // It is tried again; without room for it the next segment will not fit either, and that is told.
+                Err(error) => tracing::debug!(%error, "no reserve"),
+            }
         }
     }
 
@@ -234,9 +239,16 @@ impl Keeper {
                 self.metrics.checkpointed();
                 let took_ms = began.elapsed().as_millis() as u64;
                 tracing::debug!(segment = %self.stamp.segment, keys, took_ms, "checkpoint");
+                if std::mem::take(&mut self.checkpoints_fail) {
+                    tracing::info!("checkpoints are made again");
+                }
             }
             Err(error) => {
-                tracing::error!(%error, "no checkpoint: the log grows until there is one");
+                if std::mem::replace(&mut self.checkpoints_fail, true) {
+                    tracing::debug!(%error, "still no checkpoint");
+                } else {
+                    tracing::error!(%error, "no checkpoint: the log grows until there is one");
+                }
                 // The store itself is in order when the file beside it was not written.
                 if !matches!(error, CheckpointError::Definitions(_)) {
                     self.kv = None;
@@ -274,7 +286,7 @@ impl Keeper {
     fn write_checkpoint(
         &mut self,
         stamp: LogPosition,
-        index: &super::index::IndexChanges,
+        index: &IndexChanges,
         topology: &[(ShortString, TopologyChange)],
     ) -> Result<usize, CheckpointError> {
         let batch = checkpoint::batch(stamp, index, topology);
@@ -317,6 +329,16 @@ impl Keeper {
             tracing::info!("storage: {now}");
         }
         self.reported = (Instant::now(), now.commits);
+    }
+}
+
+/// Sees that the reserve is there and whole. One that an earlier broker made may not be, if a crash came between.
+fn make_reserve(folders: &Folders) -> io::Result<()> {
+    match folders.root.create(RESERVE, DISK_RESERVE_BYTES) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            folders.root.open(RESERVE)?.reserve(DISK_RESERVE_BYTES)
+        }
+        made => made.map(|_| ()),
     }
 }
 

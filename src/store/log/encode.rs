@@ -12,14 +12,18 @@ use std::{
 
 use foldhash::fast::RandomState;
 
+use super::moving::Move;
 use crate::core::{
     journal::{Change, Changes, Placement, Placements, QueueId, TopologyChange},
     message::{Message, Stage},
 };
 use crate::protocol::ShortString;
-use crate::store::format::{
-    Flags, Kind, Publish, Return, Returned, Settle, TopologyRecord,
-    record::{begin, finish},
+use crate::store::{
+    SegmentId,
+    format::{
+        Flags, Kind, Publish, Return, Returned, Settle, TopologyRecord,
+        record::{RECORD_HEADER_BYTES, begin, finish},
+    },
 };
 
 /// A record that was encoded, for the index: at `offset` of its segment.
@@ -35,7 +39,7 @@ pub(in crate::store) enum Effect {
     /// A message has places.
     Place { message: Message, placements: Placements, payload_bytes: u32, transient: bool },
     /// A message has moved.
-    Relocate { placements: Placements, payload_bytes: u32, transient: bool, from: crate::store::SegmentId },
+    Relocate { placements: Placements, payload_bytes: u32, transient: bool, from: SegmentId },
     /// Messages are settled.
     Settle { queue: QueueId, ranges: Vec<RangeInclusive<u64>> },
     /// Messages came back.
@@ -179,8 +183,8 @@ impl Encoder {
     }
 
     /// Encodes a record that moves.
-    pub(in crate::store) fn moved(&mut self, moved: super::moving::Move, target: Target) {
-        let super::moving::Move { message, placements, transient, from } = moved;
+    pub(in crate::store) fn moved(&mut self, moved: Move, target: Target) {
+        let Move { message, placements, transient, from } = moved;
         let (begun, offset) = self.begin(Kind::Publish, Flags::SINGLE | Flags::MOVED, transient, target);
         Publish::encode(&mut self.bytes, message.view(), message.published_at(), &placements);
         let payload_bytes = self.finish(begun, offset, target);
@@ -290,7 +294,7 @@ impl Encoder {
 
     /// Gives the length of the payload.
     fn finish(&mut self, begun: usize, offset: u32, target: Target) -> u32 {
-        let payload_bytes = self.bytes.len() - begun - crate::store::format::record::RECORD_HEADER_BYTES;
+        let payload_bytes = self.bytes.len() - begun - RECORD_HEADER_BYTES;
         finish(&mut self.bytes, begun, target.salt, offset);
         payload_bytes as u32
     }

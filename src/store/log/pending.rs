@@ -83,8 +83,12 @@ impl Pending {
         Self { state: Mutex::new(state), work: Condvar::new() }
     }
 
-    /// Takes changes over, in order; gives the number of the batch that they are in.
+    /// Takes changes over, in order; gives the number of the batch that they are in. Nothing to take over is complete from the
+    /// start.
     pub(in crate::store) fn append(&self, changes: &mut Changes, atomic: bool) -> Commit {
+        if changes.is_empty() {
+            return Commit::default();
+        }
         let bytes = changes.iter().map(bytes_of).sum::<usize>();
         let mut state = self.state.lock();
         let batch = &mut state.gathering;

@@ -11,6 +11,7 @@ use parking_lot::MutexGuard;
 
 use super::{
     encode::{Effect, Encoder, Target},
+    moving::Move,
     pending::{Batch, Pending},
 };
 use crate::core::{
@@ -23,7 +24,7 @@ use crate::store::{
     catalog::Catalog,
     format::{Kind, record::RECORD_HEADER_BYTES},
     metrics::Metrics,
-    segment::Segment,
+    segment::{FIRST_RECORD_OFFSET, Segment},
     spares::{Spares, is_full},
 };
 
@@ -74,7 +75,7 @@ impl Writer {
             metrics,
             segment,
             segment_bytes,
-            offset: crate::store::format::envelope::SEGMENT_HEADER_BYTES as u32,
+            offset: FIRST_RECORD_OFFSET,
             unsynced: false,
             encoder: Encoder::default(),
             held: None,
@@ -183,7 +184,7 @@ impl Writer {
         Ok(())
     }
 
-    fn write_move(&mut self, mut moved: super::moving::Move) -> io::Result<()> {
+    fn write_move(&mut self, mut moved: Move) -> io::Result<()> {
         moved.retain_live(&self.catalog.lock().index);
         let size = moved.message.size_bytes() + 64 + 16 * moved.placements.len();
         // Without room it stays where it is; reclaiming will come to it again.
@@ -236,7 +237,7 @@ impl Writer {
         let used = self.offset as usize + self.encoder.bytes.len();
         let whole = self.segment_bytes as usize;
         let limit = if spares_none { whole } else { whole - whole / SEGMENT_RESERVE_FRACTION };
-        let is_empty = used <= crate::store::format::envelope::SEGMENT_HEADER_BYTES;
+        let is_empty = used <= FIRST_RECORD_OFFSET as usize;
         if used + bytes <= limit {
             return Ok(true);
         }
@@ -267,7 +268,7 @@ impl Writer {
         self.segment_bytes = capacity(&self.segment, &self.spares);
         catalog.open(self.segment.clone());
         drop(catalog);
-        self.offset = crate::store::format::envelope::SEGMENT_HEADER_BYTES as u32;
+        self.offset = FIRST_RECORD_OFFSET;
         self.spares.wanted();
         Ok(true)
     }

@@ -1,5 +1,10 @@
 //! What the store does when the disk fails, fills up or rots, one thing at a time.
 
+mod full_start;
+mod keeping;
+mod lost_segments;
+mod unreadable;
+
 use std::{
     io,
     sync::Arc,
@@ -19,6 +24,7 @@ use crate::{
         SegmentId,
         files::sim::Operation,
         format::Kind,
+        log,
         recovery::Report,
         segment::{FIRST_RECORD_OFFSET, Scanned, Segment},
     },
@@ -124,7 +130,7 @@ fn a_writer_that_failed_takes_nothing_more() {
     let pending = run.parts.pending.clone();
     let first = run.append_one(publish(&message(10), 0, &[QUEUE]));
     let failure = run.parts.failure.clone();
-    let thread = crate::store::log::start(run.parts.writer, pending.clone(), failure.clone()).unwrap();
+    let thread = log::start(run.parts.writer, pending.clone(), failure.clone()).unwrap();
     thread.join().unwrap();
     assert!(failure.reason().unwrap().starts_with("cannot write the log"));
     let second = pending.append(&mut vec![publish(&message(10), 1, &[QUEUE])], false);

@@ -1,7 +1,7 @@
 //! The store on a disk that loses power, fails and fills up, at every single operation.
 //!
 //! `machine` is the disk, the key-value store and the parts of the store, moved step by step without threads. `model` says
-//! what must and what may be there; `story` does things at random to both. The facts are in `crashes`, `faults`
+//! what must and what may be there; `story` does things at random to both. The facts are in `crashes`, `faults`, `figures`
 //! and `versions`. Everything follows from a seed, which each failure prints; `LEVERET_CRASHES=1000` plays that many
 //! times more stories.
 
@@ -9,9 +9,12 @@
 
 mod crashes;
 mod faults;
+mod figures;
+mod logged;
 mod machine;
 mod model;
 mod story;
+pub(in crate::store) mod topology;
 mod versions;
 
 /// `count` in the normal run; more if the environment says so.

@@ -7,13 +7,13 @@ use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use super::{
     machine::{Keep, Machine, Run},
     model::{End, Entry, Group, Key, Model, Queue},
+    topology::exchange,
 };
 use crate::{
     core::{
         journal::{Change, Changes, Commit, Placement, Placements, QueueId, TopologyChange, position_of},
         message::{Message, Stage, View, build_image},
-        routing::ExchangeKind,
-        topology::{Binding, Destination, ExchangeSpec},
+        topology::{Binding, Destination},
     },
     protocol::{FieldTable, ShortString},
     store::format::Returned,
@@ -464,17 +464,6 @@ fn placement((queue, position): Key) -> Placement {
 
 fn name(letter: char, number: u32) -> ShortString {
     ShortString::try_from(format!("{letter}{number}").as_bytes()).unwrap()
-}
-
-fn exchange(name: ShortString) -> ExchangeSpec {
-    ExchangeSpec {
-        name,
-        kind: ExchangeKind::Topic,
-        durable: true,
-        auto_delete: false,
-        internal: false,
-        arguments: FieldTable::new(),
-    }
 }
 
 fn exchange_name(change: &TopologyChange) -> Option<ShortString> {
