@@ -73,6 +73,14 @@ impl SegmentHeader {
         Self::fields(&sound).unwrap_or(Err(SegmentHeaderError::NotASegment))
     }
 
+    /// Whether these are a header's bytes and none of their bits is wrong, whatever its version.
+    pub fn is_sound(bytes: &[u8]) -> bool {
+        let checked = bytes.split_at_checked(SEGMENT_HEADER_BYTES - 4);
+        checked.is_some_and(|(content, checksum)| {
+            content.starts_with(MAGIC) && *checksum == crc32c::crc32c(content).to_le_bytes()
+        })
+    }
+
     fn fields(bytes: &[u8]) -> Result<Result<Self, SegmentHeaderError>, Damage> {
         let mut fields = Bytes(bytes);
         fields.take(MAGIC.len())?;
@@ -118,15 +126,12 @@ fn trailer_checksum(bytes: &[u8; TRAILER_BYTES], salt: u32) -> u32 {
 
 /// The header as it was before at most one of its bits was flipped.
 fn mended(bytes: [u8; SEGMENT_HEADER_BYTES]) -> Option<[u8; SEGMENT_HEADER_BYTES]> {
-    let is_sound = |bytes: &[u8; SEGMENT_HEADER_BYTES]| {
-        bytes.starts_with(MAGIC) && bytes[28..] == crc32c::crc32c(&bytes[..28]).to_le_bytes()
-    };
     let flipped = (0..SEGMENT_HEADER_BYTES * 8).map(|bit| {
         let mut bytes = bytes;
         bytes[bit / 8] ^= 1 << (bit % 8);
         bytes
     });
-    std::iter::once(bytes).chain(flipped).find(is_sound)
+    std::iter::once(bytes).chain(flipped).find(|bytes| SegmentHeader::is_sound(bytes))
 }
 
 const MAGIC: &[u8; 8] = b"LEVERLOG";
@@ -145,6 +150,7 @@ mod tests {
             let mut bytes = header.encode();
             bytes[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(SegmentHeader::decode(&bytes), Ok(header));
+            assert!(!SegmentHeader::is_sound(&bytes) && SegmentHeader::is_sound(&header.encode()));
             bytes[(bit / 8 + 1) % 32] ^= 1;
             assert_eq!(SegmentHeader::decode(&bytes), Err(SegmentHeaderError::NotASegment));
         }
@@ -180,6 +186,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>, trailer: [u8; 16], salt: u32) {
             let _ = SegmentHeader::decode(&bytes);
+            prop_assert!(!SegmentHeader::is_sound(&bytes));
             prop_assert_eq!(Trailer::decode(trailer, salt), None);
         }
     }

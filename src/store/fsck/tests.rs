@@ -341,3 +341,19 @@ fn a_folder_without_a_checkpoint_is_whole_when_the_log_has_everything() {
     assert!(report.is_whole() && report.checkpoint == Checkpoint::None, "{report:#?}");
     assert_eq!((&*report.queues[0].name, report.queues[0].messages), ("q1", 1));
 }
+
+#[test]
+fn a_log_of_version_1_is_no_flaw() {
+    let folder = Folder::new();
+    folder.run(1 << 20, vec![(1..=2).map(declared).collect()]);
+    for id in [1, 2] {
+        let name = SegmentId(id).file_name();
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/log-v1");
+        fs::copy(fixtures.join(name), folder.segment(id)).unwrap();
+    }
+    let report = folder.check();
+    assert_eq!((report.records.publish, report.records.returned), (8, 2));
+    // The key-value store beside it may be taken for that of another log.
+    let of_state = |flaw: &Flaw| matches!(flaw, Flaw::State { .. });
+    assert!(report.flaws.iter().all(of_state), "{:?}", report.flaws);
+}

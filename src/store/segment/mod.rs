@@ -110,8 +110,7 @@ impl Segment {
 
     /// Whether its header stands there as it was written; [`open`](Self::open) mends one with a wrong bit.
     pub fn has_sound_header(&self) -> io::Result<bool> {
-        let header = SegmentHeader { id: self.id, salt: self.salt };
-        Ok(self.raw(0..FIRST_RECORD_OFFSET)? == header.encode())
+        Ok(SegmentHeader::is_sound(&self.raw(0..FIRST_RECORD_OFFSET)?))
     }
 
     /// Its name in the log.

@@ -533,6 +533,7 @@ fn files_of_version_1_are_read_for_ever() {
     let disk = SimDisk::new();
     for id in [SegmentId(1), SegmentId(2)] {
         let segment = fixture(&disk, "log-v1", id);
+        assert!(segment.has_sound_header().unwrap());
         assert_eq!(segment.footer().unwrap().is_some(), id == SegmentId(2));
         let records = scanned(&segment).records;
         let kinds: Vec<Kind> = records.iter().map(|record| record.1).collect();
