@@ -15,6 +15,7 @@ pub mod memory;
 pub mod message;
 pub mod numbers;
 pub mod outbox;
+pub mod policy;
 pub mod queue;
 pub mod rewrite;
 pub mod routing;

@@ -14,6 +14,7 @@ mod ready;
 pub mod retry;
 mod settings;
 mod shared;
+mod spec;
 mod timing;
 
 use std::{sync::Arc, task::Waker};
@@ -27,6 +28,7 @@ pub use shared::{
     ConsumeError, Deleted, GetError, Published, QueueStatus, SharedQueue, feed_by_channel, feed_by_outbox,
     settle_by_queue,
 };
+pub use spec::QueueType;
 pub use timing::Tick;
 
 use crate::core::{
@@ -79,15 +81,9 @@ impl QueueSpec {
         matches!(self.arguments.get("x-single-active-consumer"), Some(FieldValue::Bool(true)))
     }
 
-    /// `x-max-priority`; `None` or zero: messages are not told apart.
-    pub fn max_priority(&self) -> Option<u8> {
-        let max = self.arguments.get("x-max-priority").and_then(|value| value.as_i64())?;
-        Some(max.clamp(0, 255) as u8).filter(|max| *max > 0)
-    }
-
     /// Whether `x-queue-type` is `quorum`.
     pub fn is_quorum(&self) -> bool {
-        self.arguments.get("x-queue-type").and_then(|value| value.as_str_bytes()) == Some(b"quorum")
+        self.queue_type() == QueueType::Quorum
     }
 
     /// Whether it holds what was published with a delay to its virtual host.

@@ -34,17 +34,17 @@ pub struct QueueDeclaration {
 const ARGUMENTS: &[(&str, Check, bool)] = &[
     ("x-expires", Check::Integer(1..=i64::MAX), true),
     ("x-message-ttl", Check::Integer(0..=i64::MAX), true),
-    ("x-dead-letter-exchange", Check::Text, false),
-    ("x-dead-letter-routing-key", Check::DeadLetterKey, false),
-    ("x-max-length", Check::Integer(0..=i64::MAX), false),
-    ("x-max-length-bytes", Check::Integer(0..=i64::MAX), false),
-    ("x-max-priority", Check::Integer(0..=255), false),
-    ("x-overflow", Check::OneOf(&["drop-head", "reject-publish", "reject-publish-dlx"]), false),
+    ("x-dead-letter-exchange", Check::Text, true),
+    ("x-dead-letter-routing-key", Check::DeadLetterKey, true),
+    ("x-max-length", Check::Integer(0..=i64::MAX), true),
+    ("x-max-length-bytes", Check::Integer(0..=i64::MAX), true),
+    ("x-max-priority", Check::Integer(0..=255), true),
+    ("x-overflow", Check::OneOf(&["drop-head", "reject-publish", "reject-publish-dlx"]), true),
     ("x-single-active-consumer", Check::Bool, true),
     ("x-queue-type", Check::OneOf(&["classic", "quorum", "stream"]), true),
     ("x-queue-mode", Check::OneOf(&["default", "lazy"]), true),
     ("x-queue-version", Check::Integer(1..=2), true),
-    ("x-delivery-limit", Check::Integer(i64::MIN..=i64::MAX), false),
+    ("x-delivery-limit", Check::Integer(i64::MIN..=i64::MAX), true),
 ];
 
 /// What a value of an argument must be.
@@ -252,7 +252,7 @@ impl Topology {
             }
         }
         for ((name, _, is_built), value) in given() {
-            let other_type = *name == "x-queue-type" && value.as_str_bytes() != Some(b"classic");
+            let other_type = *name == "x-queue-type" && value.as_str_bytes() == Some(b"stream");
             if !is_built || other_type {
                 return Err(not_implemented(format!("argument '{name}' of {named}")));
             }
