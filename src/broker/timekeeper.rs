@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    future::poll_fn,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -81,6 +82,7 @@ impl Vhost {
             match self.calls.next(now) {
                 Next::Due(queue) => {
                     self.tick(&queue);
+                    poll_fn(|cx| self.journal.poll_room(cx)).await;
                     called += 1;
                     if called % CALLS_IN_A_ROW == 0 {
                         tokio::task::yield_now().await;

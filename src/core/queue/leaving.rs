@@ -84,7 +84,7 @@ impl Queue {
                 continue;
             }
             let wait = retry.delay_ms(entry.attempts.failed.into(), why == Comeback::Failed, entry.chance());
-            let due = wait.map(|wait| me.surroundings.clock.now().saturating_add(wait));
+            let due = wait.map(|wait| me.now().saturating_add(wait));
             if entry.journaled {
                 effects.changes.push(Change::Return {
                     placement: Placement { queue: me.id, position: entry.position },
@@ -110,8 +110,7 @@ impl Queue {
 
     /// Drops what has expired at the head, as far as it is in memory; nothing behind it is looked at (RabbitMQ). False if
     /// there was more than is done at once.
-    pub(super) fn expire(&mut self, me: &Arc<SharedQueue>, effects: &mut Effects) -> bool {
-        let now = me.surroundings.clock.now();
+    pub(super) fn expire(&mut self, me: &Arc<SharedQueue>, now: Millis, effects: &mut Effects) -> bool {
         for _ in 0..EXPIRED_AT_ONCE_MAX {
             let Some(Front::Entry(entry)) = self.ready.front() else { return true };
             if self.deadline(entry).is_none_or(|deadline| deadline > now) {
@@ -180,7 +179,7 @@ impl Queue {
     ) {
         self.counters.refused += 1;
         if self.settings.overflow == Overflow::RejectPublishDlx {
-            let message = publication.keep(|| me.surroundings.clock.now());
+            let message = publication.keep(|| me.now());
             let attempts = Attempts::default();
             // It has no place: the journal never hears of it here.
             let entry = Entry { message, position: u64::MAX, attempts, redelivered: false, journaled: false };

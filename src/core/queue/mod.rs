@@ -228,6 +228,7 @@ impl Queue {
         publication: &mut Publication<'_>,
         feed: &mut Feed,
         origin: Origin,
+        now: Millis,
     ) -> Intake {
         if self.settings.overflow != Overflow::DropHead
             && origin == Origin::Client
@@ -247,7 +248,7 @@ impl Queue {
                 let mut placement = None;
                 if !consumer.spec.no_ack {
                     let line = self.traits.line(publication);
-                    let entry = Self::entry(&mut self.next_counter, line, me, publication);
+                    let entry = Self::entry(&mut self.next_counter, line, me, publication, now);
                     placement = entry.placement(me.id);
                     self.unacked_count += 1;
                     self.unacked_bytes += entry.message.size_bytes();
@@ -261,7 +262,7 @@ impl Queue {
             }
         }
         let line = self.traits.line(publication);
-        let entry = Self::entry(&mut self.next_counter, line, me, publication);
+        let entry = Self::entry(&mut self.next_counter, line, me, publication, now);
         let placement = entry.placement(me.id);
         self.may_expire = self.may_expire || expiry::expiration(&entry.message.view()).is_some();
         if self.ready.push(entry) && self.ready.resident_bytes() > QUEUE_RESIDENT_BYTES_MAX {
@@ -271,11 +272,17 @@ impl Queue {
     }
 
     #[inline]
-    fn entry(next: &mut u64, line: u8, me: &SharedQueue, publication: &mut Publication<'_>) -> Entry {
+    fn entry(
+        next: &mut u64,
+        line: u8,
+        me: &SharedQueue,
+        publication: &mut Publication<'_>,
+        now: Millis,
+    ) -> Entry {
         let position = position_of(line, *next);
         *next += 1;
         let journaled = me.spec.durable && publication.view().layout.persistent;
-        let message = publication.keep(|| me.surroundings.clock.now());
+        let message = publication.keep(|| now);
         Entry { message, position, attempts: Attempts::default(), redelivered: false, journaled }
     }
 
@@ -287,7 +294,7 @@ impl Queue {
         due: Millis,
     ) -> Option<Placement> {
         self.counters.published += 1;
-        let entry = Self::entry(&mut self.next_counter, 0, me, publication);
+        let entry = Self::entry(&mut self.next_counter, 0, me, publication, me.now());
         let placement = entry.placement(me.id);
         self.delayed.insert(due, entry);
         placement
@@ -295,7 +302,8 @@ impl Queue {
 
     /// Gives waiting messages to consumers, as far as they are in memory.
     fn dispatch(&mut self, me: &Arc<SharedQueue>, feed: &mut Feed, effects: &mut Effects) -> Dispatched {
-        if self.may_expire && !self.expire(me, effects) {
+        let now = if self.may_expire { me.now() } else { 0 };
+        if self.may_expire && !self.expire(me, now, effects) {
             return Dispatched::All; // the timetable calls for the rest
         }
         let mut bytes = 0;
@@ -338,7 +346,7 @@ impl Queue {
             self.counters.delivered += 1;
             self.counters.redelivered += u64::from(redelivered);
             self.consumers.delivered(id);
-            if self.may_expire && !self.expire(me, effects) {
+            if self.may_expire && !self.expire(me, now, effects) {
                 return Dispatched::All;
             }
         }
@@ -347,8 +355,8 @@ impl Queue {
 
     /// Takes the oldest message out for `basic.get`, if it is in memory.
     fn take(&mut self, me: &Arc<SharedQueue>, no_ack: bool, effects: &mut Effects) -> Taken {
-        self.used_at = me.surroundings.clock.now();
-        if self.may_expire && !self.expire(me, effects) {
+        self.used_at = me.now();
+        if self.may_expire && !self.expire(me, self.used_at, effects) {
             return Taken::Nothing;
         }
         match self.ready.front() {

@@ -120,6 +120,7 @@ impl SharedQueue {
         published: &mut Published,
         effects: &mut Effects,
     ) -> bool {
+        let now = self.now();
         let mut feed = Feed::default();
         let mut queue = self.state.lock();
         if queue.deleted {
@@ -127,7 +128,7 @@ impl SharedQueue {
         }
         let held = queue.held_bytes();
         for (index, publication) in run.iter_mut().enumerate() {
-            match queue.publish(self, publication, &mut feed, origin) {
+            match queue.publish(self, publication, &mut feed, origin, now) {
                 Intake::Taken(placement) => {
                     published.placed.extend(placement.map(|placement| (index, placement)));
                 }
@@ -139,7 +140,7 @@ impl SharedQueue {
         }
         let congested = queue.is_congested();
         if queue.may_expire {
-            queue.expire(self, effects);
+            queue.expire(self, now, effects);
         }
         let unread = queue.trim(self, effects);
         self.release(queue, held, feed);
@@ -198,7 +199,7 @@ impl SharedQueue {
             return Err(ConsumeError::InExclusiveUse);
         }
         queue.had_consumer = true;
-        queue.used_at = self.surroundings.clock.now();
+        queue.used_at = self.now();
         let id = queue.consumers.add(spec);
         accepted(id);
         drop(queue);
@@ -211,7 +212,7 @@ impl SharedQueue {
     pub fn cancel(self: &Arc<Self>, id: ConsumerId, effects: &mut Effects) -> bool {
         let mut queue = self.state.lock();
         let Some(consumer) = queue.consumers.remove(id) else { return false };
-        queue.used_at = self.surroundings.clock.now();
+        queue.used_at = self.now();
         let finished = self.spec.auto_delete && queue.had_consumer && queue.consumers.is_empty();
         let held = queue.held_bytes();
         self.release(queue, held, Feed::default());
@@ -357,7 +358,7 @@ impl SharedQueue {
 
     /// Somebody has asked for the queue: `x-expires` begins anew.
     pub fn touch(&self) {
-        self.state.lock().used_at = self.surroundings.clock.now();
+        self.state.lock().used_at = self.now();
     }
 
     /// What counts now.
@@ -372,6 +373,11 @@ impl SharedQueue {
         let asked = consumer.and_then(|id| queue.consumers.argument(id, "x-consumer-timeout")?.as_i64());
         let asked = asked.and_then(|asked| Millis::try_from(asked).ok());
         asked.or(queue.settings.consumer_timeout).or(default.filter(|_| self.spec.is_quorum()))
+    }
+
+    /// The time.
+    pub fn now(&self) -> Millis {
+        self.surroundings.clock.now()
     }
 
     /// The time, up to a second late.
@@ -430,7 +436,7 @@ impl SharedQueue {
         let held = queue.held_bytes();
         let delays = queue.traits.delays;
         let waits_until = |entry: &Entry, due| if delays { due_of(&entry.message) } else { due };
-        let waiting = queue.ready.loaded(paged, page, self.surroundings.clock.now(), waits_until);
+        let waiting = queue.ready.loaded(paged, page, self.now(), waits_until);
         for (due, entry) in waiting {
             queue.delayed.insert(due, entry);
         }

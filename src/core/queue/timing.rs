@@ -27,7 +27,7 @@ pub enum Tick {
 impl SharedQueue {
     /// Does what is due. The timetable calls this when it was asked to; at any other time it does no harm.
     pub fn tick(self: &Arc<Self>, effects: &mut Effects) -> Tick {
-        let now = self.surroundings.clock.now();
+        let now = self.now();
         let mut missing = Vec::new();
         let mut queue = self.state.lock();
         queue.called_at = None;
@@ -77,7 +77,8 @@ impl SharedQueue {
         self.release(queue, held, Feed::default());
     }
 
-    /// Reads the front if it must be known when it expires, or what in it waits; drops what has expired.
+    /// Reads the front if it must be known when it expires, or what in it waits; drops what has expired. Stops when there is
+    /// much to carry out: the timetable calls for the rest.
     fn look_at_front(self: &Arc<Self>, effects: &mut Effects) {
         loop {
             let mut queue = self.state.lock();
@@ -85,9 +86,9 @@ impl SharedQueue {
             if queue.traits.delays {
                 queue.release_ready(self, effects);
             } else if queue.may_expire {
-                queue.expire(self, effects);
+                queue.expire(self, self.now(), effects);
             }
-            let unread = queue.unread_front();
+            let unread = queue.unread_front().filter(|_| effects.len() < EXPIRED_AT_ONCE_MAX);
             if unread.is_some() {
                 queue.loading = true;
             }
