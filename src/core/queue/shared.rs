@@ -357,8 +357,11 @@ impl SharedQueue {
     }
 
     /// Somebody has asked for the queue: `x-expires` begins anew.
-    pub fn touch(&self) {
-        self.state.lock().used_at = self.now();
+    pub fn touch(self: &Arc<Self>) {
+        let mut queue = self.state.lock();
+        queue.used_at = self.now();
+        let held = queue.held_bytes();
+        self.release(queue, held, Feed::default());
     }
 
     /// What counts now.

@@ -123,6 +123,7 @@ impl Topology {
             arguments: wanted.arguments,
         };
         let queue = Arc::new(SharedQueue::new(spec, self.surroundings.clone()));
+        queue.touch();
         if queue.spec.durable {
             self.changes.push(queue_declared(&queue));
         }
