@@ -10,6 +10,7 @@ use crate::core::{
     error::{AmqpError, not_implemented, precondition_failed},
     journal::note_published,
     message::{Layout, Publication, View, build_image},
+    routing::{Addressing, extra_keys},
     topology::Route,
 };
 use crate::limits::EXPIRATION_MS_MAX;
@@ -115,7 +116,7 @@ impl Session {
             let view = publication.view();
             channel.routes.find(&view, &vhost)?;
             if has_extra_keys(&view) {
-                extra_keys(headers(&view)?.as_ref())?;
+                extra_keys(headers(&view)?.as_ref()).map_err(invalid_message)?;
             }
             if let Mode::Transaction(transaction) = &mut channel.mode {
                 transaction.publish(publication.keep(), mandatory)?;
@@ -143,32 +144,33 @@ impl Session {
         }
         let vhost = self.vhost.clone();
         let route = self.channel(number).routes.find(&first, &vhost)?;
-        if !route.needs_headers() && !run.iter().any(|item| has_extra_keys(&item.view())) {
+        if !route.needs_message() && !run.iter().any(|item| has_extra_keys(&item.view())) {
             self.deliver(&route, number, mandatory, run);
             return Ok(());
         }
-        run.iter_mut().try_for_each(|item| self.deliver_by_headers(number, mandatory, item))
+        run.iter_mut().try_for_each(|item| self.deliver_one(number, mandatory, item))
     }
 
-    /// A message whose own headers have a say in where it goes.
-    fn deliver_by_headers(
+    /// A message that has more say in where it goes than its exchange and key.
+    fn deliver_one(
         &mut self,
         number: u16,
         mandatory: bool,
         publication: &mut Publication<'_>,
     ) -> Result<(), AmqpError> {
         let view = publication.view();
-        let headers = headers(&view)?;
-        let extra = extra_keys(headers.as_ref())?;
+        let (properties, headers) = (properties(&view)?, headers(&view)?);
         let mut keys = vec![view.routing_key()];
-        keys.extend(extra.iter().map(|key| &**key));
-        let route = self.vhost.route(view.exchange(), &keys, headers.as_ref())?;
-        match without_bcc(&view, headers)? {
-            Some((layout, image)) => {
-                let mut publication = [Publication::new(View::new(layout, &image))];
-                self.deliver(&route, number, mandatory, &mut publication);
-            }
-            None => self.deliver(&route, number, mandatory, std::slice::from_mut(publication)),
+        keys.extend(extra_keys(headers.as_ref()).map_err(invalid_message)?);
+        let addressing = Addressing::new(&keys, &properties, headers.as_ref());
+        let addressing = Addressing { lot: rand::random(), ..addressing };
+        let changed = without_bcc(&view, headers.as_ref())?;
+        let outgoing = changed.as_ref().map_or(view, |(layout, image)| View::new(*layout, image));
+        let route = self.vhost.route(&outgoing, &addressing)?;
+        if changed.is_some() {
+            self.deliver(&route, number, mandatory, &mut [Publication::new(outgoing)]);
+        } else {
+            self.deliver(&route, number, mandatory, std::slice::from_mut(publication));
         }
         Ok(())
     }
@@ -259,29 +261,18 @@ fn has_extra_keys(view: &View<'_>) -> bool {
         })
 }
 
-/// Further routing keys from `CC` and `BCC` (RabbitMQ's sender-selected distribution): arrays of long strings.
-fn extra_keys(headers: Option<&FieldTable>) -> Result<Vec<Box<[u8]>>, AmqpError> {
-    let Some(headers) = headers else { return Ok(Vec::new()) };
-    let mut keys = Vec::new();
-    for name in ["CC", "BCC"] {
-        let Some(value) = headers.get(name) else { continue };
-        let array = value.as_array().ok_or_else(|| {
-            let (kind, name) = (value.type_name(), format!("<<\"{name}\">>"));
-            invalid_message(format!("{{unacceptable_type_in_header,{kind},{name}}}"))
-        })?;
-        keys.extend(array.iter().filter_map(|key| key.as_str_bytes()).map(Box::from));
-    }
-    Ok(keys)
-}
-
 /// The message without its `BCC` header, if it has one.
-fn without_bcc(view: &View<'_>, headers: Option<FieldTable>) -> Result<Option<(Layout, Vec<u8>)>, AmqpError> {
-    let Some(mut headers) = headers else { return Ok(None) };
-    if headers.remove("BCC").is_none() {
+fn without_bcc(
+    view: &View<'_>,
+    headers: Option<&FieldTable>,
+) -> Result<Option<(Layout, Vec<u8>)>, AmqpError> {
+    if headers.is_none_or(|headers| headers.get("BCC").is_none()) {
         return Ok(None);
     }
     let mut owned = Properties::decode(view.properties()).map_err(invalid_message)?;
-    owned.headers = Some(headers);
+    if let Some(headers) = &mut owned.headers {
+        headers.remove("BCC");
+    }
     Ok(Some(rebuilt(view, &owned)))
 }
 
