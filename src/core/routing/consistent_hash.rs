@@ -134,9 +134,9 @@ fn parse_weight(key: &[u8]) -> Option<u64> {
     Some(if is_negative { 0 } else { digits.iter().fold(0, add) })
 }
 
-/// A number strictly between 0 and 1, from the upper 53 bits.
+/// A number strictly between 0 and 1, from the upper 52 bits: with one more the largest would be rounded to 1.
 fn unit_interval(bits: u64) -> f64 {
-    ((bits >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+    ((bits >> 12) as f64 + 0.5) / (1_u64 << 52) as f64
 }
 
 #[cfg(test)]

@@ -275,6 +275,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn kinds_keep_their_octets() {
+        let octets: Vec<u8> = ExchangeKind::ALL.into_iter().map(kind_octet).collect();
+        assert_eq!(octets, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        for octet in [0, 11] {
+            let bytes = [&b"\x01\x01/\x02ex"[..], &[octet], b"\0\0\0\0\0"].concat();
+            assert!(TopologyRecord::decode(&bytes).is_err());
+        }
+    }
+
     proptest! {
         #[test]
         fn what_is_encoded_is_decoded_again(record in records()) {

@@ -95,6 +95,14 @@ fn bindings_of_one_destination_add_up() {
 }
 
 #[test]
+fn draws_lie_strictly_between_0_and_1() {
+    for bits in [0, 1, u64::MAX / 2, u64::MAX] {
+        let draw = unit_interval(bits);
+        assert!(draw > 0.0 && draw < 1.0, "{draw} for {bits}");
+    }
+}
+
+#[test]
 fn a_weight_is_a_positive_integer_in_text() {
     for key in ["1", "007", "+3", "4294967296", "99999999999999999999999999"] {
         assert_eq!(validate_key(key.as_bytes()), Ok(()), "{key}");
