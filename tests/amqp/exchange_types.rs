@@ -261,6 +261,28 @@ async fn recent_history_goes_on_through_an_exchange_that_is_bound() {
 }
 
 #[tokio::test]
+async fn a_queue_that_is_bound_while_others_publish_gets_each_message_once_and_in_order() {
+    only_leveret!("RabbitMQ makes no such promise");
+    let (ch, publisher) = (Ch::open().await, Ch::confirming().await);
+    let exchange = unique("exchange");
+    let args = args! { "x-recent-history-length": 1000 };
+    ch.exchange_declare(&exchange, "x-recent-history", "", args).await.unwrap();
+    let binding = async {
+        let mut queues = Vec::new();
+        for _ in 0..40 {
+            queues.extend(bound(&ch, &exchange, &[""]).await);
+        }
+        queues
+    };
+    let (queues, ()) = tokio::join!(binding, publish_numbers(&publisher, &exchange));
+    let all: Vec<String> = (0..MESSAGES).map(|number| number.to_string()).collect();
+    for content in drained(&ch, &queues).await {
+        assert_eq!(content, all);
+    }
+    ch.exchange_delete(&exchange, "").await.unwrap();
+}
+
+#[tokio::test]
 async fn recent_history_has_a_positive_length() {
     let ch = Ch::open().await;
     for (length, shown) in [
