@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use leveret::core::routing::{ExchangeKind, Router};
+use leveret::core::routing::{Addressing, ExchangeKind, Router};
 use leveret::protocol::FieldTable;
 
 /// Makes the pattern of binding number `n`.
@@ -11,7 +11,7 @@ type Pattern = fn(i32) -> String;
 
 /// A router whose binding number `n` is made by `binding`.
 fn router(kind: ExchangeKind, bindings: i32, binding: impl Fn(i32) -> (String, FieldTable)) -> Router<i32> {
-    let mut router = Router::new(kind);
+    let mut router = Router::new(kind, &FieldTable::new());
     for n in 0..bindings {
         let (key, arguments) = binding(n);
         router.bind(key.as_bytes(), &arguments, n);
@@ -21,7 +21,9 @@ fn router(kind: ExchangeKind, bindings: i32, binding: impl Fn(i32) -> (String, F
 
 fn routed(router: &Router<i32>, key: &[u8], headers: Option<&FieldTable>) -> usize {
     let mut destinations = 0;
-    router.route(black_box(key), headers, &mut |_| destinations += 1);
+    let keys = [key];
+    let message = Addressing { headers, ..Addressing::by_keys(&keys) };
+    router.route(black_box(&message), &mut |_| destinations += 1);
     destinations
 }
 

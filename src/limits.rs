@@ -23,6 +23,9 @@ pub const CONNECTIONS_MAX: usize = 100_000;
 pub const MESSAGE_SIZE_BYTES_MAX_DEFAULT: u64 = 16 * 1024 * 1024;
 /// Bound that no configuration can lift (RabbitMQ: 512 MiB).
 pub const MESSAGE_SIZE_BYTES_MAX_HARD: u64 = 512 * 1024 * 1024;
+/// Messages that one `x-recent-history` exchange keeps, in bytes, whatever its length: they stay until others come, so an alarm
+/// could not wait for them to go.
+pub const RECENT_HISTORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Longest `expiration`, in milliseconds: ten years (RabbitMQ).
 pub const EXPIRATION_MS_MAX: u64 = 315_360_000_000;
 

@@ -10,10 +10,11 @@ use crate::core::{
     dead_letter::{self, Death, Reason},
     delay,
     effects::{Cause, Departure, Effects},
-    extra_keys::{extra_keys, without_bcc},
     journal::{Commit, note_published},
     message::{Layout, Message, Publication, View},
     queue::{Origin, Published, SharedQueue},
+    rewrite::without_bcc,
+    routing::{Addressing, extra_keys},
 };
 use crate::protocol::{FieldTable, PropertiesView};
 
@@ -76,7 +77,7 @@ impl Vhost {
         };
         let dead = dead_letter::dead_lettered(view, &death).map_err(|_| Lost::TooManyDeaths)?;
         let letter = View::new(dead.layout, &dead.image);
-        let targets = self.targets(&letter, &dead.extra_keys)?;
+        let targets = self.targets(&letter, &dead.extra_keys.iter().map(|key| &**key).collect::<Vec<_>>())?;
         let found = targets.len();
         let targets: Vec<_> =
             targets.into_iter().filter(|target| !dead.deaths.is_cycle(&target.spec.name, reason)).collect();
@@ -97,7 +98,7 @@ impl Vhost {
         let view = View::new(layout, &image);
         let headers = headers(&view);
         let targets = self.targets(&view, &extra_keys(headers.as_ref()).unwrap_or_default())?;
-        match without_bcc(&view, headers) {
+        match without_bcc(&view, headers.as_ref()) {
             Some((layout, image)) => self.deliver(&targets, layout, &image, published, effects),
             None => self.deliver(&targets, layout, &image, published, effects),
         }
@@ -121,13 +122,16 @@ impl Vhost {
 }
 
 impl Vhost {
-    /// The queues that a message goes to that the broker itself sends on.
-    fn targets(&self, view: &View<'_>, extra: &[Box<[u8]>]) -> Result<Vec<Arc<SharedQueue>>, Lost> {
+    /// The queues that a message goes to that the broker itself sends on, by its key and `extra` ones.
+    fn targets(&self, view: &View<'_>, extra: &[&[u8]]) -> Result<Vec<Arc<SharedQueue>>, Lost> {
         let mut keys = vec![view.routing_key()];
-        keys.extend(extra.iter().map(|key| &**key));
+        keys.extend(extra);
         let headers = headers(view);
-        let route = self.read(|topology| topology.route_within(view.exchange(), &keys, headers.as_ref()));
-        let route = route.map_err(|_| Lost::NoExchange)?;
+        // Both were checked when it was published.
+        let properties = PropertiesView::parse(view.properties()).unwrap_or_default();
+        let addressing = Addressing::new(&keys, &properties, headers.as_ref());
+        let addressing = Addressing { lot: rand::random(), ..addressing };
+        let route = self.route_within(view, &addressing).map_err(|_| Lost::NoExchange)?;
         if route.queues.is_empty() { Err(Lost::Unroutable) } else { Ok(route.queues.into_vec()) }
     }
 }

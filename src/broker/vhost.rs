@@ -10,10 +10,12 @@ use crate::core::{
     clock::Clock,
     error::AmqpError,
     journal::{Change, Commit, Journal, TopologyChange},
+    message::View,
     queue::{Deleted, SharedQueue},
+    routing::Addressing,
     topology::{Route, Topology},
 };
-use crate::protocol::{FieldTable, ShortString};
+use crate::protocol::ShortString;
 
 /// See the module's text.
 pub struct Vhost {
@@ -67,14 +69,29 @@ impl Vhost {
         self.change(Topology::make_delay_queue).0
     }
 
-    /// See [`Topology::route`].
-    pub fn route(
+    /// Where all messages with this exchange and key go, unless [`Route::needs_message`].
+    pub fn route_by_key(&self, exchange: &[u8], key: &[u8]) -> Result<Route, AmqpError> {
+        self.topology.read().route(exchange, &Addressing::by_keys(&[key]))
+    }
+
+    /// Where a message goes. The exchanges that keep messages have it then.
+    pub fn route(&self, message: &View<'_>, addressing: &Addressing<'_>) -> Result<Route, AmqpError> {
+        let topology = self.topology.read();
+        let route = topology.route(message.exchange(), addressing)?;
+        route.remember(message, addressing.headers);
+        Ok(route)
+    }
+
+    /// The same for a message that the broker itself sends on: internal exchanges are open to it.
+    pub(super) fn route_within(
         &self,
-        exchange: &[u8],
-        keys: &[&[u8]],
-        headers: Option<&FieldTable>,
+        message: &View<'_>,
+        addressing: &Addressing<'_>,
     ) -> Result<Route, AmqpError> {
-        self.topology.read().route(exchange, keys, headers)
+        let topology = self.topology.read();
+        let route = topology.route_within(message.exchange(), addressing)?;
+        route.remember(message, addressing.headers);
+        Ok(route)
     }
 
     /// A queue that the connection may use: 404 if missing, 405 if exclusive to another connection.

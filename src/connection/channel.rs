@@ -160,7 +160,7 @@ impl Routes {
         let route = match self.known.get(names) {
             Some(route) if route.is_current() => route.clone(),
             _ => {
-                let route = Arc::new(vhost.route(view.exchange(), &[view.routing_key()], None)?);
+                let route = Arc::new(vhost.route_by_key(view.exchange(), view.routing_key())?);
                 if !route.is_reusable() {
                     return Ok(route);
                 }

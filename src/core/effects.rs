@@ -38,6 +38,12 @@ pub enum Cause {
 }
 
 impl Effects {
+    /// Takes over what another operation led to.
+    pub fn append(&mut self, mut later: Self) {
+        self.changes.append(&mut later.changes);
+        self.departures.append(&mut later.departures);
+    }
+
     /// How much is to be done: grows with each change and departure.
     #[inline]
     pub fn len(&self) -> usize {

@@ -9,7 +9,6 @@ pub mod dead_letter;
 pub mod delay;
 pub mod effects;
 pub mod error;
-pub mod extra_keys;
 pub mod journal;
 pub mod memory;
 pub mod message;

@@ -6,7 +6,7 @@
 //! from clients must let no other than theirs through ([`bits_of_client`]).
 
 use crate::core::message::{Layout, View, build_image};
-use crate::protocol::{Properties, SHORT_STRING_BYTES_MAX};
+use crate::protocol::{FieldTable, Properties, SHORT_STRING_BYTES_MAX};
 
 /// The bits of `basic.publish` that a client may set (AMQP 0-9-1, 1.8.3.7: mandatory, immediate). Others are the
 /// broker's own.
@@ -46,6 +46,14 @@ pub(super) fn rewritten(
 /// The same message with other properties.
 pub(super) fn with_properties(view: &View<'_>, properties: &Properties) -> (Layout, Vec<u8>) {
     rewritten(view, view.exchange(), view.routing_key(), &encoded(properties), marks(view))
+}
+
+/// The message without its `BCC` header, if it has one: consumers must not see it.
+pub fn without_bcc(view: &View<'_>, headers: Option<&FieldTable>) -> Option<(Layout, Vec<u8>)> {
+    headers?.get("BCC")?;
+    let mut owned = Properties::decode(view.properties()).ok()?;
+    owned.headers.as_mut()?.remove("BCC");
+    Some(with_properties(view, &owned))
 }
 
 /// Properties as they stand in a content header.

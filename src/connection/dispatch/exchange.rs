@@ -49,7 +49,8 @@ impl Session {
     pub(super) fn exchange_bind(&mut self, number: u16, bind: exchange::Bind) -> Result<(), AmqpError> {
         let binding = binding(bind.source, bind.destination, bind.routing_key, bind.arguments);
         let id = self.id;
-        self.change_topology(|topology| topology.bind(binding, id))?;
+        let replayed = self.change_topology(|topology| topology.bind(binding, id))?;
+        self.effects.append(replayed);
         if !bind.no_wait {
             self.reply(number, &exchange::BindOk {});
         }

@@ -11,10 +11,11 @@ use crate::core::{
     confirms::Fate,
     delay::{self, X_DELAY, X_DELIVER_AT},
     error::{AmqpError, not_implemented, precondition_failed},
-    extra_keys::{extra_keys, without_bcc},
     journal::note_published,
     message::{Layout, Publication, View},
     queue::Origin,
+    rewrite::without_bcc,
+    routing::{Addressing, extra_keys},
     topology::Route,
 };
 use crate::limits::EXPIRATION_MS_MAX;
@@ -128,7 +129,7 @@ impl Session {
             let view = publication.view();
             channel.routes.find(&view, &vhost)?;
             if has_telling_headers(&view) {
-                extra_keys(headers(&view)?.as_ref())?;
+                extra_keys(headers(&view)?.as_ref()).map_err(invalid_message)?;
                 due_ms(&view, clock.now())?;
             }
             if let Mode::Transaction(transaction) = &mut channel.mode {
@@ -166,40 +167,44 @@ impl Session {
         }
         let vhost = self.vhost.clone();
         let route = self.channel(number).routes.find(&first, &vhost)?;
-        if !route.needs_headers() && !run.iter().any(|item| has_telling_headers(&item.view())) {
+        if !route.needs_message() && !run.iter().any(|item| has_telling_headers(&item.view())) {
             self.deliver(&route, number, mandatory, run);
             return Ok(());
         }
-        run.iter_mut().try_for_each(|item| self.deliver_by_headers(number, mandatory, item))
+        run.iter_mut().try_for_each(|item| self.deliver_one(number, mandatory, item))
     }
 
-    /// A message whose own headers have a say in where it goes.
-    fn deliver_by_headers(
+    /// A message that has more say in where it goes than its exchange and key.
+    fn deliver_one(
         &mut self,
         number: u16,
         mandatory: bool,
         publication: &mut Publication<'_>,
     ) -> Result<(), AmqpError> {
         let view = publication.view();
-        let headers = headers(&view)?;
-        let extra = extra_keys(headers.as_ref())?;
+        let (properties, headers) = (properties(&view)?, headers(&view)?);
         let mut keys = vec![view.routing_key()];
-        keys.extend(extra.iter().map(|key| &**key));
-        let route = self.vhost.route(view.exchange(), &keys, headers.as_ref())?;
+        keys.extend(extra_keys(headers.as_ref()).map_err(invalid_message)?);
+        let addressing = Addressing::new(&keys, &properties, headers.as_ref());
+        let addressing = Addressing { lot: rand::random(), ..addressing };
         if let Some(due) = due_ms(&view, self.broker.clock.now())? {
-            if route.queues.is_empty() && mandatory {
+            let routable = self.vhost.read(|topology| {
+                Ok::<_, AmqpError>(!topology.route(view.exchange(), &addressing)?.queues.is_empty())
+            })?;
+            if mandatory && !routable {
                 self.return_if(mandatory, number, &view);
             } else {
                 self.delay(publication, due);
             }
             return Ok(());
         }
-        match without_bcc(&view, headers) {
-            Some((layout, image)) => {
-                let mut publication = [Publication::new(View::new(layout, &image))];
-                self.deliver(&route, number, mandatory, &mut publication);
-            }
-            None => self.deliver(&route, number, mandatory, std::slice::from_mut(publication)),
+        let changed = without_bcc(&view, headers.as_ref());
+        let outgoing = changed.as_ref().map_or(view, |(layout, image)| View::new(*layout, image));
+        let route = self.vhost.route(&outgoing, &addressing)?;
+        if changed.is_some() {
+            self.deliver(&route, number, mandatory, &mut [Publication::new(outgoing)]);
+        } else {
+            self.deliver(&route, number, mandatory, std::slice::from_mut(publication));
         }
         Ok(())
     }

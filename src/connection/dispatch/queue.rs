@@ -87,7 +87,8 @@ impl Session {
         let no_wait = bind.no_wait;
         let binding = self.binding(number, bind.queue, bind.exchange, bind.routing_key, bind.arguments)?;
         let id = self.id;
-        self.change_topology(|topology| topology.bind(binding, id))?;
+        let replayed = self.change_topology(|topology| topology.bind(binding, id))?;
+        self.effects.append(replayed);
         if !no_wait {
             self.reply(number, &queue::BindOk {});
         }

@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 
 use super::destinations::Destinations;
 use super::header_value::{self, ErlangTerm};
+use super::kind::BindingError;
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 
 /// The bindings of a headers exchange.
@@ -34,25 +35,6 @@ pub struct Headers<D> {
     /// The rules that ask for nothing and match everything.
     unconditional: Destinations<RuleId>,
     hashing: RandomState,
-}
-
-/// A binding that a headers exchange does not take. The text is RabbitMQ's, for the 406 that closes the channel.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BindingError {
-    /// `x-match` is text, but none of its four words.
-    #[error("Invalid x-match field value {value}; expected all, any, all-with-x, or any-with-x")]
-    MatchValue {
-        /// The value as an Erlang term.
-        value: String,
-    },
-    /// `x-match` is not a long string.
-    #[error("Invalid x-match field type {type_name} (value {value}); expected longstr")]
-    MatchType {
-        /// RabbitMQ's name of the type.
-        type_name: &'static str,
-        /// The value as an Erlang term.
-        value: String,
-    },
 }
 
 #[derive(Debug)]

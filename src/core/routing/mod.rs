@@ -2,7 +2,8 @@
 //!
 //! Owns one matcher for each kind of exchange. Invariant: the cost of a route follows the message (its key, its
 //! headers) and what matches it, never the number of bindings that do not match; a binding costs the same to
-//! make and to undo however many others there are.
+//! make and to undo however many others there are. The kinds that choose one destination of all say themselves what
+//! they cost.
 //!
 //! Deliberately unknown here: what a destination is (queue or exchange, any small handle will do), exchanges that
 //! feed exchanges, alternate exchanges, and whether a binding already exists. A route may name one destination
@@ -13,97 +14,64 @@ use std::hash::{BuildHasher, Hash};
 
 use crate::protocol::FieldTable;
 
+mod addressing;
+mod consistent_hash;
 mod destinations;
 mod direct;
 mod fanout;
+mod hashing;
 mod header_value;
 mod headers;
+mod kind;
+mod one_of;
 mod topic;
 
+pub use addressing::{Addressing, UnacceptableHeader, extra_keys};
+pub use consistent_hash::ConsistentHash;
 pub use direct::Direct;
 pub use fanout::Fanout;
-pub use headers::{BindingError, Headers};
+pub use headers::Headers;
+pub use kind::{ArgumentError, BindingError, ExchangeKind, recent_history_length};
+pub use one_of::OneOf;
 pub use topic::Topic;
-
-/// The kinds of exchange that are built in (AMQP 0-9-1, 3.1.3.1 to 3.1.3.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ExchangeKind {
-    /// To the bindings whose key equals the message's.
-    Direct,
-    /// To every binding.
-    Fanout,
-    /// To the bindings whose pattern of words matches the message's key.
-    Topic,
-    /// To the bindings whose arguments match the message's headers.
-    Headers,
-}
-
-impl ExchangeKind {
-    /// Every kind, in the order in which RabbitMQ lists them.
-    pub const ALL: [Self; 4] = [Self::Direct, Self::Fanout, Self::Topic, Self::Headers];
-
-    /// The kind of a name on the wire, the `type` of exchange.declare. Names are compared octet by octet.
-    pub fn parse(name: &[u8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name().as_bytes() == name)
-    }
-
-    /// The name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Direct => "direct",
-            Self::Fanout => "fanout",
-            Self::Topic => "topic",
-            Self::Headers => "headers",
-        }
-    }
-
-    /// Whether an exchange of this kind takes a binding with these arguments. Only the headers kind reads them:
-    /// `x-match` has to be one of its four words, or absent (RabbitMQ answers 406 otherwise).
-    pub fn validate_binding(self, arguments: &FieldTable) -> Result<(), BindingError> {
-        match self {
-            Self::Headers => headers::validate_arguments(arguments),
-            Self::Direct | Self::Fanout | Self::Topic => Ok(()),
-        }
-    }
-}
 
 /// The bindings of one exchange, arranged for its kind.
 ///
-/// `D` is a handle of a destination that is cheap to clone: an `Arc` or a small id.
+/// `D` is a handle of a destination that is cheap to clone: an `Arc` or a small id. Its order and its hash decide where the
+/// kinds that choose one destination send a message, so both should be of what it names.
 #[derive(Debug)]
 pub enum Router<D> {
     /// Bindings of a direct exchange.
     Direct(Direct<D>),
-    /// Bindings of a fanout exchange.
+    /// Bindings of a fanout exchange, or of one that keeps its recent history.
     Fanout(Fanout<D>),
     /// Bindings of a topic exchange.
     Topic(Topic<D>),
     /// Bindings of a headers exchange.
     Headers(Headers<D>),
+    /// Bindings of a consistent hash exchange.
+    ConsistentHash(ConsistentHash<D>),
+    /// Bindings of a modulus hash exchange.
+    ModulusHash(OneOf<D>),
+    /// Bindings of a random or local random exchange.
+    Random(OneOf<D>),
 }
 
-impl<D: Clone + Eq + Hash> Router<D> {
-    /// A router without bindings.
-    pub fn new(kind: ExchangeKind) -> Self {
-        match kind {
-            ExchangeKind::Direct => Self::Direct(Direct::default()),
-            ExchangeKind::Fanout => Self::Fanout(Fanout::default()),
+impl<D: Clone + Ord + Hash> Router<D> {
+    /// A router without bindings, for an exchange with these arguments.
+    pub fn new(kind: ExchangeKind, arguments: &FieldTable) -> Self {
+        match kind.routes_as(arguments) {
+            ExchangeKind::Direct | ExchangeKind::DelayedMessage => Self::Direct(Direct::default()),
+            ExchangeKind::Fanout | ExchangeKind::RecentHistory => Self::Fanout(Fanout::default()),
             ExchangeKind::Topic => Self::Topic(Topic::default()),
             ExchangeKind::Headers => Self::Headers(Headers::default()),
+            ExchangeKind::ConsistentHash => Self::ConsistentHash(ConsistentHash::new(arguments)),
+            ExchangeKind::ModulusHash => Self::ModulusHash(OneOf::default()),
+            ExchangeKind::Random | ExchangeKind::LocalRandom => Self::Random(OneOf::default()),
         }
     }
 
-    /// The kind it was made for.
-    pub fn kind(&self) -> ExchangeKind {
-        match self {
-            Self::Direct(_) => ExchangeKind::Direct,
-            Self::Fanout(_) => ExchangeKind::Fanout,
-            Self::Topic(_) => ExchangeKind::Topic,
-            Self::Headers(_) => ExchangeKind::Headers,
-        }
-    }
-
-    /// Adds one binding.
+    /// Adds one binding, which [`ExchangeKind::validate_binding`] has seen.
     ///
     /// A binding is identified by key, arguments and destination (RabbitMQ; AMQP 0-9-1 leaves arguments out of
     /// it). The caller never adds the identical one twice. Bindings that differ only in what this kind of
@@ -114,6 +82,8 @@ impl<D: Clone + Eq + Hash> Router<D> {
             Self::Fanout(fanout) => fanout.bind(destination),
             Self::Topic(topic) => topic.bind(key, destination),
             Self::Headers(headers) => headers.bind(arguments, destination),
+            Self::ConsistentHash(hash) => hash.bind(key, destination),
+            Self::ModulusHash(one_of) | Self::Random(one_of) => one_of.bind(destination),
         }
     }
 
@@ -124,23 +94,32 @@ impl<D: Clone + Eq + Hash> Router<D> {
             Self::Fanout(fanout) => fanout.unbind(destination),
             Self::Topic(topic) => topic.unbind(key, destination),
             Self::Headers(headers) => headers.unbind(arguments, destination),
+            Self::ConsistentHash(hash) => hash.unbind(key, destination),
+            Self::ModulusHash(one_of) | Self::Random(one_of) => one_of.unbind(destination),
         }
     }
 
-    /// Calls `found` with each destination of a message with this routing key and these headers, at times more
-    /// than once with the same. A message without headers has an empty table of them.
-    pub fn route(&self, key: &[u8], headers: Option<&FieldTable>, found: &mut dyn FnMut(&D)) {
+    /// Calls `found` with each destination of a message, at times more than once with the same. Of several keys each
+    /// counts where keys are matched; where one destination is chosen, the first does.
+    pub fn route(&self, message: &Addressing<'_>, found: &mut dyn FnMut(&D)) {
         match self {
-            Self::Direct(direct) => direct.route(key, found),
+            Self::Direct(direct) => message.keys.iter().for_each(|key| direct.route(key, found)),
             Self::Fanout(fanout) => fanout.route(found),
-            Self::Topic(topic) => topic.route(key, found),
-            Self::Headers(by_headers) => by_headers.route(headers, found),
+            Self::Topic(topic) => message.keys.iter().for_each(|key| topic.route(key, found)),
+            Self::Headers(by_headers) => by_headers.route(message.headers, found),
+            Self::ConsistentHash(hash) => hash.route(message, found),
+            Self::ModulusHash(one_of) => one_of.route_by_key(message, found),
+            Self::Random(one_of) => one_of.route_by_lot(message, found),
         }
     }
 
-    /// [`ExchangeKind::validate_binding`].
-    pub fn validate_binding(kind: ExchangeKind, arguments: &FieldTable) -> Result<(), BindingError> {
-        kind.validate_binding(arguments)
+    /// Whether messages with the same keys may go to different destinations: a route by keys alone says nothing then.
+    pub fn looks_beyond_key(&self) -> bool {
+        match self {
+            Self::Headers(_) | Self::Random(_) => true,
+            Self::ConsistentHash(hash) => !hash.is_by_key(),
+            Self::Direct(_) | Self::Fanout(_) | Self::Topic(_) | Self::ModulusHash(_) => false,
+        }
     }
 
     /// Whether there is no binding (what `auto-delete` and `if-unused` ask).
@@ -150,6 +129,8 @@ impl<D: Clone + Eq + Hash> Router<D> {
             Self::Fanout(fanout) => fanout.is_empty(),
             Self::Topic(topic) => topic.is_empty(),
             Self::Headers(headers) => headers.is_empty(),
+            Self::ConsistentHash(hash) => hash.is_empty(),
+            Self::ModulusHash(one_of) | Self::Random(one_of) => one_of.is_empty(),
         }
     }
 }
@@ -174,29 +155,24 @@ mod tests {
         [(ShortString::from_static("n"), FieldValue::I32(value))].into_iter().collect()
     }
 
+    fn router(kind: ExchangeKind) -> Router<u32> {
+        Router::new(kind, &FieldTable::new())
+    }
+
     fn routed(router: &Router<u32>, key: &[u8], headers: Option<&FieldTable>) -> Vec<u32> {
         let mut found = Vec::new();
-        router.route(key, headers, &mut |destination| found.push(*destination));
+        let keys = [key];
+        let message = Addressing { headers, ..Addressing::by_keys(&keys) };
+        router.route(&message, &mut |destination| found.push(*destination));
         found.sort_unstable();
         found.dedup();
         found
     }
 
     #[test]
-    fn the_four_kinds_go_by_their_wire_names_and_no_other() {
-        for kind in ExchangeKind::ALL {
-            assert_eq!(ExchangeKind::parse(kind.name().as_bytes()), Some(kind));
-            assert_eq!(Router::<u32>::new(kind).kind(), kind);
-        }
-        for name in ["", "Direct", "direct ", "x-delayed-message", "match"] {
-            assert_eq!(ExchangeKind::parse(name.as_bytes()), None);
-        }
-    }
-
-    #[test]
     fn bindings_that_differ_only_in_arguments_are_unbound_one_by_one() {
         for kind in ExchangeKind::ALL {
-            let mut router = Router::new(kind);
+            let mut router = router(kind);
             let headers = arguments(1);
             router.bind(b"a", &arguments(1), 7_u32);
             router.bind(b"a", &arguments(2), 7);
@@ -212,7 +188,7 @@ mod tests {
     #[test]
     fn bindings_that_differ_only_in_key_are_unbound_one_by_one() {
         for kind in ExchangeKind::ALL {
-            let mut router = Router::new(kind);
+            let mut router = router(kind);
             let headers = arguments(1);
             router.bind(b"a", &headers, 7_u32);
             router.bind(b"b", &headers, 7);
@@ -225,7 +201,7 @@ mod tests {
     #[test]
     fn unbinding_what_is_not_bound_changes_nothing() {
         for kind in ExchangeKind::ALL {
-            let mut router = Router::new(kind);
+            let mut router = router(kind);
             let headers = arguments(1);
             router.bind(b"a", &headers, 7_u32);
             assert!(!router.unbind(b"a", &headers, &8), "{kind:?}");
@@ -234,12 +210,47 @@ mod tests {
     }
 
     #[test]
-    fn only_a_headers_exchange_reads_binding_arguments() {
-        let wrong: FieldTable =
-            [(ShortString::from_static("x-match"), FieldValue::I32(1))].into_iter().collect();
+    fn only_the_key_matters_where_routes_may_be_remembered() {
+        let (one, other) = (arguments(1), arguments(2));
         for kind in ExchangeKind::ALL {
-            let accepted = Router::<u32>::validate_binding(kind, &wrong).is_ok();
-            assert_eq!(accepted, kind != ExchangeKind::Headers);
+            let mut router = router(kind);
+            for destination in 0..32_u32 {
+                let arguments = if destination < 16 { &one } else { &other };
+                router.bind(b"1", arguments, destination);
+            }
+            let message = |headers, lot| Addressing { headers, lot, ..Addressing::by_keys(&[b"1"]) };
+            let targets = |message| {
+                let mut found = Vec::new();
+                router.route(&message, &mut |destination| found.push(*destination));
+                found
+            };
+            let differs = targets(message(Some(&one), 1)) != targets(message(Some(&other), u64::MAX));
+            assert_eq!(differs, router.looks_beyond_key(), "{kind:?}");
+        }
+        let by_header = FieldTable::new().with("hash-header", "n");
+        assert!(Router::<u32>::new(ExchangeKind::ConsistentHash, &by_header).looks_beyond_key());
+    }
+
+    #[test]
+    fn a_delayed_exchange_has_the_router_of_its_inner_kind() {
+        let arguments = FieldTable::new().with("x-delayed-type", "topic");
+        let router = Router::<u32>::new(ExchangeKind::DelayedMessage, &arguments);
+        assert!(matches!(router, Router::Topic(_)));
+    }
+
+    #[test]
+    fn each_key_is_matched_but_only_the_first_is_hashed() {
+        let (routing_key, copied): ([&[u8]; 1], [&[u8]; 2]) = ([b"a"], [b"a", b"b"]);
+        for kind in [ExchangeKind::ConsistentHash, ExchangeKind::ModulusHash] {
+            let mut router = router(kind);
+            (0..32_u32).for_each(|destination| router.bind(b"1", &FieldTable::new(), destination));
+            let targets = |keys| {
+                let mut found = Vec::new();
+                router.route(&Addressing::by_keys(keys), &mut |destination| found.push(*destination));
+                found
+            };
+            assert_eq!(targets(&copied), targets(&routing_key), "{kind:?}");
+            assert_eq!(targets(&copied).len(), 1);
         }
     }
 

@@ -5,14 +5,15 @@ use std::sync::{Arc, atomic::Ordering};
 use super::{Bound, Topology, exchanges::refuse_default_exchange};
 use crate::core::{
     ConnectionId,
+    effects::Effects,
     error::{AmqpError, not_found, precondition_failed},
     journal::TopologyChange,
-    routing::Router,
+    routing::ExchangeKind,
 };
 use crate::protocol::{FieldTable, ShortString};
 
 /// Where a binding leads.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Destination {
     /// A queue by name.
     Queue(ShortString),
@@ -80,14 +81,16 @@ impl BindingId {
 
 impl Topology {
     /// Adds a binding; one that is there already is no error.
-    pub fn bind(&mut self, binding: Binding, connection: ConnectionId) -> Result<(), AmqpError> {
+    ///
+    /// A new one from an exchange that keeps its recent history brings those messages: what is to be carried out for
+    /// them is given back.
+    pub fn bind(&mut self, binding: Binding, connection: ConnectionId) -> Result<Effects, AmqpError> {
         self.check_binding(&binding, connection)?;
-        let exchange = self.exchange(&binding.source)?;
-        Router::<Destination>::validate_binding(exchange.spec.kind, &binding.arguments)
-            .map_err(|error| precondition_failed(error.to_string()))?;
+        self.check_kind(&binding)?;
         let durable = self.ends(&binding) == Ends::Durable;
-        self.insert_binding(binding, durable);
-        Ok(())
+        let (source, destination) = (binding.source.clone(), binding.destination.clone());
+        let is_new = self.insert_binding(binding, durable);
+        Ok(if is_new { self.replay(&source, &destination) } else { Effects::default() })
     }
 
     /// Removes a binding; one that is not there is no error. An auto-delete exchange goes with its last one.
@@ -140,12 +143,12 @@ impl Topology {
         }
     }
 
-    /// Adds a binding whose ends are there.
-    pub(super) fn insert_binding(&mut self, binding: Binding, durable: bool) {
+    /// Adds a binding whose ends are there; false if it is there already.
+    pub(super) fn insert_binding(&mut self, binding: Binding, durable: bool) -> bool {
         let id = BindingId::of(&binding);
-        let Some(exchange) = self.exchanges.get_mut(&binding.source) else { return };
+        let Some(exchange) = self.exchanges.get_mut(&binding.source) else { return false };
         if exchange.bindings.contains_key(&id) {
-            return;
+            return false;
         }
         if durable {
             self.changes.push(TopologyChange::Bound(binding.clone()));
@@ -154,7 +157,7 @@ impl Topology {
         exchange.router.bind(&key, &arguments, destination.clone());
         exchange.bindings.insert(id.clone(), Bound { arguments, durable });
         exchange.stamp.fetch_add(1, Ordering::Release);
-        self.leading_to.entry(destination).or_default().insert((source, id));
+        self.leading_to.entry(destination).or_default().insert((source, id))
     }
 
     fn remove_binding(&mut self, source: &ShortString, id: &BindingId) -> Option<()> {
@@ -189,6 +192,20 @@ impl Topology {
 
     fn is_finished(&self, name: &ShortString) -> bool {
         self.exchanges.get(name).is_some_and(|x| x.spec.auto_delete && x.bindings.is_empty())
+    }
+
+    /// What the source's kind demands of a binding.
+    fn check_kind(&self, binding: &Binding) -> Result<(), AmqpError> {
+        let kind = self.exchange(&binding.source)?.spec.routes_as();
+        kind.validate_binding(&binding.key, &binding.arguments)
+            .map_err(|error| precondition_failed(error.to_string()))?;
+        match &binding.destination {
+            // It looks for a queue of that name (RabbitMQ).
+            Destination::Exchange(_) if kind == ExchangeKind::LocalRandom => {
+                Err(precondition_failed("Destination not found"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_binding(&self, binding: &Binding, connection: ConnectionId) -> Result<(), AmqpError> {

@@ -1,12 +1,15 @@
 //! `exchange.declare` and `exchange.delete` (AMQP 1.6.2; texts of RabbitMQ).
 
-use std::{collections::HashMap, sync::atomic::Ordering};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
 
-use super::{Destination, Exchange, Stamp, Topology, equivalence};
+use super::{Destination, Exchange, Stamp, Topology, equivalence, history::History};
 use crate::core::{
     error::{AmqpError, access_refused, not_found, precondition_failed},
     journal::TopologyChange,
-    routing::{ExchangeKind, Router},
+    routing::{ExchangeKind, Router, recent_history_length},
 };
 use crate::protocol::{FieldTable, ShortString};
 
@@ -28,6 +31,11 @@ pub struct ExchangeSpec {
 }
 
 impl ExchangeSpec {
+    /// The kind that it routes as: not its type when that is `x-delayed-message`.
+    pub fn routes_as(&self) -> ExchangeKind {
+        self.kind.routes_as(&self.arguments)
+    }
+
     /// Where messages go that match no binding (`alternate-exchange`).
     pub fn alternate(&self) -> Option<&[u8]> {
         self.arguments.get("alternate-exchange").and_then(|value| value.as_str_bytes())
@@ -79,6 +87,7 @@ impl Topology {
                 "invalid arg 'alternate-exchange' for {named}: {{unacceptable_type,{kind}}}"
             )));
         }
+        kind.validate(&wanted.arguments).map_err(|error| precondition_failed(error.to_string()))?;
         let ExchangeDeclaration { name, kind: _, durable, auto_delete, internal, arguments } = wanted;
         self.insert_exchange(ExchangeSpec { name, kind, durable, auto_delete, internal, arguments });
         Ok(())
@@ -112,12 +121,21 @@ impl Topology {
             self.changes.push(TopologyChange::ExchangeDeclared(spec.clone()));
         }
         let exchange = Exchange {
-            router: Router::new(spec.kind),
+            router: Router::new(spec.kind, &spec.arguments),
             bindings: HashMap::default(),
             stamp: Stamp::default(),
+            history: self.history_of(&spec),
             spec,
         };
         self.exchanges.insert(exchange.spec.name.clone(), exchange);
+    }
+
+    fn history_of(&self, spec: &ExchangeSpec) -> Option<Arc<History>> {
+        let length = match spec.routes_as() {
+            ExchangeKind::RecentHistory => recent_history_length(&spec.arguments).ok()?,
+            _ => return None,
+        };
+        Some(Arc::new(History::new(length, self.surroundings.gauge.clone())))
     }
 
     /// Removes an exchange, the bindings from and to it, and auto-delete exchanges that this leaves without bindings.

@@ -6,7 +6,9 @@
 mod bindings;
 mod equivalence;
 mod exchanges;
+mod history;
 mod queues;
+mod replay;
 mod restore;
 mod route;
 
@@ -30,6 +32,7 @@ use crate::core::{
 };
 use crate::protocol::{FieldTable, ShortString};
 use bindings::BindingId;
+use history::History;
 
 /// Counts the changes of one exchange's bindings or of one queue's existence.
 pub type Stamp = Arc<AtomicU64>;
@@ -57,6 +60,8 @@ struct Exchange {
     router: Router<Destination>,
     bindings: HashMap<Arc<BindingId>, Bound, RandomState>,
     stamp: Stamp,
+    /// The last messages, of an exchange that keeps them for queues that are bound later.
+    history: Option<Arc<History>>,
 }
 
 /// What an exchange knows of a binding beside its identity.

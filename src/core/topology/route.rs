@@ -5,11 +5,12 @@ use std::{collections::HashSet, sync::Arc, sync::atomic::Ordering};
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
-use super::{Destination, Exchange, Stamp, Topology};
+use super::{Destination, Exchange, Stamp, Topology, history::History};
 use crate::core::{
     error::{AmqpError, access_refused},
+    message::View,
     queue::SharedQueue,
-    routing::ExchangeKind,
+    routing::Addressing,
 };
 use crate::protocol::{FieldTable, ShortString};
 
@@ -20,7 +21,9 @@ pub struct Route {
     pub queues: SmallVec<[Arc<SharedQueue>; 1]>,
     stamps: SmallVec<[(Stamp, u64); 1]>,
     reusable: bool,
-    by_headers: bool,
+    by_message: bool,
+    /// Of the exchanges on the way that keep what comes through them.
+    histories: Vec<Arc<History>>,
 }
 
 impl Route {
@@ -29,9 +32,18 @@ impl Route {
         self.reusable
     }
 
-    /// Whether an exchange on the way looks at headers.
-    pub fn needs_headers(&self) -> bool {
-        self.by_headers
+    /// Whether an exchange on the way wants more than the routing keys: it looks at other parts of the message, draws lots, or
+    /// keeps the message. Each message has a route of its own then.
+    pub fn needs_message(&self) -> bool {
+        self.by_message
+    }
+
+    /// Lets the exchanges on the way keep a message that takes this route, if they do so. Under the same lock as the route was
+    /// worked out: a queue that is bound meanwhile would miss the message, or get it twice.
+    pub fn remember(&self, message: &View<'_>, headers: Option<&FieldTable>) {
+        for history in &self.histories {
+            history.keep(message, headers);
+        }
     }
 
     /// Whether nothing that it depends on has changed.
@@ -58,43 +70,38 @@ struct Seen {
 }
 
 impl Topology {
-    /// Where messages go that are published to `exchange` with `keys`: the routing key first, then those of
-    /// `CC` and `BCC`. `headers` are the message's, decoded if a headers exchange may be on the way.
+    /// Where messages go that are published to `exchange`. If only their keys are known, [`Route::needs_message`] tells
+    /// whether that is enough.
     ///
     /// 404 if the exchange is missing, 403 if it is internal.
-    pub fn route(
-        &self,
-        exchange: &[u8],
-        keys: &[&[u8]],
-        headers: Option<&FieldTable>,
-    ) -> Result<Route, AmqpError> {
+    pub fn route(&self, exchange: &[u8], message: &Addressing<'_>) -> Result<Route, AmqpError> {
         if self.exchange(exchange)?.spec.internal {
             let named = self.named_exchange(exchange);
             return Err(access_refused(format!("cannot publish to internal {named}")));
         }
-        self.route_within(exchange, keys, headers)
+        self.route_within(exchange, message)
     }
 
     /// The same for messages that the broker itself sends on: internal exchanges are open to them.
-    pub fn route_within(
-        &self,
-        exchange: &[u8],
-        keys: &[&[u8]],
-        headers: Option<&FieldTable>,
-    ) -> Result<Route, AmqpError> {
-        let first = self.exchange(exchange)?;
+    pub fn route_within(&self, exchange: &[u8], message: &Addressing<'_>) -> Result<Route, AmqpError> {
+        Ok(self.route_from(self.exchange(exchange)?, message))
+    }
+
+    /// The same for an exchange that is there, whoever may publish to it.
+    pub(super) fn route_from(&self, first: &Exchange, message: &Addressing<'_>) -> Route {
         let mut route = Route { reusable: true, ..Route::default() };
         let mut seen = Seen::default();
-        if exchange.is_empty() {
-            self.route_by_name(keys, &mut route, &mut seen);
-            return Ok(route);
+        if first.spec.name.is_empty() {
+            self.route_by_name(message.keys, &mut route, &mut seen);
+            return route;
         }
         let mut waiting = vec![first];
         seen.exchanges.insert(first.spec.name.clone());
-        while let Some(exchange) = waiting.pop() {
-            self.route_through(exchange, keys, headers, &mut route, &mut seen, &mut waiting);
+        let mut hops = 0..;
+        while let (Some(exchange), Some(hop)) = (waiting.pop(), hops.next()) {
+            self.route_through(exchange, &message.at_hop(hop), &mut route, &mut seen, &mut waiting);
         }
-        Ok(route)
+        route
     }
 
     /// The default exchange: every queue under its own name.
@@ -115,14 +122,14 @@ impl Topology {
     fn route_through<'a>(
         &'a self,
         exchange: &'a Exchange,
-        keys: &[&[u8]],
-        headers: Option<&FieldTable>,
+        message: &Addressing<'_>,
         route: &mut Route,
         seen: &mut Seen,
         waiting: &mut Vec<&'a Exchange>,
     ) {
         route.depend_on(&exchange.stamp);
-        route.by_headers |= exchange.spec.kind == ExchangeKind::Headers;
+        route.by_message |= exchange.router.looks_beyond_key() || exchange.history.is_some();
+        route.histories.extend(exchange.history.clone());
         let mut matched = false;
         let mut follow = |name: &ShortString, seen: &mut Seen| {
             if let Some(next) = self.exchanges.get(name)
@@ -131,27 +138,25 @@ impl Topology {
                 waiting.push(next);
             }
         };
-        for key in keys {
-            exchange.router.route(key, headers, &mut |destination| {
-                matched = true;
-                match destination {
-                    Destination::Queue(name) => {
-                        if let Some(queue) = self.queue(name) {
-                            route.add(queue, seen);
-                        }
+        exchange.router.route(message, &mut |destination| {
+            matched = true;
+            match destination {
+                Destination::Queue(name) => {
+                    if let Some(queue) = self.queue(name) {
+                        route.add(queue, seen);
                     }
-                    Destination::Exchange(name) => follow(name, seen),
                 }
-            });
-        }
+                Destination::Exchange(name) => follow(name, seen),
+            }
+        });
         if !matched && let Some(alternate) = exchange.spec.alternate() {
             match self.exchanges.get(alternate) {
                 // The default exchange as alternate routes by queue name.
-                Some(next) if next.spec.name.is_empty() => self.route_by_name(keys, route, seen),
+                Some(next) if next.spec.name.is_empty() => self.route_by_name(message.keys, route, seen),
                 Some(next) => follow(&next.spec.name, seen),
                 None => route.reusable = false,
             }
         }
-        route.reusable &= !route.by_headers;
+        route.reusable &= !route.by_message;
     }
 }

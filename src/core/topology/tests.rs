@@ -1,11 +1,12 @@
 //! Declarations, bindings and routes of one virtual host. Texts are RabbitMQ's, word for word.
 
+mod kinds;
 mod model;
 
 use std::sync::Arc;
 
 use super::*;
-use crate::core::{ConnectionId, error::AmqpError, memory::Gauge, queue::SharedQueue};
+use crate::core::{ConnectionId, error::AmqpError, memory::Gauge, queue::SharedQueue, routing::Addressing};
 
 const ME: ConnectionId = ConnectionId(1);
 const OTHER: ConnectionId = ConnectionId(2);
@@ -135,7 +136,7 @@ fn what_is_missing_is_named() {
     let no_exchange = "NOT_FOUND - no exchange 'x' in vhost '/'";
     assert_eq!(text_of(topology.bind(to_queue("x", "q", ""), ME)), no_exchange);
     assert_eq!(text_of(topology.bind(to_exchange("amq.fanout", "x", ""), ME)), no_exchange);
-    assert_eq!(text_of(topology.route(b"x", &[b"k"], None)), no_exchange);
+    assert_eq!(text_of(route(&topology, "x", "k")), no_exchange);
     assert_eq!(text_of(topology.bind(to_queue("x", "r", ""), ME)), "NOT_FOUND - no queue 'r' in vhost '/'");
     assert!(topology.delete_queue(b"r", ME, true, true).is_ok(), "deleting what is not there is no error");
     assert!(topology.delete_exchange(b"x", true).is_ok());
@@ -148,7 +149,7 @@ fn nobody_publishes_to_an_internal_exchange() {
     topology.declare_queue(queue("q"), ME).unwrap();
     topology.bind(to_queue("x", "q", ""), ME).unwrap();
     assert_eq!(
-        text_of(topology.route(b"x", &[b""], None)),
+        text_of(route(&topology, "x", "")),
         "ACCESS_REFUSED - cannot publish to internal exchange 'x' in vhost '/'"
     );
     topology.bind(to_exchange("amq.fanout", "x", ""), ME).unwrap();
@@ -173,7 +174,7 @@ fn unbind_is_idempotent_and_the_order_of_arguments_makes_no_difference() {
         assert!(topology.bindings_of(b"amq.headers").is_empty());
     }
     let headers = FieldTable::new().with("a", 1).with("b", 1);
-    assert!(topology.route(b"amq.headers", &[b""], Some(&headers)).unwrap().queues.is_empty());
+    assert!(by_headers(&topology, &headers).queues.is_empty());
     assert!(topology.leading_to.is_empty());
 }
 
@@ -200,7 +201,7 @@ fn a_binding_argument_that_is_not_a_number_can_be_unbound() {
     }
     topology.unbind(&binding(), ME).unwrap();
     assert!(topology.bindings_of(b"amq.headers").is_empty());
-    assert!(topology.route(b"amq.headers", &[b""], Some(&nan())).unwrap().queues.is_empty());
+    assert!(by_headers(&topology, &nan()).queues.is_empty());
 }
 
 #[test]
@@ -307,7 +308,7 @@ fn cycles_of_alternate_exchanges_end() {
 fn a_message_that_matches_nothing_goes_to_the_alternate_exchange() {
     let mut topology = topology();
     topology.declare_exchange(with_alternate("x", "direct", "y")).unwrap();
-    let missing = topology.route(b"x", &[b"k"], None).unwrap();
+    let missing = route(&topology, "x", "k").unwrap();
     assert!(missing.queues.is_empty() && !missing.is_reusable(), "the alternate exchange may come");
     topology.declare_exchange(exchange("y", "fanout")).unwrap();
     for name in ["matched", "fallback"] {
@@ -329,25 +330,25 @@ fn a_cached_route_is_stale_after_bind_unbind_and_delete() {
     }
     topology.declare_exchange(exchange("x", "fanout")).unwrap();
     topology.bind(to_exchange("amq.direct", "x", "k"), ME).unwrap();
-    let route = |topology: &Topology| {
-        let route = topology.route(b"amq.direct", &[b"k"], None).unwrap();
+    let current_route = |topology: &Topology| {
+        let route = route(topology, "amq.direct", "k").unwrap();
         assert!(route.is_reusable() && route.is_current());
         route
     };
     let changes: [(&str, Change); 6] = [
-        ("a queue is bound", |topology| topology.bind(to_queue("x", "q", ""), ME).unwrap()),
-        ("another is bound", |topology| topology.bind(to_queue("amq.direct", "r", "k"), ME).unwrap()),
+        ("a queue is bound", |topology| drop(topology.bind(to_queue("x", "q", ""), ME).unwrap())),
+        ("another is bound", |topology| drop(topology.bind(to_queue("amq.direct", "r", "k"), ME).unwrap())),
         ("a queue is unbound", |topology| topology.unbind(&to_queue("x", "q", ""), ME).unwrap()),
-        ("it is bound again", |topology| topology.bind(to_queue("x", "q", ""), ME).unwrap()),
+        ("it is bound again", |topology| drop(topology.bind(to_queue("x", "q", ""), ME).unwrap())),
         ("a queue is deleted", |topology| drop(topology.delete_queue(b"q", ME, false, false).unwrap())),
         ("an exchange is deleted", |topology| topology.delete_exchange(b"x", false).unwrap()),
     ];
     for (what, change) in changes {
-        let before = route(&topology);
+        let before = current_route(&topology);
         change(&mut topology);
         assert!(!before.is_current(), "{what}");
     }
-    let before = route(&topology);
+    let before = current_route(&topology);
     topology.bind(to_queue("amq.direct", "r", "k"), ME).unwrap();
     topology.unbind(&to_queue("amq.direct", "r", "other"), ME).unwrap();
     topology.declare_queue(queue("unrelated"), ME).unwrap();
@@ -357,9 +358,9 @@ fn a_cached_route_is_stale_after_bind_unbind_and_delete() {
 #[test]
 fn a_cached_route_through_the_default_exchange_ends_with_its_queue() {
     let mut topology = topology();
-    assert!(!topology.route(b"", &[b"q"], None).unwrap().is_reusable(), "the queue may come");
+    assert!(!route(&topology, "", "q").unwrap().is_reusable(), "the queue may come");
     topology.declare_queue(queue("q"), ME).unwrap();
-    let route = topology.route(b"", &[b"q"], None).unwrap();
+    let route = route(&topology, "", "q").unwrap();
     assert!(route.is_reusable() && route.is_current());
     topology.delete_queue(b"q", ME, false, false).unwrap();
     topology.declare_queue(queue("q"), ME).unwrap();
@@ -460,10 +461,19 @@ fn binding(source: &'static str, destination: Destination, key: &'static str) ->
     Binding { source, destination, key, arguments: FieldTable::new() }
 }
 
+fn route(topology: &Topology, exchange: &str, key: &str) -> Result<Route, AmqpError> {
+    topology.route(exchange.as_bytes(), &Addressing::by_keys(&[key.as_bytes()]))
+}
+
+fn by_headers(topology: &Topology, headers: &FieldTable) -> Route {
+    let message = Addressing { headers: Some(headers), ..Addressing::by_keys(&[b""]) };
+    topology.route(b"amq.headers", &message).unwrap()
+}
+
 /// The names of the queues on a route, sorted; a queue that stands there twice is there twice.
 fn names(topology: &Topology, exchange: &str, keys: &[&str]) -> Vec<String> {
     let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
-    let route = topology.route(exchange.as_bytes(), &keys, None).unwrap();
+    let route = topology.route(exchange.as_bytes(), &Addressing::by_keys(&keys)).unwrap();
     sorted_names(&route.queues)
 }
 

@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! u8 tag, name of the vhost, then by tag:
-//!  1 exchange declared   name, u8 kind (1 direct, 2 fanout, 3 topic, 4 headers),
+//!  1 exchange declared   name, u8 kind (1 direct, 2 fanout, 3 topic, 4 headers, 5 consistent hash,
+//!                        6 modulus hash, 7 random, 8 local random, 9 recent history, 10 delayed message),
 //!                        u8 bits (1 durable, 2 auto-delete, 4 internal), table of arguments
 //!  2 exchange deleted    name
 //!  3 queue declared      u64 id, name, u8 bits (2 auto-delete), table of arguments
@@ -83,27 +84,17 @@ fn tag(change: &TopologyChange) -> u8 {
 
 fn put_exchange(out: &mut Vec<u8>, spec: &ExchangeSpec) {
     put_name(out, &spec.name);
-    let kind = match spec.kind {
-        ExchangeKind::Direct => 1,
-        ExchangeKind::Fanout => 2,
-        ExchangeKind::Topic => 3,
-        ExchangeKind::Headers => 4,
-    };
     let marks = [(spec.durable, DURABLE), (spec.auto_delete, AUTO_DELETE), (spec.internal, INTERNAL)];
     let bits = marks.iter().filter(|(is_set, _)| *is_set).map(|(_, bit)| bit).sum();
-    out.extend_from_slice(&[kind, bits]);
+    out.extend_from_slice(&[kind_octet(spec.kind), bits]);
     spec.arguments.encode(out);
 }
 
 fn take_exchange(fields: &mut Bytes<'_>) -> Result<ExchangeSpec, Damage> {
     let name = take_name(fields)?;
-    let kind = match fields.u8()? {
-        1 => ExchangeKind::Direct,
-        2 => ExchangeKind::Fanout,
-        3 => ExchangeKind::Topic,
-        4 => ExchangeKind::Headers,
-        _ => return Err(Damage::Malformed("unknown kind of exchange")),
-    };
+    let octet = fields.u8()?;
+    let kind = ExchangeKind::ALL.into_iter().find(|kind| kind_octet(*kind) == octet);
+    let kind = kind.ok_or(Damage::Malformed("unknown kind of exchange"))?;
     let bits = fields.u8()?;
     require(bits & !(DURABLE | AUTO_DELETE | INTERNAL) == 0, "unknown marks of an exchange")?;
     Ok(ExchangeSpec {
@@ -114,6 +105,21 @@ fn take_exchange(fields: &mut Bytes<'_>) -> Result<ExchangeSpec, Damage> {
         internal: bits & INTERNAL != 0,
         arguments: take_table(fields)?,
     })
+}
+
+fn kind_octet(kind: ExchangeKind) -> u8 {
+    match kind {
+        ExchangeKind::Direct => 1,
+        ExchangeKind::Fanout => 2,
+        ExchangeKind::Topic => 3,
+        ExchangeKind::Headers => 4,
+        ExchangeKind::ConsistentHash => 5,
+        ExchangeKind::ModulusHash => 6,
+        ExchangeKind::Random => 7,
+        ExchangeKind::LocalRandom => 8,
+        ExchangeKind::RecentHistory => 9,
+        ExchangeKind::DelayedMessage => 10,
+    }
 }
 
 fn put_queue(out: &mut Vec<u8>, id: QueueId, name: &ShortString) {
@@ -230,6 +236,16 @@ mod tests {
         ];
         for (change, bytes) in expected {
             assert_eq!(encoded(&TopologyRecord { vhost: name("/"), change }), bytes);
+        }
+    }
+
+    #[test]
+    fn kinds_keep_their_octets() {
+        let octets: Vec<u8> = ExchangeKind::ALL.into_iter().map(kind_octet).collect();
+        assert_eq!(octets, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        for octet in [0, 11] {
+            let bytes = [&b"\x01\x01/\x02ex"[..], &[octet], b"\0\0\0\0\0"].concat();
+            assert!(TopologyRecord::decode(&bytes).is_err());
         }
     }
 

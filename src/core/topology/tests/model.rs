@@ -116,7 +116,7 @@ fn perform(
             model.unbind_all(|binding| *binding == triple);
         }
         Operation::Route { exchange, key } => {
-            let route = topology.route(exchange.as_bytes(), &[key.as_bytes()], None);
+            let route = topology.route(exchange.as_bytes(), &Addressing::by_keys(&[key.as_bytes()]));
             assert_eq!(route.is_ok(), model.exchanges.contains_key(exchange));
             remembered.extend(route.ok().filter(Route::is_reusable).map(|route| (exchange, key, route)));
         }

@@ -1,0 +1,54 @@
+//! A binding from an `x-recent-history` exchange brings its messages (RabbitMQ's plugin).
+
+use std::sync::Arc;
+
+use super::{Destination, Topology};
+use crate::core::{
+    effects::Effects,
+    journal::note_published,
+    message::{Message, Publication},
+    queue::{Origin, Published, SharedQueue},
+    routing::{Addressing, extra_keys},
+};
+use crate::protocol::{FieldTable, PropertiesView};
+
+impl Topology {
+    /// Publishes what `source` has kept to a destination that was bound to it just now: to the queue, or to where the exchange
+    /// sends each message. Under the topology's lock, so that nothing that comes later overtakes it.
+    pub(super) fn replay(&self, source: &[u8], destination: &Destination) -> Effects {
+        let mut effects = Effects::default();
+        let mut published = Published::default();
+        let history = self.exchanges.get(source).and_then(|exchange| exchange.history.as_ref());
+        let messages = history.map(|history| history.messages()).unwrap_or_default();
+        for (place, message) in messages.iter().enumerate() {
+            for queue in self.targets(destination, message, place) {
+                // A copy: each message is published to the journal at most once.
+                let mut publication = [Publication::new(message.view())];
+                queue.publish(&mut publication, Origin::Client, &mut published, &mut effects);
+                let now = || self.surroundings.clock.now();
+                note_published(&mut publication, &mut published.placed, &mut effects.changes, now);
+            }
+        }
+        effects
+    }
+
+    /// The queues that a kept message goes to. An exchange that draws lots draws by the message's place in the history.
+    fn targets(&self, destination: &Destination, message: &Message, place: usize) -> Vec<Arc<SharedQueue>> {
+        match destination {
+            Destination::Queue(name) => self.queue(name).cloned().into_iter().collect(),
+            Destination::Exchange(name) => {
+                let Some(exchange) = self.exchanges.get(name) else { return Vec::new() };
+                let view = message.view();
+                // What was published once has been checked.
+                let properties = PropertiesView::parse(view.properties()).unwrap_or_default();
+                let headers = properties.headers.and_then(|headers| FieldTable::decode(headers).ok());
+                let mut keys = vec![view.routing_key()];
+                keys.extend(extra_keys(headers.as_ref()).unwrap_or_default());
+                let addressing = Addressing::new(&keys, &properties, headers.as_ref()).at_hop(place);
+                let route = self.route_from(exchange, &addressing);
+                route.remember(&view, headers.as_ref());
+                route.queues.into_vec()
+            }
+        }
+    }
+}
