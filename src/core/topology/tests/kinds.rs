@@ -203,7 +203,7 @@ fn what_a_durable_queue_gets_is_published_to_the_journal_anew() {
         let changes = topology.bind(to_queue("x", name, ""), ME).unwrap();
         let id = topology.queue(name.as_bytes()).unwrap().id;
         assert_eq!(changes.len(), 2);
-        for change in &changes {
+        for change in &changes.changes {
             let Change::Publish { message, placements, transient: false } = change else {
                 panic!("{change:?}");
             };
