@@ -10,6 +10,7 @@ pub mod journal;
 pub mod memory;
 pub mod message;
 pub mod outbox;
+pub mod policy;
 pub mod queue;
 pub mod routing;
 pub mod topology;

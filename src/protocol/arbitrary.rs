@@ -23,7 +23,8 @@ pub(crate) fn table() -> impl Strategy<Value = FieldTable> {
     vec((short_string(), value()), 0..8).prop_map(FieldTable::from_iter)
 }
 
-fn value() -> impl Strategy<Value = FieldValue> {
+/// Any value, three levels deep at most.
+pub(crate) fn value() -> impl Strategy<Value = FieldValue> {
     scalar().prop_recursive(3, 24, 6, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..6).prop_map(FieldValue::Array),

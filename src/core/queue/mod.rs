@@ -10,6 +10,7 @@ mod ready;
 pub mod retry;
 mod settings;
 mod shared;
+mod spec;
 
 use std::{sync::Arc, task::Waker};
 
@@ -21,6 +22,7 @@ pub use shared::{
     ConsumeError, Deleted, GetError, QueueStatus, SharedQueue, feed_by_channel, feed_by_outbox,
     settle_by_queue,
 };
+pub use spec::QueueType;
 
 use crate::core::{
     ConnectionId,

@@ -14,6 +14,19 @@ pub enum RetryWhen {
     Returned,
 }
 
+impl RetryWhen {
+    /// By the word of `x-delayed-retry-type`.
+    pub fn parse(word: &[u8]) -> Option<Self> {
+        match word {
+            b"disabled" => Some(Self::Disabled),
+            b"all" => Some(Self::All),
+            b"failed" => Some(Self::Failed),
+            b"returned" => Some(Self::Returned),
+            _ => None,
+        }
+    }
+}
+
 /// How the wait grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Backoff {
@@ -24,6 +37,18 @@ pub enum Backoff {
     Exponential,
     /// Not at all.
     Fixed,
+}
+
+impl Backoff {
+    /// By the word of `x-delayed-retry-backoff`.
+    pub fn parse(word: &[u8]) -> Option<Self> {
+        match word {
+            b"linear" => Some(Self::Linear),
+            b"exponential" => Some(Self::Exponential),
+            b"fixed" => Some(Self::Fixed),
+            _ => None,
+        }
+    }
 }
 
 /// How long returned messages wait.
