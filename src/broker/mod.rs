@@ -87,8 +87,12 @@ impl Broker {
         let vhosts = DashMap::new();
         for (name, changes) in declared {
             let mut topology = Topology::new(name.clone(), surroundings.clone());
-            for binding in topology.restore(changes, &mut contents) {
+            let unrestored = topology.restore(changes, &mut contents);
+            for binding in unrestored.bindings {
                 tracing::error!(vhost = %name, ?binding, "binding without ends is left out");
+            }
+            for (policy, error) in unrestored.policies {
+                tracing::error!(vhost = %name, ?policy, %error, "policy that cannot be read is left out");
             }
             vhosts.insert(name.clone(), Arc::new(Vhost::new(name, topology, journal.clone())));
         }

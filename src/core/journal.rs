@@ -23,7 +23,8 @@ use crate::core::{
     memory::Gauge,
     message::{Message, Publication},
     outbox::SharedOutbox,
-    topology::{Binding, ExchangeSpec},
+    policy::{PolicyKind, PolicySpec},
+    topology::{Binding, ExchangeSpec, VhostSettings},
 };
 use crate::protocol::{FieldTable, ShortString};
 
@@ -167,6 +168,22 @@ pub enum TopologyChange {
     Bound(Binding),
     /// A binding is gone.
     Unbound(Binding),
+    /// A policy was set, perhaps in the place of another one.
+    PolicySet {
+        /// Whose it is.
+        kind: PolicyKind,
+        /// What was set.
+        spec: PolicySpec,
+    },
+    /// A policy is gone.
+    PolicyDeleted {
+        /// Whose it was.
+        kind: PolicyKind,
+        /// Its name.
+        name: ShortString,
+    },
+    /// Something was set for the virtual host as a whole.
+    VhostSet(VhostSettings),
 }
 
 /// Changes in the order in which one task made them.

@@ -28,7 +28,7 @@ pub struct ExchangeSpec {
 }
 
 impl ExchangeSpec {
-    /// Where messages go that match no binding (`alternate-exchange`).
+    /// The argument `alternate-exchange`: where messages go that match no binding.
     pub fn alternate(&self) -> Option<&[u8]> {
         self.arguments.get("alternate-exchange").and_then(|value| value.as_str_bytes())
     }
@@ -114,6 +114,7 @@ impl Topology {
         let exchange = Exchange {
             router: Router::new(spec.kind),
             bindings: HashMap::default(),
+            policy_alternate: self.policy_alternate_of(&spec),
             stamp: Stamp::default(),
             spec,
         };

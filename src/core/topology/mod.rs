@@ -3,12 +3,15 @@
 //! One structure behind one lock in the shell: declarations change it, routing reads it. A publisher asks it once
 //! for each new key and remembers the answer with the [`Stamp`]s that it depends on, so publishing itself takes no lock here.
 
+mod arguments;
 mod bindings;
 mod equivalence;
 mod exchanges;
+mod policies;
 mod queues;
 mod restore;
 mod route;
+mod settings;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,16 +23,20 @@ use foldhash::quality::RandomState;
 pub use bindings::{Binding, Destination};
 pub use exchanges::{ExchangeDeclaration, ExchangeSpec};
 pub use queues::QueueDeclaration;
+pub use restore::Unrestored;
 pub use route::Route;
+pub use settings::VhostSettings;
 
 use crate::core::{
     error::Named,
     journal::{Surroundings, TopologyChange},
+    policy::Policies,
     queue::SharedQueue,
     routing::{ExchangeKind, Router},
 };
 use crate::protocol::{FieldTable, ShortString};
 use bindings::BindingId;
+use policies::CommonSettings;
 
 /// Counts the changes of one exchange's bindings or of one queue's existence.
 pub type Stamp = Arc<AtomicU64>;
@@ -45,6 +52,9 @@ pub struct Topology {
     queues: HashMap<ShortString, Arc<SharedQueue>, RandomState>,
     /// Bindings by where they lead, each with its source.
     leading_to: HashMap<Destination, Sources, RandomState>,
+    policies: Policies,
+    settings: VhostSettings,
+    common_settings: CommonSettings,
     /// What the journal has not been told yet.
     changes: Vec<TopologyChange>,
 }
@@ -54,6 +64,8 @@ struct Exchange {
     spec: ExchangeSpec,
     router: Router<Destination>,
     bindings: HashMap<Arc<BindingId>, Bound, RandomState>,
+    /// The alternate exchange that a policy gives it.
+    policy_alternate: Option<ShortString>,
     stamp: Stamp,
 }
 
@@ -74,6 +86,9 @@ impl Topology {
             exchanges: HashMap::default(),
             queues: HashMap::default(),
             leading_to: HashMap::default(),
+            policies: Policies::default(),
+            settings: VhostSettings::default(),
+            common_settings: CommonSettings::default(),
             changes: Vec::new(),
         };
         for (name, kind, internal) in [

@@ -7,8 +7,10 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::core::{
     journal::{Placement, RestoredQueue},
+    policy::{ApplyTo, PolicyKind, PolicySpec},
+    queue::QueueType,
     routing::ExchangeKind,
-    topology::{Binding, Destination, ExchangeSpec},
+    topology::{Binding, Destination, ExchangeSpec, VhostSettings},
 };
 use crate::protocol::{FieldTable, arbitrary};
 use crate::store::{
@@ -51,7 +53,25 @@ pub(super) fn change() -> impl Strategy<Value = TopologyChange> {
         (any::<u64>(), name()).prop_map(|(id, name)| Change::QueueDeleted { id: QueueId(id), name }),
         binding().prop_map(Change::Bound),
         binding().prop_map(Change::Unbound),
+        policy().prop_map(|(kind, spec)| Change::PolicySet { kind, spec }),
+        policy().prop_map(|(kind, spec)| Change::PolicyDeleted { kind, name: spec.name }),
+        settings().prop_map(Change::VhostSet),
     ]
+}
+
+fn policy() -> impl Strategy<Value = (PolicyKind, PolicySpec)> {
+    let kind = prop::sample::select(vec![PolicyKind::User, PolicyKind::Operator]);
+    let apply_to = prop::sample::select(&ApplyTo::ALL[..]);
+    (kind, arbitrary::short_string(), any::<String>(), apply_to, any::<i64>(), arbitrary::table()).prop_map(
+        |(kind, name, pattern, apply_to, priority, definition)| {
+            (kind, PolicySpec { name, pattern, apply_to, priority, definition })
+        },
+    )
+}
+
+fn settings() -> impl Strategy<Value = VhostSettings> {
+    prop::sample::select(vec![None, Some(QueueType::Classic), Some(QueueType::Quorum)])
+        .prop_map(|default_queue_type| VhostSettings { default_queue_type })
 }
 
 fn binding() -> impl Strategy<Value = Binding> {
@@ -64,7 +84,7 @@ fn binding() -> impl Strategy<Value = Binding> {
     )
 }
 
-/// Changes of few exchanges and bindings, so that they meet.
+/// Changes of few things, so that they meet.
 fn meeting_change() -> impl Strategy<Value = TopologyChange> {
     let name = || prop::sample::select(vec!["a", "b"]).prop_map(ShortString::from_static);
     let exchange = move |name| ExchangeSpec {
@@ -88,7 +108,16 @@ fn meeting_change() -> impl Strategy<Value = TopologyChange> {
         name().prop_map(TopologyChange::ExchangeDeleted),
         meeting_binding().prop_map(TopologyChange::Bound),
         meeting_binding().prop_map(TopologyChange::Unbound),
+        (name(), 0..2_i64).prop_map(|(name, priority)| meeting_policy(name, priority)),
+        name().prop_map(|name| TopologyChange::PolicyDeleted { kind: PolicyKind::User, name }),
+        settings().prop_map(TopologyChange::VhostSet),
     ]
+}
+
+fn meeting_policy(name: ShortString, priority: i64) -> TopologyChange {
+    let definition = FieldTable::new().with("max-length", 1);
+    let spec = PolicySpec { name, pattern: ".*".into(), apply_to: ApplyTo::Queues, priority, definition };
+    TopologyChange::PolicySet { kind: PolicyKind::User, spec }
 }
 
 #[derive(Debug, Clone)]
@@ -216,6 +245,8 @@ fn example() -> MemoryKv {
     }));
     let destination = Destination::Queue(name("queue 0"));
     world.change(TopologyChange::Bound(Binding { source: name("e"), destination, key: name(""), arguments }));
+    world.change(meeting_policy(name("p"), 1));
+    world.change(TopologyChange::VhostSet(VhostSettings { default_queue_type: Some(QueueType::Quorum) }));
     world.checkpoint();
     world.kv.flush().unwrap();
     world.kv
@@ -242,7 +273,7 @@ fn use_of_segments_follows_from_the_blocks() {
     let loaded = load(&example()).unwrap().unwrap();
     let used = loaded.index.segments()[&SegmentId(1)];
     assert_eq!((used.live, used.bytes), (600, 6000));
-    assert_eq!((loaded.stamp, loaded.index.last_queue(), loaded.topology.len()), (position(1), 1, 3));
+    assert_eq!((loaded.stamp, loaded.index.last_queue(), loaded.topology.len()), (position(1), 1, 5));
 }
 
 #[test]
@@ -265,7 +296,7 @@ fn an_error_names_the_key() {
 fn every_value_that_is_cut_lengthened_or_missing_is_noticed() {
     let whole = example();
     let keys: Vec<Vec<u8>> = whole.clone().image().keys().cloned().collect();
-    assert_eq!(keys.len(), 7);
+    assert_eq!(keys.len(), 9);
     for key in keys {
         let value = whole.clone().image()[&key].clone();
         for wrong in [&value[..value.len() - 1], &[&value[..], &[0]].concat(), &[]] {
