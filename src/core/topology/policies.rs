@@ -6,7 +6,7 @@ use super::{Exchange, ExchangeSpec, Topology};
 use crate::core::{
     journal::TopologyChange,
     policy::{self, Definition, Policy, PolicyKind, Subject},
-    queue::{QueueSettings, QueueSpec, SharedQueue},
+    queue::{QueueSettings, QueueSpec},
 };
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 
@@ -81,20 +81,15 @@ impl Topology {
     /// Gives everything the settings that it has now.
     pub(super) fn apply_policies(&mut self) {
         for queue in self.queues.values() {
-            self.apply_to_queue(queue);
+            let settings = self.settings_of(&queue.spec);
+            if queue.settings() != settings {
+                queue.apply(settings);
+            }
         }
         let alternates: Vec<_> =
             self.exchanges.values().map(|exchange| self.policy_alternate_of(&exchange.spec)).collect();
         for (exchange, alternate) in self.exchanges.values_mut().zip(alternates) {
             exchange.change_policy_alternate(alternate);
-        }
-    }
-
-    /// Gives a queue the settings that it has now.
-    pub(super) fn apply_to_queue(&self, queue: &SharedQueue) {
-        let settings = self.settings_of(&queue.spec);
-        if queue.settings() != settings {
-            queue.apply(settings);
         }
     }
 }
@@ -109,7 +104,9 @@ impl Exchange {
     fn change_policy_alternate(&mut self, alternate: Option<ShortString>) {
         if self.policy_alternate != alternate {
             self.policy_alternate = alternate;
-            self.stamp.fetch_add(1, Ordering::Release);
+            if self.spec.alternate().is_none() {
+                self.stamp.fetch_add(1, Ordering::Release);
+            }
         }
     }
 }

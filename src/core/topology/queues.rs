@@ -78,7 +78,7 @@ impl Topology {
             arguments: wanted.arguments,
         };
         let queue = Arc::new(SharedQueue::new(spec, self.surroundings.clone()));
-        self.apply_to_queue(&queue);
+        queue.apply(self.settings_of(&queue.spec));
         if queue.spec.durable {
             self.changes.push(queue_declared(&queue));
         }

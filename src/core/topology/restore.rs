@@ -72,7 +72,7 @@ impl Topology {
         let empty = || RestoredQueue { id, next_position: 0, ranges: Vec::new() };
         let content = contents.remove(&id).unwrap_or_else(empty);
         let queue = SharedQueue::restored(spec, &content, self.surroundings.clone());
-        self.apply_to_queue(&queue);
+        queue.apply(self.settings_of(&queue.spec));
         self.queues.insert(queue.spec.name.clone(), Arc::new(queue));
     }
 }

@@ -1,6 +1,8 @@
 //! Declarations, bindings and routes of one virtual host. Texts are RabbitMQ's, word for word.
 
+mod arguments;
 mod model;
+mod policies;
 
 use std::sync::Arc;
 
