@@ -186,3 +186,6 @@ pub fn draw_name(prefix: &str) -> ShortString {
     }
     ShortString::try_from(name).expect("prefixes are short literals")
 }
+
+#[cfg(test)]
+mod tests;

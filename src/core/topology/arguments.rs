@@ -194,11 +194,10 @@ impl Check {
             Self::Mode => Some(format!("\"unsupported queue mode '{value}'\"")),
             Self::Locator => (!is_locator(value)).then(|| "invalid_queue_locator_arg".into()),
             Self::Word(knows, complaint) => (!word.is_some_and(knows)).then(|| complaint.into()),
-            Self::Exchange => too_long(word),
             Self::DeadLetterKey if all.get("x-dead-letter-exchange").is_none() => {
                 Some("routing_key_but_no_dlx_defined".into())
             }
-            Self::DeadLetterKey => too_long(word),
+            Self::Exchange | Self::DeadLetterKey => too_long(word),
             Self::RetryWhen => match word.and_then(RetryWhen::parse) {
                 None => Some("invalid_delayed_retry_type".into()),
                 Some(RetryWhen::Disabled) => None,
