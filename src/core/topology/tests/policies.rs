@@ -1,6 +1,8 @@
 //! What policies make of queues and exchanges, at once and after a restart.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+
+use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::core::{
@@ -172,6 +174,82 @@ fn the_default_type_is_given_to_queues_that_can_be_of_it() {
         "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'durable' in vhost '/': received none but \
          current is the value 'quorum' of type 'longstr'"
     );
+}
+
+/// Anything that changes what counts.
+#[derive(Debug, Clone)]
+enum Operation {
+    Declare(usize),
+    Set { kind: PolicyKind, name: usize, pattern: usize, priority: i64, max_length: u8 },
+    Delete { kind: PolicyKind, name: usize },
+}
+
+const NAMES: [&str; 3] = ["a", "ab", "b"];
+const PATTERNS: [&str; 3] = ["a", "^b", ""];
+
+fn is_match(pattern: usize, name: &str) -> bool {
+    match PATTERNS[pattern].strip_prefix('^') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name.contains(PATTERNS[pattern]),
+    }
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let kind = || prop::sample::select(vec![PolicyKind::User, PolicyKind::Operator]);
+    prop_oneof![
+        (0..3_usize).prop_map(Operation::Declare),
+        (kind(), 0..3_usize, 0..3_usize, 0..3_i64, 0..9_u8).prop_map(
+            |(kind, name, pattern, priority, max_length)| Operation::Set {
+                kind,
+                name,
+                pattern,
+                priority,
+                max_length
+            }
+        ),
+        (kind(), 0..3_usize).prop_map(|(kind, name)| Operation::Delete { kind, name }),
+    ]
+}
+
+/// Policies by kind and name: pattern, priority, length.
+type Model = BTreeMap<(PolicyKind, usize), (usize, i64, u8)>;
+
+fn expected_length(model: &Model, queue: &str) -> Option<u64> {
+    let of = |kind| {
+        let matching =
+            model.iter().filter(|((other, _), (pattern, ..))| *other == kind && is_match(*pattern, queue));
+        let best = matching.min_by_key(|((_, name), (_, priority, _))| (-priority, *name));
+        best.map(|(_, (_, _, length))| u64::from(*length))
+    };
+    of(PolicyKind::User).into_iter().chain(of(PolicyKind::Operator)).min()
+}
+
+proptest! {
+    #[test]
+    fn each_queue_always_has_what_its_policies_say(operations in vec(operation(), 1..40)) {
+        let mut topology = topology();
+        let mut model = Model::new();
+        for operation in operations {
+            match operation {
+                Operation::Declare(at) => {
+                    topology.declare_queue(queue(NAMES[at]), ME).unwrap();
+                }
+                Operation::Set { kind, name, pattern, priority, max_length } => {
+                    let definition = table().with("max-length", i32::from(max_length));
+                    topology.set_policy(kind, policy(NAMES[name], PATTERNS[pattern], priority, definition));
+                    model.insert((kind, name), (pattern, priority, max_length));
+                }
+                Operation::Delete { kind, name } => {
+                    let was_there = topology.delete_policy(kind, NAMES[name].as_bytes());
+                    prop_assert_eq!(was_there, model.remove(&(kind, name)).is_some());
+                }
+            }
+            for queue in topology.queues() {
+                let name = queue.spec.name.as_str_lossy();
+                prop_assert_eq!(queue.settings().max_length, expected_length(&model, &name));
+            }
+        }
+    }
 }
 
 fn table() -> FieldTable {
