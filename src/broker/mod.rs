@@ -108,8 +108,12 @@ impl Broker {
                 timetable: calls.clone(),
             });
             let mut topology = Topology::new(name.clone(), surroundings);
-            for binding in topology.restore(changes, &mut contents) {
+            let unrestored = topology.restore(changes, &mut contents);
+            for binding in unrestored.bindings {
                 tracing::error!(vhost = %name, ?binding, "binding without ends is left out");
+            }
+            for (policy, error) in unrestored.policies {
+                tracing::error!(vhost = %name, ?policy, %error, "policy that cannot be read is left out");
             }
             let vhost = Vhost::new(name.clone(), topology, journal.clone(), clock.clone(), calls);
             vhosts.insert(name, Arc::new(vhost));
@@ -228,3 +232,6 @@ pub fn draw_name(prefix: &str) -> ShortString {
     }
     ShortString::try_from(name).expect("prefixes are short literals")
 }
+
+#[cfg(test)]
+mod tests;

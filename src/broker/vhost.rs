@@ -11,9 +11,10 @@ use crate::core::{
     error::AmqpError,
     journal::{Change, Commit, Journal, TopologyChange},
     message::View,
+    policy::{Policy, PolicyError, PolicyKind, PolicySpec},
     queue::{Deleted, SharedQueue},
     routing::Addressing,
-    topology::{Route, Topology},
+    topology::{Route, Topology, VhostSettings},
 };
 use crate::protocol::ShortString;
 
@@ -58,6 +59,23 @@ impl Vhost {
         // Under the lock: the journal gets changes of topology in the order in which they happened.
         let commit = self.journal.append(&mut changes.into_iter().map(named).collect(), true);
         (result, waits.then_some(commit))
+    }
+
+    /// Sets a policy; see [`Topology::set_policy`]. Gives the commit to wait for.
+    pub fn set_policy(&self, kind: PolicyKind, spec: PolicySpec) -> Result<Option<Commit>, PolicyError> {
+        let policy = Policy::new(kind, spec)?;
+        let ((), commit) = self.change(|topology| topology.set_policy(kind, policy));
+        Ok(commit)
+    }
+
+    /// Removes a policy: whether it was there, and the commit to wait for.
+    pub fn delete_policy(&self, kind: PolicyKind, name: &[u8]) -> (bool, Option<Commit>) {
+        self.change(|topology| topology.delete_policy(kind, name))
+    }
+
+    /// Sets what counts for the virtual host as a whole. Gives the commit to wait for.
+    pub fn set_settings(&self, settings: VhostSettings) -> Option<Commit> {
+        self.change(|topology| topology.set_settings(settings)).1
     }
 
     /// The queue that holds what is published here with a delay.

@@ -23,8 +23,9 @@ use crate::core::{
     memory::Gauge,
     message::{Message, Publication},
     outbox::SharedOutbox,
+    policy::{PolicyKind, PolicySpec},
     queue::SharedQueue,
-    topology::{Binding, ExchangeSpec},
+    topology::{Binding, ExchangeSpec, VhostSettings},
 };
 use crate::protocol::{FieldTable, ShortString};
 
@@ -198,6 +199,22 @@ pub enum TopologyChange {
     Bound(Binding),
     /// A binding is gone.
     Unbound(Binding),
+    /// A policy was set, perhaps in the place of another one.
+    PolicySet {
+        /// Whose it is.
+        kind: PolicyKind,
+        /// What was set.
+        spec: PolicySpec,
+    },
+    /// A policy is gone.
+    PolicyDeleted {
+        /// Whose it was.
+        kind: PolicyKind,
+        /// Its name.
+        name: ShortString,
+    },
+    /// Something was set for the virtual host as a whole.
+    VhostSet(VhostSettings),
 }
 
 /// Changes in the order in which one task made them.

@@ -185,7 +185,10 @@ impl State {
             TopologyChange::ExchangeDeclared(_)
             | TopologyChange::ExchangeDeleted(_)
             | TopologyChange::Bound(_)
-            | TopologyChange::Unbound(_) => {}
+            | TopologyChange::Unbound(_)
+            | TopologyChange::PolicySet { .. }
+            | TopologyChange::PolicyDeleted { .. }
+            | TopologyChange::VhostSet(_) => {}
         }
         self.topology.push((vhost.clone(), change.clone()));
     }

@@ -17,6 +17,7 @@ mod exchanges;
 mod getting;
 mod prefetch;
 mod publishing;
+mod queue_arguments;
 mod queues;
 mod reply_to;
 mod routing;

@@ -78,37 +78,6 @@ async fn redeclare_ignores_unknown_arguments_and_the_width_of_integers() {
 }
 
 #[tokio::test]
-async fn arguments_of_the_wrong_type_or_range_are_refused_with_406() {
-    let ch = Ch::open().await;
-    for (name, table) in [
-        ("x-max-length", args! { "x-max-length": -1 }),
-        ("x-max-length", args! { "x-max-length": "5" }),
-        ("x-max-length-bytes", args! { "x-max-length-bytes": -1 }),
-        ("x-message-ttl", args! { "x-message-ttl": -1 }),
-        ("x-message-ttl", args! { "x-message-ttl": "1000" }),
-        ("x-expires", args! { "x-expires": 0 }),
-        ("x-expires", args! { "x-expires": true }),
-        ("x-max-priority", args! { "x-max-priority": 256 }),
-        ("x-max-priority", args! { "x-max-priority": -1 }),
-        ("x-overflow", args! { "x-overflow": "explode" }),
-        ("x-dead-letter-routing-key", args! { "x-dead-letter-routing-key": "without-exchange" }),
-        ("x-single-active-consumer", args! { "x-single-active-consumer": "yes" }),
-    ] {
-        let queue = unique("queue");
-        let text = format!("PRECONDITION_FAILED - invalid arg '{name}' for queue '{queue}' in vhost '/': ");
-        refused(ch.sibling().await.declare(&queue, "exclusive", table).await, 406, &text);
-    }
-    let queue = unique("queue");
-    refused(
-        ch.declare(&queue, "exclusive", args! { "x-dead-letter-exchange": 1 }).await,
-        406,
-        &format!(
-            "PRECONDITION_FAILED - invalid type 'signedint' for arg 'x-dead-letter-exchange' in queue '{queue}' in vhost '/'"
-        ),
-    );
-}
-
-#[tokio::test]
 async fn the_server_names_a_queue_without_name() {
     let ch = Ch::open().await;
     let first = ch.declare("", "exclusive", args! {}).await.unwrap();
@@ -153,24 +122,6 @@ async fn queue_names_may_be_255_bytes_of_any_utf8() {
         ch.declare(&queue, "exclusive", args! {}).await.unwrap();
         ch.fill(&queue, ["m"]).await;
         assert_eq!(ch.drain(&queue).await, ["m"]);
-    }
-}
-
-#[tokio::test]
-async fn arguments_whose_rule_is_not_built_are_refused_with_540() {
-    only_leveret!("RabbitMQ has built them");
-    for (name, table) in [
-        ("x-max-length", args! { "x-max-length": 5 }),
-        ("x-max-length-bytes", args! { "x-max-length-bytes": 5 }),
-        ("x-overflow", args! { "x-overflow": "drop-head" }),
-        ("x-max-priority", args! { "x-max-priority": 5 }),
-        ("x-delivery-limit", args! { "x-delivery-limit": 5 }),
-        ("x-dead-letter-exchange", args! { "x-dead-letter-exchange": "amq.fanout" }),
-        ("x-queue-type", args! { "x-queue-type": "quorum" }),
-    ] {
-        let queue = unique("queue");
-        let text = format!("NOT_IMPLEMENTED - argument '{name}' of queue '{queue}' in vhost '/'");
-        refused(Ch::open().await.declare(&queue, "durable", table).await, 540, &text);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Definition, PolicyError, PolicyKind, number};
 use crate::core::queue::{
-    Overflow,
+    Overflow, QueueType,
     retry::{Backoff, RetryWhen},
 };
 use crate::protocol::{FieldValue, ShortString};
@@ -22,6 +22,32 @@ pub(super) fn validate(kind: PolicyKind, definition: &Definition) -> Result<(), 
     }
     if unknown.is_empty() { Ok(()) } else { Err(PolicyError::Unknown(format!("[{}]", unknown.join(",")))) }
 }
+
+/// Whether a policy counts for queues of a type: none does that has a key which they do not know (RabbitMQ's
+/// `unsupported_policies`; a delivery limit suits both types here).
+pub(super) fn suit(definition: &Definition, queue_type: QueueType) -> bool {
+    let foreign: &[&str] = match queue_type {
+        QueueType::Classic => &FOREIGN_TO_CLASSIC,
+        QueueType::Quorum => &FOREIGN_TO_QUORUM,
+    };
+    !foreign.iter().any(|key| definition.get(key).is_some())
+}
+
+const FOREIGN_TO_CLASSIC: [&str; 4] =
+    ["max-age", "stream-max-segment-size-bytes", "initial-cluster-size", "dead-letter-strategy"];
+
+const FOREIGN_TO_QUORUM: [&str; 10] = [
+    "queue-mode",
+    "queue-master-locator",
+    "max-age",
+    "stream-max-segment-size-bytes",
+    "initial-cluster-size",
+    "ha-mode",
+    "ha-params",
+    "ha-sync-mode",
+    "ha-promote-on-shutdown",
+    "ha-promote-on-failure",
+];
 
 struct Key {
     name: &'static str,

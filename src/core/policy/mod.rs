@@ -146,7 +146,11 @@ impl Policy {
     }
 
     fn matches(&self, subject: Subject, name: &[u8]) -> bool {
-        self.spec.apply_to.covers(subject) && self.pattern.is_match(name)
+        let suits = match subject {
+            Subject::Exchange => true,
+            Subject::Queue(queue_type) => keys::suit(&self.spec.definition, queue_type),
+        };
+        self.spec.apply_to.covers(subject) && suits && self.pattern.is_match(name)
     }
 }
 

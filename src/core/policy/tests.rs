@@ -150,6 +150,26 @@ fn the_highest_priority_counts_and_then_the_first_by_name() {
 }
 
 #[test]
+fn a_policy_with_a_key_of_another_type_of_queue_does_not_count() {
+    let mut policies = Policies::default();
+    let mut set = |name, priority, key, value: FieldValue| {
+        let definition = FieldTable::new().with("max-length", 1).with(key, value);
+        let spec = PolicySpec { definition, ..spec(name, ".*", ApplyTo::All, priority) };
+        policies.set(PolicyKind::User, Policy::new(PolicyKind::User, spec).unwrap());
+    };
+    set("lazy", 3, "queue-mode", "lazy".into());
+    set("stream", 2, "max-age", "1h".into());
+    set("limit", 1, "delivery-limit", 5.into());
+    let of = |subject| policies.matching(PolicyKind::User, subject, b"q").unwrap().spec.name.clone();
+    assert_eq!(of(Subject::Queue(QueueType::Classic)), "lazy");
+    assert_eq!(of(Subject::Queue(QueueType::Quorum)), "limit");
+    assert_eq!(of(Subject::Exchange), "lazy");
+    policies.delete(PolicyKind::User, b"lazy");
+    let of = |subject| policies.matching(PolicyKind::User, subject, b"q").unwrap().spec.name.clone();
+    assert_eq!(of(Subject::Queue(QueueType::Classic)), "limit");
+}
+
+#[test]
 fn an_operator_limits_what_a_policy_says() {
     let table = FieldTable::new;
     let policy =

@@ -139,14 +139,4 @@ impl Delayed {
         let waiting = self.waiting.remove(&(due, position))?;
         Some(self.taken(position, waiting))
     }
-
-    /// Tells the journal that all of them have left `queue` for good.
-    pub fn settle_all(self, queue: QueueId, changes: &mut Changes) {
-        for ((_, position), Waiting { message, journaled, .. }) in self.waiting {
-            if journaled {
-                let message = message.filter(|message| message.stage() != Stage::Written);
-                changes.push(Change::Settle { placement: Placement { queue, position }, message });
-            }
-        }
-    }
 }

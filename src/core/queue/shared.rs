@@ -96,7 +96,7 @@ pub struct QueueStatus {
 impl SharedQueue {
     /// An empty queue.
     pub fn new(spec: QueueSpec, surroundings: Arc<Surroundings>) -> Self {
-        let settings = Arc::new(QueueSettings::of(&spec.arguments, None, None));
+        let settings = Arc::new(QueueSettings::default());
         let state = Queue::new(Traits::of(&spec), settings, surroundings.clock.now());
         let id = surroundings.ids.draw(spec.durable);
         Self { spec, id, stamp: Arc::default(), surroundings, state: Mutex::new(state) }
@@ -104,7 +104,7 @@ impl SharedQueue {
 
     /// A queue as the journal remembers it.
     pub fn restored(spec: QueueSpec, restored: &RestoredQueue, surroundings: Arc<Surroundings>) -> Self {
-        let settings = Arc::new(QueueSettings::of(&spec.arguments, None, None));
+        let settings = Arc::new(QueueSettings::default());
         let now = surroundings.clock.now();
         let state = Queue::restored(Traits::of(&spec), settings, now, restored);
         Self { spec, id: restored.id, stamp: Arc::default(), surroundings, state: Mutex::new(state) }

@@ -36,7 +36,7 @@ impl ExchangeSpec {
         self.kind.routes_as(&self.arguments)
     }
 
-    /// Where messages go that match no binding (`alternate-exchange`).
+    /// The argument `alternate-exchange`: where messages go that match no binding.
     pub fn alternate(&self) -> Option<&[u8]> {
         self.arguments.get("alternate-exchange").and_then(|value| value.as_str_bytes())
     }
@@ -123,6 +123,7 @@ impl Topology {
         let exchange = Exchange {
             router: Router::new(spec.kind, &spec.arguments),
             bindings: HashMap::default(),
+            policy_alternate: self.policy_alternate_of(&spec),
             stamp: Stamp::default(),
             history: self.history_of(&spec),
             spec,

@@ -3,14 +3,17 @@
 //! One structure behind one lock in the shell: declarations change it, routing reads it. A publisher asks it once
 //! for each new key and remembers the answer with the [`Stamp`]s that it depends on, so publishing itself takes no lock here.
 
+mod arguments;
 mod bindings;
 mod equivalence;
 mod exchanges;
 mod history;
+mod policies;
 mod queues;
 mod replay;
 mod restore;
 mod route;
+mod settings;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -22,17 +25,21 @@ use foldhash::quality::RandomState;
 pub use bindings::{Binding, Destination};
 pub use exchanges::{ExchangeDeclaration, ExchangeSpec};
 pub use queues::QueueDeclaration;
+pub use restore::Unrestored;
 pub use route::Route;
+pub use settings::VhostSettings;
 
 use crate::core::{
     error::Named,
     journal::{Surroundings, TopologyChange},
+    policy::Policies,
     queue::SharedQueue,
     routing::{ExchangeKind, Router},
 };
 use crate::protocol::{FieldTable, ShortString};
 use bindings::BindingId;
 use history::History;
+use policies::CommonSettings;
 
 /// Counts the changes of one exchange's bindings or of one queue's existence.
 pub type Stamp = Arc<AtomicU64>;
@@ -50,6 +57,9 @@ pub struct Topology {
     delay_queue: Option<Arc<SharedQueue>>,
     /// Bindings by where they lead, each with its source.
     leading_to: HashMap<Destination, Sources, RandomState>,
+    policies: Policies,
+    settings: VhostSettings,
+    common_settings: CommonSettings,
     /// What the journal has not been told yet.
     changes: Vec<TopologyChange>,
 }
@@ -59,6 +69,8 @@ struct Exchange {
     spec: ExchangeSpec,
     router: Router<Destination>,
     bindings: HashMap<Arc<BindingId>, Bound, RandomState>,
+    /// The alternate exchange that a policy gives it.
+    policy_alternate: Option<ShortString>,
     stamp: Stamp,
     /// The last messages, of an exchange that keeps them for queues that are bound later.
     history: Option<Arc<History>>,
@@ -82,6 +94,9 @@ impl Topology {
             queues: HashMap::default(),
             delay_queue: None,
             leading_to: HashMap::default(),
+            policies: Policies::default(),
+            settings: VhostSettings::default(),
+            common_settings: CommonSettings::default(),
             changes: Vec::new(),
         };
         for (name, kind, internal) in [

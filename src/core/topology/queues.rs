@@ -1,15 +1,15 @@
 //! `queue.declare` and `queue.delete` (AMQP 1.7.2; texts of RabbitMQ).
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::sync::Arc;
 
-use super::{Destination, Topology, equivalence};
+use super::{Destination, Topology, arguments, equivalence};
 use crate::core::{
     ConnectionId,
     error::{AmqpError, access_refused, not_found, not_implemented, precondition_failed, resource_locked},
     journal::TopologyChange,
-    queue::{DELAY_QUEUE, Deleted, QueueSpec, SharedQueue},
+    queue::{DELAY_QUEUE, Deleted, QueueSpec, QueueType, SharedQueue},
 };
-use crate::protocol::{FieldTable, FieldValue, ShortString};
+use crate::protocol::{FieldTable, ShortString};
 
 /// `queue.declare` as it came, its name already drawn when it was empty.
 #[allow(clippy::struct_excessive_bools, reason = "the method has these bits")]
@@ -28,59 +28,14 @@ pub struct QueueDeclaration {
     pub arguments: FieldTable,
 }
 
-/// Arguments that decide whether two declarations are the same, with the check of their value and whether the rule
-/// behind it is built: a queue that forgets to dead-letter would be worse than one that is refused. Arguments that
-/// are not listed are kept and shown, and not compared (RabbitMQ).
-const ARGUMENTS: &[(&str, Check, bool)] = &[
-    ("x-expires", Check::Integer(1..=i64::MAX), true),
-    ("x-message-ttl", Check::Integer(0..=i64::MAX), true),
-    ("x-dead-letter-exchange", Check::Text, true),
-    ("x-dead-letter-routing-key", Check::DeadLetterKey, true),
-    ("x-max-length", Check::Integer(0..=i64::MAX), true),
-    ("x-max-length-bytes", Check::Integer(0..=i64::MAX), true),
-    ("x-max-priority", Check::Integer(0..=255), true),
-    ("x-overflow", Check::OneOf(&["drop-head", "reject-publish", "reject-publish-dlx"]), true),
-    ("x-single-active-consumer", Check::Bool, true),
-    ("x-queue-type", Check::OneOf(&["classic", "quorum", "stream"]), true),
-    ("x-queue-mode", Check::OneOf(&["default", "lazy"]), true),
-    ("x-queue-version", Check::Integer(1..=2), true),
-    ("x-delivery-limit", Check::Integer(i64::MIN..=i64::MAX), true),
-];
-
-/// What a value of an argument must be.
-enum Check {
-    Integer(RangeInclusive<i64>),
-    Bool,
-    Text,
-    OneOf(&'static [&'static str]),
-    /// A text, and only beside `x-dead-letter-exchange`.
-    DeadLetterKey,
-}
-
-impl Check {
-    /// Erlang's term for what is wrong, as RabbitMQ's texts show it.
-    fn complaint(&self, value: &FieldValue, all: &FieldTable) -> Option<String> {
-        let unacceptable = || format!("{{unacceptable_type,{}}}", value.type_name());
-        match self {
-            Self::Integer(range) => match value.as_i64() {
-                None => Some(unacceptable()),
-                Some(number) if range.contains(&number) => None,
-                Some(0) => Some("{value_zero,0}".into()),
-                Some(number @ ..0) => Some(format!("{{value_negative,{number}}}")),
-                Some(number) => Some(format!("{{value_out_of_range,{number}}}")),
-            },
-            Self::Bool => value.as_bool().is_none().then(unacceptable),
-            Self::Text => value.as_str_bytes().is_none().then(unacceptable),
-            Self::OneOf(words) => match value.as_str_bytes() {
-                None => Some(unacceptable()),
-                Some(word) if words.iter().any(|known| known.as_bytes() == word) => None,
-                Some(word) => Some(format!("{{unknown_value,<<\"{}\">>}}", String::from_utf8_lossy(word))),
-            },
-            Self::DeadLetterKey if value.as_str_bytes().is_none() => Some(unacceptable()),
-            Self::DeadLetterKey => {
-                let alone = all.get("x-dead-letter-exchange").is_none();
-                alone.then(|| "routing_key_but_no_dlx_defined".into())
-            }
+impl QueueDeclaration {
+    /// The property that keeps it from being a quorum queue.
+    fn unfit_for_quorum(&self) -> Option<&'static str> {
+        match () {
+            () if self.auto_delete => Some("auto-delete"),
+            () if self.exclusive => Some("exclusive-owner"),
+            () if !self.durable => Some("non-durable"),
+            () => None,
         }
     }
 }
@@ -100,9 +55,10 @@ impl Topology {
     /// Makes a queue, or checks that the one of this name is the same.
     pub fn declare_queue(
         &mut self,
-        wanted: QueueDeclaration,
+        mut wanted: QueueDeclaration,
         connection: ConnectionId,
     ) -> Result<Arc<SharedQueue>, AmqpError> {
+        self.name_default_type(&mut wanted);
         if !wanted.server_named && wanted.name.starts_with(b"amq.") {
             return Err(access_refused(format!(
                 "queue name '{}' contains reserved prefix 'amq.*'",
@@ -114,7 +70,7 @@ impl Topology {
             current.touch();
             return Ok(current.clone());
         }
-        self.check_arguments(&wanted.name, &wanted.arguments)?;
+        self.check_new_queue(&wanted)?;
         let spec = QueueSpec {
             name: wanted.name.clone(),
             durable: wanted.durable,
@@ -123,7 +79,7 @@ impl Topology {
             arguments: wanted.arguments,
         };
         let queue = Arc::new(SharedQueue::new(spec, self.surroundings.clone()));
-        queue.touch();
+        queue.apply(self.settings_of(&queue.spec));
         if queue.spec.durable {
             self.changes.push(queue_declared(&queue));
         }
@@ -158,6 +114,9 @@ impl Topology {
     ) -> Result<Deleted, AmqpError> {
         let Some(queue) = self.queue(name) else { return Ok(Deleted::default()) };
         self.check_owner(queue, connection)?;
+        if queue.spec.queue_type() == QueueType::Quorum {
+            self.refuse_conditions(name, if_unused, if_empty)?;
+        }
         let mut refusal = None;
         let deleted = queue.delete(|status| {
             refusal = match () {
@@ -219,6 +178,46 @@ impl Topology {
         ))
     }
 
+    /// A queue without a type gets the virtual host's default, if it can be of that type, else it is classic.
+    fn name_default_type(&self, wanted: &mut QueueDeclaration) {
+        let Some(default) = self.settings.default_queue_type else { return };
+        if wanted.arguments.get("x-queue-type").is_none() {
+            let fits = default == QueueType::Classic || wanted.unfit_for_quorum().is_none();
+            let queue_type = if fits { default } else { QueueType::Classic };
+            wanted.arguments.insert(ShortString::from_static("x-queue-type"), queue_type.name());
+        }
+    }
+
+    fn check_new_queue(&self, wanted: &QueueDeclaration) -> Result<(), AmqpError> {
+        let named = self.named_queue(&wanted.name);
+        let queue_type = arguments::queue_type(&named, &wanted.arguments)?;
+        if queue_type == QueueType::Quorum && wanted.server_named {
+            let module = queue_type.module_name();
+            let text = format!("Cannot declare a server-named queue for type {module}");
+            return Err(precondition_failed(text));
+        }
+        arguments::check(&named, queue_type, &wanted.arguments)?;
+        match wanted.unfit_for_quorum() {
+            Some(property) if queue_type == QueueType::Quorum => {
+                Err(precondition_failed(format!("invalid property '{property}' for {named}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Quorum queues are deleted as they are, or not.
+    fn refuse_conditions(&self, name: &[u8], if_unused: bool, if_empty: bool) -> Result<(), AmqpError> {
+        let flag = match (if_unused, if_empty) {
+            (true, _) => "if-unused",
+            (_, true) => "if-empty",
+            _ => return Ok(()),
+        };
+        let named = self.named_queue(name);
+        Err(not_implemented(format!(
+            "cannot delete {named}. queue.delete operations with {flag} flag set are not supported by quorum queues"
+        )))
+    }
+
     fn check_same_queue(
         &self,
         current: &QueueSpec,
@@ -231,34 +230,7 @@ impl Topology {
         }
         equivalence::check("durable", &named, wanted.durable, current.durable)?;
         equivalence::check("auto_delete", &named, wanted.auto_delete, current.auto_delete)?;
-        for (name, ..) in ARGUMENTS {
-            equivalence::check_argument(name, &named, &wanted.arguments, &current.arguments)?;
-        }
-        Ok(())
-    }
-
-    /// Checks each known argument's value, then whether its rule is built.
-    fn check_arguments(&self, queue: &[u8], arguments: &FieldTable) -> Result<(), AmqpError> {
-        let named = self.named_queue(queue);
-        let given = || ARGUMENTS.iter().filter_map(|known| Some((known, arguments.get(known.0)?)));
-        for ((name, check, _), value) in given() {
-            if *name == "x-dead-letter-exchange" && value.as_str_bytes().is_none() {
-                let kind = value.type_name();
-                return Err(precondition_failed(format!(
-                    "invalid type '{kind}' for arg '{name}' in {named}"
-                )));
-            }
-            if let Some(complaint) = check.complaint(value, arguments) {
-                return Err(precondition_failed(format!("invalid arg '{name}' for {named}: {complaint}")));
-            }
-        }
-        for ((name, _, is_built), value) in given() {
-            let other_type = *name == "x-queue-type" && value.as_str_bytes() == Some(b"stream");
-            if !is_built || other_type {
-                return Err(not_implemented(format!("argument '{name}' of {named}")));
-            }
-        }
-        Ok(())
+        arguments::check_same(&named, &wanted.arguments, &current.arguments)
     }
 }
 

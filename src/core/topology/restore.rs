@@ -2,51 +2,79 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Topology, bindings::Ends};
+use super::{Binding, Topology, bindings::Ends};
 use crate::core::{
     journal::{QueueId, RestoredQueue, TopologyChange},
+    policy::{Policy, PolicyError, PolicySpec},
     queue::{QueueSpec, SharedQueue},
 };
+
+/// What could not be made again: nothing, unless something was damaged.
+#[derive(Debug, Default)]
+pub struct Unrestored {
+    /// Bindings whose ends are missing.
+    pub bindings: Vec<Binding>,
+    /// Policies whose pattern cannot be read.
+    pub policies: Vec<(PolicySpec, PolicyError)>,
+}
 
 impl Topology {
     /// Makes what was declared before the broker was last stopped, with the messages that its queues had.
     ///
-    /// `declared` has exchanges, queues and bindings as they are, in any order, and nothing that is gone. Gives the
-    /// bindings whose ends are missing: there are none unless something was damaged.
+    /// `declared` has what there is, in any order, and nothing that is gone.
     pub fn restore(
         &mut self,
         declared: Vec<TopologyChange>,
         contents: &mut HashMap<QueueId, RestoredQueue>,
-    ) -> Vec<super::Binding> {
+    ) -> Unrestored {
+        let mut unrestored = Unrestored::default();
         let mut bindings = Vec::new();
+        let mut queues = Vec::new();
         for change in declared {
             match change {
                 TopologyChange::ExchangeDeclared(spec) => self.insert_exchange(spec),
                 TopologyChange::QueueDeclared { id, name, auto_delete, arguments } => {
                     let spec = QueueSpec { name, durable: true, auto_delete, owner: None, arguments };
-                    let empty = || RestoredQueue { id, next_position: 0, ranges: Vec::new() };
-                    let content = contents.remove(&id).unwrap_or_else(empty);
-                    let queue = SharedQueue::restored(spec, &content, self.surroundings.clone());
-                    self.insert_restored(Arc::new(queue));
+                    queues.push((id, spec));
                 }
+                TopologyChange::PolicySet { kind, spec } => match Policy::restored(spec.clone()) {
+                    Ok(policy) => self.policies.set(kind, policy),
+                    Err(error) => unrestored.policies.push((spec, error)),
+                },
+                TopologyChange::VhostSet(settings) => self.settings = settings,
                 TopologyChange::Bound(binding) => bindings.push(binding),
                 TopologyChange::ExchangeDeleted(_)
                 | TopologyChange::QueueDeleted { .. }
-                | TopologyChange::Unbound(_) => {}
+                | TopologyChange::Unbound(_)
+                | TopologyChange::PolicyDeleted { .. } => {}
             }
         }
-        let (whole, dangling) = bindings.into_iter().partition(|binding| self.ends(binding) == Ends::Durable);
-        let whole: Vec<super::Binding> = whole;
-        for binding in whole {
-            self.insert_binding(binding, true);
+        self.apply_policies(); // to exchanges
+        for (id, spec) in queues {
+            self.restore_queue(id, spec, contents);
+        }
+        for binding in bindings {
+            match self.ends(&binding) {
+                Ends::Durable => drop(self.insert_binding(binding, true)),
+                Ends::Transient | Ends::Missing => unrestored.bindings.push(binding),
+            }
         }
         self.changes.clear();
-        dangling
+        unrestored
     }
 
-    fn insert_restored(&mut self, queue: Arc<SharedQueue>) {
-        // Something may have become due while the broker was stopped.
-        self.surroundings.timetable.call(&queue, 0);
+    fn restore_queue(
+        &mut self,
+        id: QueueId,
+        spec: QueueSpec,
+        contents: &mut HashMap<QueueId, RestoredQueue>,
+    ) {
+        let empty = || RestoredQueue { id, next_position: 0, ranges: Vec::new() };
+        let content = contents.remove(&id).unwrap_or_else(empty);
+        let queue = SharedQueue::restored(spec, &content, self.surroundings.clone());
+        let queue = Arc::new(queue);
+        // Something may have become due while the broker was stopped: this has the timetable call.
+        queue.apply(self.settings_of(&queue.spec));
         if queue.spec.is_delay_queue() {
             self.delay_queue = Some(queue);
         } else {

@@ -149,7 +149,7 @@ impl Topology {
                 Destination::Exchange(name) => follow(name, seen),
             }
         });
-        if !matched && let Some(alternate) = exchange.spec.alternate() {
+        if !matched && let Some(alternate) = exchange.alternate() {
             match self.exchanges.get(alternate) {
                 // The default exchange as alternate routes by queue name.
                 Some(next) if next.spec.name.is_empty() => self.route_by_name(message.keys, route, seen),

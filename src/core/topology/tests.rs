@@ -1,7 +1,9 @@
 //! Declarations, bindings and routes of one virtual host. Texts are RabbitMQ's, word for word.
 
+mod arguments;
 mod kinds;
 mod model;
+mod policies;
 
 use std::sync::Arc;
 

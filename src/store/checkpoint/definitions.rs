@@ -101,7 +101,10 @@ fn read_entity(reader: &mut Reader<'_>) -> Option<(ShortString, TopologyChange)>
 
 fn is_entity(change: &TopologyChange) -> bool {
     match change {
-        TopologyChange::ExchangeDeclared(_) | TopologyChange::Bound(_) => true,
+        TopologyChange::ExchangeDeclared(_)
+        | TopologyChange::Bound(_)
+        | TopologyChange::PolicySet { .. }
+        | TopologyChange::VhostSet(_) => true,
         TopologyChange::QueueDeclared { id, .. } => id.is_durable(),
         _ => false,
     }

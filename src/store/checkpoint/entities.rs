@@ -6,7 +6,7 @@ use crate::core::journal::TopologyChange;
 use crate::protocol::ShortString;
 use crate::store::kv::Key;
 
-/// Exchanges, then queues, then bindings, each as the change that made it.
+/// Exchanges, queues, bindings, policies and settings of virtual hosts, in this order, each as the change that made it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Entities(BTreeMap<Vec<u8>, (ShortString, TopologyChange)>);
 
@@ -62,5 +62,10 @@ pub(super) fn key_of<'a>(vhost: &'a ShortString, change: &'a TopologyChange) -> 
         TopologyChange::QueueDeleted { name, .. } => (Key::QueueDeclared { vhost, name }, Delete),
         TopologyChange::Bound(binding) => (Key::Bound { vhost, binding }, Put),
         TopologyChange::Unbound(binding) => (Key::Bound { vhost, binding }, Delete),
+        TopologyChange::PolicySet { kind, spec } => {
+            (Key::PolicySet { vhost, kind: *kind, name: &spec.name }, Put)
+        }
+        TopologyChange::PolicyDeleted { kind, name } => (Key::PolicySet { vhost, kind: *kind, name }, Delete),
+        TopologyChange::VhostSet(_) => (Key::VhostSet { vhost }, Put),
     })
 }

@@ -153,7 +153,7 @@ fn load_blocks(store: &dyn KeyValue, index: &mut Index) -> Result<(), LoadError>
 /// What is declared, in an order in which it can be made again.
 pub fn topology(store: &dyn KeyValue) -> Result<Vec<(ShortString, TopologyChange)>, LoadError> {
     let mut topology = Vec::new();
-    for kind in [KeyKind::ExchangeDeclared, KeyKind::QueueDeclared, KeyKind::Bound] {
+    for kind in KeyKind::TOPOLOGY {
         for pair in store.scan(kind) {
             let (key, value) = pair?;
             let (vhost, change) = entity::decode(&value).map_err(|_| damaged(&key, Damage::Value))?;

@@ -7,8 +7,10 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::core::{
     journal::{Attempts, Placement, RestoredQueue},
+    policy::{ApplyTo, PolicyKind, PolicySpec},
+    queue::QueueType,
     routing::ExchangeKind,
-    topology::{Binding, Destination, ExchangeSpec},
+    topology::{Binding, Destination, ExchangeSpec, VhostSettings},
 };
 use crate::protocol::FieldTable;
 use crate::store::{
@@ -19,10 +21,10 @@ use crate::store::{
         tests::model::{Operation, apply, durable_state, operation, queue_id},
     },
     kv::memory::MemoryKv,
-    tests::topology::exchange,
+    tests::topology::{exchange, settings},
 };
 
-/// Changes of few exchanges and bindings, so that they meet.
+/// Changes of few things, so that they meet.
 fn meeting_change() -> impl Strategy<Value = TopologyChange> {
     let name = || prop::sample::select(vec!["a", "b"]).prop_map(ShortString::from_static);
     let meeting_binding = move || {
@@ -38,7 +40,16 @@ fn meeting_change() -> impl Strategy<Value = TopologyChange> {
         name().prop_map(TopologyChange::ExchangeDeleted),
         meeting_binding().prop_map(TopologyChange::Bound),
         meeting_binding().prop_map(TopologyChange::Unbound),
+        (name(), 0..2_i64).prop_map(|(name, priority)| meeting_policy(name, priority)),
+        name().prop_map(|name| TopologyChange::PolicyDeleted { kind: PolicyKind::User, name }),
+        settings().prop_map(TopologyChange::VhostSet),
     ]
+}
+
+fn meeting_policy(name: ShortString, priority: i64) -> TopologyChange {
+    let definition = FieldTable::new().with("max-length", 1);
+    let spec = PolicySpec { name, pattern: ".*".into(), apply_to: ApplyTo::Queues, priority, definition };
+    TopologyChange::PolicySet { kind: PolicyKind::User, spec }
 }
 
 #[derive(Debug, Clone)]
@@ -160,6 +171,8 @@ fn example() -> MemoryKv {
     world.change(TopologyChange::ExchangeDeclared(headers));
     let destination = Destination::Queue(name("queue 0"));
     world.change(TopologyChange::Bound(Binding { source: name("e"), destination, key: name(""), arguments }));
+    world.change(meeting_policy(name("p"), 1));
+    world.change(TopologyChange::VhostSet(VhostSettings { default_queue_type: Some(QueueType::Quorum) }));
     world.checkpoint();
     world.kv.flush().unwrap();
     world.kv
@@ -186,7 +199,7 @@ fn use_of_segments_follows_from_the_blocks() {
     let loaded = load(&example()).unwrap().unwrap();
     let used = loaded.index.segments()[&SegmentId(1)];
     assert_eq!((used.live, used.bytes), (600, 6000));
-    assert_eq!((loaded.stamp, loaded.index.last_queue(), loaded.topology.len()), (position(1), 1, 3));
+    assert_eq!((loaded.stamp, loaded.index.last_queue(), loaded.topology.len()), (position(1), 1, 5));
 }
 
 #[test]
@@ -209,7 +222,7 @@ fn an_error_names_the_key() {
 fn every_value_that_is_cut_lengthened_or_missing_is_noticed() {
     let whole = example();
     let keys: Vec<Vec<u8>> = whole.clone().image().keys().cloned().collect();
-    assert_eq!(keys.len(), 7);
+    assert_eq!(keys.len(), 9);
     for key in keys {
         let value = whole.clone().image()[&key].clone();
         for wrong in [&value[..value.len() - 1], &[&value[..], &[0]].concat(), &[]] {

@@ -12,12 +12,19 @@
 //!  4 queue deleted       u64 id, name
 //!  5 bound, 6 unbound    name of the source, u8 destination (1 queue, 2 exchange), its name, routing key as a
 //!                        name, table of arguments
+//!  7 policy set          u8 whose (1 user's, 2 operator's), name, u8 applies to (1 all, 2 exchanges, 3 queues,
+//!                        4 classic queues, 5 quorum queues, 6 streams), i64 priority, u32 length of the pattern, the pattern in
+//!                        UTF-8, table of what it says
+//!  8 policy deleted      u8 whose, name
+//!  9 virtual host set    u8 default type of queues (0 none, 1 classic, 2 quorum)
 //! ```
 
 use crate::core::{
     journal::{QueueId, TopologyChange},
+    policy::{ApplyTo, PolicyKind, PolicySpec},
+    queue::QueueType,
     routing::ExchangeKind,
-    topology::{Binding, Destination, ExchangeSpec},
+    topology::{Binding, Destination, ExchangeSpec, VhostSettings},
 };
 use crate::protocol::{FieldTable, ShortString};
 
@@ -47,6 +54,12 @@ impl TopologyRecord {
             }
             TopologyChange::QueueDeleted { id, name } => put_queue(out, *id, name),
             TopologyChange::Bound(binding) | TopologyChange::Unbound(binding) => put_binding(out, binding),
+            TopologyChange::PolicySet { kind, spec } => put_policy(out, *kind, spec),
+            TopologyChange::PolicyDeleted { kind, name } => {
+                out.push(policy_kind(*kind));
+                put_name(out, name);
+            }
+            TopologyChange::VhostSet(settings) => out.push(queue_type(settings.default_queue_type)),
         }
     }
 
@@ -64,6 +77,12 @@ impl TopologyRecord {
             }
             BOUND => TopologyChange::Bound(take_binding(&mut fields)?),
             UNBOUND => TopologyChange::Unbound(take_binding(&mut fields)?),
+            POLICY_SET => take_policy(&mut fields)?,
+            POLICY_DELETED => {
+                let kind = take_policy_kind(&mut fields)?;
+                TopologyChange::PolicyDeleted { kind, name: take_name(&mut fields)? }
+            }
+            VHOST_SET => TopologyChange::VhostSet(take_settings(&mut fields)?),
             _ => return Err(Damage::Malformed("unknown change of topology")),
         };
         fields.end()?;
@@ -79,6 +98,9 @@ fn tag(change: &TopologyChange) -> u8 {
         TopologyChange::QueueDeleted { .. } => QUEUE_DELETED,
         TopologyChange::Bound(_) => BOUND,
         TopologyChange::Unbound(_) => UNBOUND,
+        TopologyChange::PolicySet { .. } => POLICY_SET,
+        TopologyChange::PolicyDeleted { .. } => POLICY_DELETED,
+        TopologyChange::VhostSet(_) => VHOST_SET,
     }
 }
 
@@ -157,6 +179,76 @@ fn take_binding(fields: &mut Bytes<'_>) -> Result<Binding, Damage> {
     Ok(Binding { source, destination, key: take_name(fields)?, arguments: take_table(fields)? })
 }
 
+fn put_policy(out: &mut Vec<u8>, kind: PolicyKind, spec: &PolicySpec) {
+    out.push(policy_kind(kind));
+    put_name(out, &spec.name);
+    out.push(apply_to_number(spec.apply_to));
+    out.extend_from_slice(&spec.priority.to_le_bytes());
+    out.extend_from_slice(&(spec.pattern.len() as u32).to_le_bytes());
+    out.extend_from_slice(spec.pattern.as_bytes());
+    spec.definition.encode(out);
+}
+
+fn take_policy(fields: &mut Bytes<'_>) -> Result<TopologyChange, Damage> {
+    let (kind, name) = (take_policy_kind(fields)?, take_name(fields)?);
+    let number = fields.u8()?;
+    let apply_to = ApplyTo::ALL
+        .into_iter()
+        .find(|known| apply_to_number(*known) == number)
+        .ok_or(Damage::Malformed("a policy applies to something unknown"))?;
+    let priority = i64::from_le_bytes(fields.array()?);
+    let length = u32::from_le_bytes(fields.array()?);
+    let pattern = String::from_utf8(fields.take(length as usize)?.to_vec())
+        .map_err(|_| Damage::Malformed("a pattern is not UTF-8"))?;
+    let definition = take_table(fields)?;
+    let spec = PolicySpec { name, pattern, apply_to, priority, definition };
+    Ok(TopologyChange::PolicySet { kind, spec })
+}
+
+fn apply_to_number(apply_to: ApplyTo) -> u8 {
+    match apply_to {
+        ApplyTo::All => 1,
+        ApplyTo::Exchanges => 2,
+        ApplyTo::Queues => 3,
+        ApplyTo::ClassicQueues => 4,
+        ApplyTo::QuorumQueues => 5,
+        ApplyTo::Streams => 6,
+    }
+}
+
+fn policy_kind(kind: PolicyKind) -> u8 {
+    match kind {
+        PolicyKind::User => 1,
+        PolicyKind::Operator => 2,
+    }
+}
+
+fn take_policy_kind(fields: &mut Bytes<'_>) -> Result<PolicyKind, Damage> {
+    match fields.u8()? {
+        1 => Ok(PolicyKind::User),
+        2 => Ok(PolicyKind::Operator),
+        _ => Err(Damage::Malformed("unknown kind of policy")),
+    }
+}
+
+fn queue_type(queue_type: Option<QueueType>) -> u8 {
+    match queue_type {
+        None => 0,
+        Some(QueueType::Classic) => 1,
+        Some(QueueType::Quorum) => 2,
+    }
+}
+
+fn take_settings(fields: &mut Bytes<'_>) -> Result<VhostSettings, Damage> {
+    let default_queue_type = match fields.u8()? {
+        0 => None,
+        1 => Some(QueueType::Classic),
+        2 => Some(QueueType::Quorum),
+        _ => return Err(Damage::Malformed("unknown type of queues")),
+    };
+    Ok(VhostSettings { default_queue_type })
+}
+
 fn put_name(out: &mut Vec<u8>, name: &ShortString) {
     out.push(name.len() as u8);
     out.extend_from_slice(name);
@@ -180,6 +272,9 @@ const QUEUE_DECLARED: u8 = 3;
 const QUEUE_DELETED: u8 = 4;
 const BOUND: u8 = 5;
 const UNBOUND: u8 = 6;
+const POLICY_SET: u8 = 7;
+const POLICY_DELETED: u8 = 8;
+const VHOST_SET: u8 = 9;
 
 const DURABLE: u8 = 1;
 const AUTO_DELETE: u8 = 2;
@@ -229,9 +324,27 @@ mod tests {
             auto_delete: true,
             arguments: FieldTable::new(),
         };
-        let expected: [(_, &[u8]); 3] = [
+        let policy = TopologyChange::PolicySet {
+            kind: PolicyKind::Operator,
+            spec: PolicySpec {
+                name: name("p"),
+                pattern: "^é".into(),
+                apply_to: ApplyTo::ClassicQueues,
+                priority: -2,
+                definition: FieldTable::new().with("a", true),
+            },
+        };
+        let gone = TopologyChange::PolicyDeleted { kind: PolicyKind::User, name: name("p") };
+        let settings = VhostSettings { default_queue_type: Some(QueueType::Quorum) };
+        let expected: [(_, &[u8]); 6] = [
             (declared, b"\x01\x01/\x02ex\x03\x05\0\0\0\0"),
             (queue, b"\x03\x01/\x09\0\0\0\0\0\0\0\x01q\x02\0\0\0\0"),
+            (
+                policy,
+                b"\x07\x01/\x02\x01p\x04\xFE\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x03\0\0\0^\xC3\xA9\0\0\0\x04\x01at\x01",
+            ),
+            (gone, b"\x08\x01/\x01\x01p"),
+            (TopologyChange::VhostSet(settings), b"\x09\x01/\x02"),
             (bound, b"\x05\x01/\x02ex\x02\x01e\x01k\0\0\0\x04\x01at\x01"),
         ];
         for (change, bytes) in expected {

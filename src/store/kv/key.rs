@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::core::{
     journal::QueueId,
+    policy::PolicyKind,
     topology::{Binding, Destination},
 };
 use crate::protocol::{FieldTable, ShortString};
@@ -28,6 +29,10 @@ pub enum KeyKind {
     QueueDeclared = 5,
     /// See [`Key::Bound`].
     Bound = 6,
+    /// See [`Key::PolicySet`].
+    PolicySet = 7,
+    /// See [`Key::VhostSet`].
+    VhostSet = 8,
 }
 
 /// A key. Numbers are big endian, so that they sort; a name has its length in an octet before it.
@@ -68,6 +73,20 @@ pub enum Key<'a> {
         /// The binding.
         binding: &'a Binding,
     },
+    /// `7`, virtual host, 0 for a policy or 1 for an operator policy, name: a policy.
+    PolicySet {
+        /// Its virtual host.
+        vhost: &'a ShortString,
+        /// Whose it is.
+        kind: PolicyKind,
+        /// Its name.
+        name: &'a ShortString,
+    },
+    /// `8`, virtual host: what is set for it as a whole.
+    VhostSet {
+        /// The virtual host.
+        vhost: &'a ShortString,
+    },
 }
 
 /// The bytes of a key, as text for people.
@@ -76,8 +95,20 @@ pub struct KeyName(Box<[u8]>);
 
 impl KeyKind {
     /// All kinds that hold content.
-    pub const ALL: [Self; 6] =
-        [Self::Meta, Self::Queue, Self::Block, Self::ExchangeDeclared, Self::QueueDeclared, Self::Bound];
+    pub const ALL: [Self; 8] = [
+        Self::Meta,
+        Self::Queue,
+        Self::Block,
+        Self::ExchangeDeclared,
+        Self::QueueDeclared,
+        Self::Bound,
+        Self::PolicySet,
+        Self::VhostSet,
+    ];
+
+    /// Those that hold topology.
+    pub const TOPOLOGY: [Self; 5] =
+        [Self::ExchangeDeclared, Self::QueueDeclared, Self::Bound, Self::PolicySet, Self::VhostSet];
 
     /// What all keys of the kind begin with.
     pub fn prefix(self) -> [u8; 1] {
@@ -96,6 +127,8 @@ impl Key<'_> {
             Self::ExchangeDeclared { .. } => KeyKind::ExchangeDeclared,
             Self::QueueDeclared { .. } => KeyKind::QueueDeclared,
             Self::Bound { .. } => KeyKind::Bound,
+            Self::PolicySet { .. } => KeyKind::PolicySet,
+            Self::VhostSet { .. } => KeyKind::VhostSet,
         }
     }
 
@@ -117,6 +150,15 @@ impl Key<'_> {
                 put_name(&mut out, vhost);
                 put_binding(&mut out, binding);
             }
+            Self::PolicySet { vhost, kind, name } => {
+                put_name(&mut out, vhost);
+                out.push(match kind {
+                    PolicyKind::User => 0,
+                    PolicyKind::Operator => 1,
+                });
+                put_name(&mut out, name);
+            }
+            Self::VhostSet { vhost } => put_name(&mut out, vhost),
         }
         out
     }
@@ -211,6 +253,10 @@ mod tests {
         assert_eq!(&bound[..10], b"\x06\x01/\x01s\x00\x01d\x01k");
         assert_eq!(bound[10..14], [0xDF, 0x3F, 0x61, 0x98]);
         assert_eq!(bound.len(), 42);
+        let policy = |kind| Key::PolicySet { vhost, kind, name }.to_bytes();
+        assert_eq!(policy(PolicyKind::User), b"\x07\x01/\x00\x02ab");
+        assert_eq!(policy(PolicyKind::Operator), b"\x07\x01/\x01\x02ab");
+        assert_eq!(Key::VhostSet { vhost }.to_bytes(), b"\x08\x01/");
     }
 
     #[test]

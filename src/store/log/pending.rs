@@ -223,3 +223,24 @@ fn bytes_of(change: &Change) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::outbox::Outbox;
+
+    #[test]
+    fn nothing_to_append_is_complete_at_once() {
+        let pending = Pending::new();
+        let outbox = Arc::new(Mutex::new(Outbox::new(4_096, true)));
+        let commit = pending.append(&mut Vec::new(), true);
+        assert!(pending.is_done(commit));
+        assert!(matches!(pending.take(Some(Duration::ZERO)), Taken::Nothing));
+        outbox.lock().hold_back(commit);
+        outbox.lock().send_frames(b"answer");
+        pending.notify(commit, &outbox);
+        let mut sent = Vec::new();
+        let taken = outbox.lock().poll_take(&mut sent, &mut Context::from_waker(Waker::noop()));
+        assert_eq!((taken, sent.as_slice()), (Poll::Ready(true), &b"answer"[..]));
+    }
+}

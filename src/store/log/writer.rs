@@ -376,6 +376,7 @@ fn brings(change: &Change) -> bool {
             TopologyChange::QueueDeleted { .. }
                 | TopologyChange::ExchangeDeleted(_)
                 | TopologyChange::Unbound(_)
+                | TopologyChange::PolicyDeleted { .. }
         ),
         Change::Settle { .. } | Change::SettleRange { .. } | Change::Return { .. } => false,
     }
@@ -394,13 +395,17 @@ fn size_of(change: &Change) -> usize {
 }
 
 fn topology_size(change: &TopologyChange) -> usize {
-    let arguments = match change {
-        TopologyChange::ExchangeDeclared(spec) => &spec.arguments,
-        TopologyChange::QueueDeclared { arguments, .. } => arguments,
-        TopologyChange::Bound(binding) | TopologyChange::Unbound(binding) => &binding.arguments,
-        TopologyChange::ExchangeDeleted(_) | TopologyChange::QueueDeleted { .. } => return 1_024,
+    let (table, text) = match change {
+        TopologyChange::ExchangeDeclared(spec) => (&spec.arguments, ""),
+        TopologyChange::QueueDeclared { arguments, .. } => (arguments, ""),
+        TopologyChange::Bound(binding) | TopologyChange::Unbound(binding) => (&binding.arguments, ""),
+        TopologyChange::PolicySet { spec, .. } => (&spec.definition, &*spec.pattern),
+        TopologyChange::ExchangeDeleted(_)
+        | TopologyChange::QueueDeleted { .. }
+        | TopologyChange::PolicyDeleted { .. }
+        | TopologyChange::VhostSet(_) => return 1_024,
     };
     let mut encoded = Vec::new();
-    arguments.encode(&mut encoded);
-    1_200 + encoded.len()
+    table.encode(&mut encoded);
+    1_200 + encoded.len() + text.len()
 }

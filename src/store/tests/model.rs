@@ -311,8 +311,8 @@ fn apply(topology: &mut BTreeMap<String, TopologyChange>, change: &TopologyChang
 }
 
 fn is_made(change: &TopologyChange) -> bool {
-    use TopologyChange::{Bound, ExchangeDeclared, QueueDeclared};
-    matches!(change, ExchangeDeclared(_) | QueueDeclared { .. } | Bound(_))
+    use TopologyChange::{Bound, ExchangeDeclared, PolicySet, QueueDeclared, VhostSet};
+    matches!(change, ExchangeDeclared(_) | QueueDeclared { .. } | Bound(_) | PolicySet { .. } | VhostSet(_))
 }
 
 /// What a change is about.
@@ -325,6 +325,9 @@ fn key_of(change: &TopologyChange) -> String {
         Change::QueueDeclared { name, .. } | Change::QueueDeleted { name, .. } => {
             format!("queue {}", text(name))
         }
+        Change::PolicySet { kind, spec } => format!("policy {kind:?} {}", text(&spec.name)),
+        Change::PolicyDeleted { kind, name } => format!("policy {kind:?} {}", text(name)),
+        Change::VhostSet(_) => "settings".into(),
         Change::Bound(binding) | Change::Unbound(binding) => {
             let Binding { source, destination, key, .. } = binding;
             let (Destination::Queue(to) | Destination::Exchange(to)) = destination;

@@ -4,8 +4,10 @@ use proptest::prelude::*;
 
 use crate::core::{
     journal::{QueueId, TopologyChange},
+    policy::{ApplyTo, PolicyKind, PolicySpec},
+    queue::QueueType,
     routing::ExchangeKind,
-    topology::{Binding, Destination, ExchangeSpec},
+    topology::{Binding, Destination, ExchangeSpec, VhostSettings},
 };
 use crate::protocol::{FieldTable, ShortString, arbitrary};
 
@@ -52,7 +54,25 @@ pub(in crate::store) fn change() -> impl Strategy<Value = TopologyChange> {
         (any::<u64>(), name()).prop_map(|(id, name)| Change::QueueDeleted { id: QueueId(id), name }),
         binding().prop_map(Change::Bound),
         binding().prop_map(Change::Unbound),
+        policy().prop_map(|(kind, spec)| Change::PolicySet { kind, spec }),
+        policy().prop_map(|(kind, spec)| Change::PolicyDeleted { kind, name: spec.name }),
+        settings().prop_map(Change::VhostSet),
     ]
+}
+
+fn policy() -> impl Strategy<Value = (PolicyKind, PolicySpec)> {
+    let kind = prop::sample::select(vec![PolicyKind::User, PolicyKind::Operator]);
+    let apply_to = prop::sample::select(&ApplyTo::ALL[..]);
+    (kind, arbitrary::short_string(), any::<String>(), apply_to, any::<i64>(), arbitrary::table()).prop_map(
+        |(kind, name, pattern, apply_to, priority, definition)| {
+            (kind, PolicySpec { name, pattern, apply_to, priority, definition })
+        },
+    )
+}
+
+pub(in crate::store) fn settings() -> impl Strategy<Value = VhostSettings> {
+    prop::sample::select(vec![None, Some(QueueType::Classic), Some(QueueType::Quorum)])
+        .prop_map(|default_queue_type| VhostSettings { default_queue_type })
 }
 
 fn binding() -> impl Strategy<Value = Binding> {

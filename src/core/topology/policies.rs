@@ -1,0 +1,112 @@
+//! Policies of a virtual host, and what they make of its queues and exchanges.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use super::{Exchange, ExchangeSpec, Topology};
+use crate::core::{
+    journal::TopologyChange,
+    policy::{self, Definition, Policy, PolicyKind, Subject},
+    queue::{QueueSettings, QueueSpec},
+};
+use crate::protocol::{FieldTable, FieldValue, ShortString};
+
+/// Settings that most queues have: they share them.
+pub(super) struct CommonSettings([Arc<QueueSettings>; 2]);
+
+impl Default for CommonSettings {
+    fn default() -> Self {
+        let of = |arguments| Arc::new(QueueSettings::of(&arguments, None, None));
+        Self([of(FieldTable::new()), of(FieldTable::new().with("x-queue-type", "quorum"))])
+    }
+}
+
+impl CommonSettings {
+    fn share(&self, settings: QueueSettings) -> Arc<QueueSettings> {
+        let common = self.0.iter().find(|common| ***common == settings);
+        common.cloned().unwrap_or_else(|| Arc::new(settings))
+    }
+}
+
+impl Topology {
+    /// Sets a policy, in the place of the one of its kind and name. What it says counts at once.
+    pub fn set_policy(&mut self, kind: PolicyKind, policy: Policy) {
+        self.changes.push(TopologyChange::PolicySet { kind, spec: policy.spec.clone() });
+        self.policies.set(kind, policy);
+        self.apply_policies();
+    }
+
+    /// Removes a policy. False if there is none of this name.
+    pub fn delete_policy(&mut self, kind: PolicyKind, name: &[u8]) -> bool {
+        let Some(policy) = self.policies.delete(kind, name) else { return false };
+        self.changes.push(TopologyChange::PolicyDeleted { kind, name: policy.spec.name.clone() });
+        self.apply_policies();
+        true
+    }
+
+    /// The policies of a kind, by name.
+    pub fn policies(&self, kind: PolicyKind) -> impl ExactSizeIterator<Item = &Arc<Policy>> {
+        self.policies.of(kind).values()
+    }
+
+    /// The policy of a kind that counts for a queue.
+    pub fn policy_of_queue(&self, kind: PolicyKind, queue: &QueueSpec) -> Option<&Arc<Policy>> {
+        self.policies.matching(kind, Subject::Queue(queue.queue_type()), &queue.name)
+    }
+
+    /// The policy of a kind that counts for an exchange.
+    pub fn policy_of_exchange(&self, kind: PolicyKind, exchange: &ExchangeSpec) -> Option<&Arc<Policy>> {
+        self.policies.matching(kind, Subject::Exchange, &exchange.name)
+    }
+
+    /// What a queue's policies say together (RabbitMQ's `effective_policy_definition`).
+    pub fn policy_definition_of_queue(&self, queue: &QueueSpec) -> Definition {
+        let definition = |kind| self.policy_of_queue(kind, queue).map(|policy| &policy.spec.definition);
+        policy::merged(definition(PolicyKind::User), definition(PolicyKind::Operator))
+    }
+
+    /// What counts for a queue now.
+    pub(super) fn settings_of(&self, queue: &QueueSpec) -> Arc<QueueSettings> {
+        let definition = |kind| self.policy_of_queue(kind, queue).map(|policy| &policy.spec.definition);
+        let (user, operator) = (definition(PolicyKind::User), definition(PolicyKind::Operator));
+        self.common_settings.share(QueueSettings::of(&queue.arguments, user, operator))
+    }
+
+    /// The alternate exchange that a policy gives to an exchange.
+    pub(super) fn policy_alternate_of(&self, exchange: &ExchangeSpec) -> Option<ShortString> {
+        let policy = self.policy_of_exchange(PolicyKind::User, exchange)?;
+        let name = policy.spec.definition.get("alternate-exchange").and_then(FieldValue::as_str_bytes)?;
+        ShortString::try_from(name).ok()
+    }
+
+    /// Gives everything the settings that it has now.
+    pub(super) fn apply_policies(&mut self) {
+        for queue in self.queues.values() {
+            let settings = self.settings_of(&queue.spec);
+            if queue.settings() != settings {
+                queue.apply(settings);
+            }
+        }
+        let alternates: Vec<_> =
+            self.exchanges.values().map(|exchange| self.policy_alternate_of(&exchange.spec)).collect();
+        for (exchange, alternate) in self.exchanges.values_mut().zip(alternates) {
+            exchange.change_policy_alternate(alternate);
+        }
+    }
+}
+
+impl Exchange {
+    /// Where messages go that match no binding: by argument, else by policy.
+    pub(super) fn alternate(&self) -> Option<&[u8]> {
+        self.spec.alternate().or(self.policy_alternate.as_deref())
+    }
+
+    /// Routes that went the other way are stale afterwards.
+    fn change_policy_alternate(&mut self, alternate: Option<ShortString>) {
+        if self.policy_alternate != alternate {
+            self.policy_alternate = alternate;
+            if self.spec.alternate().is_none() {
+                self.stamp.fetch_add(1, Ordering::Release);
+            }
+        }
+    }
+}
