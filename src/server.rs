@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::broker::Broker;
+use crate::broker::{Broker, configured_policies};
 use crate::config::Config;
 use crate::connection;
 use crate::limits::SHUTDOWN_TIMEOUT;
@@ -21,6 +21,9 @@ pub enum StartError {
     /// What is stored there.
     #[error(transparent)]
     Store(#[from] RecoveryError),
+    /// What is configured.
+    #[error("{0}")]
+    Policy(String),
     /// An address.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -53,6 +56,7 @@ pub struct Server {
 impl Server {
     /// Takes the data folder and the addresses, and recovers what was there.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
+        let policies = configured_policies(&config).map_err(|error| StartError::Policy(error.to_string()))?;
         let data_dir = DataDir::open(&config.data_dir)?;
         let mut listeners = Vec::new();
         for &address in &config.amqp_listen {
@@ -61,7 +65,13 @@ impl Server {
             listeners.push((listener.local_addr().map_err(failed)?, listener));
         }
         let (store, opened) = Store::open(data_dir.path(), &config.store)?;
-        Ok(Self { broker: Arc::new(Broker::new(config, opened)), store, data_dir, listeners })
+        let broker = Broker::new(config, opened);
+        if let Some(vhost) = broker.vhost(&broker.config.default_vhost) {
+            for (kind, spec) in policies {
+                vhost.set_policy(kind, spec).map_err(|error| StartError::Policy(error.to_string()))?;
+            }
+        }
+        Ok(Self { broker: Arc::new(broker), store, data_dir, listeners })
     }
 
     /// What to tell people: name, version, addresses, folder.

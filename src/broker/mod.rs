@@ -2,6 +2,7 @@
 
 mod alarm;
 mod clock;
+mod configured;
 mod departures;
 mod drops;
 mod reply_to;
@@ -22,6 +23,7 @@ use tokio::sync::Notify;
 
 pub use alarm::Alarm;
 pub use clock::WallClock;
+pub use configured::{BadPolicy, configured_policies};
 pub use drops::{Drops, Lost};
 pub use reply_to::{REPLY_TO, ReplyConsumers, reply_token};
 pub use timekeeper::Calls;

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-pub use settings::Settings;
+pub use settings::{PolicySettings, Settings};
 
 use crate::limits;
 use crate::protocol::ShortString;
@@ -48,6 +48,10 @@ pub struct Config {
     pub consumer_timeout: Option<u64>,
     /// From connecting to `connection.open`.
     pub handshake_timeout: Duration,
+    /// Policies of the default virtual host that are set at each start.
+    pub policies: Vec<PolicySettings>,
+    /// The same for operator policies.
+    pub operator_policies: Vec<PolicySettings>,
 }
 
 /// How messages are kept.
@@ -157,6 +161,8 @@ impl Config {
             handshake_timeout: settings
                 .handshake_timeout_ms
                 .map_or(limits::HANDSHAKE_TIMEOUT, Duration::from_millis),
+            policies: settings.policies,
+            operator_policies: settings.operator_policies,
         })
     }
 }

@@ -61,6 +61,34 @@ pub struct Settings {
     /// Time for a client to get through the handshake, in milliseconds [default: 10000]
     #[arg(long, env = "LEVERET_HANDSHAKE_TIMEOUT_MS", value_name = "MS")]
     pub handshake_timeout_ms: Option<u64>,
+    /// Policies of the default virtual host; in the file only
+    #[arg(skip)]
+    pub policies: Vec<PolicySettings>,
+    /// The same for operator policies
+    #[arg(skip)]
+    pub operator_policies: Vec<PolicySettings>,
+}
+
+/// A policy as it stands in the configuration file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PolicySettings {
+    /// Its name.
+    pub name: String,
+    /// A regular expression, looked for anywhere in the names of queues and exchanges.
+    pub pattern: String,
+    /// What it applies to, as RabbitMQ names it.
+    #[serde(default = "everything")]
+    pub apply_to: String,
+    /// The highest one counts.
+    #[serde(default)]
+    pub priority: i64,
+    /// Keys and values: texts, whole numbers, fractions, truth values.
+    pub definition: toml::Table,
+}
+
+fn everything() -> String {
+    "all".into()
 }
 
 impl Settings {
@@ -85,6 +113,8 @@ impl Settings {
             segment_bytes: self.segment_bytes.or(lower.segment_bytes),
             consumer_timeout: self.consumer_timeout.or(lower.consumer_timeout),
             handshake_timeout_ms: self.handshake_timeout_ms.or(lower.handshake_timeout_ms),
+            policies: lower.policies,
+            operator_policies: lower.operator_policies,
         }
     }
 }

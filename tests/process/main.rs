@@ -206,3 +206,44 @@ fn a_client_that_leaves_while_it_is_blocked_gives_back_what_it_holds() {
     let mut purged = other.send(1, &method(50, 30).u16(0).short("held").u8(0)).expect(1, 50, 31);
     assert!(purged.u32() > 0);
 }
+
+#[test]
+fn a_policy_of_the_configuration_file_limits_a_queue() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let text = "[[policies]]\nname = 'short'\npattern = '^short'\napply-to = 'queues'\ndefinition = { max-length = 2 }\n";
+    file.write_all(text.as_bytes()).unwrap();
+    let Some(broker) = own(&["--config", file.path().to_str().unwrap()]) else { return };
+    let mut client = Wire::open_to(broker);
+    client.channel(1);
+    for (queue, left) in [("short", 2), ("long", 5)] {
+        client.send(1, &queue_declare(queue, 0)).expect(1, 50, 11);
+        for _ in 0..5 {
+            client.publish(1, "", queue, 0, b"m");
+        }
+        let mut declared = client.send(1, &queue_declare(queue, PASSIVE)).expect(1, 50, 11);
+        assert_eq!((declared.short().as_str(), declared.u32()), (queue, left));
+    }
+}
+
+#[test]
+fn a_policy_that_cannot_be_is_refused() {
+    for (policy, words) in [
+        ("name = 'p'\npattern = '('\ndefinition = {}", ["policy 'p'", "("]),
+        ("name = 'p'\npattern = ''\ndefinition = { no-such-key = 1 }", ["policy 'p'", "no-such-key"]),
+        ("name = 'p'\npattern = ''\napply-to = 'hares'\ndefinition = {}", ["policy 'p'", "hares"]),
+    ] {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "[[policies]]\n{policy}").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().to_str().unwrap();
+        let output = serve(&[
+            "--config",
+            file.path().to_str().unwrap(),
+            "--data-dir",
+            folder,
+            "--amqp-listen",
+            "127.0.0.1:0",
+        ]);
+        assert_refused(&output, &words);
+    }
+}
