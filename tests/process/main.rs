@@ -230,7 +230,10 @@ fn a_policy_that_cannot_be_is_refused() {
     for (policy, words) in [
         ("name = 'p'\npattern = '('\ndefinition = { max-length = 1 }", ["policy 'p'", "("]),
         ("name = 'p'\npattern = ''\ndefinition = { no-such-key = 1 }", ["policy 'p'", "no-such-key"]),
-        ("name = 'p'\npattern = ''\napply-to = 'hares'\ndefinition = { max-length = 1 }", ["policy 'p'", "hares"]),
+        (
+            "name = 'p'\npattern = ''\napply-to = 'hares'\ndefinition = { max-length = 1 }",
+            ["policy 'p'", "hares"],
+        ),
     ] {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         writeln!(file, "[[policies]]\n{policy}").unwrap();

@@ -12,7 +12,7 @@ use crate::{
     message::{self, Id},
     wire::{
         self, Args, BODY, CLIENT_CAPABILITIES, DURABLE, HEADER, METHOD, PASSIVE, PROTOCOL_HEADER, Reader,
-        basic_publish, connection_open, frame, method, queue_declare, start_ok, tune_ok,
+        basic_get, basic_publish, connection_open, frame, method, queue_declare, start_ok, tune_ok,
     },
 };
 
@@ -103,6 +103,11 @@ impl Link {
         Ok(link)
     }
 
+    /// Ends the connection in order: what it held unacked is back in its queues.
+    pub fn close(mut self) -> Result<(), Gone> {
+        self.send(0, &method(10, 50).u16(200).short("").u16(0).u16(0)).answer(10, 51).map(drop)
+    }
+
     /// Sends on channel 1 and waits for this answer; what else arrives waits for `next`.
     pub fn call(&mut self, request: &Args, class: u16, id: u16) -> Result<Reader, Gone> {
         self.send(1, request).answer(class, id)
@@ -115,13 +120,65 @@ impl Link {
 
     /// One persistent message in frames of the agreed size.
     pub fn publish(&mut self, exchange: &str, key: &str, bits: u8, id: Id, size: usize) -> Result<(), Gone> {
+        self.publish_as(exchange, key, bits, &message::properties(id, size), &message::body(id, size))
+    }
+
+    /// A message with these property flags and list.
+    pub fn publish_as(
+        &mut self,
+        exchange: &str,
+        key: &str,
+        bits: u8,
+        properties: &[u8],
+        body: &[u8],
+    ) -> Result<(), Gone> {
         self.send(1, &basic_publish(exchange, key, bits));
-        let header = Args(Vec::new()).u16(60).u16(0).u64(size as u64).bytes(&message::properties(id, size));
+        let header = Args(Vec::new()).u16(60).u16(0).u64(body.len() as u64).bytes(properties);
         self.outgoing.extend(frame(HEADER, 1, &header.0));
-        for part in message::body(id, size).chunks(self.frame_max - 8) {
+        for part in body.chunks(self.frame_max - 8) {
             self.outgoing.extend(frame(BODY, 1, part));
         }
         if self.outgoing.len() > 64 * 1024 { self.flush() } else { Ok(()) }
+    }
+
+    /// Waits until everything up to this publish is confirmed.
+    pub fn await_confirms(&mut self, last: u64) -> Result<(), Gone> {
+        loop {
+            match self.next()? {
+                Event::Confirm { tag, ack: true, .. } if tag >= last => return Ok(()),
+                Event::Confirm { ack: true, .. } => {}
+                _ => return Err(Gone::Broken("something else than confirms".into())),
+            }
+        }
+    }
+
+    /// The next delivery.
+    pub fn next_delivery(&mut self) -> Result<Delivery, Gone> {
+        match self.next()? {
+            Event::Delivery(delivery) => Ok(delivery),
+            _ => Err(Gone::Broken("something else than a delivery".into())),
+        }
+    }
+
+    /// All that is ready in the queue, taken and not acked.
+    pub fn take_all(&mut self, queue: &str) -> Result<Vec<Delivery>, Gone> {
+        let mut taken = Vec::new();
+        loop {
+            for _ in 0..GETS_AT_ONCE {
+                self.send(1, &basic_get(queue, false));
+            }
+            let mut is_empty = false;
+            for _ in 0..GETS_AT_ONCE {
+                match self.next()? {
+                    Event::Delivery(delivery) => taken.push(delivery),
+                    Event::Reply(60, 72, _) => is_empty = true,
+                    _ => return Err(Gone::Broken("neither get-ok nor get-empty".into())),
+                }
+            }
+            if is_empty {
+                return Ok(taken);
+            }
+        }
     }
 
     pub fn flush(&mut self) -> Result<(), Gone> {
@@ -333,6 +390,13 @@ pub fn queue_delete(queue: &str) -> Args {
 pub fn exchange_declare(name: &str, kind: &str) -> Args {
     method(40, 10).u16(0).short(name).short(kind).u8(DURABLE).table(&wire::Table::new())
 }
+
+/// A queue of these arguments, durable.
+pub fn queue_declare_with(queue: &str, arguments: &wire::Table) -> Args {
+    method(50, 10).u16(0).short(queue).u8(DURABLE).table(arguments)
+}
+
+const GETS_AT_ONCE: usize = 200;
 
 /// Longer than any restart or copy of a disk may take.
 pub const ANSWER_DEADLINE: Duration = Duration::from_secs(30);

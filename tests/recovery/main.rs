@@ -1,7 +1,7 @@
 //! What is there after the broker was stopped, killed, cut from power, filled up or damaged on disk. Each test runs the
 //! real binary on a folder of its own.
 //!
-//! `LEVERET_KILLS`, `LEVERET_CUTS`, `LEVERET_SEED` and `LEVERET_LONG_RUN_SECONDS` are read by the loops; tests that need
+//! `LEVERET_KILLS`, `LEVERET_CUTS`, `LEVERET_SEED` and `LEVERET_LONG_RUN_SECONDS`, `LEVERET_DELAYED` are read by the loops; tests that need
 //! root and loop devices say so and return where they have neither.
 #![allow(clippy::doc_markdown, reason = "RabbitMQ is a name, not an identifier")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, but clippy only knows #[test] functions")]
@@ -17,6 +17,7 @@ mod wire;
 // The harness.
 mod cable;
 mod history;
+mod ledger;
 mod link;
 mod load;
 mod message;
@@ -28,6 +29,9 @@ mod workers;
 // The tests.
 mod checker;
 mod corruption;
+mod dead_letter_kills;
+mod delayed_kills;
+mod delayed_many;
 mod disk_full;
 mod kill_loop;
 mod long_run;
@@ -35,5 +39,6 @@ mod power_cut;
 mod restart;
 mod restart_messages;
 mod restart_topology;
+mod restart_work_queues;
 mod spilling;
 mod told;

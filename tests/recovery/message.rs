@@ -2,7 +2,10 @@
 //! body is a function of those three (long enough ones carry the identity and a checksum too), so a torn, mixed-up or
 //! padded body never passes.
 
-use crate::link::Content;
+use crate::{
+    link::Content,
+    wire::{Args, Table},
+};
 
 /// One publisher's n-th message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +22,12 @@ pub fn properties(id: Id, size: usize) -> Vec<u8> {
     bytes.push(name.len() as u8);
     bytes.extend(name.as_bytes());
     bytes
+}
+
+/// Property flags and list: delivery-mode, and the header `x-deliver-at` in milliseconds.
+pub fn due_at(moment_ms: u64) -> Vec<u8> {
+    let headers = Table::new().entry("x-deliver-at", b'l', &moment_ms.to_be_bytes());
+    Args(Vec::new()).u16(1 << 13 | 1 << 12).table(&headers).u8(PERSISTENT).0
 }
 
 pub fn body(id: Id, size: usize) -> Vec<u8> {
@@ -65,7 +74,19 @@ pub fn identify(content: &Content) -> Result<Id, String> {
     Err(format!("{id:?} of {size} bytes is wrong from byte {at:?} on"))
 }
 
+/// Which message has this body, of [`CHECKED_BYTES_MIN`] or more; an error when it is not, to the last byte, what was
+/// published.
+pub fn identify_body(found: &[u8]) -> Result<Id, String> {
+    let (Some(publisher), Some(sequence)) =
+        (found.first_chunk(), found.get(4..).and_then(<[u8]>::first_chunk))
+    else {
+        return Err(format!("{found:?} names no message"));
+    };
+    let id = Id { publisher: u32::from_be_bytes(*publisher), sequence: u64::from_be_bytes(*sequence) };
+    if found == body(id, found.len()) { Ok(id) } else { Err(format!("{id:?} has another body")) }
+}
+
 const FLAGS: u16 = 1 << 12 | 1 << 7;
 const PERSISTENT: u8 = 2;
 /// Identity and checksum fit.
-const CHECKED_BYTES_MIN: usize = 24;
+pub const CHECKED_BYTES_MIN: usize = 24;

@@ -195,7 +195,7 @@ impl Node {
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
         command.args(["serve", "--amqp-listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data);
-        if knows(SEGMENT_FLAG) {
+        if knows(SEGMENT_FLAG) && !self.args.iter().any(|arg| arg == SEGMENT_FLAG) {
             command.args([SEGMENT_FLAG, SEGMENT_BYTES]);
         }
         command.args(&self.args);

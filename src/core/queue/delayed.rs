@@ -17,8 +17,9 @@ use crate::limits::{QUEUE_RESIDENT_BYTES_MAX, SPILL_BYTES_MAX};
 #[derive(Default)]
 pub struct Delayed {
     waiting: BTreeMap<(Millis, u64), Waiting>,
-    /// Those that came in memory, oldest first; some of them may have gone.
+    /// Those that came in memory, oldest first; some of them have gone.
     resident: VecDeque<(Millis, u64)>,
+    resident_count: usize,
     resident_bytes: usize,
 }
 
@@ -60,6 +61,7 @@ impl Delayed {
     /// Takes in a message that waits until `due`.
     pub fn insert(&mut self, due: Millis, entry: Entry) {
         let Entry { message, position, attempts, redelivered, journaled } = entry;
+        self.resident_count += 1;
         self.resident_bytes += message.size_bytes();
         let waiting = Waiting { message: Some(message), attempts, redelivered, journaled };
         self.waiting.insert((due, position), waiting);
@@ -76,15 +78,23 @@ impl Delayed {
 
     fn taken(&mut self, position: u64, waiting: Waiting) -> Due {
         let Waiting { message, attempts, redelivered, journaled } = waiting;
-        if self.waiting.is_empty() {
-            self.resident = VecDeque::new();
-        }
         match message {
             None => Due::OnDisk(position),
             Some(message) => {
+                self.resident_count -= 1;
                 self.resident_bytes -= message.size_bytes();
+                self.forget_gone();
                 Due::Entry(Entry { message, position, attempts, redelivered, journaled })
             }
+        }
+    }
+
+    /// Drops the keys of those that have gone, once they are most of all.
+    fn forget_gone(&mut self) {
+        if self.resident.len() > 2 * self.resident_count + GONE_KEPT_MAX {
+            let waiting = &self.waiting;
+            self.resident.retain(|key| waiting.get(key).is_some_and(|waiting| waiting.message.is_some()));
+            self.resident.shrink_to_fit();
         }
     }
 
@@ -99,6 +109,7 @@ impl Delayed {
                 if !waiting.journaled || message.stage() != Stage::Written {
                     return;
                 }
+                self.resident_count -= 1;
                 self.resident_bytes -= message.size_bytes();
                 waiting.message = None;
             }
@@ -138,5 +149,32 @@ impl Delayed {
     pub fn remove(&mut self, due: Millis, position: u64) -> Option<Due> {
         let waiting = self.waiting.remove(&(due, position))?;
         Some(self.taken(position, waiting))
+    }
+}
+
+/// Keys of messages that have gone, beyond as many as there are messages in memory.
+const GONE_KEPT_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::message::{View, build_image};
+
+    fn entry(position: u64) -> Entry {
+        let (layout, image) = build_image(b"", b"q", &[0, 0], &[b"x"], false);
+        let message = Message::new(View::new(layout, &image), 0);
+        Entry { message, position, attempts: Attempts::default(), redelivered: false, journaled: false }
+    }
+
+    #[test]
+    fn what_has_gone_takes_no_memory_while_another_one_waits() {
+        let mut delayed = Delayed::default();
+        delayed.insert(Millis::MAX, entry(0));
+        for n in 1..10_000 {
+            delayed.insert(n, entry(n));
+            assert!(delayed.pop_due(n).is_some());
+        }
+        assert_eq!((delayed.len(), delayed.resident_count), (1, 1));
+        assert!(delayed.resident.len() <= GONE_KEPT_MAX + 2, "{} keys", delayed.resident.len());
     }
 }

@@ -437,9 +437,11 @@ impl SharedQueue {
         queue.loading = false;
         let Some(page) = page else { return false };
         let held = queue.held_bytes();
+        // All that was published with a delay waits, what is due already with the others: it leaves in due order.
         let delays = queue.traits.delays;
+        let now = if delays { 0 } else { self.now() };
         let waits_until = |entry: &Entry, due| if delays { due_of(&entry.message) } else { due };
-        let waiting = queue.ready.loaded(paged, page, self.now(), waits_until);
+        let waiting = queue.ready.loaded(paged, page, now, waits_until);
         for (due, entry) in waiting {
             queue.delayed.insert(due, entry);
         }
@@ -524,12 +526,12 @@ pub fn settle_by_queue(
     }
 }
 
-/// When a message that was published with a delay is due; at once if its headers say nothing of it.
+/// When a message that was published with a delay is due; not zero. At once if its headers say nothing of it.
 fn due_of(message: &Message) -> Millis {
     let view = message.view();
     let headers = PropertiesView::parse(view.properties()).ok().and_then(|properties| properties.headers);
     let due = headers.and_then(|headers| due_ms(&TableView::new(headers), message.published_at()).ok()?);
-    due.unwrap_or(0)
+    due.unwrap_or(1).max(1)
 }
 
 fn status(queue: &Queue) -> QueueStatus {

@@ -28,7 +28,6 @@ impl SharedQueue {
     /// Does what is due. The timetable calls this when it was asked to; at any other time it does no harm.
     pub fn tick(self: &Arc<Self>, effects: &mut Effects) -> Tick {
         let now = self.now();
-        let mut missing = Vec::new();
         let mut queue = self.state.lock();
         queue.called_at = None;
         if queue.deleted {
@@ -38,15 +37,13 @@ impl SharedQueue {
             return Tick::Unused;
         }
         let held = queue.held_bytes();
-        queue.release_due(self, now, effects, &mut missing);
+        let due = queue.take_due(now);
         let unread = queue.trim(self, effects);
         self.release(queue, held, Feed::default());
         if let Some(paged) = unread {
             self.trim_from_disk(paged, effects);
         }
-        for position in missing {
-            self.release_from_disk(position, effects);
-        }
+        self.release_due(due, effects);
         self.look_at_front(effects);
         self.dispatch(effects);
         Tick::Done
@@ -64,17 +61,45 @@ impl SharedQueue {
         placement
     }
 
-    /// A message whose time has come, and that is on disk alone.
-    fn release_from_disk(self: &Arc<Self>, position: u64, effects: &mut Effects) {
-        let Some(page) = self.surroundings.pager.load(self.id, position, position, BLOCK_BYTES_MAX) else {
+    /// Those whose time has come, in order; what is on disk alone is read first.
+    fn release_due(self: &Arc<Self>, due: Vec<Due>, effects: &mut Effects) {
+        if due.is_empty() {
             return;
-        };
+        }
+        let mut entries = Vec::with_capacity(due.len());
+        let mut due = due.into_iter().peekable();
+        while let Some(next) = due.next() {
+            match next {
+                Due::Entry(entry) => entries.push(entry),
+                Due::OnDisk(first) => {
+                    let mut last = first;
+                    while let Some(Due::OnDisk(next)) =
+                        due.next_if(|next| matches!(next, Due::OnDisk(next) if *next == last + 1))
+                    {
+                        last = next;
+                    }
+                    self.read(first, last, &mut entries);
+                }
+            }
+        }
         let mut queue = self.state.lock();
+        if queue.deleted {
+            return;
+        }
         let held = queue.held_bytes();
-        for loaded in page.messages {
-            queue.come_back(self, Entry::from(loaded), effects);
+        for entry in entries {
+            queue.come_back(self, entry, effects);
         }
         self.release(queue, held, Feed::default());
+    }
+
+    /// Reads what is on disk alone; stops early if the broker is about to.
+    fn read(&self, mut first: u64, last: u64, entries: &mut Vec<Entry>) {
+        while let Some(page) = self.surroundings.pager.load(self.id, first, last, BLOCK_BYTES_MAX) {
+            entries.extend(page.messages.into_iter().map(Entry::from));
+            let Some(rest) = page.rest_from else { return };
+            first = rest;
+        }
     }
 
     /// Reads the front if it must be known when it expires, or what in it waits; drops what has expired. Stops when there is
@@ -83,18 +108,16 @@ impl SharedQueue {
         loop {
             let mut queue = self.state.lock();
             let held = queue.held_bytes();
-            if queue.traits.delays {
-                queue.release_ready(self, effects);
-            } else if queue.may_expire {
+            if queue.may_expire {
                 queue.expire(self, self.now(), effects);
             }
             let unread = queue.unread_front().filter(|_| effects.len() < EXPIRED_AT_ONCE_MAX);
-            if unread.is_some() {
-                queue.loading = true;
-            }
+            let delays = queue.traits.delays;
+            queue.loading |= unread.is_some();
             self.release(queue, held, Feed::default());
             let Some(paged) = unread else { return };
-            if !self.load(paged) {
+            // What was published with a delay may be much: the timetable calls for the next part.
+            if !self.load(paged) || delays {
                 return;
             }
         }
@@ -107,7 +130,9 @@ impl Queue {
         if self.deleted {
             return None;
         }
-        let mut next = self.delayed.first_due();
+        // What is due waits until all of what waits is known.
+        let is_known = !self.traits.delays || self.ready.is_empty();
+        let mut next = self.delayed.first_due().filter(|_| is_known);
         let mut sooner = |at: Millis| next = Some(next.map_or(at, |next| next.min(at)));
         if self.may_expire || self.traits.delays {
             match self.ready.front() {
@@ -135,21 +160,12 @@ impl Queue {
         expires.is_some_and(|expires| self.used_at.saturating_add(expires) <= now)
     }
 
-    /// Those of the waiting whose time has come.
-    fn release_due(
-        &mut self,
-        me: &Arc<SharedQueue>,
-        now: Millis,
-        effects: &mut Effects,
-        missing: &mut Vec<u64>,
-    ) {
-        for _ in 0..EXPIRED_AT_ONCE_MAX {
-            match self.delayed.pop_due(now) {
-                None => return,
-                Some(Due::Entry(entry)) => self.come_back(me, entry, effects),
-                Some(Due::OnDisk(position)) => missing.push(position),
-            }
+    /// Those of the waiting whose time has come, in order. None before it is known what waits.
+    fn take_due(&mut self, now: Millis) -> Vec<Due> {
+        if self.traits.delays && !self.ready.is_empty() {
+            return Vec::new();
         }
+        std::iter::from_fn(|| self.delayed.pop_due(now)).take(EXPIRED_AT_ONCE_MAX).collect()
     }
 
     /// A message has waited long enough.
@@ -158,13 +174,6 @@ impl Queue {
             effects.departures.push(Departure { queue: me.clone(), entry, cause: Cause::Due });
         } else {
             self.ready.requeue(entry);
-        }
-    }
-
-    /// What was due when the broker was started again.
-    fn release_ready(&mut self, me: &Arc<SharedQueue>, effects: &mut Effects) {
-        while let Some(entry) = self.ready.pop() {
-            self.come_back(me, entry, effects);
         }
     }
 
