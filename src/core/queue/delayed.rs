@@ -76,8 +76,10 @@ impl Delayed {
 
     fn taken(&mut self, position: u64, waiting: Waiting) -> Due {
         let Waiting { message, attempts, redelivered, journaled } = waiting;
-        if self.waiting.is_empty() {
-            self.resident = VecDeque::new();
+        if self.resident.len() > 2 * self.waiting.len() + 16 {
+            // Most of them have gone.
+            self.resident.retain(|key| self.waiting.contains_key(key));
+            self.resident.shrink_to_fit();
         }
         match message {
             None => Due::OnDisk(position),
