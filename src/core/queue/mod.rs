@@ -349,7 +349,7 @@ impl Queue {
     fn take(&mut self, me: &Arc<SharedQueue>, no_ack: bool, effects: &mut Effects) -> Taken {
         self.used_at = me.surroundings.clock.now();
         if self.may_expire && !self.expire(me, effects) {
-            return Taken::Nothing;
+            return Taken::Expired;
         }
         match self.ready.front() {
             None => return Taken::Nothing,
@@ -398,6 +398,8 @@ enum Dispatched {
 /// What `basic.get` finds.
 enum Taken {
     Nothing,
+    /// Many messages that had expired, and perhaps there are more.
+    Expired,
     /// It must be read first.
     Paged(Paged),
     Entry(Entry),

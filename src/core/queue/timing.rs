@@ -39,14 +39,11 @@ impl SharedQueue {
         }
         let held = queue.held_bytes();
         queue.release_due(self, now, effects, &mut missing);
-        let unread = queue.trim(self, effects);
         self.release(queue, held, Feed::default());
-        if let Some(paged) = unread {
-            self.trim_from_disk(paged, effects);
-        }
         for position in missing {
             self.release_from_disk(position, effects);
         }
+        self.make_room(effects);
         self.look_at_front(effects);
         self.dispatch(effects);
         Tick::Done
@@ -156,7 +153,7 @@ impl Queue {
         if self.traits.delays {
             effects.departures.push(Departure { queue: me.clone(), entry, cause: Cause::Due });
         } else {
-            self.ready.requeue(entry);
+            self.put_back(entry);
         }
     }
 
