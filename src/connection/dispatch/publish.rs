@@ -170,7 +170,13 @@ impl Session {
             self.deliver(&route, number, mandatory, run);
             return Ok(());
         }
-        run.iter_mut().try_for_each(|item| self.deliver_by_headers(number, mandatory, item))
+        for (index, publication) in run.iter_mut().enumerate() {
+            let known = self.published_run.refused.len();
+            self.deliver_by_headers(number, mandatory, publication)?;
+            // Each was a run of its own.
+            self.published_run.refused[known..].fill(index);
+        }
+        Ok(())
     }
 
     /// A message whose own headers have a say in where it goes.
