@@ -157,24 +157,6 @@ async fn queue_names_may_be_255_bytes_of_any_utf8() {
 }
 
 #[tokio::test]
-async fn arguments_whose_rule_is_not_built_are_refused_with_540() {
-    only_leveret!("RabbitMQ has built them");
-    for (name, table) in [
-        ("x-max-length", args! { "x-max-length": 5 }),
-        ("x-max-length-bytes", args! { "x-max-length-bytes": 5 }),
-        ("x-overflow", args! { "x-overflow": "drop-head" }),
-        ("x-max-priority", args! { "x-max-priority": 5 }),
-        ("x-delivery-limit", args! { "x-delivery-limit": 5 }),
-        ("x-dead-letter-exchange", args! { "x-dead-letter-exchange": "amq.fanout" }),
-        ("x-queue-type", args! { "x-queue-type": "quorum" }),
-    ] {
-        let queue = unique("queue");
-        let text = format!("NOT_IMPLEMENTED - argument '{name}' of queue '{queue}' in vhost '/'");
-        refused(Ch::open().await.declare(&queue, "durable", table).await, 540, &text);
-    }
-}
-
-#[tokio::test]
 async fn passive_declare_answers_with_counts_whatever_the_flags_and_404_when_missing() {
     let (ch, other) = (Ch::confirming().await, Ch::open().await);
     let queue = unique("queue");
