@@ -6,8 +6,8 @@
 use super::session::{MethodIds, Session};
 use crate::core::{
     error::{AmqpError, precondition_failed},
-    queue::{Comeback, settle_by_queue},
-    window::{Overdue, Unacked},
+    queue::{ConsumerId, feed_by_channel},
+    window::Overdue,
 };
 
 const NO_METHOD: MethodIds = (0, 0);
@@ -48,35 +48,36 @@ impl Session {
                  timeout value can be configured, see consumers doc guide to learn more"
             )));
         }
-        let mut returned: Vec<Unacked> = Vec::new();
         for (overdue, _) in late {
-            tracing::warn!(
-                connection = self.id.0,
-                channel = number,
-                queue = %overdue.queue.spec.name,
-                held_ms = overdue.held_ms,
-                "consumer cancelled: it holds a message for too long"
-            );
-            if let Some(window) = self.outbox.lock().window(number) {
-                // It may have been settled meanwhile.
-                let _gone = window.settle(overdue.tag, false, &mut returned);
+            if let Some(id) = overdue.consumer {
+                self.cancel_late(number, &overdue, id);
             }
-            self.cancel_late(number, &overdue);
         }
-        settle_by_queue(returned, |queue, unacked| {
-            queue.requeue(unacked, Comeback::Returned, &mut self.effects);
-        });
+        feed_by_channel(&self.outbox, number, &mut self.effects);
         Ok(())
     }
 
-    fn cancel_late(&mut self, number: u16, overdue: &Overdue) {
-        let Some(id) = overdue.consumer else { return };
-        let tag =
-            self.outbox.lock().window(number).and_then(|window| window.consumer_tag(id, &overdue.queue));
-        let Some(consumer_tag) = tag else { return };
-        self.outbox.lock().cancel_consumer(number, &consumer_tag);
-        if overdue.queue.cancel(id, &mut self.effects) {
-            self.last_consumer_left(&overdue.queue);
+    fn cancel_late(&mut self, number: u16, overdue: &Overdue, id: ConsumerId) {
+        let Overdue { queue, held_ms, .. } = overdue;
+        let mut outbox = self.outbox.lock();
+        let Some(window) = outbox.window(number) else { return };
+        let returned = window.take_held_by(id, queue);
+        if let Some(consumer_tag) = window.consumer_tag(id, queue) {
+            outbox.cancel_consumer(number, &consumer_tag);
+        }
+        drop(outbox);
+        if returned.is_empty() {
+            return; // the consumer had several that were late
+        }
+        tracing::warn!(
+            connection = self.id.0,
+            channel = number,
+            queue = %queue.spec.name,
+            held_ms,
+            "consumer cancelled: it holds a message for too long"
+        );
+        if queue.cancel_returning(id, returned, &mut self.effects) {
+            self.last_consumer_left(queue);
         }
     }
 }

@@ -168,6 +168,15 @@ impl Window {
         held.filter(|overdue| overdue.held_ms >= OLD_MS).collect()
     }
 
+    /// Takes what a consumer holds, oldest first.
+    pub fn take_held_by(&mut self, id: ConsumerId, queue: &Arc<SharedQueue>) -> Vec<Unacked> {
+        let its = |held: &mut Unacked| held.consumer == Some(id) && Arc::ptr_eq(&held.queue, queue);
+        let taken: Vec<_> = self.unacked.iter_mut().filter_map(|(_, held)| held.take_if(its)).collect();
+        taken.iter().for_each(|unacked| self.forget(unacked));
+        self.compact();
+        taken
+    }
+
     /// The tag of a consumer of this channel.
     pub fn consumer_tag(&self, id: ConsumerId, queue: &Arc<SharedQueue>) -> Option<ShortString> {
         let its = |(_, (other, its)): &(&ShortString, &ConsumerRef)| *its == id && Arc::ptr_eq(other, queue);

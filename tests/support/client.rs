@@ -367,6 +367,42 @@ pub async fn cancelled(consumer: &mut Consumer) {
     assert!(within(consumer.next()).await.is_none(), "a delivery instead of a cancel");
 }
 
+/// Lets so many milliseconds pass by the broker's clock: a message expires meanwhile. Needs a confirming channel.
+pub async fn pass(ch: &Ch, milliseconds: u32) {
+    let clock = ch.queue().await;
+    let properties = BasicProperties::default().with_expiration(milliseconds.to_string().into());
+    ch.publish_with("", &clock, "runs out", "", properties).await.unwrap();
+    ch.await_counts(&clock, (0, 0)).await;
+    ch.delete(&clock, "").await.unwrap();
+}
+
+/// A header of a delivery.
+pub fn header(delivery: &Delivery, name: &str) -> Option<AMQPValue> {
+    delivery.properties.headers().as_ref()?.inner().get(name).cloned()
+}
+
+/// A header of a delivery that is an integer.
+pub fn number(delivery: &Delivery, name: &str) -> Option<i64> {
+    match header(delivery, name)? {
+        AMQPValue::LongLongInt(number) => Some(number),
+        AMQPValue::LongInt(number) => Some(number.into()),
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+/// A header of a delivery that is a text.
+pub fn text(delivery: &Delivery, name: &str) -> Option<String> {
+    header(delivery, name).map(|value| string(&value))
+}
+
+/// A long string.
+pub fn string(value: &AMQPValue) -> String {
+    match value {
+        AMQPValue::LongString(text) => text.to_string(),
+        other => panic!("{other:?} is no long string"),
+    }
+}
+
 pub fn body(delivery: &Delivery) -> String {
     String::from_utf8(delivery.data.clone()).unwrap()
 }

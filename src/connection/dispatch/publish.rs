@@ -171,7 +171,13 @@ impl Session {
             self.deliver(&route, number, mandatory, run);
             return Ok(());
         }
-        run.iter_mut().try_for_each(|item| self.deliver_one(number, mandatory, item))
+        for (index, publication) in run.iter_mut().enumerate() {
+            let known = self.published_run.refused.len();
+            self.deliver_one(number, mandatory, publication)?;
+            // Each was a run of its own.
+            self.published_run.refused[known..].fill(index);
+        }
+        Ok(())
     }
 
     /// A message that has more say in where it goes than its exchange and key.

@@ -23,10 +23,12 @@ impl Session {
         Ok(())
     }
 
-    /// Publishes first, then settlements, as RabbitMQ does; all of them are one group for the journal.
+    /// Publishes first, then settlements, as RabbitMQ does; all of them are one group for the journal. If a queue had no room
+    /// for one of the messages, the client is told by 406, and the rest is done (RabbitMQ).
     pub(super) fn tx_commit(&mut self, number: u16) -> Result<(), AmqpError> {
         self.commit();
         let mut transaction = self.take_transaction(number)?;
+        self.published_run.refused.clear();
         for (message, mandatory) in std::mem::take(&mut transaction.publishes) {
             let mut run = [Publication::kept(message)];
             match self.route_and_deliver(number, mandatory, &mut run) {
@@ -46,6 +48,9 @@ impl Session {
             self.carry_out(number, how, unacked);
         }
         let commit = self.append(true);
+        if !self.published_run.refused.is_empty() {
+            return Err(precondition_failed("partial tx completion"));
+        }
         self.hold_back(commit);
         self.reply(number, &tx::CommitOk {});
         Ok(())

@@ -53,7 +53,9 @@ impl Queue {
     pub(super) fn reject(&mut self, me: &Arc<SharedQueue>, unacked: Vec<Unacked>, effects: &mut Effects) {
         for unacked in unacked {
             self.book_out(&unacked);
-            self.die(me, unacked.entry, Reason::Rejected, effects);
+            if !self.deleted {
+                self.die(me, unacked.entry, Reason::Rejected, effects);
+            }
         }
     }
 
@@ -95,9 +97,15 @@ impl Queue {
             }
             match due {
                 Some(due) => self.delayed.insert(due, entry),
-                None => self.ready.requeue(entry),
+                None => self.put_back(entry),
             }
         }
+    }
+
+    /// Puts a message back to where it was.
+    pub(super) fn put_back(&mut self, entry: Entry) {
+        self.may_expire = self.may_expire || expiry::expiration(&entry.message.view()).is_some();
+        self.ready.requeue(entry);
     }
 
     pub(super) fn book_out(&mut self, unacked: &Unacked) {

@@ -357,7 +357,7 @@ impl Queue {
     fn take(&mut self, me: &Arc<SharedQueue>, no_ack: bool, effects: &mut Effects) -> Taken {
         self.used_at = me.now();
         if self.may_expire && !self.expire(me, self.used_at, effects) {
-            return Taken::Nothing;
+            return Taken::Expired;
         }
         match self.ready.front() {
             None => return Taken::Nothing,
@@ -406,6 +406,8 @@ enum Dispatched {
 /// What `basic.get` finds.
 enum Taken {
     Nothing,
+    /// Many messages that had expired, and perhaps there are more.
+    Expired,
     /// It must be read first.
     Paged(Paged),
     Entry(Entry),

@@ -144,14 +144,22 @@ impl SharedQueue {
         }
         let unread = queue.trim(self, effects);
         self.release(queue, held, feed);
-        if let Some(paged) = unread {
-            self.trim_from_disk(paged, effects);
-        }
+        self.trim_from_disk(unread, effects);
         congested
     }
 
-    /// Goes on dropping the oldest messages where they must be read first.
-    pub(super) fn trim_from_disk(self: &Arc<Self>, mut unread: Paged, effects: &mut Effects) {
+    /// Drops the oldest messages until what is left is within the limits.
+    pub(super) fn make_room(self: &Arc<Self>, effects: &mut Effects) {
+        let mut queue = self.state.lock();
+        let held = queue.held_bytes();
+        let unread = queue.trim(self, effects);
+        self.release(queue, held, Feed::default());
+        self.trim_from_disk(unread, effects);
+    }
+
+    /// Goes on with that where they must be read first.
+    fn trim_from_disk(self: &Arc<Self>, unread: Option<Paged>, effects: &mut Effects) {
+        let Some(mut unread) = unread else { return };
         while self.load(unread) {
             let mut queue = self.state.lock();
             let held = queue.held_bytes();
@@ -210,12 +218,30 @@ impl SharedQueue {
     /// Removes a consumer; what it holds unacknowledged stays with its channel. True when the queue was to go with
     /// its last consumer and this was it.
     pub fn cancel(self: &Arc<Self>, id: ConsumerId, effects: &mut Effects) -> bool {
+        self.cancel_returning(id, Vec::new(), effects)
+    }
+
+    /// The same; `returned` goes back to where it was before anybody else gets something, and is no failure.
+    pub fn cancel_returning(
+        self: &Arc<Self>,
+        id: ConsumerId,
+        returned: Vec<Unacked>,
+        effects: &mut Effects,
+    ) -> bool {
         let mut queue = self.state.lock();
-        let Some(consumer) = queue.consumers.remove(id) else { return false };
+        let held = queue.held_bytes();
+        let consumer = queue.consumers.remove(id);
+        queue.requeue(self, returned, Comeback::Returned, effects);
+        let unread = queue.trim(self, effects);
+        let Some(consumer) = consumer else {
+            self.dispatch_from(queue, held, effects);
+            self.trim_from_disk(unread, effects);
+            return false;
+        };
         queue.used_at = self.now();
         let finished = self.spec.auto_delete && queue.had_consumer && queue.consumers.is_empty();
-        let held = queue.held_bytes();
         self.release(queue, held, Feed::default());
+        self.trim_from_disk(unread, effects);
         if consumer.is_starved() {
             let its = |(queue, other): &ConsumerRef| *other == id && Arc::ptr_eq(queue, self);
             consumer.spec.outbox.lock().forget_starved(consumer.spec.channel, its);
@@ -245,6 +271,7 @@ impl SharedQueue {
                     self.release(queue, held, Feed::default());
                     return Err(GetError::Empty);
                 }
+                Taken::Expired => self.release(queue, held, Feed::default()),
                 Taken::Paged(paged) => {
                     drop(queue);
                     if !self.load(paged) {
@@ -285,7 +312,9 @@ impl SharedQueue {
         let mut queue = self.state.lock();
         let held = queue.held_bytes();
         queue.requeue(self, unacked, why, effects);
+        let unread = queue.trim(self, effects);
         self.dispatch_from(queue, held, effects);
+        self.trim_from_disk(unread, effects);
     }
 
     /// The outbox of a consumer that was turned away has room.

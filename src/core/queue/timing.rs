@@ -38,12 +38,9 @@ impl SharedQueue {
         }
         let held = queue.held_bytes();
         let due = queue.take_due(now);
-        let unread = queue.trim(self, effects);
         self.release(queue, held, Feed::default());
-        if let Some(paged) = unread {
-            self.trim_from_disk(paged, effects);
-        }
         self.release_due(due, effects);
+        self.make_room(effects);
         self.look_at_front(effects);
         self.dispatch(effects);
         Tick::Done
@@ -173,7 +170,7 @@ impl Queue {
         if self.traits.delays {
             effects.departures.push(Departure { queue: me.clone(), entry, cause: Cause::Due });
         } else {
-            self.ready.requeue(entry);
+            self.put_back(entry);
         }
     }
 

@@ -84,6 +84,7 @@ impl Topology {
             self.changes.push(queue_declared(&queue));
         }
         self.queues.insert(wanted.name, queue.clone());
+        queue.touch();
         Ok(queue)
     }
 
