@@ -86,10 +86,19 @@ impl Encoder {
     ///
     /// The first `known` of its changes were held back before: their settlements have been counted. A message that is
     /// skipped stays so, whatever the disk has no room for: its settlements are not written either.
-    pub(in crate::store) fn decide(&mut self, changes: &mut Changes, known: usize) {
+    ///
+    /// `groups` are those of the batch, by their first change and the one after their last.
+    pub(in crate::store) fn decide(
+        &mut self,
+        changes: &mut Changes,
+        groups: &[(usize, usize)],
+        known: usize,
+    ) {
+        let moved_on = moved_on(changes, groups);
         for change in &changes[known..] {
-            if let Change::Settle { message: Some(message), .. } = change
+            if let Change::Settle { placement, message: Some(message) } = change
                 && message.stage() == Stage::Waiting
+                && !moved_on.contains(placement)
             {
                 message.count_early_settlement();
             }
@@ -106,7 +115,11 @@ impl Encoder {
                 continue;
             }
             if early_count > 0 {
-                let settled = settled.get_or_insert_with(|| unwritten_settlements(changes, &self.early));
+                let settled = settled.get_or_insert_with(|| {
+                    let mut settled = unwritten_settlements(changes, &self.early);
+                    settled.retain(|placement| !moved_on.contains(placement));
+                    settled
+                });
                 let settled = &*settled;
                 let left = placements.iter().copied().filter(|placement| !settled.contains(placement));
                 let left: Placements = left.collect();
@@ -310,6 +323,33 @@ fn kind(effect: &Effect) -> Kind {
         Effect::Return { .. } => Kind::Return,
         Effect::Topology { .. } => Kind::Topology,
     }
+}
+
+/// Places that one group of a batch takes a message to, and a later one takes it on from. A crash may come between the
+/// two: what the first one took it from is settled then, so the first must be written although the second settles it.
+fn moved_on(changes: &Changes, groups: &[(usize, usize)]) -> HashSet<Placement, RandomState> {
+    let mut brought: HashSet<Placement, RandomState> = HashSet::default();
+    let mut moved_on = HashSet::default();
+    for &(begin, end) in groups {
+        let group = &changes[begin..end];
+        let its_places = || {
+            group.iter().filter_map(|change| match change {
+                Change::Publish { placements, .. } => Some(placements),
+                _ => None,
+            })
+        };
+        if its_places().next().is_none() {
+            continue;
+        }
+        if !brought.is_empty() {
+            moved_on.extend(group.iter().filter_map(|change| match change {
+                Change::Settle { placement, .. } if brought.contains(placement) => Some(*placement),
+                _ => None,
+            }));
+        }
+        brought.extend(its_places().flatten().copied());
+    }
+    moved_on
 }
 
 /// Settlements of messages that are not written, by place.

@@ -129,7 +129,7 @@ impl Writer {
 
     /// The first `known` changes were held back before.
     fn write(&mut self, mut batch: Batch, known: usize) -> io::Result<()> {
-        self.encoder.decide(&mut batch.changes, known);
+        self.encoder.decide(&mut batch.changes, &batch.groups, known);
         for moved in std::mem::take(&mut batch.moves) {
             self.write_move(moved)?;
         }

@@ -3,6 +3,7 @@
 mod full_start;
 mod keeping;
 mod lost_segments;
+mod moved_twice;
 mod unreadable;
 
 use std::{
