@@ -104,7 +104,8 @@ impl Vhost {
         Ok(())
     }
 
-    fn deliver(
+    /// Publishes a message to queues.
+    pub(super) fn deliver(
         &self,
         targets: &[Arc<SharedQueue>],
         layout: Layout,
@@ -122,7 +123,11 @@ impl Vhost {
 
 impl Vhost {
     /// The queues that a message goes to that the broker itself sends on.
-    fn targets(&self, view: &View<'_>, extra: &[Box<[u8]>]) -> Result<Vec<Arc<SharedQueue>>, Lost> {
+    pub(super) fn targets(
+        &self,
+        view: &View<'_>,
+        extra: &[Box<[u8]>],
+    ) -> Result<Vec<Arc<SharedQueue>>, Lost> {
         let mut keys = vec![view.routing_key()];
         keys.extend(extra.iter().map(|key| &**key));
         let headers = headers(view);

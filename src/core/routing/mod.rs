@@ -22,6 +22,7 @@ mod topic;
 
 pub use direct::Direct;
 pub use fanout::Fanout;
+pub use header_value::equal;
 pub use headers::{BindingError, Headers};
 pub use topic::Topic;
 
