@@ -71,6 +71,10 @@ pub const BLOCK_BYTES_MAX: usize = 1024 * 1024;
 pub const SPILL_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of ready messages that a queue keeps in memory when they are on disk as well.
 pub const QUEUE_RESIDENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of messages that are looked at in one go (peek); the last one may exceed it.
+pub const PEEK_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Messages that are moved or copied in one group of the journal (redrive).
+pub const REDRIVE_AT_ONCE_MAX: usize = 256;
 /// How long a consumer may hold a message of a quorum queue (RabbitMQ: 30 minutes).
 pub const CONSUMER_TIMEOUT_MS: u64 = 30 * 60 * 1_000;
 /// How often it is looked for consumers that hold messages too long.

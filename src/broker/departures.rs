@@ -77,7 +77,7 @@ impl Vhost {
         };
         let dead = dead_letter::dead_lettered(view, &death).map_err(|_| Lost::TooManyDeaths)?;
         let letter = View::new(dead.layout, &dead.image);
-        let targets = self.targets(&letter, &dead.extra_keys.iter().map(|key| &**key).collect::<Vec<_>>())?;
+        let targets = self.targets(&letter, &dead.extra_keys)?;
         let found = targets.len();
         let targets: Vec<_> =
             targets.into_iter().filter(|target| !dead.deaths.is_cycle(&target.spec.name, reason)).collect();
@@ -105,7 +105,8 @@ impl Vhost {
         Ok(())
     }
 
-    fn deliver(
+    /// Publishes a message to queues.
+    pub(super) fn deliver(
         &self,
         targets: &[Arc<SharedQueue>],
         layout: Layout,
@@ -123,9 +124,13 @@ impl Vhost {
 
 impl Vhost {
     /// The queues that a message goes to that the broker itself sends on, by its key and `extra` ones.
-    fn targets(&self, view: &View<'_>, extra: &[&[u8]]) -> Result<Vec<Arc<SharedQueue>>, Lost> {
+    pub(super) fn targets(
+        &self,
+        view: &View<'_>,
+        extra: &[impl AsRef<[u8]>],
+    ) -> Result<Vec<Arc<SharedQueue>>, Lost> {
         let mut keys = vec![view.routing_key()];
-        keys.extend(extra);
+        keys.extend(extra.iter().map(AsRef::as_ref));
         let headers = headers(view);
         // Both were checked when it was published.
         let properties = PropertiesView::parse(view.properties()).unwrap_or_default();

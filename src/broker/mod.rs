@@ -5,6 +5,7 @@ mod clock;
 mod configured;
 mod departures;
 mod drops;
+mod redrive;
 mod reply_to;
 mod timekeeper;
 mod vhost;
@@ -25,6 +26,7 @@ pub use alarm::Alarm;
 pub use clock::WallClock;
 pub use configured::{BadPolicy, configured_policies};
 pub use drops::{Drops, Lost};
+pub use redrive::{Ended, Progress, RedriveError};
 pub use reply_to::{REPLY_TO, ReplyConsumers, reply_token};
 pub use timekeeper::Calls;
 pub use vhost::Vhost;
@@ -37,7 +39,7 @@ use crate::core::{
     journal::{Change, Changes, Journal, QueueIds, Surroundings, TopologyChange},
     memory::Gauge,
     outbox::SharedOutbox,
-    queue::SharedQueue,
+    queue::{Cursor, Peek, SharedQueue},
     topology::Topology,
 };
 use crate::limits::{CONSUMER_TIMEOUT_INTERVAL, PAGING_INTERVAL};
@@ -191,6 +193,12 @@ impl Broker {
                 }
             }
         }
+    }
+
+    /// Looks at messages of a queue that clients hold; see [`SharedQueue::peek_unacked`].
+    pub fn peek_unacked(&self, queue: &Arc<SharedQueue>, from: Cursor, limit: usize) -> Peek {
+        let outboxes: Vec<SharedOutbox> = self.connections.iter().map(|it| it.outbox.clone()).collect();
+        queue.peek_unacked(outboxes, from, limit)
     }
 
     /// Registers a connection that has been opened.

@@ -113,6 +113,40 @@ impl Deaths {
     }
 }
 
+/// Where a message was published that has died since: before all its deaths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The exchange.
+    pub exchange: Box<[u8]>,
+    /// Its routing key, then those in its `CC` header.
+    pub routing_keys: Vec<Box<[u8]>>,
+}
+
+/// Where a message was before its first death; `None` if the broker knows of no death.
+///
+/// The headers about the first death name the entry of it, which stands anywhere in a list that is ordered by the last
+/// deaths.
+pub fn origin(view: &View<'_>) -> Option<Origin> {
+    let mut headers = Properties::decode(view.properties()).ok()?.headers?;
+    let history = take_history(view, &mut headers);
+    let [reason, queue, _] = X_FIRST_DEATH.map(|name| headers.get(name).and_then(FieldValue::as_str_bytes));
+    let is_first = |entry: &&FieldTable| {
+        entry.get(QUEUE).and_then(FieldValue::as_str_bytes) == queue
+            && entry.get(REASON).and_then(FieldValue::as_str_bytes) == reason
+    };
+    let entry = history.iter().find(is_first).or(history.last())?;
+    let keys = entry.get(ROUTING_KEYS)?.as_array()?.iter().filter_map(FieldValue::as_str_bytes);
+    let routing_keys: Vec<Box<[u8]>> = keys.map(Box::from).collect();
+    let exchange = entry.get(EXCHANGE)?.as_str_bytes()?.into();
+    (!routing_keys.is_empty()).then_some(Origin { exchange, routing_keys })
+}
+
+/// What a message last died of; `None` if the broker knows of no death.
+pub fn last_reason(view: &View<'_>) -> Option<Reason> {
+    let mut headers = Properties::decode(view.properties()).ok()?.headers?;
+    take_history(view, &mut headers).first().and_then(pair).map(|(_, reason)| reason)
+}
+
 /// Makes the message in `view` a dead letter.
 pub fn dead_lettered(view: &View<'_>, death: &Death<'_>) -> Result<DeadLetter, TooManyDeaths> {
     // Only a message that rotted on disk has properties that cannot be read, and nobody else could read them
@@ -195,8 +229,8 @@ fn first_of_its_kind(
         .with(REASON, death.reason.name())
         .with(QUEUE, FieldValue::long_string(death.queue))
         .with("time", FieldValue::Timestamp(death.at_ms / 1_000))
-        .with("exchange", FieldValue::long_string(view.exchange()))
-        .with("routing-keys", keys.map(FieldValue::long_string).collect::<Vec<_>>())
+        .with(EXCHANGE, FieldValue::long_string(view.exchange()))
+        .with(ROUTING_KEYS, keys.map(FieldValue::long_string).collect::<Vec<_>>())
 }
 
 /// An expiration as RabbitMQ writes it back: without sign and leading zeros.
@@ -259,3 +293,5 @@ const CC: &str = "CC";
 const COUNT: &str = "count";
 const REASON: &str = "reason";
 const QUEUE: &str = "queue";
+const EXCHANGE: &str = "exchange";
+const ROUTING_KEYS: &str = "routing-keys";

@@ -16,6 +16,7 @@ pub mod numbers;
 pub mod outbox;
 pub mod policy;
 pub mod queue;
+pub mod redrive;
 pub mod rewrite;
 pub mod routing;
 pub mod topology;

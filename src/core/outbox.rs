@@ -21,7 +21,7 @@ use crate::core::{
     journal::{Commit, Done},
     message::View,
     queue::{Consumer, ConsumerId, SharedQueue},
-    window::{ConsumerRef, Overdue, ReplyConsumer, Window},
+    window::{ConsumerRef, Overdue, ReplyConsumer, Unacked, Window},
 };
 use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_BYTES_RESUME, OUTBOX_REPLY_BYTES_MAX};
 use crate::protocol::{Encode, ShortString, basic, frame};
@@ -270,6 +270,12 @@ impl Outbox {
     pub fn held_since(&mut self, now: Millis) -> Vec<(u16, Vec<Overdue>)> {
         let held = self.windows.iter().map(|(number, window)| (number, window.held_since(now)));
         held.filter(|(_, held)| !held.is_empty()).collect()
+    }
+
+    /// What clients hold of a queue.
+    pub fn unacked_of<'a>(&'a mut self, queue: &'a Arc<SharedQueue>) -> impl Iterator<Item = &'a Unacked> {
+        let unacked = self.windows.iter().flat_map(|(_, window)| window.unacked());
+        unacked.filter(|unacked| Arc::ptr_eq(&unacked.queue, queue))
     }
 
     /// Whether there is any of that.

@@ -32,6 +32,14 @@ struct Waiting {
     journaled: bool,
 }
 
+impl Waiting {
+    fn entry(&self, position: u64) -> Option<Entry> {
+        let Self { message, attempts, redelivered, journaled } = self;
+        let (attempts, redelivered, journaled) = (*attempts, *redelivered, *journaled);
+        message.clone().map(|message| Entry { message, position, attempts, redelivered, journaled })
+    }
+}
+
 /// A message whose time has come.
 pub enum Due {
     /// It is here.
@@ -140,9 +148,11 @@ impl Delayed {
         false
     }
 
-    /// Those that wait, first due first: when, their places, and the messages that are in memory.
-    pub fn iter(&self) -> impl Iterator<Item = (Millis, u64, Option<&Message>)> {
-        self.waiting.iter().map(|((due, position), waiting)| (*due, *position, waiting.message.as_ref()))
+    /// Those that wait, from a time and place on, first due first: when, their places, and those that are in memory.
+    pub fn from(&self, first: (Millis, u64)) -> impl Iterator<Item = (Millis, u64, Option<Entry>)> {
+        self.waiting
+            .range(first..)
+            .map(|(&(due, position), waiting)| (due, position, waiting.entry(position)))
     }
 
     /// Takes one out that is not due yet.

@@ -5,10 +5,15 @@
 //! go back to their original position (RabbitMQ: "requeued to its original position when possible"): they are few and
 //! out of order, so they stand in a sorted map before the blocks.
 
+mod holes;
+mod middle;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     ops::{AddAssign, SubAssign},
 };
+
+pub use middle::Stand;
 
 use super::ready::Total;
 use crate::core::{
@@ -18,6 +23,7 @@ use crate::core::{
 };
 use crate::limits::{BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, SPILL_BYTES_MAX};
 use crate::protocol::{Properties, ShortString};
+use holes::Holes;
 
 /// A message in a queue.
 #[derive(Debug, Clone)]
@@ -119,7 +125,7 @@ impl From<Loaded> for Entry {
 }
 
 /// Messages in a row that are on disk alone; both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Paged {
     /// Lowest position.
     pub first: u64,
@@ -155,6 +161,8 @@ pub enum Front<'a> {
 pub struct Line {
     requeued: BTreeMap<u64, Entry>,
     blocks: VecDeque<Block>,
+    /// Messages of the blocks that were taken out before their turn.
+    holes: Holes,
     fresh_count: usize,
     resident: Size,
     paged: Size,
@@ -258,15 +266,23 @@ impl Line {
         block.size -= entry.size();
         self.fresh_count -= 1;
         if block.entries.is_empty() {
-            self.drop_front_block();
+            self.blocks.pop_front();
+            self.front_moved();
         }
         Some(entry)
     }
 
-    fn drop_front_block(&mut self) {
-        self.blocks.pop_front();
-        if self.blocks.is_empty() {
-            self.blocks = VecDeque::new();
+    /// A block has gone: gives memory back, and forgets what nobody will read any more.
+    fn front_moved(&mut self) {
+        match self.blocks.front() {
+            None => {
+                self.blocks = VecDeque::new();
+                self.holes.clear();
+            }
+            Some(Block::Resident(block)) => {
+                self.holes.forget_below(block.entries.front().map_or(0, |entry| entry.position));
+            }
+            Some(Block::Paged(paged)) => self.holes.forget_below(paged.first),
         }
     }
 
@@ -286,12 +302,15 @@ impl Line {
         let front = self.blocks.front().filter(|block| block.is(&asked));
         let Some(Block::Paged(paged)) = front else { return Vec::new() };
         let paged = *paged;
-        self.drop_front_block();
+        self.blocks.pop_front();
         self.fresh_count -= paged.count;
         self.paged -= paged.size;
         let mut block = Resident::default();
         let mut waiting = Vec::new();
         for loaded in page.messages {
+            if self.holes.contains(loaded.position) {
+                continue;
+            }
             let due = loaded.due;
             let entry = Entry::from(loaded);
             let due = waits_until(&entry, due);
@@ -310,6 +329,7 @@ impl Line {
             self.resident += block.size;
             self.blocks.push_front(Block::Resident(block));
         }
+        self.front_moved();
         waiting
     }
 
@@ -384,7 +404,7 @@ impl Line {
 
 impl Block {
     fn is(&self, asked: &Paged) -> bool {
-        matches!(self, Self::Paged(paged) if paged == asked)
+        matches!(self, Self::Paged(paged) if (paged.first, paged.last) == (asked.first, asked.last))
     }
 }
 

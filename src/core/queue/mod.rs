@@ -10,6 +10,7 @@ mod expiry;
 mod feed;
 mod leaving;
 mod line;
+mod peek;
 mod ready;
 pub mod retry;
 mod settings;
@@ -23,6 +24,7 @@ pub use consumers::{Consumer, ConsumerId, ConsumerSpec};
 pub use feed::Feed;
 pub use leaving::Comeback;
 pub use line::Entry;
+pub use peek::{Cursor, Peek, Peeked};
 pub use settings::{Overflow, QueueSettings};
 pub use shared::{
     ConsumeError, Deleted, GetError, Published, QueueStatus, SharedQueue, feed_by_channel, feed_by_outbox,
@@ -111,6 +113,8 @@ pub struct QueueCounters {
     pub dropped: [u64; 4],
     /// Messages that were refused because the queue was full.
     pub refused: u64,
+    /// Messages that an operator moved elsewhere.
+    pub redriven: u64,
 }
 
 /// What a queue is for good, as far as its rules ask.

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::line::{Entry, Front, Line, Paged, Size};
+use super::line::{Entry, Front, Line, Paged, Size, Stand};
 use crate::core::{
     clock::Millis,
     journal::{Changes, Page, QueueId, RestoredRange, line_of},
@@ -102,6 +102,22 @@ impl Ready {
     pub fn pop(&mut self) -> Option<Entry> {
         let at = self.first()?;
         self.with(at, Line::pop)
+    }
+
+    /// See [`Line::at_or_after`].
+    pub fn at_or_after(&self, from: u64) -> Option<Stand<'_>> {
+        self.lines[self.at(from)..].iter().find_map(|line| line.at_or_after(from))
+    }
+
+    /// See [`Line::holds`].
+    pub fn holds(&self, position: u64) -> bool {
+        self.lines[self.at(position)].holds(position)
+    }
+
+    /// See [`Line::take_out`].
+    pub fn take_out(&mut self, seen: &Entry) -> Option<Entry> {
+        let at = self.at(seen.position);
+        self.with(at, |line| line.take_out(seen))
     }
 
     /// See [`Line::loaded`].

@@ -63,6 +63,8 @@ pub struct Published {
     pub placed: Vec<(usize, Placement)>,
     /// Those that a queue had no room for.
     pub refused: Vec<usize>,
+    /// Queues that were deleted meanwhile, and took nothing.
+    pub gone: usize,
 }
 
 /// What a deleted queue leaves behind: its messages, to be dropped when no lock is held.
@@ -124,6 +126,7 @@ impl SharedQueue {
         let mut feed = Feed::default();
         let mut queue = self.state.lock();
         if queue.deleted {
+            published.gone += 1;
             return false;
         }
         let held = queue.held_bytes();
@@ -556,7 +559,7 @@ pub fn settle_by_queue(
 }
 
 /// When a message that was published with a delay is due; not zero. At once if its headers say nothing of it.
-fn due_of(message: &Message) -> Millis {
+pub(super) fn due_of(message: &Message) -> Millis {
     let view = message.view();
     let headers = PropertiesView::parse(view.properties()).ok().and_then(|properties| properties.headers);
     let due = headers.and_then(|headers| due_ms(&TableView::new(headers), message.published_at()).ok()?);

@@ -1,6 +1,7 @@
 //! Queues as clients see them: deliveries are read back from the bytes in each client's outbox.
 
 mod model;
+mod operator;
 mod shelf;
 
 use std::{
@@ -13,8 +14,8 @@ use parking_lot::Mutex;
 use shelf::Shelf;
 
 use super::{
-    Comeback, ConsumeError, ConsumerId, ConsumerSpec, GetError, Origin, Published, QueueSpec, SharedQueue,
-    feed_by_channel, feed_by_outbox,
+    Comeback, ConsumeError, ConsumerId, ConsumerSpec, Cursor, GetError, Origin, Published, QueueSpec,
+    SharedQueue, feed_by_channel, feed_by_outbox,
 };
 use crate::core::{
     clock::{ManualClock, Millis},

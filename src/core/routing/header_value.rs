@@ -21,7 +21,7 @@ use std::mem::discriminant;
 use crate::protocol::FieldValue;
 
 /// Whether a header's value is the one that a binding asks for.
-pub(super) fn equal(one: &FieldValue, other: &FieldValue) -> bool {
+pub fn equal(one: &FieldValue, other: &FieldValue) -> bool {
     match (one, other) {
         (FieldValue::Array(one), FieldValue::Array(other)) => {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| nested_equal(one, other))

@@ -30,6 +30,7 @@ pub use addressing::{Addressing, UnacceptableHeader, extra_keys};
 pub use consistent_hash::ConsistentHash;
 pub use direct::Direct;
 pub use fanout::Fanout;
+pub use header_value::equal;
 pub use headers::Headers;
 pub use kind::{ArgumentError, BindingError, ExchangeKind, recent_history_length};
 pub use one_of::OneOf;

@@ -136,6 +136,11 @@ impl Topology {
         self.delay_queue.as_ref()
     }
 
+    /// Whether there is an exchange of that name.
+    pub fn has_exchange(&self, name: &[u8]) -> bool {
+        self.exchanges.contains_key(name)
+    }
+
     /// All queues, in no order.
     pub fn queues(&self) -> impl Iterator<Item = &Arc<SharedQueue>> {
         self.queues.values().chain(&self.delay_queue)

@@ -9,7 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{Client, Comeback, ConsumeError, ConsumerId, FieldTable, GetError, Q, Seen, What, Wish};
+use super::{Client, Comeback, ConsumeError, ConsumerId, Cursor, FieldTable, GetError, Q, Seen, What, Wish};
+use crate::core::{
+    journal::Changes,
+    queue::{Peek, Peeked},
+};
 
 const CLIENTS: usize = 2;
 const CHANNELS: [u16; 2] = [1, 2];
@@ -76,6 +80,12 @@ enum Operation {
     Journal,
     /// Memory is short.
     PageOut,
+    /// An operator takes a message from anywhere in the line.
+    TakeOut {
+        at: usize,
+        /// And finds that it had better stay.
+        back: bool,
+    },
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -101,6 +111,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         3 => (0..CLIENTS).prop_map(|client| Operation::Written { client }),
         3 => Just(Operation::Journal),
         4 => Just(Operation::PageOut),
+        4 => (0..12_usize, prop::bool::weighted(0.2)).prop_map(|(at, back)| Operation::TakeOut { at, back }),
     ]
 }
 
@@ -143,6 +154,9 @@ struct Pair {
     ids: BTreeMap<usize, ConsumerId>,
     model: Model,
     published: u64,
+    /// Settlements that the journal is slow with.
+    late: Changes,
+    late_ids: BTreeSet<u64>,
 }
 
 impl Pair {
@@ -154,6 +168,8 @@ impl Pair {
             ids: BTreeMap::new(),
             model: Model::new(single_active),
             published: 0,
+            late: Changes::new(),
+            late_ids: BTreeSet::new(),
         }
     }
 
@@ -203,9 +219,14 @@ impl Pair {
                 self.clients[client].clog();
                 self.model.clients[client].waiting.full = true;
             }
-            Operation::Journal => self.queue.shelf.write(),
+            Operation::Journal => {
+                self.queue.shelf.absorb_late(&mut self.late);
+                self.late_ids.clear();
+                self.queue.shelf.write();
+            }
+            Operation::TakeOut { at, back } => self.take_out(at, back),
             Operation::PageOut => {
-                drop(self.queue.shared.page_out(&mut self.queue.effects.borrow_mut().changes))
+                let _more = self.queue.shared.page_out(&mut self.queue.effects.borrow_mut().changes);
             }
             Operation::Take { client } => self.take(client),
             Operation::Written { client } => self.written(client),
@@ -253,6 +274,22 @@ impl Pair {
         }
     }
 
+    fn take_out(&mut self, at: usize, back: bool) {
+        let ready = all_of(|from| self.queue.shared.peek_ready(from, usize::MAX));
+        let Some(seen) = ready.get(at % ready.len().max(1)).map(|peeked| &peeked.entry) else { return };
+        let taken = self.queue.shared.take_out(seen).unwrap();
+        assert!(self.queue.shared.take_out(seen).is_none(), "nobody takes it twice");
+        if back {
+            self.queue.shared.put_back(taken, &mut self.queue.effects.borrow_mut());
+            return;
+        }
+        let id = super::number(&taken.message.view().body());
+        self.late_ids.insert(id);
+        taken.settle(self.queue.shared.id, &mut self.late);
+        self.model.ready.remove(&id).unwrap();
+        self.model.gone += 1;
+    }
+
     fn close_channel(&mut self, client: usize, channel: u16) {
         self.queue.close_channel(&self.clients[client], channel);
         self.model.close_channel(client, channel);
@@ -287,7 +324,8 @@ impl Pair {
         let held = held.flat_map(|it| &it.held).map(|it| it.message.id);
         let live: BTreeSet<u64> = held.chain(self.model.ready.keys().copied()).collect();
         let kept = self.queue.shelf.messages();
-        let kept: BTreeSet<u64> = kept.iter().map(|message| super::number(&message.view().body())).collect();
+        let kept = kept.iter().map(|message| super::number(&message.view().body()));
+        let kept: BTreeSet<u64> = kept.filter(|id| !self.late_ids.contains(id)).collect();
         assert!(kept.is_subset(&live), "settled and kept: {:?}", kept.difference(&live));
         assert!(!self.queue.shared.spec.durable || kept == live, "not kept: {:?}", live.difference(&kept));
     }
@@ -312,6 +350,21 @@ impl Pair {
             }
         }
         model.check_credit();
+        self.compare_peeks();
+    }
+
+    /// An operator sees what is there, and that changes nothing.
+    fn compare_peeks(&self) {
+        let before = (self.queue.status(), self.queue.gauge.used_bytes());
+        let ready = all_of(|from| self.queue.shared.peek_ready(from, 3));
+        let expected = self.model.ready.values().map(|message| (message.id, message.returned));
+        assert!(ready.iter().map(shown).eq(expected), "{:?}", ready.iter().map(shown).collect::<Vec<_>>());
+        let outboxes = || self.clients.iter().map(|client| client.outbox.clone());
+        let unacked = all_of(|from| self.queue.shared.peek_unacked(outboxes(), from, 2));
+        let held = self.model.clients.iter().flat_map(|client| client.channels.values());
+        let held: BTreeSet<u64> = held.flat_map(|it| &it.held).map(|it| it.message.id).collect();
+        assert!(unacked.iter().map(|peeked| shown(peeked).0).eq(held));
+        assert_eq!((self.queue.status(), self.queue.gauge.used_bytes()), before);
     }
 
     /// Everybody leaves; what is left is counted and purged.
@@ -332,6 +385,24 @@ impl Pair {
         assert_eq!(gone, self.published, "every message that was published is accounted for");
         assert_eq!((self.queue.gauge.used_bytes(), self.queue.status().bytes), (0, 0));
     }
+}
+
+/// Everything that looking again and again shows.
+fn all_of(peek: impl Fn(Cursor) -> Peek) -> Vec<Peeked> {
+    let mut all = Vec::new();
+    let mut next = Some(Cursor::default());
+    while let Some(from) = next {
+        let seen = peek(from);
+        all.extend(seen.messages);
+        assert!(seen.next.is_none_or(|next| next > from));
+        next = seen.next;
+    }
+    all
+}
+
+/// What a message's body and flag say.
+fn shown(peeked: &Peeked) -> (u64, bool) {
+    (super::number(&peeked.entry.message.view().body()), peeked.entry.redelivered)
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -51,6 +51,16 @@ impl Shelf {
         }
     }
 
+    /// Takes settlements over that come after others, which may have been of the same messages.
+    pub(super) fn absorb_late(&self, changes: &mut Changes) {
+        let kept = |change: &Change| match change {
+            Change::Settle { placement, .. } => self.kept.lock().contains_key(&placement.position),
+            _ => true,
+        };
+        changes.retain(kept);
+        self.absorb(changes);
+    }
+
     /// Everything that was taken over is on disk.
     pub(super) fn write(&self) {
         self.unwritten.lock().drain(..).for_each(|message| message.set_stage(Stage::Written));

@@ -1,0 +1,60 @@
+//! Places in a line whose messages were taken out before their turn.
+//!
+//! A page that is read back may still show such a message for as long as the journal has not carried out its settlement;
+//! nobody may deliver it then. A bit for each position, in words that are made when they are needed: less than a byte
+//! for each message among which some were taken.
+
+use std::collections::BTreeMap;
+
+/// See the module's text.
+#[derive(Default)]
+pub(super) struct Holes(BTreeMap<u64, u64>);
+
+impl Holes {
+    pub(super) fn insert(&mut self, position: u64) {
+        *self.0.entry(position / 64).or_default() |= bit(position);
+    }
+
+    pub(super) fn contains(&self, position: u64) -> bool {
+        !self.0.is_empty() && self.0.get(&(position / 64)).is_some_and(|word| word & bit(position) != 0)
+    }
+
+    /// Forgets those below a position, up to the last few.
+    pub(super) fn forget_below(&mut self, position: u64) {
+        while let Some(first) = self.0.first_entry()
+            && *first.key() < position / 64
+        {
+            first.remove();
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+fn bit(position: u64) -> u64 {
+    1 << (position % 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hole_is_known_until_the_front_is_a_word_behind_it() {
+        let mut holes = Holes::default();
+        for position in [0, 63, 64, u64::MAX] {
+            assert!(!holes.contains(position));
+            holes.insert(position);
+            assert!(holes.contains(position));
+        }
+        assert!(!holes.contains(1) && !holes.contains(65));
+        holes.forget_below(64);
+        assert_eq!([0, 63, 64].map(|position| holes.contains(position)), [false, false, true]);
+        holes.forget_below(u64::MAX);
+        assert!(holes.contains(u64::MAX) && !holes.contains(64));
+        holes.clear();
+        assert!(!holes.contains(u64::MAX));
+    }
+}

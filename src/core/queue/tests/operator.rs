@@ -1,0 +1,149 @@
+//! What an operator does with a queue: looks, takes messages out of the middle, cancels delayed ones.
+
+use super::{Client, Cursor, FieldTable, NOW, Q, Wish, number};
+use crate::core::{journal::Change, queue::Peek};
+
+fn ids(peek: &Peek) -> Vec<u64> {
+    peek.messages.iter().map(|peeked| number(&peeked.entry.message.view().body())).collect()
+}
+
+/// A durable queue whose messages but the first few are on disk alone.
+fn deep(count: u64) -> Q {
+    let queue = Q::kept(true, false, FieldTable::new());
+    queue.publish(0..count);
+    queue.absorb();
+    queue.shelf.write();
+    queue.shared.page_out(&mut queue.effects.borrow_mut().changes);
+    queue
+}
+
+impl Q {
+    fn absorb(&self) {
+        self.shelf.absorb(&mut self.effects.borrow_mut().changes);
+    }
+
+    fn ready(&self) -> Vec<u64> {
+        let mut all = Vec::new();
+        let mut next = Some(Cursor::default());
+        while let Some(from) = next {
+            let peek = self.shared.peek_ready(from, 100);
+            all.extend(ids(&peek));
+            next = peek.next;
+        }
+        all
+    }
+}
+
+#[test]
+fn peeking_reads_what_is_on_disk_and_leaves_it_there() {
+    let queue = deep(40);
+    let in_memory = queue.gauge.used_bytes();
+    assert!(in_memory < queue.status().bytes / 2);
+    let first = queue.shared.peek_ready(Cursor::default(), 10);
+    assert!(ids(&first).into_iter().eq(0..first.messages.len() as u64));
+    assert_eq!(queue.ready(), (0..40).collect::<Vec<_>>());
+    assert_eq!((queue.gauge.used_bytes(), queue.status().ready), (in_memory, 40));
+}
+
+#[test]
+fn a_peeked_message_is_delivered_as_if_nobody_had_looked() {
+    let (queue, mut client) = (Q::plain(), Client::new());
+    queue.publish(0..3);
+    assert_eq!(ids(&queue.shared.peek_ready(Cursor::default(), 2)), [0, 1]);
+    queue.consume(&client, "c", Wish::default());
+    assert!(client.read().iter().all(|seen| !seen.redelivered));
+    assert_eq!(queue.status().counters.got, 0);
+}
+
+#[test]
+fn what_clients_hold_can_be_peeked_in_the_order_of_the_queue() {
+    let (queue, one, other) = (Q::plain(), Client::new(), Client::new());
+    queue.publish(0..4);
+    queue.get(&other, false).unwrap();
+    let leaving = queue.consume(&one, "c", Wish { prefetch: 2, ..Wish::default() });
+    queue.cancel(&one, "c", leaving);
+    let outboxes = || [one.outbox.clone(), other.outbox.clone()];
+    let peek = queue.shared.peek_unacked(outboxes(), Cursor::default(), 2);
+    assert_eq!(ids(&peek), [0, 1]);
+    let rest = queue.shared.peek_unacked(outboxes(), peek.next.unwrap(), 2);
+    assert_eq!((ids(&rest), rest.next), (vec![2], None));
+}
+
+#[test]
+fn messages_leave_the_middle_of_a_deep_queue_and_the_others_keep_their_order() {
+    let (queue, mut client) = (deep(40), Client::new());
+    let mut next = Some(Cursor::default());
+    while let Some(from) = next {
+        let peek = queue.shared.peek_ready(from, 5);
+        for peeked in peek.messages.iter().filter(|peeked| peeked.entry.position % 3 != 0) {
+            let entry = queue.shared.take_out(&peeked.entry).unwrap();
+            entry.settle(queue.shared.id, &mut queue.effects.borrow_mut().changes);
+        }
+        next = peek.next;
+    }
+    let left: Vec<u64> = (0..40).filter(|id| id % 3 == 0).collect();
+    assert_eq!((queue.ready(), queue.status().counters.redriven), (left.clone(), 26));
+    // The journal has not heard of it yet: what is read back still shows them.
+    queue.consume(&client, "c", Wish::default());
+    assert_eq!(client.read_ids(), left);
+    queue.absorb();
+    assert_eq!(queue.shelf.messages().len(), left.len());
+    queue.ack(&client, 0, true);
+    queue.absorb();
+    assert_eq!((queue.gauge.used_bytes(), queue.status().bytes), (0, 0));
+}
+
+#[test]
+fn a_message_that_a_consumer_has_taken_meanwhile_is_not_taken_out() {
+    let (queue, client) = (deep(40), Client::new());
+    let seen = queue.shared.peek_ready(Cursor { due: 0, position: 20 }, 1).messages.remove(0);
+    queue.consume(&client, "c", Wish::default());
+    assert!(!queue.shared.holds(20) && queue.shared.take_out(&seen.entry).is_none());
+}
+
+#[test]
+fn a_delayed_message_is_listed_with_its_time_and_can_be_cancelled() {
+    let queue = Q::kept(true, false, FieldTable::new());
+    for (id, due) in [(1, NOW + 30), (2, NOW + 10), (3, NOW + 20)] {
+        queue.hold_until(id, due);
+    }
+    let peek = queue.shared.peek_delayed(Cursor::default(), 2);
+    assert_eq!(ids(&peek), [2, 3]);
+    let dues: Vec<_> = peek.messages.iter().map(|peeked| peeked.due - NOW).collect();
+    assert_eq!(dues, [10, 20]);
+    let rest = queue.shared.peek_delayed(peek.next.unwrap(), 2);
+    assert_eq!((ids(&rest), rest.next), (vec![1], None));
+    let position = peek.messages[1].entry.position;
+    let cancel = |due| queue.shared.cancel_delayed(due, position, &mut queue.effects.borrow_mut());
+    assert!(!cancel(NOW + 10), "it waits until another time");
+    assert!(cancel(NOW + 20) && !cancel(NOW + 20));
+    assert_eq!(ids(&queue.shared.peek_delayed(Cursor::default(), 9)), [2, 1]);
+    queue.absorb();
+    assert_eq!(queue.shelf.messages().len(), 2);
+}
+
+#[test]
+fn delayed_messages_on_disk_are_read_to_be_listed_and_not_to_be_cancelled() {
+    let queue = Q::kept(true, false, FieldTable::new());
+    (0..3).for_each(|id| queue.hold_until(id, NOW + id));
+    queue.absorb();
+    queue.shelf.write();
+    queue.shared.page_out(&mut queue.effects.borrow_mut().changes);
+    assert_eq!(queue.gauge.used_bytes(), 0);
+    assert_eq!(ids(&queue.shared.peek_delayed(Cursor::default(), 9)), [0, 1, 2]);
+    assert_eq!(queue.gauge.used_bytes(), 0);
+    assert!(queue.shared.cancel_delayed(NOW + 1, 1, &mut queue.effects.borrow_mut()));
+    assert!(matches!(queue.effects.borrow().changes[..], [Change::Settle { message: None, .. }]));
+    assert_eq!(ids(&queue.shared.peek_delayed(Cursor::default(), 9)), [0, 2]);
+}
+
+impl Q {
+    fn hold_until(&self, id: u64, due: u64) {
+        use super::{Publication, View, build_image, note_published};
+        let (layout, image) = build_image(b"", b"q", &[0, 0], &[&id.to_be_bytes()], self.shared.spec.durable);
+        let mut run = [Publication::new(View::new(layout, &image))];
+        let placement = self.shared.hold_until(&mut run[0], due);
+        let mut placed: Vec<_> = placement.into_iter().map(|placement| (0, placement)).collect();
+        note_published(&mut run, &mut placed, &mut self.effects.borrow_mut().changes, || NOW);
+    }
+}
