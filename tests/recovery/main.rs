@@ -29,6 +29,7 @@ mod workers;
 // The tests.
 mod checker;
 mod corruption;
+mod dead_letter_chain;
 mod dead_letter_kills;
 mod delayed_kills;
 mod delayed_many;

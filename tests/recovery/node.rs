@@ -31,6 +31,7 @@ pub enum Stop {
 pub struct Node {
     data: PathBuf,
     args: Vec<String>,
+    stack_bytes: Option<u32>,
     child: Option<Child>,
     address: String,
     /// How long each start took, from the spawn to the announcement.
@@ -50,16 +51,37 @@ impl Node {
         Self::start(scratch, data, args)
     }
 
+    /// A running broker whose threads have no more stack than this.
+    pub fn with_stacks_of(bytes: u32) -> Self {
+        let scratch = TempDir::new().unwrap();
+        let data = scratch.path().join("data");
+        let mut node = Self::stopped(scratch, data, &[]);
+        node.stack_bytes = Some(bytes);
+        node.up();
+        node
+    }
+
     /// A running broker on a folder that somebody else removes.
     pub fn on(data: &Path, args: &[&str]) -> Self {
         Self::start(TempDir::new().unwrap(), data.into(), args)
     }
 
     fn start(scratch: TempDir, data: PathBuf, args: &[&str]) -> Self {
-        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let mut node = Self { data, args, child: None, address: String::new(), starts: Vec::new(), scratch };
+        let mut node = Self::stopped(scratch, data, args);
         node.up();
         node
+    }
+
+    fn stopped(scratch: TempDir, data: PathBuf, args: &[&str]) -> Self {
+        Self {
+            data,
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            stack_bytes: None,
+            child: None,
+            address: String::new(),
+            starts: Vec::new(),
+            scratch,
+        }
     }
 
     /// Starts it again after `stop`.
@@ -199,6 +221,9 @@ impl Node {
             command.args([SEGMENT_FLAG, SEGMENT_BYTES]);
         }
         command.args(&self.args);
+        if let Some(bytes) = self.stack_bytes {
+            command.env("RUST_MIN_STACK", bytes.to_string());
+        }
         command
     }
 }
