@@ -112,6 +112,7 @@ impl Broker {
                 tracing::error!(vhost = %name, ?binding, "binding without ends is left out");
             }
             let vhost = Vhost::new(name.clone(), topology, journal.clone(), clock.clone(), calls);
+            vhost.restore_seen(&*pager);
             vhosts.insert(name, Arc::new(vhost));
         }
         Self {

@@ -111,6 +111,8 @@ pub struct QueueCounters {
     pub dropped: [u64; 4],
     /// Messages that were refused because the queue was full.
     pub refused: u64,
+    /// Messages that were not taken in because the queue had seen them.
+    pub duplicates: u64,
 }
 
 /// What a queue is for good, as far as its rules ask.

@@ -115,8 +115,10 @@ impl Topology {
             router: Router::new(spec.kind),
             bindings: HashMap::default(),
             stamp: Stamp::default(),
+            filter: Exchange::filter_of(&spec),
             spec,
         };
+        self.opened(exchange.filter.as_ref());
         self.exchanges.insert(exchange.spec.name.clone(), exchange);
     }
 
@@ -126,6 +128,7 @@ impl Topology {
         while let Some(name) = doomed.pop() {
             let Some(exchange) = self.exchanges.remove(&name) else { continue };
             exchange.stamp.fetch_add(1, Ordering::Release);
+            self.closed(exchange.filter.as_ref());
             for (id, bound) in exchange.bindings {
                 self.forget_leading_to(&name, &id);
                 self.note_unbound(&name, &id, bound);

@@ -6,6 +6,7 @@
 mod bindings;
 mod equivalence;
 mod exchanges;
+mod filters;
 mod queues;
 mod restore;
 mod route;
@@ -19,12 +20,14 @@ use foldhash::quality::RandomState;
 
 pub use bindings::{Binding, Destination};
 pub use exchanges::{ExchangeDeclaration, ExchangeSpec};
+pub use filters::FilterChange;
 pub use queues::QueueDeclaration;
 pub use route::Route;
 
 use crate::core::{
+    dedup::Filter,
     error::Named,
-    journal::{Surroundings, TopologyChange},
+    journal::{RestoredQueue, Surroundings, TopologyChange},
     queue::SharedQueue,
     routing::{ExchangeKind, Router},
 };
@@ -45,10 +48,14 @@ pub struct Topology {
     queues: HashMap<ShortString, Arc<SharedQueue>, RandomState>,
     /// What was published with a delay; no client can name it.
     delay_queue: Option<Arc<SharedQueue>>,
+    /// What durable queues and exchanges have seen; no client can name it.
+    seen_queue: Option<RestoredQueue>,
     /// Bindings by where they lead, each with its source.
     leading_to: HashMap<Destination, Sources, RandomState>,
     /// What the journal has not been told yet.
     changes: Vec<TopologyChange>,
+    /// Filters that came and went since they were last asked for.
+    filters: Vec<FilterChange>,
 }
 
 /// An exchange and what is bound to it.
@@ -57,6 +64,8 @@ struct Exchange {
     router: Router<Destination>,
     bindings: HashMap<Arc<BindingId>, Bound, RandomState>,
     stamp: Stamp,
+    /// It takes each message once.
+    filter: Option<Arc<Filter>>,
 }
 
 /// What an exchange knows of a binding beside its identity.
@@ -76,8 +85,10 @@ impl Topology {
             exchanges: HashMap::default(),
             queues: HashMap::default(),
             delay_queue: None,
+            seen_queue: None,
             leading_to: HashMap::default(),
             changes: Vec::new(),
+            filters: Vec::new(),
         };
         for (name, kind, internal) in [
             ("", ExchangeKind::Direct, false),

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Topology, bindings::Ends};
 use crate::core::{
+    dedup::SEEN_QUEUE,
     journal::{QueueId, RestoredQueue, TopologyChange},
     queue::{QueueSpec, SharedQueue},
 };
@@ -23,9 +24,13 @@ impl Topology {
             match change {
                 TopologyChange::ExchangeDeclared(spec) => self.insert_exchange(spec),
                 TopologyChange::QueueDeclared { id, name, auto_delete, arguments } => {
-                    let spec = QueueSpec { name, durable: true, auto_delete, owner: None, arguments };
                     let empty = || RestoredQueue { id, next_position: 0, ranges: Vec::new() };
                     let content = contents.remove(&id).unwrap_or_else(empty);
+                    if *name == *SEEN_QUEUE.as_bytes() {
+                        self.seen_queue = Some(content);
+                        continue;
+                    }
+                    let spec = QueueSpec { name, durable: true, auto_delete, owner: None, arguments };
                     let queue = SharedQueue::restored(spec, &content, self.surroundings.clone());
                     self.insert_restored(Arc::new(queue));
                 }
@@ -45,6 +50,7 @@ impl Topology {
     }
 
     fn insert_restored(&mut self, queue: Arc<SharedQueue>) {
+        self.opened(queue.filter.as_ref());
         // Something may have become due while the broker was stopped.
         self.surroundings.timetable.call(&queue, 0);
         if queue.spec.is_delay_queue() {

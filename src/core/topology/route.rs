@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::{Destination, Exchange, Stamp, Topology};
 use crate::core::{
+    dedup::Filter,
     error::{AmqpError, access_refused},
     queue::SharedQueue,
     routing::ExchangeKind,
@@ -21,6 +22,9 @@ pub struct Route {
     stamps: SmallVec<[(Stamp, u64); 1]>,
     reusable: bool,
     by_headers: bool,
+    /// The exchange that the message was published to takes each message once.
+    filter: Option<Arc<Filter>>,
+    deduplicates: bool,
 }
 
 impl Route {
@@ -32,6 +36,17 @@ impl Route {
     /// Whether an exchange on the way looks at headers.
     pub fn needs_headers(&self) -> bool {
         self.by_headers
+    }
+
+    /// Whether the exchange or one of the queues takes each message once.
+    #[inline]
+    pub fn deduplicates(&self) -> bool {
+        self.deduplicates
+    }
+
+    /// What the exchange that the message was published to has seen, if it takes each message once.
+    pub fn filter(&self) -> Option<&Arc<Filter>> {
+        self.filter.as_ref()
     }
 
     /// Whether nothing that it depends on has changed.
@@ -46,6 +61,7 @@ impl Route {
 
     fn add(&mut self, queue: &Arc<SharedQueue>, seen: &mut Seen) {
         if seen.queues.insert(queue.spec.name.clone()) {
+            self.deduplicates |= queue.filter.is_some();
             self.queues.push(queue.clone());
         }
     }
@@ -83,7 +99,8 @@ impl Topology {
         headers: Option<&FieldTable>,
     ) -> Result<Route, AmqpError> {
         let first = self.exchange(exchange)?;
-        let mut route = Route { reusable: true, ..Route::default() };
+        let filter = first.filter.clone();
+        let mut route = Route { reusable: true, deduplicates: filter.is_some(), filter, ..Route::default() };
         let mut seen = Seen::default();
         if exchange.is_empty() {
             self.route_by_name(keys, &mut route, &mut seen);
