@@ -32,6 +32,33 @@ pub const X_CACHE_SIZE: &str = "x-cache-size";
 /// The argument that says for how many milliseconds; and a message's own header, which counts more.
 pub const X_CACHE_TTL: &str = "x-cache-ttl";
 
+/// The arguments of deduplication.
+pub const ARGUMENTS: [&str; 4] = [X_MESSAGE_DEDUPLICATION, X_DEDUPLICATION_HEADER, X_CACHE_SIZE, X_CACHE_TTL];
+
+/// The first of [`ARGUMENTS`] whose value makes no sense, and Erlang's term for what is wrong with it. Numbers may be
+/// texts, as with RabbitMQ's plugin.
+pub fn complaint(arguments: &FieldTable) -> Option<(&'static str, String)> {
+    ARGUMENTS.into_iter().find_map(|name| {
+        let value = arguments.get(name)?;
+        let is_of_type = match name {
+            X_MESSAGE_DEDUPLICATION => value.as_bool().is_some(),
+            X_DEDUPLICATION_HEADER => value.as_str_bytes().is_some(),
+            _ => numbers::integer(value).is_some(),
+        };
+        if !is_of_type {
+            return Some((name, format!("{{unacceptable_type,{}}}", value.type_name())));
+        }
+        let number = numbers::integer(value).filter(|_| matches!(name, X_CACHE_SIZE | X_CACHE_TTL))?;
+        let what = match number {
+            ..0 => "value_negative",
+            0 if name == X_CACHE_SIZE => "value_zero",
+            _ if name == X_CACHE_SIZE && number > DEDUPLICATION_ENTRIES_MAX as i64 => "value_out_of_range",
+            _ => return None,
+        };
+        Some((name, format!("{{{what},{number}}}")))
+    })
+}
+
 /// Whose window it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Owner {

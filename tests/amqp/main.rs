@@ -12,6 +12,7 @@ mod acknowledging;
 mod bindings;
 mod confirms;
 mod consuming;
+mod deduplication;
 mod exchanges;
 mod getting;
 mod prefetch;

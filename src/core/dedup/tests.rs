@@ -41,6 +41,24 @@ fn only_the_argument_true_turns_it_on() {
 }
 
 #[test]
+fn an_argument_whose_value_makes_no_sense_is_named() {
+    for (name, value, wrong) in [
+        (X_MESSAGE_DEDUPLICATION, "yes".into(), "{unacceptable_type,longstr}"),
+        (X_DEDUPLICATION_HEADER, 5.into(), "{unacceptable_type,signedint}"),
+        (X_CACHE_SIZE, true.into(), "{unacceptable_type,bool}"),
+        (X_CACHE_SIZE, 0.into(), "{value_zero,0}"),
+        (X_CACHE_SIZE, (-1).into(), "{value_negative,-1}"),
+        (X_CACHE_SIZE, 10_000_001.into(), "{value_out_of_range,10000001}"),
+        (X_CACHE_TTL, (-1).into(), "{value_negative,-1}"),
+    ] {
+        let value: FieldValue = value;
+        assert_eq!(complaint(&on().with(name, value)), Some((name, wrong.into())));
+    }
+    let good = on().with(X_CACHE_SIZE, "5").with(X_CACHE_TTL, 0).with(X_DEDUPLICATION_HEADER, "id");
+    assert_eq!(complaint(&good), None);
+}
+
+#[test]
 fn size_and_ttl_are_bounded_and_what_makes_no_sense_counts_as_none() {
     let rule = |size: FieldValue, ttl: FieldValue| {
         let rule = Rule::of(&on().with(X_CACHE_SIZE, size).with(X_CACHE_TTL, ttl)).unwrap();

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::atomic::Ordering};
 
 use super::{Destination, Exchange, Stamp, Topology, equivalence};
 use crate::core::{
+    dedup,
     error::{AmqpError, access_refused, not_found, precondition_failed},
     journal::TopologyChange,
     routing::{ExchangeKind, Router},
@@ -79,6 +80,10 @@ impl Topology {
                 "invalid arg 'alternate-exchange' for {named}: {{unacceptable_type,{kind}}}"
             )));
         }
+        if let Some((argument, complaint)) = dedup::complaint(&wanted.arguments) {
+            let named = self.named_exchange(&wanted.name);
+            return Err(precondition_failed(format!("invalid arg '{argument}' for {named}: {complaint}")));
+        }
         let ExchangeDeclaration { name, kind: _, durable, auto_delete, internal, arguments } = wanted;
         self.insert_exchange(ExchangeSpec { name, kind, durable, auto_delete, internal, arguments });
         Ok(())
@@ -150,7 +155,10 @@ impl Topology {
         equivalence::check("durable", &named, wanted.durable, current.durable)?;
         equivalence::check("auto_delete", &named, wanted.auto_delete, current.auto_delete)?;
         equivalence::check("internal", &named, wanted.internal, current.internal)?;
-        equivalence::check_argument("alternate-exchange", &named, &wanted.arguments, &current.arguments)
+        for argument in dedup::ARGUMENTS.into_iter().chain(["alternate-exchange"]) {
+            equivalence::check_argument(argument, &named, &wanted.arguments, &current.arguments)?;
+        }
+        Ok(())
     }
 }
 
