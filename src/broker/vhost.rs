@@ -99,7 +99,9 @@ impl Vhost {
                 let mut next = Some(*first);
                 while let Some(first) = next {
                     let page = pager.load(*id, first, *last, BLOCK_BYTES_MAX).unwrap_or_default();
-                    page.messages.into_iter().for_each(|loaded| seen.restore(loaded, now, &mut changes));
+                    for loaded in &page.messages {
+                        seen.restore(loaded, now, &mut changes);
+                    }
                     next = page.rest_from;
                 }
             }

@@ -52,7 +52,11 @@ pub fn complaint(arguments: &FieldTable) -> Option<(&'static str, String)> {
         let what = match number {
             ..0 => "value_negative",
             0 if name == X_CACHE_SIZE => "value_zero",
-            _ if name == X_CACHE_SIZE && number > DEDUPLICATION_ENTRIES_MAX as i64 => "value_out_of_range",
+            _ if name == X_CACHE_SIZE
+                && usize::try_from(number).is_ok_and(|size| size > DEDUPLICATION_ENTRIES_MAX) =>
+            {
+                "value_out_of_range"
+            }
             _ => return None,
         };
         Some((name, format!("{{{what},{number}}}")))

@@ -80,7 +80,9 @@ impl Session {
         let first = firsts.iter().map(|(_, first)| *first).max().unwrap_or_default();
         let is_duplicate = fresh.is_empty() && !firsts.is_empty();
         if destined.due.is_none() || is_duplicate {
-            firsts.iter().for_each(|(queue, _)| queue.count_duplicate());
+            for (queue, _) in &firsts {
+                queue.count_duplicate();
+            }
         }
         if is_duplicate {
             return first;

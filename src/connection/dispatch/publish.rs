@@ -190,7 +190,9 @@ impl Session {
         }
         if route.deduplicates() && run.iter().any(|item| has_rules(&item.view())) {
             let destined = Destined { route: &route, number, mandatory, due: None };
-            run.iter_mut().for_each(|item| self.deliver_once(&destined, item, seen.as_deref_mut()));
+            for item in run {
+                self.deliver_once(&destined, item, seen.as_deref_mut());
+            }
         } else {
             self.deliver(&route, number, mandatory, run);
         }

@@ -34,9 +34,9 @@ impl Session {
         // A message without headers is nobody's duplicate.
         let may_be_seen = publishes.iter().any(|(message, _)| has_rules(&message.view()));
         let mut seen = may_be_seen.then(|| vhost.seen.lock());
-        let published = self.publish_all(number, publishes, seen.as_deref_mut());
+        let outcome = self.publish_all(number, publishes, seen.as_deref_mut());
         let settlements = std::mem::take(&mut transaction.settlements);
-        if published.is_ok() {
+        if outcome.is_ok() {
             for (how, unacked) in settlements {
                 self.carry_out(number, how, unacked);
             }
@@ -50,7 +50,7 @@ impl Session {
             seen.committed(commit);
         }
         drop(seen);
-        published?;
+        outcome?;
         self.hold_back(commit);
         self.reply(number, &tx::CommitOk {});
         Ok(())

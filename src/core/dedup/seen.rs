@@ -124,7 +124,7 @@ impl Seen {
     }
 
     /// An entry was read back; they must come in order. One that is over, or whose owner is gone, is settled.
-    pub fn restore(&mut self, loaded: Loaded, now: Millis, changes: &mut Changes) {
+    pub fn restore(&mut self, loaded: &Loaded, now: Millis, changes: &mut Changes) {
         let note = Note {
             commit: Commit::default(),
             entry: Some(Kept { position: loaded.position, message: None }),

@@ -178,7 +178,9 @@ impl Host {
         let gauge = Arc::new(Gauge::new(usize::MAX));
         let mut seen = Seen::new(gauge.clone());
         seen.keep_in(HIDDEN, 0);
-        filters.iter().for_each(|filter| seen.open(filter));
+        for filter in filters {
+            seen.open(filter);
+        }
         Self { seen, gauge, entries: Vec::new(), now: NOW }
     }
 
@@ -221,7 +223,7 @@ impl Host {
             let mut changes = Changes::new();
             let attempts = Attempts::default();
             let loaded = Loaded { position, attempts, due: 0, redelivered: true, message };
-            host.seen.restore(loaded, host.now, &mut changes);
+            host.seen.restore(&loaded, host.now, &mut changes);
             host.journal(changes);
         }
         host
@@ -234,8 +236,8 @@ impl Host {
     }
 }
 
-fn queue(id: u64, arguments: FieldTable) -> Filter {
-    Filter::of(Owner::Queue(QueueId(id)), &arguments, true).unwrap()
+fn queue(id: u64, arguments: &FieldTable) -> Filter {
+    Filter::of(Owner::Queue(QueueId(id)), arguments, true).unwrap()
 }
 
 fn exchange(name: &'static str, durable: bool) -> Filter {
@@ -244,7 +246,8 @@ fn exchange(name: &'static str, durable: bool) -> Filter {
 
 #[test]
 fn what_durable_owners_saw_of_persistent_messages_outlives_a_restart() {
-    let (one, two, three, four) = (queue(1, on()), queue(2, on()), exchange("e", true), exchange("t", false));
+    let (one, two, three, four) =
+        (queue(1, &on()), queue(2, &on()), exchange("e", true), exchange("t", false));
     let filters = [&one, &two, &three, &four];
     let mut host = Host::new(&filters);
     for filter in filters {
@@ -261,7 +264,7 @@ fn what_durable_owners_saw_of_persistent_messages_outlives_a_restart() {
 
 #[test]
 fn the_first_one_s_commit_is_known_until_a_restart_makes_it_safe() {
-    let one = queue(1, on());
+    let one = queue(1, &on());
     let mut host = Host::new(&[&one]);
     assert!(host.publish(&one, "a", true));
     let a = key("a").unwrap();
@@ -271,7 +274,7 @@ fn the_first_one_s_commit_is_known_until_a_restart_makes_it_safe() {
 
 #[test]
 fn entries_go_with_what_is_forgotten() {
-    let small = queue(1, on().with(X_CACHE_SIZE, 2).with(X_CACHE_TTL, 10));
+    let small = queue(1, &on().with(X_CACHE_SIZE, 2).with(X_CACHE_TTL, 10));
     let mut host = Host::new(&[&small]);
     for value in ["a", "b", "c"] {
         assert!(host.publish(&small, value, true));
@@ -286,7 +289,7 @@ fn entries_go_with_what_is_forgotten() {
 
 #[test]
 fn an_owner_that_is_gone_leaves_nothing_behind() {
-    let (one, two) = (queue(1, on()), exchange("e", true));
+    let (one, two) = (queue(1, &on()), exchange("e", true));
     let mut host = Host::new(&[&one, &two]);
     for filter in [&one, &two] {
         assert!(host.publish(filter, "a", true) && host.publish(filter, "b", false));
@@ -302,7 +305,7 @@ fn an_owner_that_is_gone_leaves_nothing_behind() {
 
 #[test]
 fn entries_of_owners_that_are_not_there_and_rotten_ones_are_settled_at_the_start() {
-    let (one, two) = (queue(1, on()), exchange("e", true));
+    let (one, two) = (queue(1, &on()), exchange("e", true));
     let mut host = Host::new(&[&one, &two]);
     assert!(host.publish(&one, "a", true) && host.publish(&two, "a", true));
     let (layout, image) = build_image(b"", b"", &[0, 0], &[b"no entry"], true);
