@@ -81,6 +81,12 @@ pub const CONSUMER_TIMEOUT_MS: u64 = 30 * 60 * 1_000;
 pub const CONSUMER_TIMEOUT_INTERVAL: Duration = Duration::from_secs(1);
 /// Messages of a queue that expire, or whose wait is over, before others may have the queue.
 pub const EXPIRED_AT_ONCE_MAX: usize = 1_024;
+/// Values that a queue or exchange remembers to tell duplicates, where nothing is said (LavinMQ).
+pub const DEDUPLICATION_ENTRIES_DEFAULT: usize = 128;
+/// As many as it may remember.
+pub const DEDUPLICATION_ENTRIES_MAX: usize = 10_000_000;
+/// About what one of them takes in memory.
+pub const DEDUPLICATION_ENTRY_BYTES: usize = 320;
 /// Bytes of messages that may wait to be written to the log before publishers wait.
 pub const JOURNAL_WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes of records that are written to the log at once.

@@ -120,6 +120,7 @@ impl Broker {
                 tracing::error!(vhost = %name, ?policy, %error, "policy that cannot be read is left out");
             }
             let vhost = Vhost::new(name.clone(), topology, journal.clone(), clock.clone(), calls);
+            vhost.restore_seen(&*pager);
             vhosts.insert(name, Arc::new(vhost));
         }
         Self {

@@ -2,20 +2,24 @@
 
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::{Calls, Drops};
 use crate::core::{
     ConnectionId,
     clock::Clock,
+    dedup::Seen,
     error::AmqpError,
-    journal::{Change, Commit, Journal, TopologyChange},
+    journal::{
+        Change, Changes, Commit, Journal, Pager, RestoredQueue, RestoredRange, TopologyChange, counter_of,
+    },
     message::View,
     policy::{Policy, PolicyError, PolicyKind, PolicySpec},
     queue::{Deleted, SharedQueue},
     routing::Addressing,
-    topology::{Route, Topology, VhostSettings},
+    topology::{FilterChange, Route, Topology, VhostSettings},
 };
+use crate::limits::BLOCK_BYTES_MAX;
 use crate::protocol::ShortString;
 
 /// See the module's text.
@@ -23,6 +27,9 @@ pub struct Vhost {
     /// Its name.
     pub name: ShortString,
     topology: RwLock<Topology>,
+    /// What queues and exchanges have seen that take each message once. Taken before the topology's lock, and held until the
+    /// journal has what was remembered: see [`Seen`].
+    pub seen: Mutex<Seen>,
     pub(super) journal: Arc<dyn Journal>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) calls: Arc<Calls>,
@@ -39,7 +46,9 @@ impl Vhost {
         clock: Arc<dyn Clock>,
         calls: Arc<Calls>,
     ) -> Self {
-        Self { name, topology: RwLock::new(topology), journal, clock, calls, drops: Drops::default() }
+        let seen = Mutex::new(Seen::new(topology.gauge().clone()));
+        let topology = RwLock::new(topology);
+        Self { name, topology, seen, journal, clock, calls, drops: Drops::default() }
     }
 
     /// Reads the topology.
@@ -49,16 +58,24 @@ impl Vhost {
 
     /// Changes the topology. Gives the commit to wait for, if something durable changed.
     pub fn change<T>(&self, operation: impl FnOnce(&mut Topology) -> T) -> (T, Option<Commit>) {
+        let mut seen = self.seen.lock();
         let mut topology = self.topology.write();
         let result = operation(&mut topology);
+        let forgotten = follow(&mut seen, &mut topology);
+        (result, self.append_topology(&mut topology, forgotten))
+    }
+
+    /// Gives the journal what changed in the topology, and what else went with it.
+    fn append_topology(&self, topology: &mut Topology, forgotten: Changes) -> Option<Commit> {
         let changes = topology.take_changes();
         let transient =
             |change: &_| matches!(change, TopologyChange::QueueDeleted { id, .. } if !id.is_durable());
         let waits = !changes.iter().all(transient);
         let named = |change| Change::Topology { vhost: self.name.clone(), change };
         // Under the lock: the journal gets changes of topology in the order in which they happened.
-        let commit = self.journal.append(&mut changes.into_iter().map(named).collect(), true);
-        (result, waits.then_some(commit))
+        let mut changes = changes.into_iter().map(named).chain(forgotten).collect();
+        let commit = self.journal.append(&mut changes, true);
+        waits.then_some(commit)
     }
 
     /// Sets a policy; see [`Topology::set_policy`]. Gives the commit to wait for.
@@ -84,7 +101,32 @@ impl Vhost {
             return queue;
         }
         // What is delayed is appended after this, and waits for its own commit.
-        self.change(Topology::make_delay_queue).0
+        // Not by `change`: whoever delays a message may hold what was seen.
+        let mut topology = self.topology.write();
+        let queue = topology.make_delay_queue();
+        self.append_topology(&mut topology, Changes::new());
+        queue
+    }
+
+    /// Reads back what durable queues and exchanges had seen when the broker was last stopped; before anybody publishes.
+    pub fn restore_seen(&self, pager: &dyn Pager) {
+        let mut seen = self.seen.lock();
+        let mut topology = self.topology.write();
+        let mut changes = follow(&mut seen, &mut topology);
+        if let Some(RestoredQueue { id, ranges, .. }) = topology.seen_queue() {
+            let now = self.clock.now();
+            for RestoredRange { first, last, .. } in ranges {
+                let mut next = Some(*first);
+                while let Some(first) = next {
+                    let page = pager.load(*id, first, *last, BLOCK_BYTES_MAX).unwrap_or_default();
+                    for loaded in &page.messages {
+                        seen.restore(loaded, now, &mut changes);
+                    }
+                    next = page.rest_from;
+                }
+            }
+        }
+        self.append_topology(&mut topology, changes);
     }
 
     /// Where all messages with this exchange and key go, unless [`Route::needs_message`].
@@ -133,4 +175,19 @@ impl Vhost {
             self.change(|topology| queues.map(|queue| topology.expire_queue(&queue, |_| true)).collect());
         drop(deleted);
     }
+}
+
+/// Opens and closes windows as their owners came and went; gives what is settled by that.
+fn follow(seen: &mut Seen, topology: &mut Topology) -> Changes {
+    let mut changes = Changes::new();
+    for change in topology.take_filters() {
+        match change {
+            FilterChange::Opened(filter) => seen.open(&filter),
+            FilterChange::Closed(owner) => seen.close(&owner, &mut changes),
+        }
+    }
+    if let Some(queue) = topology.seen_queue() {
+        seen.keep_in(queue.id, counter_of(queue.next_position));
+    }
+    changes
 }

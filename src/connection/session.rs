@@ -68,6 +68,8 @@ pub(super) struct Session {
     pub(super) effects: Effects,
     /// What became of the messages of one run.
     pub(super) published_run: Published,
+    /// The confirm of the message that was published last waits for this, and for no later commit.
+    pub(super) confirms_after: Commit,
 }
 
 /// What the handshake agreed upon.
@@ -104,6 +106,7 @@ impl Session {
             confirms_due: Vec::new(),
             effects: Effects::default(),
             published_run: Published::default(),
+            confirms_after: Commit::default(),
         }
     }
 
@@ -264,6 +267,11 @@ impl Session {
     /// Gives the journal what changed, and confirms what was published: at once, or with the journal's commit.
     pub(super) fn commit(&mut self) {
         let commit = self.append(false);
+        self.confirm(commit);
+    }
+
+    /// Confirms what was published: at once, or with a commit.
+    pub(super) fn confirm(&mut self, commit: Commit) {
         let mut waits = false;
         while let Some(number) = self.confirms_due.pop() {
             let Self { channels, outbox, .. } = self;

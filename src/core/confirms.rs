@@ -42,7 +42,7 @@ pub enum Answer {
 /// See the module's text.
 #[derive(Debug, Default)]
 pub struct Confirms {
-    /// In order of both commit and sequence number.
+    /// In order of sequence number; and of commit, but for duplicates, which wait for the commit of the first one.
     waiting: VecDeque<(Commit, Published)>,
 }
 

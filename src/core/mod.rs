@@ -6,6 +6,7 @@ pub mod by_channel;
 pub mod clock;
 pub mod confirms;
 pub mod dead_letter;
+pub mod dedup;
 pub mod delay;
 pub mod effects;
 pub mod error;

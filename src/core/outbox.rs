@@ -141,7 +141,7 @@ impl Outbox {
     /// Holds back everything that is appended from now on until a commit is complete: an answer that says that
     /// something is durable, and what comes after it.
     pub fn hold_back(&mut self, commit: Commit) {
-        if self.held_back.back().is_none_or(|(_, last)| *last < commit) {
+        if self.held_back.back().is_none_or(|(_, last)| *last != commit) {
             self.held_back.push_back((self.bytes.len(), commit));
         }
     }

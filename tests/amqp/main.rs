@@ -14,6 +14,7 @@ mod confirms;
 mod consumer_timeout;
 mod consuming;
 mod dead_letters;
+mod deduplication;
 mod delays;
 mod exchange_types;
 mod exchanges;

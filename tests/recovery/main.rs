@@ -38,6 +38,7 @@ mod kill_loop;
 mod long_run;
 mod power_cut;
 mod restart;
+mod restart_deduplication;
 mod restart_messages;
 mod restart_topology;
 mod restart_work_queues;

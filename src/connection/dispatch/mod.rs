@@ -5,6 +5,7 @@ mod basic;
 mod channel;
 mod connection;
 mod exchange;
+mod once;
 mod publish;
 mod queue;
 mod settle;

@@ -1,5 +1,7 @@
 //! Class basic: publishing (AMQP 1.8.3.7; RabbitMQ's confirms, CC and BCC, direct reply-to, user-id).
 
+use std::sync::Arc;
+
 use crate::broker::{REPLY_TO, reply_token};
 use crate::connection::{
     assembly::Assembly,
@@ -9,11 +11,12 @@ use crate::connection::{
 use crate::core::{
     clock::Millis,
     confirms::Fate,
+    dedup::Seen,
     delay::{self, X_DELAY, X_DELIVER_AT},
     error::{AmqpError, not_implemented, precondition_failed},
-    journal::note_published,
+    journal::{Commit, note_published},
     message::{Layout, Publication, View},
-    queue::Origin,
+    queue::{Origin, SharedQueue},
     rewrite::without_bcc,
     routing::{Addressing, extra_keys},
     topology::Route,
@@ -32,6 +35,14 @@ const MANDATORY: u8 = 1;
 const IMMEDIATE: u8 = 2;
 /// Properties that a rule of the broker looks at.
 const FLAGS_WITH_RULES: u16 = FLAG_HEADERS | FLAG_EXPIRATION | FLAG_USER_ID | FLAG_REPLY_TO;
+
+/// Where a message goes, when, and on which channel it came.
+pub(super) struct Destined<'a> {
+    pub(super) route: &'a Route,
+    pub(super) number: u16,
+    pub(super) mandatory: bool,
+    pub(super) due: Option<Millis>,
+}
 
 impl Session {
     /// A publish whose content did not come with it: it is put together frame by frame.
@@ -103,14 +114,19 @@ impl Session {
         }
         let before = self.effects.len();
         self.published_run.refused.clear();
-        self.route_and_deliver(number, mandatory, run)?;
-        let fate = if self.effects.len() > before { Fate::Journaled } else { Fate::Taken };
+        self.route_and_deliver(number, mandatory, run, None)?;
+        let after = std::mem::take(&mut self.confirms_after);
+        let journaled = self.effects.len() > before || after != Commit::default();
+        let fate = if journaled { Fate::Journaled } else { Fate::Taken };
         let Self { channels, published_run, .. } = self;
         if let Some(channel) = channels.get_mut(number)
             && let Mode::Confirm(unconfirmed) = &mut channel.mode
         {
             unconfirmed.published_run(run.len(), fate, &mut published_run.refused);
             self.confirm_due(number);
+        }
+        if after != Commit::default() {
+            self.confirm(after);
         }
         Ok(())
     }
@@ -139,12 +155,13 @@ impl Session {
         Ok(())
     }
 
-    /// Finds the queues and hands the messages to each of them.
+    /// Finds the queues and hands the messages to each of them. `seen` is what was seen, if a transaction has locked it.
     pub(super) fn route_and_deliver(
         &mut self,
         number: u16,
         mandatory: bool,
         run: &mut [Publication<'_>],
+        mut seen: Option<&mut Seen>,
     ) -> Result<(), AmqpError> {
         let Some(first) = run.first().map(Publication::view) else { return Ok(()) };
         if first.exchange().is_empty()
@@ -167,13 +184,20 @@ impl Session {
         }
         let vhost = self.vhost.clone();
         let route = self.channel(number).routes.find(&first, &vhost)?;
-        if !route.needs_message() && !run.iter().any(|item| has_telling_headers(&item.view())) {
+        let by_itself = route.needs_message() || run.iter().any(|item| has_telling_headers(&item.view()));
+        let may_be_seen = route.deduplicates() && run.iter().any(|item| has_rules(&item.view()));
+        if !by_itself && !may_be_seen {
             self.deliver(&route, number, mandatory, run);
             return Ok(());
         }
         for (index, publication) in run.iter_mut().enumerate() {
             let known = self.published_run.refused.len();
-            self.deliver_one(number, mandatory, publication)?;
+            if by_itself {
+                self.deliver_one(number, mandatory, publication, seen.as_deref_mut())?;
+            } else {
+                let destined = Destined { route: &route, number, mandatory, due: None };
+                self.deliver_once(&destined, publication, seen.as_deref_mut());
+            }
             // Each was a run of its own.
             self.published_run.refused[known..].fill(index);
         }
@@ -186,6 +210,7 @@ impl Session {
         number: u16,
         mandatory: bool,
         publication: &mut Publication<'_>,
+        seen: Option<&mut Seen>,
     ) -> Result<(), AmqpError> {
         let view = publication.view();
         let (properties, headers) = (properties(&view)?, headers(&view)?);
@@ -194,29 +219,43 @@ impl Session {
         let addressing = Addressing::new(&keys, &properties, headers.as_ref());
         let addressing = Addressing { lot: rand::random(), ..addressing };
         if let Some(due) = due_ms(&view, self.broker.clock.now())? {
-            let routable = self.vhost.read(|topology| {
-                Ok::<_, AmqpError>(!topology.route(view.exchange(), &addressing)?.queues.is_empty())
-            })?;
-            if mandatory && !routable {
-                self.return_if(mandatory, number, &view);
-            } else {
-                self.delay(publication, due);
-            }
+            // It is routed again when it is due, by BCC as well, and exchanges that keep messages get it then.
+            let route = self.vhost.read(|topology| topology.route(view.exchange(), &addressing))?;
+            let destined = Destined { route: &route, number, mandatory, due: Some(due) };
+            self.hand_over(&destined, publication, seen);
             return Ok(());
         }
         let changed = without_bcc(&view, headers.as_ref());
         let outgoing = changed.as_ref().map_or(view, |(layout, image)| View::new(*layout, image));
         let route = self.vhost.route(&outgoing, &addressing)?;
+        let destined = Destined { route: &route, number, mandatory, due: None };
         if changed.is_some() {
-            self.deliver(&route, number, mandatory, &mut [Publication::new(outgoing)]);
+            self.hand_over(&destined, &mut Publication::new(outgoing), seen);
         } else {
-            self.deliver(&route, number, mandatory, std::slice::from_mut(publication));
+            self.hand_over(&destined, publication, seen);
         }
         Ok(())
     }
 
+    fn hand_over(
+        &mut self,
+        destined: &Destined<'_>,
+        publication: &mut Publication<'_>,
+        seen: Option<&mut Seen>,
+    ) {
+        let Destined { route, number, mandatory, due } = *destined;
+        if route.deduplicates() {
+            return self.deliver_once(destined, publication, seen);
+        }
+        match due {
+            Some(due) if !(route.queues.is_empty() && mandatory) => self.delay(publication, due),
+            Some(_) => self.return_if(mandatory, number, &publication.view()),
+            None => self.deliver(route, number, mandatory, std::slice::from_mut(publication)),
+        }
+    }
+
     /// Keeps a message until it is due; where it goes is found out then.
-    fn delay(&mut self, publication: &mut Publication<'_>, due: Millis) {
+    pub(super) fn delay(&mut self, publication: &mut Publication<'_>, due: Millis) {
         let placement = self.vhost.delay_queue().hold_until(publication, due);
         let mut placed = placement.map(|placement| (0, placement)).into_iter().collect();
         let clock = &self.broker.clock;
@@ -226,17 +265,27 @@ impl Session {
 
     fn deliver(&mut self, route: &Route, number: u16, mandatory: bool, run: &mut [Publication<'_>]) {
         for queue in &route.queues {
-            if queue.publish(run, Origin::Client, &mut self.published_run, &mut self.effects) {
-                self.congested = Some(queue.clone());
-            }
+            self.deliver_to(queue, run);
         }
-        let clock = &self.broker.clock;
-        note_published(run, &mut self.published_run.placed, &mut self.effects.changes, || clock.now());
+        self.delivered(run);
         if route.queues.is_empty() {
             for publication in run {
                 self.return_if(mandatory, number, &publication.view());
             }
         }
+    }
+
+    #[inline]
+    pub(super) fn deliver_to(&mut self, queue: &Arc<SharedQueue>, run: &mut [Publication<'_>]) {
+        if queue.publish(run, Origin::Client, &mut self.published_run, &mut self.effects) {
+            self.congested = Some(queue.clone());
+        }
+    }
+
+    /// Notes what the queues that messages were delivered to have of them for the journal.
+    pub(super) fn delivered(&mut self, run: &mut [Publication<'_>]) {
+        let clock = &self.broker.clock;
+        note_published(run, &mut self.published_run.placed, &mut self.effects.changes, || clock.now());
     }
 
     /// `basic.return`, which goes out before the confirm.
@@ -286,7 +335,7 @@ impl Session {
 }
 
 #[inline]
-fn has_rules(view: &View<'_>) -> bool {
+pub(super) fn has_rules(view: &View<'_>) -> bool {
     property_flags(view.properties()).is_some_and(|flags| flags & FLAGS_WITH_RULES != 0)
 }
 

@@ -1,12 +1,14 @@
 //! Class tx (AMQP 1.9): publishes and settlements of a channel wait for commit or rollback.
 
+use super::publish::has_rules;
 use crate::connection::{
     channel::{Mode, Transaction},
     session::Session,
 };
 use crate::core::{
+    dedup::Seen,
     error::{AmqpError, precondition_failed},
-    message::Publication,
+    message::{Message, Publication},
 };
 use crate::protocol::{ReplyCode, tx};
 
@@ -29,30 +31,53 @@ impl Session {
         self.commit();
         let mut transaction = self.take_transaction(number)?;
         self.published_run.refused.clear();
-        for (message, mandatory) in std::mem::take(&mut transaction.publishes) {
-            let mut run = [Publication::kept(message)];
-            match self.route_and_deliver(number, mandatory, &mut run) {
-                // The exchange went between publish and commit: there is no route (RabbitMQ commits, too).
-                Err(error) if error.code == ReplyCode::NotFound => {
-                    self.return_if(mandatory, number, &run[0].view());
-                }
-                Err(error) => {
-                    // What it settled goes back with everything else that the channel holds.
-                    self.unsettle(number, transaction);
-                    return Err(error);
-                }
-                Ok(()) => {}
+        let publishes = std::mem::take(&mut transaction.publishes);
+        let vhost = self.vhost.clone();
+        // A message without headers is nobody's duplicate.
+        let may_be_seen = publishes.iter().any(|(message, _)| has_rules(&message.view()));
+        let mut seen = may_be_seen.then(|| vhost.seen.lock());
+        let outcome = self.publish_all(number, publishes, seen.as_deref_mut());
+        let settlements = std::mem::take(&mut transaction.settlements);
+        if outcome.is_ok() {
+            for (how, unacked) in settlements {
+                self.carry_out(number, how, unacked);
             }
-        }
-        for (how, unacked) in transaction.settlements {
-            self.carry_out(number, how, unacked);
+        } else {
+            // What it settled goes back with everything else that the channel holds.
+            transaction.settlements = settlements;
+            self.unsettle(number, transaction);
         }
         let commit = self.append(true);
+        if let Some(seen) = &mut seen {
+            seen.committed(commit);
+        }
+        drop(seen);
+        outcome?;
         if !self.published_run.refused.is_empty() {
             return Err(precondition_failed("partial tx completion"));
         }
         self.hold_back(commit);
         self.reply(number, &tx::CommitOk {});
+        Ok(())
+    }
+
+    /// Delivers what a transaction published.
+    fn publish_all(
+        &mut self,
+        number: u16,
+        publishes: Vec<(Message, bool)>,
+        mut seen: Option<&mut Seen>,
+    ) -> Result<(), AmqpError> {
+        for (message, mandatory) in publishes {
+            let mut run = [Publication::kept(message)];
+            match self.route_and_deliver(number, mandatory, &mut run, seen.as_deref_mut()) {
+                // The exchange went between publish and commit: there is no route (RabbitMQ commits, too).
+                Err(error) if error.code == ReplyCode::NotFound => {
+                    self.return_if(mandatory, number, &run[0].view());
+                }
+                other => other?,
+            }
+        }
         Ok(())
     }
 

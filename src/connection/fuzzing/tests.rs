@@ -1,5 +1,7 @@
 //! What mutated sessions and reading have found, each as a session of its own.
 
+mod once;
+
 use super::*;
 use crate::connection::channel::Mode;
 use crate::protocol::{Encode, Method, basic, exchange, queue, split, tx};

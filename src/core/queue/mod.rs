@@ -115,6 +115,8 @@ pub struct QueueCounters {
     pub refused: u64,
     /// Messages that an operator moved elsewhere.
     pub redriven: u64,
+    /// Messages that were not taken in because the queue had seen them.
+    pub duplicates: u64,
 }
 
 /// What a queue is for good, as far as its rules ask.

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::core::{
     clock::Millis,
+    dedup::Filter,
     delay::due_ms,
     effects::Effects,
     journal::{Changes, Placement, QueueId, RestoredQueue, Surroundings},
@@ -32,6 +33,8 @@ pub struct SharedQueue {
     pub spec: QueueSpec,
     /// Its name in the journal.
     pub id: QueueId,
+    /// It takes each message once.
+    pub filter: Option<Arc<Filter>>,
     /// Changes when the queue is deleted: routes that were worked out before are stale then.
     pub stamp: Arc<AtomicU64>,
     pub(super) surroundings: Arc<Surroundings>,
@@ -101,7 +104,7 @@ impl SharedQueue {
         let settings = Arc::new(QueueSettings::default());
         let state = Queue::new(Traits::of(&spec), settings, surroundings.clock.now());
         let id = surroundings.ids.draw(spec.durable);
-        Self { spec, id, stamp: Arc::default(), surroundings, state: Mutex::new(state) }
+        Self::assembled(spec, id, state, surroundings)
     }
 
     /// A queue as the journal remembers it.
@@ -109,7 +112,20 @@ impl SharedQueue {
         let settings = Arc::new(QueueSettings::default());
         let now = surroundings.clock.now();
         let state = Queue::restored(Traits::of(&spec), settings, now, restored);
-        Self { spec, id: restored.id, stamp: Arc::default(), surroundings, state: Mutex::new(state) }
+        Self::assembled(spec, restored.id, state, surroundings)
+    }
+
+    fn assembled(spec: QueueSpec, id: QueueId, state: Queue, surroundings: Arc<Surroundings>) -> Self {
+        let filter = Filter::of_queue(&spec, id).map(Arc::new);
+        Self { spec, id, filter, stamp: Arc::default(), surroundings, state: Mutex::new(state) }
+    }
+
+    /// A message was not taken in because the queue has seen it.
+    pub fn count_duplicate(&self) {
+        if let Some(filter) = &self.filter {
+            filter.count_duplicate();
+        }
+        self.state.lock().counters.duplicates += 1;
     }
 
     /// Takes in a run of messages, and tells in `published` what became of them.

@@ -7,6 +7,7 @@ use std::{
 
 use super::{Destination, Exchange, Stamp, Topology, equivalence, history::History};
 use crate::core::{
+    dedup,
     error::{AmqpError, access_refused, not_found, precondition_failed},
     journal::TopologyChange,
     routing::{ExchangeKind, Router, recent_history_length},
@@ -88,6 +89,10 @@ impl Topology {
             )));
         }
         kind.validate(&wanted.arguments).map_err(|error| precondition_failed(error.to_string()))?;
+        if let Some((argument, complaint)) = dedup::complaint(&wanted.arguments) {
+            let named = self.named_exchange(&wanted.name);
+            return Err(precondition_failed(format!("invalid arg '{argument}' for {named}: {complaint}")));
+        }
         let ExchangeDeclaration { name, kind: _, durable, auto_delete, internal, arguments } = wanted;
         self.insert_exchange(ExchangeSpec { name, kind, durable, auto_delete, internal, arguments });
         Ok(())
@@ -126,8 +131,10 @@ impl Topology {
             policy_alternate: self.policy_alternate_of(&spec),
             stamp: Stamp::default(),
             history: self.history_of(&spec),
+            filter: Exchange::filter_of(&spec),
             spec,
         };
+        self.opened(exchange.filter.as_ref());
         self.exchanges.insert(exchange.spec.name.clone(), exchange);
     }
 
@@ -145,6 +152,7 @@ impl Topology {
         while let Some(name) = doomed.pop() {
             let Some(exchange) = self.exchanges.remove(&name) else { continue };
             exchange.stamp.fetch_add(1, Ordering::Release);
+            self.closed(exchange.filter.as_ref());
             for (id, bound) in exchange.bindings {
                 self.forget_leading_to(&name, &id);
                 self.note_unbound(&name, &id, bound);
@@ -166,7 +174,10 @@ impl Topology {
         equivalence::check("durable", &named, wanted.durable, current.durable)?;
         equivalence::check("auto_delete", &named, wanted.auto_delete, current.auto_delete)?;
         equivalence::check("internal", &named, wanted.internal, current.internal)?;
-        equivalence::check_argument("alternate-exchange", &named, &wanted.arguments, &current.arguments)
+        for argument in dedup::ARGUMENTS.into_iter().chain(["alternate-exchange"]) {
+            equivalence::check_argument(argument, &named, &wanted.arguments, &current.arguments)?;
+        }
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ mod arguments;
 mod bindings;
 mod equivalence;
 mod exchanges;
+mod filters;
 mod history;
 mod policies;
 mod queues;
@@ -24,14 +25,16 @@ use foldhash::quality::RandomState;
 
 pub use bindings::{Binding, Destination};
 pub use exchanges::{ExchangeDeclaration, ExchangeSpec};
+pub use filters::FilterChange;
 pub use queues::QueueDeclaration;
 pub use restore::Unrestored;
 pub use route::Route;
 pub use settings::VhostSettings;
 
 use crate::core::{
+    dedup::Filter,
     error::Named,
-    journal::{Surroundings, TopologyChange},
+    journal::{RestoredQueue, Surroundings, TopologyChange},
     policy::Policies,
     queue::SharedQueue,
     routing::{ExchangeKind, Router},
@@ -55,6 +58,8 @@ pub struct Topology {
     queues: HashMap<ShortString, Arc<SharedQueue>, RandomState>,
     /// What was published with a delay; no client can name it.
     delay_queue: Option<Arc<SharedQueue>>,
+    /// What durable queues and exchanges have seen; no client can name it.
+    seen_queue: Option<RestoredQueue>,
     /// Bindings by where they lead, each with its source.
     leading_to: HashMap<Destination, Sources, RandomState>,
     policies: Policies,
@@ -62,6 +67,8 @@ pub struct Topology {
     common_settings: CommonSettings,
     /// What the journal has not been told yet.
     changes: Vec<TopologyChange>,
+    /// Filters that came and went since they were last asked for.
+    filters: Vec<FilterChange>,
 }
 
 /// An exchange and what is bound to it.
@@ -74,6 +81,8 @@ struct Exchange {
     stamp: Stamp,
     /// The last messages, of an exchange that keeps them for queues that are bound later.
     history: Option<Arc<History>>,
+    /// It takes each message once.
+    filter: Option<Arc<Filter>>,
 }
 
 /// What an exchange knows of a binding beside its identity.
@@ -93,11 +102,13 @@ impl Topology {
             exchanges: HashMap::default(),
             queues: HashMap::default(),
             delay_queue: None,
+            seen_queue: None,
             leading_to: HashMap::default(),
             policies: Policies::default(),
             settings: VhostSettings::default(),
             common_settings: CommonSettings::default(),
             changes: Vec::new(),
+            filters: Vec::new(),
         };
         for (name, kind, internal) in [
             ("", ExchangeKind::Direct, false),

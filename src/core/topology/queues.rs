@@ -83,6 +83,7 @@ impl Topology {
         if queue.spec.durable {
             self.changes.push(queue_declared(&queue));
         }
+        self.opened(queue.filter.as_ref());
         self.queues.insert(wanted.name, queue.clone());
         queue.touch();
         Ok(queue)
@@ -155,6 +156,7 @@ impl Topology {
         let name = &queue.spec.name;
         if self.queue(name).is_some_and(|current| Arc::ptr_eq(current, queue)) {
             self.queues.remove(name);
+            self.closed(queue.filter.as_ref());
             for exchange in self.unbind_all(&Destination::Queue(name.clone())) {
                 self.remove_exchange(exchange);
             }

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Binding, Topology, bindings::Ends};
 use crate::core::{
+    dedup::SEEN_QUEUE,
     journal::{QueueId, RestoredQueue, TopologyChange},
     policy::{Policy, PolicyError, PolicySpec},
     queue::{QueueSpec, SharedQueue},
@@ -34,6 +35,10 @@ impl Topology {
             match change {
                 TopologyChange::ExchangeDeclared(spec) => self.insert_exchange(spec),
                 TopologyChange::QueueDeclared { id, name, auto_delete, arguments } => {
+                    if *name == *SEEN_QUEUE.as_bytes() {
+                        self.seen_queue = Some(content_of(id, contents));
+                        continue;
+                    }
                     let spec = QueueSpec { name, durable: true, auto_delete, owner: None, arguments };
                     queues.push((id, spec));
                 }
@@ -69,10 +74,9 @@ impl Topology {
         spec: QueueSpec,
         contents: &mut HashMap<QueueId, RestoredQueue>,
     ) {
-        let empty = || RestoredQueue { id, next_position: 0, ranges: Vec::new() };
-        let content = contents.remove(&id).unwrap_or_else(empty);
-        let queue = SharedQueue::restored(spec, &content, self.surroundings.clone());
-        let queue = Arc::new(queue);
+        let content = content_of(id, contents);
+        let queue = Arc::new(SharedQueue::restored(spec, &content, self.surroundings.clone()));
+        self.opened(queue.filter.as_ref());
         // Something may have become due while the broker was stopped: this has the timetable call.
         queue.apply(self.settings_of(&queue.spec));
         if queue.spec.is_delay_queue() {
@@ -81,4 +85,9 @@ impl Topology {
             self.queues.insert(queue.spec.name.clone(), queue);
         }
     }
+}
+
+/// What a queue had when the broker was last stopped.
+fn content_of(id: QueueId, contents: &mut HashMap<QueueId, RestoredQueue>) -> RestoredQueue {
+    contents.remove(&id).unwrap_or(RestoredQueue { id, next_position: 0, ranges: Vec::new() })
 }

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::{Destination, Exchange, Stamp, Topology, history::History};
 use crate::core::{
+    dedup::Filter,
     error::{AmqpError, access_refused},
     message::View,
     queue::SharedQueue,
@@ -24,6 +25,9 @@ pub struct Route {
     by_message: bool,
     /// Of the exchanges on the way that keep what comes through them.
     histories: Vec<Arc<History>>,
+    /// The exchange that the message was published to takes each message once.
+    filter: Option<Arc<Filter>>,
+    deduplicates: bool,
 }
 
 impl Route {
@@ -46,6 +50,17 @@ impl Route {
         }
     }
 
+    /// Whether the exchange or one of the queues takes each message once.
+    #[inline]
+    pub fn deduplicates(&self) -> bool {
+        self.deduplicates
+    }
+
+    /// What the exchange that the message was published to has seen, if it takes each message once.
+    pub fn filter(&self) -> Option<&Arc<Filter>> {
+        self.filter.as_ref()
+    }
+
     /// Whether nothing that it depends on has changed.
     #[inline]
     pub fn is_current(&self) -> bool {
@@ -58,6 +73,7 @@ impl Route {
 
     fn add(&mut self, queue: &Arc<SharedQueue>, seen: &mut Seen) {
         if seen.queues.insert(queue.spec.name.clone()) {
+            self.deduplicates |= queue.filter.is_some();
             self.queues.push(queue.clone());
         }
     }
@@ -89,7 +105,8 @@ impl Topology {
 
     /// The same for an exchange that is there, whoever may publish to it.
     pub(super) fn route_from(&self, first: &Exchange, message: &Addressing<'_>) -> Route {
-        let mut route = Route { reusable: true, ..Route::default() };
+        let filter = first.filter.clone();
+        let mut route = Route { reusable: true, deduplicates: filter.is_some(), filter, ..Route::default() };
         let mut seen = Seen::default();
         if first.spec.name.is_empty() {
             self.route_by_name(message.keys, &mut route, &mut seen);

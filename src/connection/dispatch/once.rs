@@ -1,0 +1,132 @@
+//! Publishing to exchanges and queues that take each message once: see [`crate::core::dedup`].
+//!
+//! A duplicate counts as taken: it is confirmed, once the first one is safe. An exchange is asked before its message is
+//! routed, a queue when the message is about to enter it. A delayed message is asked for when it is published, not again
+//! when it is released; it is a duplicate for queues only if all that it would go to have seen it. Dead letters are not
+//! asked for: they would be lost.
+
+use std::sync::Arc;
+
+use super::publish::Destined;
+use crate::connection::session::Session;
+use crate::core::{
+    dedup::{Filter, Identity, Seen},
+    journal::Commit,
+    message::Publication,
+    queue::SharedQueue,
+};
+
+/// What is remembered if a message is taken.
+type Remembered = (Arc<Filter>, Identity);
+
+/// A queue that has not seen a message, and what it remembers of it.
+type Fresh = (Arc<SharedQueue>, Option<Remembered>);
+
+impl Session {
+    /// Delivers a message where it has not been yet.
+    ///
+    /// `held` is what was seen, if a transaction has locked it; it gives the journal everything at its end. Else that is
+    /// done here, under the lock: nobody can meet what the journal does not know of.
+    pub(super) fn deliver_once(
+        &mut self,
+        destined: &Destined<'_>,
+        publication: &mut Publication<'_>,
+        held: Option<&mut Seen>,
+    ) {
+        if let Some(seen) = held {
+            let first = self.deliver_unseen(destined, publication, seen);
+            if first != Commit::default() {
+                self.hold_back(first);
+            }
+            return;
+        }
+        self.commit(); // what came before has a commit of its own
+        let vhost = self.vhost.clone();
+        let mut seen = vhost.seen.lock();
+        let first = self.deliver_unseen(destined, publication, &mut seen);
+        let commit = self.append(true);
+        seen.committed(commit);
+        drop(seen);
+        self.confirms_after = first.max(commit);
+    }
+
+    /// Gives the commit after which the first ones are safe that this one is a duplicate of.
+    fn deliver_unseen(
+        &mut self,
+        destined: &Destined<'_>,
+        publication: &mut Publication<'_>,
+        seen: &mut Seen,
+    ) -> Commit {
+        let view = publication.view();
+        let now = self.broker.clock.now();
+        let identify = |filter: &Arc<Filter>| Some((filter.clone(), filter.rule.identify(&view, now)?));
+        let find = |(filter, identity): &Remembered| seen.find(&filter.owner, identity.key, now);
+        let of_exchange = destined.route.filter().and_then(identify);
+        if let Some((filter, _)) = &of_exchange
+            && let Some(first) = of_exchange.as_ref().and_then(find)
+        {
+            filter.count_duplicate();
+            return first;
+        }
+        let mut firsts = Vec::new();
+        let mut fresh: Vec<Fresh> = Vec::new();
+        for queue in &destined.route.queues {
+            let remembered = queue.filter.as_ref().and_then(identify);
+            match remembered.as_ref().and_then(find) {
+                Some(first) => firsts.push((queue, first)),
+                None => fresh.push((queue.clone(), remembered)),
+            }
+        }
+        let first = firsts.iter().map(|(_, first)| *first).max().unwrap_or_default();
+        let is_duplicate = fresh.is_empty() && !firsts.is_empty();
+        if destined.due.is_none() || is_duplicate {
+            for (queue, _) in &firsts {
+                queue.count_duplicate();
+            }
+        }
+        if is_duplicate {
+            return first;
+        }
+        let taken = self.take_fresh(destined, publication, fresh, of_exchange);
+        let persistent = publication.view().layout.persistent;
+        for (filter, identity) in taken {
+            seen.remember(&filter, identity, persistent, now, &mut self.effects.changes);
+        }
+        first
+    }
+
+    /// Delivers or delays a message; gives what is to be remembered. Of an exchange that is nothing when a queue refused the
+    /// message, or when there was none: its publisher may try again.
+    fn take_fresh(
+        &mut self,
+        destined: &Destined<'_>,
+        publication: &mut Publication<'_>,
+        fresh: Vec<Fresh>,
+        of_exchange: Option<Remembered>,
+    ) -> Vec<Remembered> {
+        let mut taken: Vec<Remembered> = Vec::new();
+        let goes_nowhere = destined.route.queues.is_empty();
+        if let Some(due) = destined.due
+            && !(goes_nowhere && destined.mandatory)
+        {
+            self.delay(publication, due);
+            taken.extend(of_exchange);
+            taken.extend(fresh.into_iter().filter_map(|(_, remembered)| remembered));
+            return taken;
+        }
+        for (queue, remembered) in fresh {
+            let refused = self.published_run.refused.len();
+            self.deliver_to(&queue, std::slice::from_mut(publication));
+            if self.published_run.refused.len() == refused {
+                taken.extend(remembered);
+            }
+        }
+        self.delivered(std::slice::from_mut(publication));
+        if goes_nowhere {
+            self.return_if(destined.mandatory, destined.number, &publication.view());
+        } else if self.published_run.refused.is_empty() {
+            taken.extend(of_exchange);
+        }
+        taken
+    }
+}

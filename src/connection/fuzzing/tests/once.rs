@@ -1,0 +1,181 @@
+//! Duplicates: what is counted, and when they are confirmed.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::*;
+use crate::core::{
+    dedup::{X_CACHE_SIZE, X_DEDUPLICATION_HEADER, X_MESSAGE_DEDUPLICATION},
+    journal::{Changes, Commit, Done, Journal},
+};
+use crate::protocol::{Properties, confirm};
+
+/// A journal whose disk is slow: commits are complete when the test says so.
+#[derive(Default)]
+struct Slow {
+    last: AtomicU64,
+    waiting: Mutex<Vec<SharedOutbox>>,
+}
+
+impl Slow {
+    /// All commits are complete up to this one.
+    fn complete(&self, last: u64) {
+        for outbox in &*self.waiting.lock() {
+            outbox.lock().committed(&Done::up_to(Commit(last)));
+        }
+    }
+
+    fn complete_all(&self) {
+        self.complete(self.last.load(Ordering::Relaxed));
+    }
+}
+
+impl Journal for Slow {
+    fn append(&self, changes: &mut Changes, _atomic: bool) -> Commit {
+        if changes.is_empty() {
+            return Commit::default();
+        }
+        changes.clear();
+        Commit(self.last.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn notify(&self, _commit: Commit, outbox: &SharedOutbox) {
+        self.waiting.lock().push(outbox.clone());
+    }
+
+    fn poll_room(&self, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+fn stage_on(journal: Arc<Slow>) -> Stage {
+    let config = Config::load(Settings::default()).unwrap();
+    let broker = Arc::new(Broker::new(config, Opened { journal, ..Opened::forgetful() }));
+    let vhost = broker.vhost(&broker.config.default_vhost).unwrap();
+    Stage { broker, vhost }
+}
+
+impl Client {
+    fn publish_keyed(&mut self, exchange: &'static str, to: &'static str, key: &str) {
+        let (exchange, routing_key) = (ShortString::from_static(exchange), ShortString::from_static(to));
+        let headers = Some(FieldTable::new().with(X_DEDUPLICATION_HEADER, key));
+        let properties = Properties { headers, delivery_mode: Some(2), ..Properties::default() };
+        let (mut bytes, mut encoded) = (Vec::new(), Vec::new());
+        properties.encode(&mut encoded);
+        frame::write_method(
+            &mut bytes,
+            1,
+            &basic::Publish { exchange, routing_key, ..basic::Publish::default() },
+        );
+        frame::write_header(&mut bytes, 1, basic::CLASS_ID, 1, &encoded);
+        frame::write_bodies(&mut bytes, 1, b"m", self.frame_bytes_max);
+        assert!(self.feed(&bytes));
+    }
+
+    /// The last tag of each ack.
+    fn acks(&mut self) -> Vec<u64> {
+        let acks = self.methods().into_iter().filter_map(|method| match method {
+            Method::BasicAck(ack) => Some(ack.delivery_tag),
+            _ => None,
+        });
+        acks.collect()
+    }
+}
+
+fn once() -> FieldTable {
+    FieldTable::new().with(X_MESSAGE_DEDUPLICATION, true)
+}
+
+fn confirming(stage: &Stage) -> Client {
+    let mut client = opened(stage);
+    client.send(1, &confirm::Select { no_wait: true });
+    client.declare("q", queue::Declare { arguments: once(), durable: true, ..queue::Declare::default() });
+    client
+}
+
+#[test]
+fn duplicates_are_counted_by_queue_and_exchange() {
+    let stage = Stage::default();
+    let mut client = confirming(&stage);
+    let (exchange, type_) = (ShortString::from_static("x"), ShortString::from_static("fanout"));
+    client.send(1, &exchange::Declare { exchange, type_, arguments: once(), ..exchange::Declare::default() });
+    for key in ["a", "b", "a", "a"] {
+        client.publish_keyed("", "q", key);
+        client.publish_keyed("x", "", key);
+    }
+    client.send(
+        1,
+        &queue::Bind {
+            queue: ShortString::from_static("q"),
+            exchange: ShortString::from_static("x"),
+            ..queue::Bind::default()
+        },
+    );
+    for key in ["c", "c", "c", "c"] {
+        client.publish_keyed("x", "", key);
+    }
+    let queue = stage.vhost.read(|topology| topology.queue(b"q").unwrap().clone());
+    let counters = queue.status().counters;
+    assert_eq!((counters.published, counters.duplicates), (3, 2));
+    let by_exchange = |name: &[u8]| stage.vhost.read(|topology| topology.exchange_duplicates(name));
+    assert_eq!((by_exchange(b"x"), by_exchange(b"amq.fanout")), (Some(3), None));
+    drop(queue);
+    client.leave();
+    nothing_remains(&stage);
+}
+
+#[test]
+fn a_duplicate_is_confirmed_when_the_first_one_is_safe() {
+    let journal = Arc::new(Slow::default());
+    let stage = stage_on(journal.clone());
+    let (mut one, mut other) = (confirming(&stage), confirming(&stage));
+    journal.complete_all();
+    let _declared = (one.drain(), other.drain());
+    let before = journal.last.load(Ordering::Relaxed);
+    one.publish_keyed("", "q", "a");
+    other.publish_keyed("", "q", "a");
+    other.publish_keyed("", "q", "b");
+    one.publish_keyed("", "q", "b");
+    assert_eq!(journal.last.load(Ordering::Relaxed), before + 2, "a duplicate brings nothing");
+    assert_eq!((one.acks(), other.acks()), (vec![], vec![]));
+    journal.complete(before + 1);
+    assert_eq!((one.acks(), other.acks()), (vec![1], vec![1]));
+    journal.complete(before + 2);
+    assert_eq!((one.acks(), other.acks()), (vec![2], vec![2]));
+    one.leave();
+    other.leave();
+}
+
+#[test]
+fn a_transaction_that_has_a_duplicate_is_answered_when_the_first_one_is_safe() {
+    let journal = Arc::new(Slow::default());
+    let stage = stage_on(journal.clone());
+    let (mut one, mut other) = (confirming(&stage), opened(&stage));
+    other.send(1, &tx::Select {});
+    journal.complete_all();
+    let _declared = (one.drain(), other.drain());
+    let before = journal.last.load(Ordering::Relaxed);
+    one.publish_keyed("", "q", "a");
+    other.publish_keyed("", "q", "a");
+    other.send(1, &tx::Commit {});
+    assert_eq!(other.methods(), []);
+    journal.complete(before + 1);
+    assert_eq!(other.methods(), [Method::TxCommitOk(tx::CommitOk {})]);
+    one.leave();
+    other.leave();
+}
+
+#[test]
+fn windows_and_their_memory_go_with_their_owners() {
+    let stage = Stage::default();
+    let mut client = opened(&stage);
+    let arguments = once().with(X_CACHE_SIZE, 10);
+    client.declare("q", queue::Declare { arguments, exclusive: true, ..queue::Declare::default() });
+    for key in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"] {
+        client.publish_keyed("", "q", key);
+    }
+    client.send(1, &queue::Purge { queue: ShortString::from_static("q"), ..queue::Purge::default() });
+    assert!(stage.used_bytes() > 0);
+    client.leave();
+    assert_eq!(stage.used_bytes(), 0);
+    nothing_remains(&stage);
+}

@@ -1,0 +1,316 @@
+//! Windows against a model, rules by their arguments, and entries over a restart.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::core::{
+    journal::{Attempts, Change, Changes, Commit, Loaded},
+    memory::Gauge,
+    message::{Message, build_image},
+    rewrite,
+};
+use crate::protocol::Properties;
+
+const NOW: Millis = 1_000_000;
+
+fn on() -> FieldTable {
+    FieldTable::new().with(X_MESSAGE_DEDUPLICATION, true)
+}
+
+fn identify(rule: &Rule, headers: FieldTable) -> Option<Identity> {
+    let properties = Properties { headers: Some(headers), ..Properties::default() };
+    let (layout, image) = build_image(b"", b"q", &rewrite::encoded(&properties), &[b"body"], true);
+    rule.identify(&View::new(layout, &image), NOW)
+}
+
+fn key(value: impl Into<FieldValue>) -> Option<Key> {
+    Key::of(&value.into())
+}
+
+// ---- rules ----
+
+#[test]
+fn only_the_argument_true_turns_it_on() {
+    assert!(Rule::of(&on()).is_some());
+    let named = FieldTable::new().with(X_CACHE_SIZE, 5).with(X_DEDUPLICATION_HEADER, "id");
+    for off in [FieldTable::new(), named, FieldTable::new().with(X_MESSAGE_DEDUPLICATION, false)] {
+        assert_eq!(Rule::of(&off), None);
+    }
+}
+
+#[test]
+fn an_argument_whose_value_makes_no_sense_is_named() {
+    for (name, value, wrong) in [
+        (X_MESSAGE_DEDUPLICATION, "yes".into(), "{unacceptable_type,longstr}"),
+        (X_DEDUPLICATION_HEADER, 5.into(), "{unacceptable_type,signedint}"),
+        (X_CACHE_SIZE, true.into(), "{unacceptable_type,bool}"),
+        (X_CACHE_SIZE, 0.into(), "{value_zero,0}"),
+        (X_CACHE_SIZE, (-1).into(), "{value_negative,-1}"),
+        (X_CACHE_SIZE, 10_000_001.into(), "{value_out_of_range,10000001}"),
+        (X_CACHE_TTL, (-1).into(), "{value_negative,-1}"),
+    ] {
+        let value: FieldValue = value;
+        assert_eq!(complaint(&on().with(name, value)), Some((name, wrong.into())));
+    }
+    let good = on().with(X_CACHE_SIZE, "5").with(X_CACHE_TTL, 0).with(X_DEDUPLICATION_HEADER, "id");
+    assert_eq!(complaint(&good), None);
+}
+
+#[test]
+fn size_and_ttl_are_bounded_and_what_makes_no_sense_counts_as_none() {
+    let rule = |size: FieldValue, ttl: FieldValue| {
+        let rule = Rule::of(&on().with(X_CACHE_SIZE, size).with(X_CACHE_TTL, ttl)).unwrap();
+        (rule.size, rule.ttl)
+    };
+    assert_eq!(rule(7.into(), 0.into()), (7, Some(0)));
+    assert_eq!(rule("7".into(), "50".into()), (7, Some(50)));
+    assert_eq!(rule(0.into(), (-1).into()), (DEDUPLICATION_ENTRIES_DEFAULT, None));
+    assert_eq!(rule(i64::MAX.into(), i64::MAX.into()), (DEDUPLICATION_ENTRIES_MAX, Some(i64::MAX as u64)));
+    assert_eq!(rule(true.into(), "soon".into()), (DEDUPLICATION_ENTRIES_DEFAULT, None));
+}
+
+#[test]
+fn a_message_is_told_apart_by_the_named_header() {
+    let rule = Rule::of(&on().with(X_DEDUPLICATION_HEADER, "id")).unwrap();
+    let identity =
+        identify(&rule, FieldTable::new().with("id", "a").with(X_DEDUPLICATION_HEADER, "b")).unwrap();
+    assert_eq!((Some(identity.key), identity.until), (key("a"), Millis::MAX));
+    assert_eq!(identify(&rule, FieldTable::new().with(X_DEDUPLICATION_HEADER, "b")), None);
+    let rule = Rule::of(&on()).unwrap();
+    let identity = identify(&rule, FieldTable::new().with(X_DEDUPLICATION_HEADER, "b")).unwrap();
+    assert_eq!(Some(identity.key), key("b"));
+}
+
+#[test]
+fn a_message_s_own_ttl_counts_more_than_the_owner_s() {
+    let until = |rule: &Rule, own: Option<FieldValue>| {
+        let headers = FieldTable::new().with(X_DEDUPLICATION_HEADER, "a");
+        let headers = own.into_iter().fold(headers, |headers, own| headers.with(X_CACHE_TTL, own));
+        identify(rule, headers).unwrap().until
+    };
+    let rule = Rule::of(&on().with(X_CACHE_TTL, 100)).unwrap();
+    assert_eq!(until(&rule, None), NOW + 100);
+    assert_eq!(until(&rule, Some(5.into())), NOW + 5);
+    assert_eq!(until(&rule, Some((-5).into())), NOW + 100);
+    let rule = Rule::of(&on()).unwrap();
+    assert_eq!((until(&rule, None), until(&rule, Some(5.into()))), (Millis::MAX, NOW + 5));
+    assert_eq!(until(&rule, Some(i64::MAX.into())), NOW + i64::MAX as u64);
+}
+
+#[test]
+fn integers_are_the_same_whatever_their_width_and_other_types_are_not() {
+    assert_eq!(key(7_i32), key(7_i64));
+    let different =
+        [key(7), key("7"), key(true), key(FieldValue::Timestamp(7)), key(FieldValue::F64(7.0)), key("")];
+    for (at, one) in different.iter().enumerate() {
+        assert!(one.is_some() && !different[..at].contains(one), "{at}");
+    }
+    assert_eq!(key(FieldValue::Void), None);
+}
+
+// ---- windows ----
+
+/// A window as a list: oldest first.
+#[derive(Default)]
+struct Model(VecDeque<(u128, Millis, usize)>);
+
+impl Model {
+    fn find(&self, key: u128, now: Millis) -> Option<usize> {
+        self.0.iter().find(|(its, until, _)| *its == key && *until > now).map(|(.., note)| *note)
+    }
+
+    fn remember(&mut self, size: usize, key: u128, until: Millis, note: usize, now: Millis) -> Vec<usize> {
+        let mut forgotten: Vec<usize> =
+            self.0.iter().filter(|(its, ..)| *its == key).map(|(.., note)| *note).collect();
+        self.0.retain(|(its, ..)| *its != key);
+        while self.0.front().is_some_and(|(_, until, _)| self.0.len() >= size || *until <= now) {
+            forgotten.extend(self.0.pop_front().map(|(.., note)| note));
+        }
+        self.0.push_back((key, until, note));
+        forgotten
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_window_is_a_list_that_forgets_its_oldest(
+        size in 1..6_usize,
+        steps in vec((0..8_u128, proptest::option::of(0..20_u64), 0..6_u64, any::<bool>()), 0..200),
+    ) {
+        let (mut window, mut model) = (Window::new(size), Model::default());
+        let mut now = NOW;
+        for (note, (key, ttl, pause, anyway)) in steps.into_iter().enumerate() {
+            now += pause;
+            let found = window.find(Key(key), now).copied();
+            prop_assert_eq!(found, model.find(key, now));
+            if found.is_none() || anyway {
+                let until = ttl.map_or(Millis::MAX, |ttl| now + ttl);
+                let forgotten = window.remember(Identity { key: Key(key), until }, note, now);
+                prop_assert_eq!(forgotten.to_vec(), model.remember(size, key, until, note, now));
+            }
+            prop_assert_eq!(window.len(), model.0.len());
+            prop_assert!(window.len() <= size);
+        }
+        let (mut notes, mut wanted): (Vec<_>, Vec<_>) =
+            (window.into_notes().collect(), model.0.into_iter().map(|(.., note)| note).collect());
+        notes.sort_unstable();
+        wanted.sort_unstable();
+        prop_assert_eq!(notes, wanted);
+    }
+}
+
+// ---- what a virtual host has seen ----
+
+/// What a virtual host has seen, and the entries that its journal has.
+struct Host {
+    seen: Seen,
+    gauge: Arc<Gauge>,
+    entries: Vec<(u64, Message)>,
+    now: Millis,
+}
+
+const HIDDEN: QueueId = QueueId(9);
+
+impl Host {
+    fn new(filters: &[&Filter]) -> Self {
+        let gauge = Arc::new(Gauge::new(usize::MAX));
+        let mut seen = Seen::new(gauge.clone());
+        seen.keep_in(HIDDEN, 0);
+        for filter in filters {
+            seen.open(filter);
+        }
+        Self { seen, gauge, entries: Vec::new(), now: NOW }
+    }
+
+    fn journal(&mut self, changes: Changes) {
+        for change in changes {
+            match change {
+                Change::Publish { message, placements, .. } => {
+                    assert!(placements.iter().all(|placement| placement.queue == HIDDEN));
+                    self.entries
+                        .extend(placements.iter().map(|placement| (placement.position, message.clone())));
+                }
+                Change::Settle { placement, .. } => {
+                    let before = self.entries.len();
+                    self.entries.retain(|(position, _)| *position != placement.position);
+                    assert_eq!(self.entries.len() + 1, before, "settled once, after it was published");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// True if it was taken.
+    fn publish(&mut self, filter: &Filter, value: &str, persistent: bool) -> bool {
+        let identity = identify(&filter.rule, FieldTable::new().with(X_DEDUPLICATION_HEADER, value)).unwrap();
+        if self.seen.find(&filter.owner, identity.key, self.now).is_some() {
+            return false;
+        }
+        let mut changes = Changes::new();
+        self.seen.remember(filter, identity, persistent, self.now, &mut changes);
+        self.seen.committed(Commit(3));
+        self.journal(changes);
+        true
+    }
+
+    fn restarted(self, filters: &[&Filter]) -> Self {
+        let mut host = Self { now: self.now, ..Self::new(filters) };
+        host.seen.keep_in(HIDDEN, self.entries.last().map_or(0, |(position, _)| position + 1));
+        host.entries = self.entries.clone();
+        for (position, message) in self.entries {
+            let mut changes = Changes::new();
+            let attempts = Attempts::default();
+            let loaded = Loaded { position, attempts, due: 0, redelivered: true, message };
+            host.seen.restore(&loaded, host.now, &mut changes);
+            host.journal(changes);
+        }
+        host
+    }
+
+    fn close(&mut self, owner: &Owner) {
+        let mut changes = Changes::new();
+        self.seen.close(owner, &mut changes);
+        self.journal(changes);
+    }
+}
+
+fn queue(id: u64, arguments: &FieldTable) -> Filter {
+    Filter::of(Owner::Queue(QueueId(id)), arguments, true).unwrap()
+}
+
+fn exchange(name: &'static str, durable: bool) -> Filter {
+    Filter::of(Owner::Exchange(ShortString::from_static(name)), &on(), durable).unwrap()
+}
+
+#[test]
+fn what_durable_owners_saw_of_persistent_messages_outlives_a_restart() {
+    let (one, two, three, four) =
+        (queue(1, &on()), queue(2, &on()), exchange("e", true), exchange("t", false));
+    let filters = [&one, &two, &three, &four];
+    let mut host = Host::new(&filters);
+    for filter in filters {
+        assert!(host.publish(filter, "persistent", true) && host.publish(filter, "transient", false));
+        assert!(!host.publish(filter, "persistent", true) && !host.publish(filter, "transient", true));
+    }
+    let mut host = host.restarted(&filters);
+    for filter in &filters[..3] {
+        assert!(!host.publish(filter, "persistent", true), "{:?}", filter.owner);
+        assert!(host.publish(filter, "transient", true), "{:?}", filter.owner);
+    }
+    assert!(host.publish(&four, "persistent", true));
+}
+
+#[test]
+fn the_first_one_s_commit_is_known_until_a_restart_makes_it_safe() {
+    let one = queue(1, &on());
+    let mut host = Host::new(&[&one]);
+    assert!(host.publish(&one, "a", true));
+    let a = key("a").unwrap();
+    assert_eq!(host.seen.find(&one.owner, a, NOW), Some(Commit(3)));
+    assert_eq!(host.restarted(&[&one]).seen.find(&one.owner, a, NOW), Some(Commit::default()));
+}
+
+#[test]
+fn entries_go_with_what_is_forgotten() {
+    let small = queue(1, &on().with(X_CACHE_SIZE, 2).with(X_CACHE_TTL, 10));
+    let mut host = Host::new(&[&small]);
+    for value in ["a", "b", "c"] {
+        assert!(host.publish(&small, value, true));
+    }
+    assert_eq!(host.entries.len(), 2);
+    assert!(host.publish(&small, "a", true), "the oldest was forgotten");
+    host.now += 10;
+    let mut host = host.restarted(&[&small]);
+    assert_eq!(host.entries.len(), 0, "all of them are over");
+    assert!(host.publish(&small, "a", true));
+}
+
+#[test]
+fn an_owner_that_is_gone_leaves_nothing_behind() {
+    let (one, two) = (queue(1, &on()), exchange("e", true));
+    let mut host = Host::new(&[&one, &two]);
+    for filter in [&one, &two] {
+        assert!(host.publish(filter, "a", true) && host.publish(filter, "b", false));
+    }
+    host.close(&one.owner);
+    assert_eq!(host.entries.len(), 1);
+    assert!(host.publish(&one, "a", true) && host.publish(&one, "a", true), "nothing is remembered for it");
+    host.close(&two.owner);
+    assert_eq!((host.entries.len(), host.gauge.used_bytes()), (0, 0));
+    host.seen.open(&two);
+    assert!(host.publish(&two, "a", true), "one of the same name begins anew");
+}
+
+#[test]
+fn entries_of_owners_that_are_not_there_and_rotten_ones_are_settled_at_the_start() {
+    let (one, two) = (queue(1, &on()), exchange("e", true));
+    let mut host = Host::new(&[&one, &two]);
+    assert!(host.publish(&one, "a", true) && host.publish(&two, "a", true));
+    let (layout, image) = build_image(b"", b"", &[0, 0], &[b"no entry"], true);
+    host.entries.push((7, Message::new(View::new(layout, &image), NOW)));
+    let mut host = host.restarted(&[&two]);
+    assert_eq!(host.entries.len(), 1);
+    assert!(!host.publish(&two, "a", true));
+}
