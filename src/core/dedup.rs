@@ -171,12 +171,12 @@ impl Filter {
         Self::of(Owner::Queue(id), &spec.arguments, spec.durable)
     }
 
-    /// A duplicate has come.
+    /// A duplicate has come to an exchange; queues have counters of their own.
     pub fn count_duplicate(&self) {
         self.duplicates.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many duplicates have come since the broker was started.
+    /// How many have come since the broker was started.
     pub fn duplicates(&self) -> u64 {
         self.duplicates.load(Ordering::Relaxed)
     }

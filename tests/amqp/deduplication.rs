@@ -5,18 +5,9 @@ use std::time::Duration;
 use lapin::{BasicProperties, Confirmation, types::FieldTable};
 
 use crate::{
-    broker::{is_external, unique},
+    broker::{only_leveret, unique},
     client::{Ch, args, refused, within},
 };
-
-/// Ends a test that a RabbitMQ cannot pass.
-macro_rules! only_here {
-    () => {
-        if is_external() {
-            return;
-        }
-    };
-}
 
 fn with_headers(headers: FieldTable) -> BasicProperties {
     BasicProperties::default().with_headers(headers).with_delivery_mode(2)
@@ -37,7 +28,7 @@ async fn publish_all(ch: &Ch, exchange: &str, to: &str, keys: &[&str]) {
 
 #[tokio::test]
 async fn a_queue_takes_each_message_once_and_confirms_duplicates() {
-    only_here!();
+    only_leveret!("RabbitMQ needs a plugin");
     let ch = Ch::confirming().await;
     let once = ch.queue_with(args! { "x-message-deduplication": true }).await;
     let plain = ch.queue().await;
@@ -52,7 +43,7 @@ async fn a_queue_takes_each_message_once_and_confirms_duplicates() {
 
 #[tokio::test]
 async fn messages_without_the_header_pass() {
-    only_here!();
+    only_leveret!("RabbitMQ needs a plugin");
     let ch = Ch::confirming().await;
     let queue = ch.queue_with(args! { "x-message-deduplication": true }).await;
     ch.fill(&queue, ["a", "a"]).await;
@@ -64,7 +55,7 @@ async fn messages_without_the_header_pass() {
 
 #[tokio::test]
 async fn the_header_can_be_named() {
-    only_here!();
+    only_leveret!("RabbitMQ needs a plugin");
     let ch = Ch::confirming().await;
     let arguments = args! { "x-message-deduplication": true, "x-deduplication-header": "id" };
     let queue = ch.queue_with(arguments).await;
@@ -77,7 +68,7 @@ async fn the_header_can_be_named() {
 
 #[tokio::test]
 async fn an_exchange_takes_each_message_once_before_it_is_routed() {
-    only_here!();
+    only_leveret!("RabbitMQ needs a plugin");
     let ch = Ch::confirming().await;
     for kind in ["direct", "topic", "fanout", "headers"] {
         let exchange = ch.exchange_with(kind, args! { "x-message-deduplication": true }).await;
@@ -94,7 +85,7 @@ async fn an_exchange_takes_each_message_once_before_it_is_routed() {
 
 #[tokio::test]
 async fn each_queue_of_a_fan_out_asks_for_itself() {
-    only_here!();
+    only_leveret!("RabbitMQ needs a plugin");
     let ch = Ch::confirming().await;
     let exchange = ch.exchange("fanout").await;
     let (once, plain) = (ch.queue_with(args! { "x-message-deduplication": true }).await, ch.queue().await);
@@ -107,7 +98,7 @@ async fn each_queue_of_a_fan_out_asks_for_itself() {
 
 #[tokio::test]
 async fn the_oldest_is_forgotten_when_the_cache_is_full() {
-    only_here!();
+    only_leveret!("RabbitMQ needs a plugin");
     let ch = Ch::confirming().await;
     let arguments = || args! { "x-message-deduplication": true, "x-cache-size": 2 };
     let (queue, target) = (ch.queue_with(arguments()).await, ch.queue().await);
@@ -121,7 +112,7 @@ async fn the_oldest_is_forgotten_when_the_cache_is_full() {
 
 #[tokio::test]
 async fn a_value_is_forgotten_when_its_time_is_over() {
-    only_here!();
+    only_leveret!("RabbitMQ needs a plugin");
     let ch = Ch::confirming().await;
     let queue = ch.queue_with(args! { "x-message-deduplication": true, "x-cache-ttl": 3_600_000 }).await;
     let brief = || with_headers(args! { "x-deduplication-header": "a", "x-cache-ttl": 1 });
@@ -140,7 +131,7 @@ async fn a_value_is_forgotten_when_its_time_is_over() {
 
 #[tokio::test]
 async fn a_mandatory_duplicate_is_not_returned_and_an_unroutable_message_may_come_again() {
-    only_here!();
+    only_leveret!("RabbitMQ needs a plugin");
     let ch = Ch::confirming().await;
     let exchange = ch.exchange_with("direct", args! { "x-message-deduplication": true }).await;
     let queue = ch.queue_with(args! { "x-message-deduplication": true }).await;
@@ -161,7 +152,7 @@ async fn a_mandatory_duplicate_is_not_returned_and_an_unroutable_message_may_com
 
 #[tokio::test]
 async fn what_a_full_queue_refused_may_come_again() {
-    only_here!();
+    only_leveret!("RabbitMQ needs a plugin");
     let ch = Ch::confirming().await;
     let full = args! { "x-message-deduplication": true, "x-max-length": 1, "x-overflow": "reject-publish" };
     let queue = ch.queue_with(full).await;
@@ -181,7 +172,7 @@ async fn what_a_full_queue_refused_may_come_again() {
 
 #[tokio::test]
 async fn a_transaction_remembers_with_its_commit() {
-    only_here!();
+    only_leveret!("RabbitMQ needs a plugin");
     let ch = Ch::open().await;
     let queue = ch.queue_with(args! { "x-message-deduplication": true }).await;
     within(ch.amqp.tx_select()).await.unwrap();
@@ -196,7 +187,7 @@ async fn a_transaction_remembers_with_its_commit() {
 
 #[tokio::test]
 async fn a_deleted_queue_or_exchange_has_forgotten_everything() {
-    only_here!();
+    only_leveret!("RabbitMQ needs a plugin");
     let ch = Ch::confirming().await;
     let arguments = || args! { "x-message-deduplication": true };
     let (queue, exchange) = (unique("queue"), unique("exchange"));
@@ -216,7 +207,7 @@ async fn a_deleted_queue_or_exchange_has_forgotten_everything() {
 
 #[tokio::test]
 async fn a_delayed_duplicate_is_found_when_it_is_published() {
-    only_here!();
+    only_leveret!("RabbitMQ needs a plugin");
     let ch = Ch::confirming().await;
     let exchange = ch.exchange_with("fanout", args! { "x-message-deduplication": true }).await;
     let (once, target) = (ch.queue_with(args! { "x-message-deduplication": true }).await, ch.queue().await);
@@ -235,7 +226,7 @@ async fn a_delayed_duplicate_is_found_when_it_is_published() {
 
 #[tokio::test]
 async fn dead_letters_pass() {
-    only_here!();
+    only_leveret!("RabbitMQ needs a plugin");
     let ch = Ch::confirming().await;
     let grave = ch.queue_with(args! { "x-message-deduplication": true }).await;
     let arguments = args! { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": grave.as_str() };
@@ -250,7 +241,7 @@ async fn dead_letters_pass() {
 
 #[tokio::test]
 async fn duplicates_are_found_by_cc_and_across_connections() {
-    only_here!();
+    only_leveret!("RabbitMQ needs a plugin");
     let ch = Ch::confirming().await;
     let queue = unique("queue");
     ch.declare(&queue, "auto-delete", args! { "x-message-deduplication": true }).await.unwrap();
@@ -267,7 +258,7 @@ async fn duplicates_are_found_by_cc_and_across_connections() {
 
 #[tokio::test]
 async fn an_exchange_refuses_arguments_that_make_no_sense_and_another_rule() {
-    only_here!();
+    only_leveret!("RabbitMQ needs a plugin");
     let ch = Ch::open().await;
     let name = unique("exchange");
     let wrong = args! { "x-message-deduplication": true, "x-cache-size": 0 };

@@ -122,9 +122,6 @@ impl SharedQueue {
 
     /// A message was not taken in because the queue has seen it.
     pub fn count_duplicate(&self) {
-        if let Some(filter) = &self.filter {
-            filter.count_duplicate();
-        }
         self.state.lock().counters.duplicates += 1;
     }
 
