@@ -14,32 +14,24 @@ use super::Vhost;
 use crate::core::{
     clock::Millis,
     effects::Effects,
-    journal::Timetable,
+    journal::{QueueId, Timetable},
     queue::{SharedQueue, Tick},
 };
 
-/// When which queue is to be called.
+/// When which queue is to be called; for one time each queue is there once.
 #[derive(Default)]
 pub struct Calls {
-    state: Mutex<State>,
+    due: Mutex<BTreeMap<(Millis, QueueId), Weak<SharedQueue>>>,
     /// Something is due earlier than before.
     sooner: Notify,
 }
 
-#[derive(Default)]
-struct State {
-    due: BTreeMap<(Millis, u64), Weak<SharedQueue>>,
-    last: u64,
-}
-
 impl Timetable for Calls {
     fn call(&self, queue: &Arc<SharedQueue>, at: Millis) {
-        let mut state = self.state.lock();
-        let is_first = state.due.first_key_value().is_none_or(|((first, _), _)| at < *first);
-        state.last += 1;
-        let number = state.last;
-        state.due.insert((at, number), Arc::downgrade(queue));
-        drop(state);
+        let mut due = self.due.lock();
+        let is_first = due.first_key_value().is_none_or(|((first, _), _)| at < *first);
+        due.insert((at, queue.id), Arc::downgrade(queue));
+        drop(due);
         if is_first {
             self.sooner.notify_one();
         }
@@ -49,9 +41,9 @@ impl Timetable for Calls {
 impl Calls {
     /// The next queue that is due by `now`, or when there will be one.
     fn next(&self, now: Millis) -> Next {
-        let mut state = self.state.lock();
+        let mut due = self.due.lock();
         loop {
-            match state.due.first_entry() {
+            match due.first_entry() {
                 None => return Next::Idle,
                 Some(first) if first.key().0 > now => return Next::At(first.key().0),
                 Some(first) => {
@@ -107,5 +99,71 @@ impl Vhost {
             tracing::info!(vhost = %self.name, queue = %queue.spec.name, "queue expired");
             self.last_consumer_left(queue);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{
+        clock::ManualClock,
+        journal::{Forgetful, Surroundings},
+        memory::Gauge,
+        message::{Publication, View, build_image},
+        queue::{DELAY_QUEUE, QueueSpec},
+    };
+    use crate::protocol::{FieldTable, ShortString};
+
+    fn delay_queue(clock: &Arc<ManualClock>, calls: &Arc<Calls>) -> Arc<SharedQueue> {
+        let surroundings = Surroundings {
+            gauge: Arc::new(Gauge::new(usize::MAX)),
+            pager: Arc::new(Forgetful),
+            ids: Arc::default(),
+            clock: clock.clone(),
+            timetable: calls.clone(),
+        };
+        let spec = QueueSpec {
+            name: ShortString::from_static(DELAY_QUEUE),
+            durable: true,
+            auto_delete: false,
+            owner: None,
+            arguments: FieldTable::new(),
+        };
+        Arc::new(SharedQueue::new(spec, Arc::new(surroundings)))
+    }
+
+    fn hold(queue: &Arc<SharedQueue>, due: Millis) {
+        let (layout, image) = build_image(b"", b"q", &[0, 0], &[b"x"], false);
+        queue.hold_until(&mut Publication::new(View::new(layout, &image)), due);
+    }
+
+    #[test]
+    fn a_queue_is_called_once_for_each_time_however_many_messages_go_past_one_that_waits() {
+        let (clock, calls) = (Arc::new(ManualClock::at(1)), Arc::new(Calls::default()));
+        let queue = delay_queue(&clock, &calls);
+        hold(&queue, 1_000_000);
+        let mut ticks = 0;
+        for now in 2..1_000 {
+            hold(&queue, now);
+            clock.advance(1);
+            while let Next::Due(queue) = calls.next(now) {
+                queue.tick(&mut Effects::default());
+                ticks += 1;
+            }
+        }
+        assert_eq!((ticks, calls.due.lock().len()), (998, 1));
+        assert!(matches!(calls.next(1_000), Next::At(1_000_000)));
+    }
+
+    #[test]
+    fn a_call_that_came_for_nothing_is_not_made_up_for() {
+        let (clock, calls) = (Arc::new(ManualClock::at(1)), Arc::new(Calls::default()));
+        let queue = delay_queue(&clock, &calls);
+        hold(&queue, 1_000);
+        for now in 2..100 {
+            clock.advance(1);
+            queue.tick(&mut Effects::default());
+        }
+        assert_eq!(calls.due.lock().len(), 1);
     }
 }

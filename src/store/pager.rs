@@ -1,7 +1,8 @@
 //! Reads messages back that queues have let go of.
 //!
 //! A sealed segment says by its footer where they are, the last few of which stay in memory: a deep queue that drains asks for one
-//! segment again and again. A message that cannot be read is set aside and settled, and the others are served.
+//! segment again and again. Who asks for few messages of a segment may ask for few of each (delayed ones in the order in which
+//! they are due): then only the part of the footer is read that tells where they are. A message that cannot be read is set aside and settled, and the others are served.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -41,6 +42,15 @@ struct Found {
     live: Live,
     segment: Arc<Segment>,
     slot: Slot,
+    /// The slot was read without the footer's checksum.
+    was_searched: bool,
+}
+
+impl Found {
+    /// Whether the slot is known by now.
+    fn is_known(&self) -> bool {
+        self.slot.payload_bytes > 0
+    }
 }
 
 impl Pager for LogPager {
@@ -84,16 +94,20 @@ impl LogPager {
             };
             let segment = known.segment.clone();
             match known.stage.table().map(|table| table.find(placement)) {
-                Some(Some(slot)) => found.push(Found { live, segment, slot }),
+                Some(Some(slot)) => found.push(Found { live, segment, slot, was_searched: false }),
                 Some(None) => missing.push(live),
                 None => {
                     sealed.entry(live.segment).or_insert_with(|| segment.clone());
-                    found.push(Found { live, segment, slot: unknown(placement) });
+                    found.push(Found { live, segment, slot: unknown(placement), was_searched: false });
                 }
             }
         }
         drop(catalog);
+        self.search_for_few(&sealed, &mut found);
         for (id, segment) in sealed {
+            if found.iter().all(|found| found.live.segment != id || found.is_known()) {
+                continue;
+            }
             let footer = match self.footers.of(&segment) {
                 Ok(footer) => footer,
                 Err(error) => {
@@ -103,7 +117,7 @@ impl LogPager {
                 }
             };
             found.retain_mut(|found| {
-                if found.live.segment != id || found.slot.payload_bytes > 0 {
+                if found.live.segment != id || found.is_known() {
                     return true;
                 }
                 let slot = footer.of(queue, found.live.position, found.live.position).last();
@@ -121,11 +135,41 @@ impl LogPager {
         (behind, found)
     }
 
+    /// Looks for messages in footers that are not in memory and not worth it.
+    fn search_for_few(&self, sealed: &BTreeMap<SegmentId, Arc<Segment>>, found: &mut [Found]) {
+        for (id, segment) in sealed {
+            let mut its: Vec<_> = found.iter_mut().filter(|found| found.live.segment == *id).collect();
+            if its.len() > SEARCHED_MAX || self.footers.cached(*id).is_some() {
+                continue;
+            }
+            for found in &mut its {
+                // Without an answer the whole footer is read, which says what is wrong.
+                if let Ok(Some(slot)) = segment.search_footer(found.slot.placement) {
+                    (found.slot, found.was_searched) = (slot, true);
+                }
+            }
+        }
+    }
+
+    /// What was found by a search did not check out: the whole footer, with its checksum, is asked where the message is.
+    fn read_again(&self, found: &Found) -> Option<StoredPublish> {
+        let Placement { queue, position } = found.slot.placement;
+        let footer = self.footers.of(&found.segment).ok()?;
+        let slot = footer.of(queue, position, position).last()?;
+        found.segment.read_publishes(&[*slot]).pop()?.ok()
+    }
+
     fn read_into(&self, page: &mut Page, queue: QueueId, mut found: Vec<Found>) {
         found.sort_by_key(|found| (found.live.segment, found.slot.offset));
         for same in found.chunk_by(|one, other| one.live.segment == other.live.segment) {
             let slots: Vec<Slot> = same.iter().map(|found| found.slot).collect();
             for (found, read) in same.iter().zip(same[0].segment.read_publishes(&slots)) {
+                let read = match read {
+                    Err(SlotError::Damaged { .. }) if found.was_searched => {
+                        self.read_again(found).map_or(read, Ok)
+                    }
+                    read => read,
+                };
                 match read {
                     Ok(stored) => page.messages.push(loaded(&found.live, stored)),
                     Err(SlotError::Damaged { offset, length }) => {
@@ -172,6 +216,9 @@ fn loaded(live: &Live, stored: StoredPublish) -> Loaded {
     }
 }
 
+/// So many messages of one segment at most are searched for in its footer on disk.
+const SEARCHED_MAX: usize = if cfg!(test) { 2 } else { 16 };
+
 /// The footers that were used last.
 #[derive(Default)]
 pub(super) struct Footers {
@@ -179,18 +226,22 @@ pub(super) struct Footers {
 }
 
 impl Footers {
+    /// A footer that is in memory.
+    fn cached(&self, id: SegmentId) -> Option<Arc<Footer>> {
+        let mut recent = self.recent.lock();
+        let at = recent.iter().position(|(other, _)| *other == id)?;
+        let hit = recent.remove(at)?;
+        let footer = hit.1.clone();
+        recent.push_front(hit);
+        Some(footer)
+    }
+
     /// A sealed segment's footer.
     pub(super) fn of(&self, segment: &Segment) -> io::Result<Arc<Footer>> {
         let id = segment.id();
-        let mut recent = self.recent.lock();
-        if let Some(at) = recent.iter().position(|(other, _)| *other == id)
-            && let Some(hit) = recent.remove(at)
-        {
-            let footer = hit.1.clone();
-            recent.push_front(hit);
+        if let Some(footer) = self.cached(id) {
             return Ok(footer);
         }
-        drop(recent);
         let footer = Arc::new(footer_of(segment)?);
         let mut recent = self.recent.lock();
         recent.push_front((id, footer.clone()));

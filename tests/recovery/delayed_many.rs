@@ -47,7 +47,7 @@ fn all_of_many_delayed_messages_are_there_after_a_kill_and_are_released_in_due_o
     assert_eq!(link.depth(QUEUE).unwrap(), Some(0));
 }
 
-/// One is due each millisecond for the first part, which is waited for; the others come in a heap behind them.
+/// When the message of a rank is due: one each millisecond for the first part, the others in a heap behind them.
 struct Due {
     begin: u64,
 }
@@ -58,11 +58,9 @@ impl Due {
     }
 }
 
-/// The n-th message to be published is the `rank`-th to be due: mixed, and each rank once.
-fn rank(n: u64, count: u64) -> u64 {
-    // A step without a common divisor.
-    let step = (count * 5 / 8..).find(|step| gcd(*step, count) == 1).unwrap_or(1);
-    (u128::from(n) * u128::from(step) % u128::from(count)) as u64
+/// Published in steps of this, all ranks come once and mixed.
+fn step(count: u64) -> u64 {
+    (count * 5 / 8..).find(|step| gcd(*step, count) == 1).unwrap_or(1)
 }
 
 fn gcd(a: u64, b: u64) -> u64 {
@@ -73,13 +71,13 @@ fn schedule(node: &Node, count: u64, due: &Due) {
     let mut link = node.link();
     link.call(&queue_declare(QUEUE, DURABLE), 50, 11).unwrap();
     link.call(&confirm_select(), 85, 11).unwrap();
-    let step = rank(1, count);
+    let step = step(count);
     let mut confirmed = 0;
     for n in 0..count {
-        let rank = (u128::from(n) * u128::from(step) % u128::from(count)) as u64;
+        let rank = n * step % count;
         let body = message::body(Id { publisher: 1, sequence: rank }, BODY_BYTES);
         link.publish_as("", QUEUE, 0, &message::due_at(due.of(rank)), &body).unwrap();
-        while n - confirmed > IN_FLIGHT_MAX {
+        while n + 1 - confirmed > IN_FLIGHT_MAX {
             confirmed = next_confirm(&mut link);
         }
     }

@@ -29,7 +29,8 @@ impl SharedQueue {
     pub fn tick(self: &Arc<Self>, effects: &mut Effects) -> Tick {
         let now = self.now();
         let mut queue = self.state.lock();
-        queue.called_at = None;
+        // A call for an earlier time may come late: the one that is still to come counts.
+        queue.called_at = queue.called_at.filter(|called| *called > now);
         if queue.deleted {
             return Tick::Done;
         }

@@ -8,6 +8,8 @@
 //!  ..    u32 offsets of all records that are no publish, ascending; without the footer itself
 //! ```
 
+use std::io;
+
 use crate::core::journal::{Placement, QueueId};
 
 use super::{Bytes, Damage, require};
@@ -69,6 +71,33 @@ impl Footer {
         Ok(Self { slots, others, end })
     }
 
+    /// Finds a message's slot in a payload of which `read` gives so many bytes from an offset. A footer may be large:
+    /// no more of it is read than that takes.
+    ///
+    /// Nothing tells whether the bytes are those that were written. What is found must be checked against the record; what
+    /// is not found may be there.
+    pub fn search(
+        placement: Placement,
+        read: impl Fn(u64, usize) -> io::Result<Vec<u8>>,
+    ) -> io::Result<Option<Slot>> {
+        let slots = |from: u32, count: u32| {
+            let bytes = read(8 + u64::from(from) * SLOT_BYTES as u64, count as usize * SLOT_BYTES)?;
+            let slots = bytes.chunks_exact(SLOT_BYTES).map(|bytes| Slot::decode(&mut Bytes(bytes)));
+            slots.collect::<Result<Vec<_>, _>>().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))
+        };
+        let count = read(0, 4)?.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        // Behind `low` and before `high` is the first slot of a higher placement.
+        let (mut low, mut high) = (0, count);
+        while high - low > SLOTS_READ_AT_ONCE {
+            let middle = low + (high - low) / 2;
+            match slots(middle, 1)?.first() {
+                Some(slot) if slot.placement <= placement => low = middle,
+                _ => high = middle,
+            }
+        }
+        Ok(slots(low, high - low)?.into_iter().rfind(|slot| slot.placement == placement))
+    }
+
     /// Where the first record behind `offset` begins.
     pub fn next_after(&self, offset: u32) -> u32 {
         let slots = self.slots.iter().map(|slot| slot.offset);
@@ -95,6 +124,7 @@ impl Slot {
     }
 }
 
+const SLOTS_READ_AT_ONCE: u32 = 32;
 const SLOT_BYTES: usize = 24;
 const TRANSIENT: u32 = 1 << 31;
 
@@ -139,6 +169,31 @@ mod tests {
         let expected =
             b"\x01\0\0\0\x01\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x20\0\0\0\x28\0\0\x80\x09\0\0\0";
         assert_eq!(encoded(&footer), expected);
+    }
+
+    #[test]
+    fn a_search_finds_each_slot_and_reads_little() {
+        let slots: Vec<Slot> = (1..4).flat_map(|queue| (0..5_000).map(move |n| slot(queue, 2 * n))).collect();
+        let footer = Footer { slots, others: vec![9], end: 0 };
+        let payload = encoded(&footer);
+        let bytes = std::cell::Cell::new(0);
+        let read = |at: u64, count: usize| {
+            bytes.set(bytes.get() + count);
+            let found = payload.get(at as usize..at as usize + count);
+            found.map(<[u8]>::to_vec).ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))
+        };
+        for wanted in &footer.slots {
+            assert_eq!(Footer::search(wanted.placement, read).unwrap(), Some(*wanted));
+            assert!(bytes.take() < 2_000);
+        }
+        for (queue, position) in [(0, 5), (1, 5), (2, 10_000), (3, 9_999), (4, 0)] {
+            let placement = Placement { queue: QueueId(queue), position };
+            assert_eq!(Footer::search(placement, read).unwrap(), None);
+        }
+        assert!(Footer::search(slot(1, 2).placement, |_, _| Ok(vec![255; 24])).is_ok());
+        let empty = encoded(&Footer::default());
+        let nothing = Footer::search(slot(1, 2).placement, |_, count| Ok(empty[..count].to_vec()));
+        assert_eq!(nothing.unwrap(), None);
     }
 
     #[test]

@@ -25,6 +25,7 @@ use super::{
         record::{self, RECORD_HEADER_BYTES, RecordHeader},
     },
 };
+use crate::core::journal::Placement;
 
 pub use read::{SlotError, StoredPublish};
 pub use scan::{Listed, Others, Scan, Scanned};
@@ -164,6 +165,17 @@ impl Segment {
         self.file.read_at(&mut bytes, u64::from(trailer.footer_offset)).map_err(failed)?;
         let footer = self.decode_footer(&bytes, trailer.footer_offset);
         footer.map(Some).map_err(|damage| SegmentError::FooterDamaged { id: self.id, damage })
+    }
+
+    /// Where a message is in a sealed segment, without reading the whole footer; see [`Footer::search`].
+    pub fn search_footer(&self, placement: Placement) -> io::Result<Option<Slot>> {
+        let Some((trailer, _)) = self.trailer()? else { return Ok(None) };
+        let payload_at = u64::from(trailer.footer_offset) + RECORD_HEADER_BYTES as u64;
+        Footer::search(placement, |at, count| {
+            let mut bytes = vec![0; count];
+            self.file.read_at(&mut bytes, payload_at + at)?;
+            Ok(bytes)
+        })
     }
 
     /// Forgets everything behind `end`, durably: what a crash left there must not look like records after another
