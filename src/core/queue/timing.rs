@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Feed, Queue, SharedQueue,
-    delayed::Due,
+    delayed::{Due, Stored},
     line::{Entry, Front, Paged},
 };
 use crate::core::{
@@ -37,16 +37,26 @@ impl SharedQueue {
         if queue.is_unused(now) {
             return Tick::Unused;
         }
+        queue.called_at = Some(0); // nobody need ask before the end of this
         let held = queue.held_bytes();
         queue.release_due(self, now, effects, &mut missing);
         self.release(queue, held, Feed::default());
-        for position in missing {
-            self.release_from_disk(position, effects);
+        for stored in missing {
+            self.release_from_disk(stored, effects);
         }
         self.make_room(effects);
         self.look_at_front(effects);
         self.dispatch(effects);
+        self.ask_anew();
         Tick::Done
+    }
+
+    /// Asks the timetable for what is due next.
+    fn ask_anew(self: &Arc<Self>) {
+        let mut queue = self.state.lock();
+        queue.called_at = None;
+        let held = queue.held_bytes();
+        self.release(queue, held, Feed::default());
     }
 
     /// Takes in a message that waits here until `due`; gives its place if that is for the journal.
@@ -62,14 +72,16 @@ impl SharedQueue {
     }
 
     /// A message whose time has come, and that is on disk alone.
-    fn release_from_disk(self: &Arc<Self>, position: u64, effects: &mut Effects) {
+    fn release_from_disk(self: &Arc<Self>, stored: Stored, effects: &mut Effects) {
+        let Stored { position, attempts, redelivered } = stored;
         let Some(page) = self.surroundings.pager.load(self.id, position, position, BLOCK_BYTES_MAX) else {
             return;
         };
         let mut queue = self.state.lock();
         let held = queue.held_bytes();
         for loaded in page.messages {
-            queue.come_back(self, Entry::from(loaded), effects);
+            let entry = Entry { attempts, redelivered, ..Entry::from(loaded) };
+            queue.come_back(self, entry, effects);
         }
         self.release(queue, held, Feed::default());
     }
@@ -137,13 +149,13 @@ impl Queue {
         me: &Arc<SharedQueue>,
         now: Millis,
         effects: &mut Effects,
-        missing: &mut Vec<u64>,
+        missing: &mut Vec<Stored>,
     ) {
         for _ in 0..EXPIRED_AT_ONCE_MAX {
             match self.delayed.pop_due(now) {
                 None => return,
                 Some(Due::Entry(entry)) => self.come_back(me, entry, effects),
-                Some(Due::OnDisk(position)) => missing.push(position),
+                Some(Due::OnDisk(stored)) => missing.push(stored),
             }
         }
     }
