@@ -15,4 +15,5 @@ mod framing;
 mod handshake;
 mod heartbeat;
 mod hostile;
+mod limits;
 mod publishing;

@@ -45,7 +45,19 @@ pub enum Due {
     /// It is here.
     Entry(Entry),
     /// It must be read.
-    OnDisk(u64),
+    OnDisk(Stored),
+}
+
+/// What is known of a message that is on disk alone. The journal need not know how often it came back: a message that was
+/// written only to make room may have come back before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// Its place in the queue.
+    pub position: u64,
+    /// How often it was handed out and came back.
+    pub attempts: Attempts,
+    /// A delivery of it must say `redelivered`.
+    pub redelivered: bool,
 }
 
 impl Delayed {
@@ -87,7 +99,7 @@ impl Delayed {
     fn taken(&mut self, position: u64, waiting: Waiting) -> Due {
         let Waiting { message, attempts, redelivered, journaled } = waiting;
         match message {
-            None => Due::OnDisk(position),
+            None => Due::OnDisk(Stored { position, attempts, redelivered }),
             Some(message) => {
                 self.resident_count -= 1;
                 self.resident_bytes -= message.size_bytes();

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Feed, Queue, SharedQueue,
-    delayed::Due,
+    delayed::{Due, Stored},
     line::{Entry, Stand},
     shared::due_of,
 };

@@ -1,8 +1,11 @@
 //! Queues as clients see them: deliveries are read back from the bytes in each client's outbox.
 
+mod lines;
 mod model;
 mod operator;
 mod shelf;
+mod timed;
+mod waiting;
 
 use std::{
     cell::RefCell,
@@ -21,7 +24,7 @@ use crate::core::{
     clock::{ManualClock, Millis},
     effects::Effects,
     error::AmqpError,
-    journal::{QueueIds, Surroundings, Uncalled, note_published},
+    journal::{QueueIds, Surroundings, Timetable, note_published},
     memory::Gauge,
     message::{Publication, View, build_image},
     outbox::{Outbox, SharedOutbox},
@@ -29,7 +32,8 @@ use crate::core::{
 };
 use crate::limits::OUTBOX_BYTES_MAX;
 use crate::protocol::{
-    ContentHeader, FRAME_BODY, FRAME_METHOD, FieldTable, Method, ShortString, basic, split, write_frame,
+    ContentHeader, FRAME_BODY, FRAME_METHOD, FieldTable, Method, Properties, ShortString, basic, split,
+    write_frame,
 };
 
 const FRAME_MAX: usize = 131_072;
@@ -311,6 +315,17 @@ struct Q {
     effects: RefCell<Effects>,
     clock: Arc<ManualClock>,
     shelf: Arc<Shelf>,
+    calls: Arc<Calls>,
+}
+
+/// A timetable that notes when it is asked to call.
+#[derive(Default)]
+struct Calls(Mutex<Vec<Millis>>);
+
+impl Timetable for Calls {
+    fn call(&self, _queue: &Arc<SharedQueue>, at: Millis) {
+        self.0.lock().push(at);
+    }
 }
 
 /// What a consumer asks for.
@@ -338,20 +353,25 @@ impl Q {
 
     /// With a shelf for a journal.
     fn kept(durable: bool, auto_delete: bool, arguments: FieldTable) -> Self {
-        let name = ShortString::from_static("q");
+        Self::named("q", durable, auto_delete, arguments)
+    }
+
+    fn named(name: &'static str, durable: bool, auto_delete: bool, arguments: FieldTable) -> Self {
+        let name = ShortString::from_static(name);
         let spec = QueueSpec { name, durable, auto_delete, owner: None, arguments };
         let gauge = Arc::new(Gauge::new(usize::MAX));
         let shelf = Arc::new(Shelf::default());
         let clock = Arc::new(ManualClock::at(NOW));
+        let calls = Arc::new(Calls::default());
         let surroundings = Surroundings {
             gauge: gauge.clone(),
             pager: shelf.clone(),
             ids: Arc::new(QueueIds::default()),
-            timetable: Arc::new(Uncalled),
+            timetable: calls.clone(),
             clock: clock.clone(),
         };
         let shared = Arc::new(SharedQueue::new(spec, Arc::new(surroundings)));
-        Self { shared, gauge, effects: RefCell::default(), shelf, clock }
+        Self { shared, gauge, effects: RefCell::default(), shelf, clock, calls }
     }
 
     fn status(&self) -> super::QueueStatus {
@@ -360,8 +380,14 @@ impl Q {
 
     /// Publishes messages whose bodies are their numbers, in one run.
     fn publish(&self, ids: impl IntoIterator<Item = u64>) {
+        self.publish_with(ids, &Properties::default());
+    }
+
+    fn publish_with(&self, ids: impl IntoIterator<Item = u64>, properties: &Properties) {
         let persistent = self.shared.spec.durable;
-        let image = |id: u64| build_image(b"", b"q", &[0, 0], &[&id.to_be_bytes()], persistent);
+        let mut encoded = Vec::new();
+        properties.encode(&mut encoded);
+        let image = |id: u64| build_image(b"", b"q", &encoded, &[&id.to_be_bytes()], persistent);
         let images: Vec<_> = ids.into_iter().map(image).collect();
         let views = images.iter().map(|(layout, image)| View::new(*layout, image));
         let mut run: Vec<_> = views.map(Publication::new).collect();

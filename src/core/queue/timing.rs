@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Feed, Queue, SharedQueue,
-    delayed::Due,
+    delayed::{Due, Stored},
     line::{Entry, Front, Paged},
 };
 use crate::core::{
@@ -37,6 +37,7 @@ impl SharedQueue {
         if queue.is_unused(now) {
             return Tick::Unused;
         }
+        queue.called_at = Some(0); // nobody need ask before the end of this
         let held = queue.held_bytes();
         let due = queue.take_due(now);
         self.release(queue, held, Feed::default());
@@ -44,7 +45,16 @@ impl SharedQueue {
         self.make_room(effects);
         self.look_at_front(effects);
         self.dispatch(effects);
+        self.ask_anew();
         Tick::Done
+    }
+
+    /// Asks the timetable for what is due next.
+    fn ask_anew(self: &Arc<Self>) {
+        let mut queue = self.state.lock();
+        queue.called_at = None;
+        let held = queue.held_bytes();
+        self.release(queue, held, Feed::default());
     }
 
     /// Takes in a message that waits here until `due`; gives its place if that is for the journal.
@@ -70,13 +80,11 @@ impl SharedQueue {
             match next {
                 Due::Entry(entry) => entries.push(entry),
                 Due::OnDisk(first) => {
-                    let mut last = first;
-                    while let Some(Due::OnDisk(next)) =
-                        due.next_if(|next| matches!(next, Due::OnDisk(next) if *next == last + 1))
-                    {
-                        last = next;
+                    let mut row = vec![first];
+                    while let Some(Due::OnDisk(next)) = due.next_if(|next| follows(next, &row)) {
+                        row.push(next);
                     }
-                    self.read(first, last, &mut entries);
+                    self.read(&row, &mut entries);
                 }
             }
         }
@@ -91,12 +99,22 @@ impl SharedQueue {
         self.release(queue, held, Feed::default());
     }
 
-    /// Reads what is on disk alone; stops early if the broker is about to.
-    fn read(&self, mut first: u64, last: u64, entries: &mut Vec<Entry>) {
-        while let Some(page) = self.surroundings.pager.load(self.id, first, last, BLOCK_BYTES_MAX) {
-            entries.extend(page.messages.into_iter().map(Entry::from));
-            let Some(rest) = page.rest_from else { return };
-            first = rest;
+    /// Reads messages in a row that are on disk alone; stops early if the broker is about to. What is remembered of them here is
+    /// newer than what the journal may have written.
+    fn read(&self, row: &[Stored], entries: &mut Vec<Entry>) {
+        let (Some(first), Some(last)) = (row.first(), row.last()) else { return };
+        let mut next = Some(first.position);
+        while let Some(from) = next {
+            let Some(page) = self.surroundings.pager.load(self.id, from, last.position, BLOCK_BYTES_MAX)
+            else {
+                return;
+            };
+            for loaded in page.messages {
+                let stored = &row[(loaded.position - first.position) as usize];
+                let Stored { attempts, redelivered, .. } = *stored;
+                entries.push(Entry { attempts, redelivered, ..Entry::from(loaded) });
+            }
+            next = page.rest_from;
         }
     }
 
@@ -183,4 +201,10 @@ impl Queue {
             _ => None,
         }
     }
+}
+
+/// Whether a message that is due is on disk, right behind those of a row.
+fn follows(next: &Due, row: &[Stored]) -> bool {
+    let last = row.last().map(|last| last.position);
+    matches!(next, Due::OnDisk(next) if last.is_some_and(|last| next.position == last + 1))
 }

@@ -22,7 +22,7 @@ impl Q {
         self.shelf.absorb(&mut self.effects.borrow_mut().changes);
     }
 
-    fn ready(&self) -> Vec<u64> {
+    fn ready_ids(&self) -> Vec<u64> {
         let mut all = Vec::new();
         let mut next = Some(Cursor::default());
         while let Some(from) = next {
@@ -41,7 +41,7 @@ fn peeking_reads_what_is_on_disk_and_leaves_it_there() {
     assert!(in_memory < queue.status().bytes / 2);
     let first = queue.shared.peek_ready(Cursor::default(), 10);
     assert!(ids(&first).into_iter().eq(0..first.messages.len() as u64));
-    assert_eq!(queue.ready(), (0..40).collect::<Vec<_>>());
+    assert_eq!(queue.ready_ids(), (0..40).collect::<Vec<_>>());
     assert_eq!((queue.gauge.used_bytes(), queue.status().ready), (in_memory, 40));
 }
 
@@ -82,7 +82,7 @@ fn messages_leave_the_middle_of_a_deep_queue_and_the_others_keep_their_order() {
         next = peek.next;
     }
     let left: Vec<u64> = (0..40).filter(|id| id % 3 == 0).collect();
-    assert_eq!((queue.ready(), queue.status().counters.redriven), (left.clone(), 26));
+    assert_eq!((queue.ready_ids(), queue.status().counters.redriven), (left.clone(), 26));
     // The journal has not heard of it yet: what is read back still shows them.
     queue.consume(&client, "c", Wish::default());
     assert_eq!(client.read_ids(), left);

@@ -43,7 +43,8 @@ impl Shelf {
                 }
                 Change::Return { placement, attempts, .. } => {
                     let (_, known) = kept.get_mut(&placement.position).unwrap();
-                    assert_eq!(attempts.returned, known.returned + 1, "{placement:?}");
+                    // A transient message may have come back before it had to make room.
+                    assert!(attempts.returned > known.returned, "{placement:?}");
                     *known = attempts;
                 }
                 Change::Topology { .. } => {}
