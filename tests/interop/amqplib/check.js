@@ -1,70 +1,19 @@
-// amqplib: the common checks, exchanges bound to exchanges, headers of every type, and the broker's cancel.
+// amqplib: the common checks, exchanges bound to exchanges, headers of every type, the broker's cancel, retries.
 'use strict';
 
 const assert = require('node:assert/strict');
 const { randomBytes } = require('node:crypto');
 const { once } = require('node:events');
 const amqp = require('amqplib');
+const { Inbox, URL, drain, equal, holds, name, pause, soon } = require('./common');
 const { version } = require('./node_modules/amqplib/package.json');
+const { exponentialRetries, retryLadder, retryLoop } = require('./retries');
 
-const URL = process.env.AMQP_URL ?? 'amqp://guest:guest@127.0.0.1:5672';
-const RUN = randomBytes(4).toString('hex');
-const WAIT_MS = 10_000;
 const QUIET_MS = 200; // how long to watch for a delivery that must not come
 const PROGRAM_MS = 90_000;
 const TEN = Array.from({ length: 10 }, (_, i) => `job ${i}`);
 
-const name = (stem) => `interop-node-${stem}-${RUN}`;
-
-// Counts a check, or throws with both values.
-function equal(what, got, want) {
-  assert.deepStrictEqual(got, want, `not so: ${what}: got ${JSON.stringify(got)}, want ${JSON.stringify(want)}`);
-  console.log('check', what);
-}
-
-const holds = (what, condition) => equal(what, Boolean(condition), true);
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-// The promise's value, before the deadline.
-function soon(what, promise) {
-  const late = pause(WAIT_MS).then(() => Promise.reject(new Error(`waited ${WAIT_MS} ms in vain for ${what}`)));
-  return Promise.race([promise, late]);
-}
-
-// A consumer whose deliveries wait here until they are taken.
-class Inbox {
-  waiting = [];
-  #arrived = () => {};
-
-  static async on(channel, queue, options) {
-    const inbox = new Inbox();
-    const put = (message) => {
-      inbox.waiting.push(message);
-      inbox.#arrived();
-    };
-    ({ consumerTag: inbox.tag } = await channel.consume(queue, put, options));
-    return inbox;
-  }
-
-  async take(count) {
-    while (this.waiting.length < count) {
-      await soon(`${count} deliveries`, new Promise((resolve) => { this.#arrived = resolve; }));
-    }
-    return this.waiting.splice(0, count);
-  }
-}
-
 const seen = (messages) => messages.map((m) => [m.content.toString(), m.fields.redelivered]);
-
-// Everything that waits in a queue, taken with basic.get.
-async function drain(channel, queue) {
-  const bodies = [];
-  for (;;) {
-    const message = await channel.get(queue, { noAck: true });
-    if (!message) return bodies;
-    bodies.push(message.content.toString());
-  }
-}
 
 // Manual acks, a prefetch window, and redelivery after a nack and after a lost connection.
 async function workQueue() {
@@ -289,6 +238,9 @@ async function main() {
   await exchangeToExchange(connection);
   await properties(connection);
   await brokerCancel(connection);
+  await retryLoop(connection);
+  await retryLadder(connection);
+  await exponentialRetries(connection);
   await connection.close();
 }
 

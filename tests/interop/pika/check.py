@@ -4,10 +4,12 @@ import datetime
 import decimal
 
 import pika
-from pika.exceptions import ChannelClosedByBroker, UnroutableError
+from pika.exceptions import UnroutableError
 
+import queues
+from common import connect, drain, refused, take
 from harness import (
-    HEADER_CASES, QUIET_SECONDS, TEN, TOPIC_KEYS, TOPIC_PATTERNS, URL, WAIT_SECONDS,
+    HEADER_CASES, QUIET_SECONDS, TEN, TOPIC_KEYS, TOPIC_PATTERNS, WAIT_SECONDS,
     client, equal, expected_headers, expected_keys, holds, name,
 )
 
@@ -25,34 +27,6 @@ FIELD_TABLE = {
     "table": {"inner": {"deep": ["a", {"b": b"c"}]}, "empty": {}},
     "empty array": [],
 }
-
-
-def connect():
-    """A connection that gives up instead of hanging."""
-    parameters = pika.URLParameters(URL)
-    parameters.socket_timeout = parameters.blocked_connection_timeout = WAIT_SECONDS
-    return pika.BlockingConnection(parameters)
-
-
-def take(deliveries, count):
-    """The next deliveries of a consume() generator, as (body, redelivered, tag)."""
-    taken = []
-    for method, _, body in deliveries:
-        if method is None:
-            raise SystemExit(f"only {len(taken)} of {count} deliveries came")
-        taken.append((body, method.redelivered, method.delivery_tag))
-        if len(taken) == count:
-            return taken
-
-
-def drain(channel, queue):
-    """Everything that waits in a queue, taken with basic.get."""
-    bodies = []
-    while True:
-        method, _, body = channel.basic_get(queue, auto_ack=True)
-        if method is None:
-            return bodies
-        bodies.append(body.decode())
 
 
 def work_queue():
@@ -189,18 +163,6 @@ def direct_reply_to(connection):
     requester.close()
 
 
-def refused(connection, what, code, action):
-    """An action that costs its channel, with this reply code; the connection lives on."""
-    channel = connection.channel()
-    try:
-        action(channel)
-        channel.queue_declare("", exclusive=True, auto_delete=True)  # a publish is refused later
-    except ChannelClosedByBroker as error:
-        equal(what, error.reply_code, code)
-    else:
-        raise SystemExit(f"not refused: {what}")
-
-
 def errors(connection):
     """Channel errors and their codes."""
     queue, exclusive = name("errors"), name("exclusive")
@@ -256,6 +218,7 @@ def main():
     direct_reply_to(connection)
     errors(connection)
     field_tables(connection)
+    queues.check(connection)
     connection.close()
 
 
