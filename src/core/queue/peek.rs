@@ -122,7 +122,7 @@ impl SharedQueue {
         match cancelled {
             None => return false,
             Some(Due::Entry(entry)) => entry.settle(self.id, &mut effects.changes),
-            Some(Due::OnDisk(position)) => effects
+            Some(Due::OnDisk(Stored { position, .. })) => effects
                 .changes
                 .push(Change::Settle { placement: Placement { queue: self.id, position }, message: None }),
         }
