@@ -340,7 +340,9 @@ fn places(groups: &[(Changes, bool)]) -> BTreeMap<u8, BTreeSet<Placement>> {
         }
     }
     let mut by_id: BTreeMap<u8, BTreeSet<Placement>> = BTreeMap::new();
-    places.into_iter().for_each(|(place, id)| drop(by_id.entry(id).or_default().insert(place)));
+    for (place, id) in places {
+        by_id.entry(id).or_default().insert(place);
+    }
     by_id
 }
 

@@ -226,7 +226,7 @@ impl Pair {
             }
             Operation::TakeOut { at, back } => self.take_out(at, back),
             Operation::PageOut => {
-                drop(self.queue.shared.page_out(&mut self.queue.effects.borrow_mut().changes))
+                self.queue.shared.page_out(&mut self.queue.effects.borrow_mut().changes);
             }
             Operation::Take { client } => self.take(client),
             Operation::Written { client } => self.written(client),
