@@ -91,7 +91,7 @@ impl Vhost {
         let ended = tokio::select! {
             biased;
             () = stop.cancelled() => Ended::Stopped,
-            ended = run.to_end(progress) => ended,
+            ended = run.finish(progress) => ended,
         };
         run.progress.ended = Some(ended);
         progress.send_replace(run.progress);
@@ -179,7 +179,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn to_end(&mut self, progress: &watch::Sender<Progress>) -> Ended {
+    async fn finish(&mut self, progress: &watch::Sender<Progress>) -> Ended {
         loop {
             if self.order.limit.is_some_and(|limit| self.progress.sent >= limit) {
                 return Ended::AtLimit;

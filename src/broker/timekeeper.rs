@@ -129,7 +129,7 @@ mod tests {
             owner: None,
             arguments: FieldTable::new(),
         };
-        Arc::new(SharedQueue::new(spec, Arc::new(surroundings)))
+        Arc::new(SharedQueue::new(spec, Arc::default(), Arc::new(surroundings)))
     }
 
     fn hold(queue: &Arc<SharedQueue>, due: Millis) {

@@ -301,6 +301,24 @@ fn odd_headers() -> impl Strategy<Value = FieldTable> {
     })
 }
 
+#[test]
+fn the_origin_has_the_copies_keys_too() {
+    let copies = FieldTable::new().with("CC", vec![FieldValue::from("copy"), FieldValue::from("other")]);
+    let message = Owned::with_headers(copies).dies("q", Reason::Rejected).dies("dead", Reason::Expired);
+    let origin = origin(&message.view()).unwrap();
+    let keys: Vec<_> = origin.routing_keys.iter().map(|key| String::from_utf8_lossy(key)).collect();
+    assert_eq!(keys, ["new", "copy", "other"]);
+}
+
+#[test]
+fn deaths_that_the_broker_did_not_write_are_no_origin_and_no_reason() {
+    let dead = Owned::plain().dies("q", Reason::Rejected);
+    let sent_again = Owned::with_headers(dead.headers());
+    for message in [sent_again, Owned::plain()] {
+        assert_eq!((origin(&message.view()), last_reason(&message.view())), (None, None));
+    }
+}
+
 proptest! {
     #[test]
     fn deaths_are_what_a_list_of_pairs_and_counts_says(sequence in any_deaths()) {
@@ -315,6 +333,9 @@ proptest! {
             prop_assert_eq!(&letter.deaths, &deaths(&pairs));
             message = Owned(letter.layout, letter.image);
             prop_assert_eq!(&message.summary(), &expected);
+            prop_assert_eq!(last_reason(&message.view()), Some(reason));
+            let published = Origin { exchange: (*b"orders").into(), routing_keys: vec![(*b"new").into()] };
+            prop_assert_eq!(origin(&message.view()), Some(published));
         }
     }
 
@@ -344,6 +365,6 @@ proptest! {
         let (layout, image) = build_image(b"e", b"k", &properties, &[b"x"], false);
         let message = Owned(layout, image).dies("q", Reason::Expired);
         prop_assert_eq!(message.summary(), [("q".to_owned(), Reason::Expired, 1)]);
-        let _ = plain_number(&expiration);
+        let _ = (plain_number(&expiration), origin(&message.view()), last_reason(&message.view()));
     }
 }

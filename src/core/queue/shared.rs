@@ -99,17 +99,20 @@ pub struct QueueStatus {
 }
 
 impl SharedQueue {
-    /// An empty queue.
-    pub fn new(spec: QueueSpec, surroundings: Arc<Surroundings>) -> Self {
-        let settings = Arc::new(QueueSettings::default());
+    /// An empty queue. What is due in it is asked for at its first [`Self::touch`].
+    pub fn new(spec: QueueSpec, settings: Arc<QueueSettings>, surroundings: Arc<Surroundings>) -> Self {
         let state = Queue::new(Traits::of(&spec), settings, surroundings.clock.now());
         let id = surroundings.ids.draw(spec.durable);
         Self::assembled(spec, id, state, surroundings)
     }
 
     /// A queue as the journal remembers it.
-    pub fn restored(spec: QueueSpec, restored: &RestoredQueue, surroundings: Arc<Surroundings>) -> Self {
-        let settings = Arc::new(QueueSettings::default());
+    pub fn restored(
+        spec: QueueSpec,
+        settings: Arc<QueueSettings>,
+        restored: &RestoredQueue,
+        surroundings: Arc<Surroundings>,
+    ) -> Self {
         let now = surroundings.clock.now();
         let state = Queue::restored(Traits::of(&spec), settings, now, restored);
         Self::assembled(spec, restored.id, state, surroundings)

@@ -17,8 +17,8 @@ use parking_lot::Mutex;
 use shelf::Shelf;
 
 use super::{
-    Comeback, ConsumeError, ConsumerId, ConsumerSpec, Cursor, GetError, Origin, Published, QueueSpec,
-    SharedQueue, feed_by_channel, feed_by_outbox,
+    Comeback, ConsumeError, ConsumerId, ConsumerSpec, Cursor, GetError, Origin, Published, QueueSettings,
+    QueueSpec, SharedQueue, feed_by_channel, feed_by_outbox,
 };
 use crate::core::{
     clock::{ManualClock, Millis},
@@ -370,7 +370,8 @@ impl Q {
             timetable: calls.clone(),
             clock: clock.clone(),
         };
-        let shared = Arc::new(SharedQueue::new(spec, Arc::new(surroundings)));
+        let settings = Arc::new(QueueSettings::of(&spec.arguments, None, None));
+        let shared = Arc::new(SharedQueue::new(spec, settings, Arc::new(surroundings)));
         Self { shared, gauge, effects: RefCell::default(), shelf, clock, calls }
     }
 

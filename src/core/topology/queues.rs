@@ -78,8 +78,8 @@ impl Topology {
             owner: wanted.exclusive.then_some(connection),
             arguments: wanted.arguments,
         };
-        let queue = Arc::new(SharedQueue::new(spec, self.surroundings.clone()));
-        queue.apply(self.settings_of(&queue.spec));
+        let settings = self.settings_of(&spec);
+        let queue = Arc::new(SharedQueue::new(spec, settings, self.surroundings.clone()));
         if queue.spec.durable {
             self.changes.push(queue_declared(&queue));
         }
@@ -101,7 +101,7 @@ impl Topology {
             owner: None,
             arguments: FieldTable::new(),
         };
-        let queue = Arc::new(SharedQueue::new(spec, self.surroundings.clone()));
+        let queue = Arc::new(SharedQueue::new(spec, Arc::default(), self.surroundings.clone()));
         self.changes.push(queue_declared(&queue));
         self.delay_queue.insert(queue).clone()
     }

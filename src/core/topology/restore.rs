@@ -75,10 +75,10 @@ impl Topology {
         contents: &mut HashMap<QueueId, RestoredQueue>,
     ) {
         let content = content_of(id, contents);
-        let queue = Arc::new(SharedQueue::restored(spec, &content, self.surroundings.clone()));
+        let settings = self.settings_of(&spec);
+        let queue = Arc::new(SharedQueue::restored(spec, settings, &content, self.surroundings.clone()));
         self.opened(queue.filter.as_ref());
-        // Something may have become due while the broker was stopped: this has the timetable call.
-        queue.apply(self.settings_of(&queue.spec));
+        queue.touch(); // something may have become due while the broker was stopped
         if queue.spec.is_delay_queue() {
             self.delay_queue = Some(queue);
         } else {

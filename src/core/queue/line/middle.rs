@@ -2,7 +2,7 @@
 //!
 //! Neither moves any other message. Finding a place costs O(log n), taking a message out no more than a block is long.
 
-use super::{Block, Entry, Line, Paged, Resident};
+use super::{Block, Entry, Line, Paged, Resident, Size};
 
 /// What stands at a place of a line, or next after it.
 pub enum Stand<'a> {
@@ -57,10 +57,7 @@ impl Line {
         if !self.holds(seen.position) {
             return None;
         }
-        let entry = match self.requeued.remove(&seen.position) {
-            Some(entry) => entry,
-            None => return self.take_out_fresh(seen),
-        };
+        let Some(entry) = self.requeued.remove(&seen.position) else { return self.take_out_fresh(seen) };
         self.resident -= entry.size();
         Some(entry)
     }
@@ -123,10 +120,9 @@ impl Resident {
 impl Paged {
     /// One message less. Gives what is to be taken off the books: sizes of messages from before the last start are
     /// guesses.
-    fn lose(&mut self, entry: &Entry) -> super::Size {
+    fn lose(&mut self, entry: &Entry) -> Size {
         let size = entry.size();
-        let lost =
-            super::Size { bytes: size.bytes.min(self.size.bytes), bodies: size.bodies.min(self.size.bodies) };
+        let lost = Size { bytes: size.bytes.min(self.size.bytes), bodies: size.bodies.min(self.size.bodies) };
         self.size -= lost;
         self.count = self.count.saturating_sub(1);
         lost
