@@ -205,7 +205,7 @@ impl Pair {
             }
             Operation::Journal => self.queue.shelf.write(),
             Operation::PageOut => {
-                drop(self.queue.shared.page_out(&mut self.queue.effects.borrow_mut().changes))
+                let _more = self.queue.shared.page_out(&mut self.queue.effects.borrow_mut().changes);
             }
             Operation::Take { client } => self.take(client),
             Operation::Written { client } => self.written(client),
