@@ -172,7 +172,9 @@ impl Window {
     pub fn take_held_by(&mut self, id: ConsumerId, queue: &Arc<SharedQueue>) -> Vec<Unacked> {
         let its = |held: &mut Unacked| held.consumer == Some(id) && Arc::ptr_eq(&held.queue, queue);
         let taken: Vec<_> = self.unacked.iter_mut().filter_map(|(_, held)| held.take_if(its)).collect();
-        taken.iter().for_each(|unacked| self.forget(unacked));
+        for unacked in &taken {
+            self.forget(unacked);
+        }
         self.compact();
         taken
     }

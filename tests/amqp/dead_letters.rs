@@ -53,7 +53,7 @@ fn dying_to(dead: &str) -> FieldTable {
     args! { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead }
 }
 
-fn with(mut table: FieldTable, more: FieldTable) -> FieldTable {
+fn with(mut table: FieldTable, more: &FieldTable) -> FieldTable {
     for (name, value) in more.inner() {
         table.insert(name.clone(), value.clone());
     }
@@ -96,9 +96,10 @@ async fn a_rejected_message_is_dead_whether_by_reject_or_by_nack() {
             .with_headers(args! { "mine": "kept" });
         ch.publish_with("", &queue, "m", "", properties).await.unwrap();
         let held = ch.get(&queue, "").await.unwrap().unwrap();
-        match by_nack {
-            false => ch.reject(held.delivery_tag, "").await,
-            true => ch.nack(held.delivery_tag, "").await,
+        if by_nack {
+            ch.nack(held.delivery_tag, "").await;
+        } else {
+            ch.reject(held.delivery_tag, "").await;
         }
         let delivery = arrived(&ch, &dead).await;
         assert_eq!(deaths(&delivery), [death("rejected", &queue)]);
@@ -123,7 +124,7 @@ async fn an_expired_message_leaves_its_expiration_behind() {
     assert_eq!(deaths(&delivery), [expected]);
     assert_eq!(*delivery.properties.expiration(), None);
     check_summary(&delivery, ("expired", &queue), ("expired", &queue));
-    let by_queue = ch.queue_with(with(dying_to(&dead), args! { "x-message-ttl": 15 })).await;
+    let by_queue = ch.queue_with(with(dying_to(&dead), &args! { "x-message-ttl": 15 })).await;
     ch.fill(&by_queue, ["m"]).await;
     assert_eq!(deaths(&arrived(&ch, &dead).await), [death("expired", &by_queue)]);
 }
@@ -132,11 +133,11 @@ async fn an_expired_message_leaves_its_expiration_behind() {
 async fn what_is_pushed_out_of_a_full_queue_is_dead() {
     let ch = Ch::confirming().await;
     let dead = ch.queue().await;
-    let queue = ch.queue_with(with(dying_to(&dead), args! { "x-max-length": 1 })).await;
+    let queue = ch.queue_with(with(dying_to(&dead), &args! { "x-max-length": 1 })).await;
     ch.fill(&queue, ["first", "second"]).await;
     let delivery = arrived(&ch, &dead).await;
     assert_eq!((body(&delivery), deaths(&delivery)), ("first".into(), vec![death("maxlen", &queue)]));
-    let refusing = with(dying_to(&dead), args! { "x-max-length": 0, "x-overflow": "reject-publish-dlx" });
+    let refusing = with(dying_to(&dead), &args! { "x-max-length": 0, "x-overflow": "reject-publish-dlx" });
     let refusing = ch.queue_with(refusing).await;
     assert!(ch.publish("", &refusing, "refused").await.unwrap().is_nack());
     assert_eq!(deaths(&arrived(&ch, &dead).await), [death("maxlen", &refusing)]);
@@ -146,7 +147,7 @@ async fn what_is_pushed_out_of_a_full_queue_is_dead() {
 async fn a_message_that_fails_too_often_is_dead() {
     let ch = Ch::confirming().await;
     let (dead, queue) = (ch.queue().await, unique("queue"));
-    let table = with(dying_to(&dead), args! { "x-queue-type": "quorum", "x-delivery-limit": 1 });
+    let table = with(dying_to(&dead), &args! { "x-queue-type": "quorum", "x-delivery-limit": 1 });
     ch.declare(&queue, "durable", table).await.unwrap();
     ch.fill(&queue, ["m"]).await;
     let mut consumer = ch.consume(&queue, "").await;
@@ -165,9 +166,9 @@ async fn a_message_that_fails_too_often_is_dead() {
 async fn without_a_routing_key_of_the_queue_all_keys_are_kept() {
     let ch = Ch::confirming().await;
     let dlx = ch.exchange("direct").await;
-    let (by_key, by_cc, by_bcc) = (ch.queue().await, ch.queue().await, ch.queue().await);
+    let (by_key, by_cc, blind) = (ch.queue().await, ch.queue().await, ch.queue().await);
     let (key, cc, bcc) = (unique("key"), unique("cc"), unique("bcc"));
-    for (queue, key) in [(&by_key, &key), (&by_cc, &cc), (&by_bcc, &bcc)] {
+    for (queue, key) in [(&by_key, &key), (&by_cc, &cc), (&blind, &bcc)] {
         ch.bind(queue, &dlx, key).await.unwrap();
     }
     let queue = ch.queue_with(args! { "x-dead-letter-exchange": &dlx }).await;
@@ -189,7 +190,7 @@ async fn without_a_routing_key_of_the_queue_all_keys_are_kept() {
     }
     if !is_external() {
         // RabbitMQ goes on routing by keys in BCC, which nobody can see any more.
-        assert_eq!(ch.counts(&by_bcc).await, (0, 0), "BCC was removed when the message was published");
+        assert_eq!(ch.counts(&blind).await, (0, 0), "BCC was removed when the message was published");
     }
 }
 
@@ -246,7 +247,7 @@ async fn each_death_of_another_kind_is_an_entry_and_the_last_one_is_in_front() {
     let ch = Ch::confirming().await;
     let last = ch.queue().await;
     let second = ch.queue_with(dying_to(&last)).await;
-    let first = ch.queue_with(with(dying_to(&second), args! { "x-message-ttl": 10 })).await;
+    let first = ch.queue_with(with(dying_to(&second), &args! { "x-message-ttl": 10 })).await;
     ch.fill(&first, ["m"]).await;
     reject_one(&ch, &second).await;
     let delivery = arrived(&ch, &last).await;
@@ -259,7 +260,7 @@ async fn a_message_that_would_go_round_by_itself_is_dropped() {
     let ch = Ch::confirming().await;
     // It expires, and comes back to the queue that it expired in.
     let queue = unique("queue");
-    let table = with(dying_to(&queue), args! { "x-message-ttl": 10 });
+    let table = with(dying_to(&queue), &args! { "x-message-ttl": 10 });
     ch.declare(&queue, "exclusive", table).await.unwrap();
     ch.fill(&queue, ["m"]).await;
     ch.await_counts(&queue, (0, 0)).await;
@@ -268,8 +269,8 @@ async fn a_message_that_would_go_round_by_itself_is_dropped() {
     // The same by way of another queue.
     let (one, other) = (unique("queue"), unique("queue"));
     let ttl = || args! { "x-message-ttl": 10 };
-    ch.declare(&one, "exclusive", with(dying_to(&other), ttl())).await.unwrap();
-    ch.declare(&other, "exclusive", with(dying_to(&one), ttl())).await.unwrap();
+    ch.declare(&one, "exclusive", with(dying_to(&other), &ttl())).await.unwrap();
+    ch.declare(&other, "exclusive", with(dying_to(&one), &ttl())).await.unwrap();
     ch.fill(&one, ["m"]).await;
     ch.await_counts(&one, (0, 0)).await;
     ch.await_counts(&other, (0, 0)).await;
@@ -294,7 +295,7 @@ async fn a_message_that_is_rejected_goes_round_and_is_counted() {
     // The usual loop for retries: work, then wait, then work again.
     let (work, wait) = (unique("work"), unique("wait"));
     ch.declare(&work, "exclusive", dying_to(&wait)).await.unwrap();
-    let table = with(dying_to(&work), args! { "x-message-ttl": 10 });
+    let table = with(dying_to(&work), &args! { "x-message-ttl": 10 });
     ch.declare(&wait, "exclusive", table).await.unwrap();
     let mut consumer = ch.consume(&work, "").await;
     ch.fill(&work, ["m"]).await;
@@ -379,7 +380,7 @@ async fn a_long_chain_of_dead_letters_arrives() {
     let mut next_queue = end.clone();
     let mut chain = Vec::new();
     for _ in 0..40 {
-        next_queue = ch.queue_with(with(dying_to(&next_queue), args! { "x-message-ttl": 0 })).await;
+        next_queue = ch.queue_with(with(dying_to(&next_queue), &args! { "x-message-ttl": 0 })).await;
         chain.push(next_queue.clone());
     }
     ch.fill(&next_queue, ["m"]).await;

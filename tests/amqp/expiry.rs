@@ -88,21 +88,21 @@ async fn a_consumer_that_is_busy_does_not_keep_messages_alive() {
 #[tokio::test]
 async fn a_message_that_a_client_holds_does_not_expire_before_it_comes_back() {
     let ch = Ch::confirming().await;
-    let (got, consumed) = (ch.queue().await, ch.queue().await);
+    let (got, delivered) = (ch.queue().await, ch.queue().await);
     publish(&ch, &got, "held", "20").await;
     let held = ch.get(&got, "").await.unwrap();
     // The message may have expired before it was got, if the machine is busy: then there is nothing to see.
-    let mut consumer = ch.consume(&consumed, "").await;
-    publish(&ch, &consumed, "held", "20").await;
-    let consumed_tag = next(&mut consumer).await.delivery_tag;
+    let mut consumer = ch.consume(&delivered, "").await;
+    publish(&ch, &delivered, "held", "20").await;
+    let its_tag = next(&mut consumer).await.delivery_tag;
     ch.cancel(consumer.tag().as_str()).await;
     pass(&ch, 40).await;
     if let Some(held) = held {
         ch.nack(held.delivery_tag, "requeue").await;
     }
-    ch.nack(consumed_tag, "requeue").await;
+    ch.nack(its_tag, "requeue").await;
     ch.await_counts(&got, (0, 0)).await;
-    ch.await_counts(&consumed, (0, 0)).await;
+    ch.await_counts(&delivered, (0, 0)).await;
 }
 
 #[tokio::test]

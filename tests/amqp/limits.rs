@@ -1,6 +1,6 @@
 //! Queues with a limit: x-max-length, x-max-length-bytes, x-overflow.
 
-use lapin::{Confirmation, options::BasicPublishOptions};
+use lapin::{BasicProperties, Confirmation, options::BasicPublishOptions};
 
 use crate::{
     broker::only_leveret,
@@ -93,7 +93,8 @@ async fn in_a_batch_exactly_those_are_nacked_that_did_not_fit() {
         for n in 0..8 {
             let (body, options) = (n.to_string(), BasicPublishOptions::default());
             let name = exchange.as_str().into();
-            let sent = ch.amqp.basic_publish(name, "".into(), options, body.as_bytes(), Default::default());
+            let sent =
+                ch.amqp.basic_publish(name, "".into(), options, body.as_bytes(), BasicProperties::default());
             confirms.push(within(sent).await.unwrap());
         }
         let mut acked = Vec::new();
@@ -110,7 +111,7 @@ async fn refused_persistent_messages_are_nacked_and_the_others_confirmed() {
     let ch = Ch::confirming().await;
     let queue = crate::broker::unique("queue");
     ch.declare(&queue, "durable", args! { "x-max-length": 2, "x-overflow": "reject-publish" }).await.unwrap();
-    let persistent = lapin::BasicProperties::default().with_delivery_mode(2);
+    let persistent = BasicProperties::default().with_delivery_mode(2);
     let mut confirms = Vec::new();
     for _ in 0..5 {
         let options = BasicPublishOptions::default();
@@ -183,7 +184,13 @@ async fn many_small_messages_make_room_for_one_large_one() {
     let queue = ch.queue_with(args! { "x-max-length-bytes": 2_000 }).await;
     for _ in 0..2_000 {
         let options = BasicPublishOptions::default();
-        let sent = ch.amqp.basic_publish("".into(), queue.as_str().into(), options, b"x", Default::default());
+        let sent = ch.amqp.basic_publish(
+            "".into(),
+            queue.as_str().into(),
+            options,
+            b"x",
+            BasicProperties::default(),
+        );
         within(sent).await.unwrap();
     }
     let large = "l".repeat(1_999);

@@ -177,9 +177,10 @@ async fn what_a_lost_connection_or_channel_held_counts_as_failed() {
         let other = Ch::open().await;
         let mut consumer = other.consume(&queue, "").await;
         assert_eq!(number(&next(&mut consumer).await, "x-delivery-count"), count);
-        match whole_connection {
-            true => other.close_connection().await,
-            false => other.close().await,
+        if whole_connection {
+            other.close_connection().await;
+        } else {
+            other.close().await;
         }
     }
     ch.await_counts(&dead, (1, 0)).await;

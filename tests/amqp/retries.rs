@@ -86,15 +86,12 @@ async fn those_that_failed_or_those_that_were_returned_wait_as_the_queue_says() 
         let mut consumer = ch.consume(&queue, "").await;
         ch.fill(&queue, ["waits", "does not wait"]).await;
         let (waits, does_not) = (next(&mut consumer).await, next(&mut consumer).await);
-        match reject_waits {
-            true => {
-                ch.reject(waits.delivery_tag, "requeue").await;
-                ch.nack(does_not.delivery_tag, "requeue").await;
-            }
-            false => {
-                ch.nack(waits.delivery_tag, "requeue").await;
-                ch.reject(does_not.delivery_tag, "requeue").await;
-            }
+        if reject_waits {
+            ch.reject(waits.delivery_tag, "requeue").await;
+            ch.nack(does_not.delivery_tag, "requeue").await;
+        } else {
+            ch.nack(waits.delivery_tag, "requeue").await;
+            ch.reject(does_not.delivery_tag, "requeue").await;
         }
         assert_eq!(body(&next(&mut consumer).await), "does not wait", "{kind}");
     }

@@ -5,7 +5,7 @@ use crate::{
     broker::{only_leveret, unique},
     wire::{
         BODY, EXCLUSIVE, HEADER, METHOD, Table, Wire, basic_consume, confirm_select, content_header, frame,
-        method, publish, queue_declare,
+        method, publish,
     },
 };
 

@@ -154,7 +154,7 @@ fn get_passes_any_number_of_expired_messages() {
     let (queue, client) = (Q::plain(), Client::new());
     let many = 2 * EXPIRED_AT_ONCE_MAX as u64 + 1;
     queue.publish_with(0..many, &expiring("10"));
-    queue.publish(many..many + 1);
+    queue.publish(many..=many);
     queue.clock.advance(10);
     assert_eq!(queue.get(&client, true), Ok(()));
     assert_eq!(queue.get(&client, true), Err(GetError::Empty));
