@@ -256,6 +256,8 @@ async fn a_queue_that_refuses_goes_on_refusing(stop: Stop) {
     let ch = node.channel().await;
     let refused = ch.publish_with("", "q", "3", "", persistent()).await.unwrap();
     assert!(refused.is_nack(), "{refused:?}");
+    // A refusal promises nothing of where the message went.
+    ch.flushed().await;
     node.restart(stop);
     let ch = node.channel().await;
     assert_eq!(ch.drain("q").await, ["1", "2"]);

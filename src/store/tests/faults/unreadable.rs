@@ -120,3 +120,17 @@ fn a_start_that_cannot_read_a_file_gives_nothing_up() {
     }
     assert!(refused > 0);
 }
+
+#[test]
+fn a_slot_that_rotted_in_a_footer_costs_no_message_that_is_searched_for() {
+    let (machine, mut run) = begin();
+    publish_some(&mut run, 30, 1_000);
+    run.keep_all();
+    let (segment, _) = record_of(&machine, 3);
+    let footer = Segment::open(&*machine.folders().log, segment).unwrap().footer().unwrap().unwrap();
+    let index = footer.slots.iter().position(|slot| slot.placement == at(QUEUE, 3)).unwrap();
+    // Behind the record's header, the two counts, the slots before it, and its placement stands its offset.
+    machine.disk.corrupt(&file_of(segment), u64::from(footer.end) + 12 + 8 + 24 * index as u64 + 16);
+    assert_eq!(positions(&run.load_between(QUEUE, 3, 3, 1_000)), [3]);
+    assert!(machine.folders().quarantine.list().unwrap().is_empty(), "the record is sound");
+}
