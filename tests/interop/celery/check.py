@@ -2,11 +2,9 @@
 
 import os
 import socket
-import subprocess
-import sys
-import tempfile
 import time
 from collections import deque
+from datetime import datetime, timedelta, timezone
 
 import celery
 import kombu
@@ -20,7 +18,9 @@ from harness import (
 )
 
 os.environ |= {"INTEROP_RUN": RUN, "AMQP_URL": URL}
-import tasks  # noqa: E402  the application reads its queue's name from the environment
+import quorum  # noqa: E402  the applications read their queues' names from the environment
+import tasks  # noqa: E402
+from worker import hostname, running  # noqa: E402
 
 
 def pump(connection, what, done):
@@ -174,15 +174,6 @@ def kombu_confirms_and_errors(connection):
     cleanup.exchange_delete(bound.exchange.name)
 
 
-def start_worker(log):
-    """A worker with two processes, without gossip and mingle: it is alone."""
-    arguments = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--concurrency=2", "--loglevel=INFO",
-                 f"--hostname=interop-{RUN}@localhost", "--without-gossip", "--without-mingle"]
-    here = os.path.dirname(os.path.abspath(__file__))
-    return subprocess.Popen(arguments, cwd=here, stdout=log, stderr=subprocess.STDOUT,
-                            env=os.environ | {"C_FORCE_ROOT": "1"})
-
-
 def celery_tasks():
     """What applications do with Celery, through a worker process of its own."""
     result = tasks.add.delay(2, 3)
@@ -193,6 +184,9 @@ def celery_tasks():
     start = time.monotonic()
     equal("a task with a countdown answers", tasks.add.apply_async((1, 1), countdown=1).get(timeout=WAIT_SECONDS), 2)
     holds("not before its time", time.monotonic() - start > 0.9)
+    eta = datetime.now(timezone.utc) + timedelta(seconds=1)
+    equal("a task with an eta answers", tasks.add.apply_async((1, 2), eta=eta).get(timeout=WAIT_SECONDS), 3)
+    holds("not before that moment", datetime.now(timezone.utc) >= eta)
     equal("a task of a lost worker process runs again, redelivered",
           tasks.lose_worker_once.delay().get(timeout=2 * WAIT_SECONDS), True)
     failed = tasks.fail.delay()
@@ -206,29 +200,17 @@ def celery_tasks():
     equal("a group", group(tasks.add.s(i, 1) for i in range(5))().get(timeout=WAIT_SECONDS), [1, 2, 3, 4, 5])
     text = "野兎 hare " * 100_000
     equal("a large argument", tasks.word_count.delay(text).get(timeout=WAIT_SECONDS), 200_000)
-    worker = f"interop-{RUN}@localhost"
+    worker = hostname("tasks")
     control = tasks.app.control
+    control.revoke("no-such-task")
     equal("remote control: ping", control.ping(timeout=2, destination=[worker]), [{worker: {"ok": "pong"}}])
     holds("remote control: stats",
           control.inspect(timeout=2, destination=[worker]).stats()[worker]["pool"]["max-concurrency"] == 2)
 
 
 def celery_worker():
-    with tempfile.TemporaryFile("w+") as log:
-        worker = start_worker(log)
-        try:
-            celery_tasks()
-            control = tasks.app.control
-            control.revoke("no-such-task")
-            worker.terminate()  # a warm shutdown: it finishes and leaves
-            equal("the worker leaves in good order", worker.wait(2 * WAIT_SECONDS), 0)
-        except BaseException:
-            log.seek(0)
-            print(log.read())
-            raise
-        finally:
-            worker.kill()
-            worker.wait()
+    with running("tasks", [tasks.QUEUE], processes=2):
+        celery_tasks()
     tasks.app.backend.result_consumer.stop()
     with Connection(URL) as connection:
         channel = connection.default_channel
@@ -249,6 +231,7 @@ def main():
         kombu_rpc(connection)
         kombu_confirms_and_errors(connection)
     celery_worker()
+    quorum.check()
 
 
 main()
