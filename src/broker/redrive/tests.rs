@@ -151,7 +151,7 @@ impl Host {
             let mut encoded = Vec::new();
             properties.encode(&mut encoded);
             let (layout, image) = build_image(exchange.as_bytes(), key.as_bytes(), &encoded, &[&[id]], true);
-            let route = self.vhost.route(exchange.as_bytes(), &[key.as_bytes()], None).unwrap();
+            let route = self.vhost.route_by_key(exchange.as_bytes(), key.as_bytes()).unwrap();
             let mut run = [Publication::new(View::new(layout, &image))];
             let (mut published, mut effects) = (Published::default(), Effects::default());
             for queue in &route.queues {
