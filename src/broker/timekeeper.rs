@@ -158,7 +158,7 @@ mod tests {
         let (clock, calls) = (Arc::new(ManualClock::at(1)), Arc::new(Calls::default()));
         let queue = delay_queue(&clock, &calls);
         hold(&queue, 1_000);
-        for now in 2..100 {
+        for _ in 2..100 {
             clock.advance(1);
             queue.tick(&mut Effects::default());
         }
