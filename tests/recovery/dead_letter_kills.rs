@@ -31,10 +31,10 @@ fn a_dead_letter_is_in_one_queue_over_many_kills() {
         let address = node.address().to_owned();
         let (seeds, moment) = (rng.random(), Duration::from_millis(rng.random_range(30..600)));
         thread::scope(|threads| {
-            threads.spawn(|| was_killed(publish_to_all(&address, &ledger, seeds)));
+            threads.spawn(|| was_killed(&publish_to_all(&address, &ledger, seeds)));
             for queue in [REJECTED, ON_THE_WAY] {
                 let address = &address;
-                threads.spawn(move || was_killed(reject_all(address, queue, seeds)));
+                threads.spawn(move || was_killed(&reject_all(address, queue, seeds)));
             }
             // Not a wait for something: the moment of the kill.
             thread::sleep(moment);

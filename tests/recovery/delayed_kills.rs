@@ -33,7 +33,7 @@ fn a_delayed_message_reaches_its_queue_once_over_many_kills() {
         let address = node.address().to_owned();
         let (seed, moment) = (rng.random(), Duration::from_millis(rng.random_range(30..600)));
         thread::scope(|threads| {
-            threads.spawn(|| was_killed(publish_delayed(&address, &ledger, seed)));
+            threads.spawn(|| was_killed(&publish_delayed(&address, &ledger, seed)));
             // Not a wait for something: the moment of the kill.
             thread::sleep(moment);
             node.assert_running();

@@ -157,7 +157,9 @@ pub fn publish(
             }
             if ack {
                 let mut ledger = lock(ledger);
-                done.into_values().for_each(|sequence| ledger.confirmed(sequence));
+                for sequence in done.into_values() {
+                    ledger.confirmed(sequence);
+                }
             }
         }
     }
@@ -169,7 +171,7 @@ pub fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
 
 /// Fails on anything but an end by the kill.
 #[track_caller]
-pub fn was_killed(result: Result<(), Gone>) {
+pub fn was_killed(result: &Result<(), Gone>) {
     assert!(matches!(result, Err(Gone::Lost)), "{result:?}");
 }
 

@@ -143,7 +143,7 @@ async fn a_delayed_message_is_released_on_time(stop: Stop) {
     let published = Instant::now();
     ch.delay("q", "delayed", 3_000).await;
     ch.deliver_at("q", "dated", now_ms() + 3_200).await;
-    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     node.restart(stop);
     let ch = node.channel().await;
     assert_eq!(ch.counts("q").await, (0, 0));
@@ -370,7 +370,7 @@ impl Ch {
     }
 
     async fn deliver_at(&self, queue: &str, body: &str, moment_ms: u64) {
-        self.later(queue, body, "x-deliver-at", AMQPValue::LongLongInt(moment_ms as i64)).await;
+        self.later(queue, body, "x-deliver-at", AMQPValue::LongLongInt(moment_ms.cast_signed())).await;
     }
 
     async fn later(&self, queue: &str, body: &str, header: &str, value: AMQPValue) {
