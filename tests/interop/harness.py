@@ -67,14 +67,14 @@ def name(stem):
     return f"interop-{stem}-{RUN}"
 
 
-def until(what, poll):
+def until(what, poll, seconds=WAIT_SECONDS):
     """The first true answer of poll, asked every 20 ms, before the deadline."""
-    end = time.monotonic() + WAIT_SECONDS
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         if answer := poll():
             return answer
         time.sleep(0.02)
-    raise SystemExit(f"waited {WAIT_SECONDS} s in vain for {what}")
+    raise SystemExit(f"waited {seconds} s in vain for {what}")
 
 
 def expected_keys(pattern):

@@ -1,4 +1,4 @@
-"""kombu, and a real Celery worker: late acks, retries, countdowns, rpc:// results, a lost worker process."""
+"""kombu, and real Celery workers: late acks, retries, countdowns, rpc:// results, lost worker processes, quorum queues."""
 
 import os
 import socket

@@ -66,7 +66,8 @@ def lost_workers(connection):
     equal("a task of a lost worker process runs again, redelivered",
           tasks.lose_worker_once.delay().get(timeout=2 * WAIT_SECONDS), True)
     poison = tasks.lose_worker.apply_async(queue=tasks.POISON)
-    until("a dead task", lambda: count(connection, tasks.DEAD))
+    # Celery may take five seconds to see that a process is lost.
+    until("a dead task", lambda: count(connection, tasks.DEAD), seconds=3 * WAIT_SECONDS)
     with connection.channel() as channel:
         message = channel.basic_get(tasks.DEAD, no_ack=True)
     [death] = message.headers["x-death"]
@@ -97,7 +98,8 @@ def gone(queue):
     """Whether a queue is gone. A passive declaration would count as a use and renew its lease; a publish does not."""
     returned = []
     with Connection(URL, transport_options={"confirm_publish": True}) as confirming:
-        Producer(confirming, on_return=lambda *what: returned.append(what)).publish("", routing_key=queue, mandatory=True)
+        producer = Producer(confirming, on_return=lambda *what: returned.append(what))
+        producer.publish("", routing_key=queue, mandatory=True)
     return returned
 
 
@@ -107,5 +109,6 @@ def clean_up(connection):
     for queue in (tasks.QUEUE, tasks.POISON, tasks.RANKED, tasks.DEAD, *ladder):
         channel.queue_delete(queue)
     control, events = tasks.app.conf.control_exchange, tasks.app.conf.event_exchange
-    for exchange in (tasks.QUEUE, f"{control}.pidbox", f"reply.{control}.pidbox", events, "celery_delayed_delivery", *ladder):
+    for exchange in (tasks.QUEUE, f"{control}.pidbox", f"reply.{control}.pidbox", events, *ladder,
+                     "celery_delayed_delivery"):
         channel.exchange_delete(exchange)

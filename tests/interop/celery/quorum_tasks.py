@@ -35,7 +35,7 @@ app.conf.update(
     result_expires=RESULT_SECONDS,
 )
 app.amqp.queues.add(Queue(POISON, Exchange(QUEUE, type="topic"), routing_key=POISON, queue_arguments={
-    "x-queue-type": "quorum", "x-delivery-limit": 2, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": DEAD}))
+    "x-queue-type": "quorum", "x-delivery-limit": 1, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": DEAD}))
 app.amqp.queues.add(Queue(RANKED, Exchange(QUEUE, type="topic"), routing_key=RANKED,
                           queue_arguments={"x-max-priority": 10}))
 

@@ -97,7 +97,8 @@ def dead_letters(connection):
     _, properties, body = next_delivery(channel, dead)
     equal("a rejected message is dead", (body, deaths(properties)[0]["reason"]), ("two", "rejected"))
     equal("headers name its first death",
-          [properties.headers[f"x-first-death-{what}"] for what in ("reason", "queue", "exchange")], ["rejected", short, ""])
+          [properties.headers[f"x-first-death-{what}"] for what in ("reason", "queue", "exchange")],
+          ["rejected", short, ""])
     equal("the rest stays", drain(channel, short), ["three"])
     channel.close()
 
@@ -127,7 +128,8 @@ def delivery_limit(connection):
     dead, queue = name("poison"), name("quorum")
     channel.queue_declare(dead, exclusive=True)
     channel.queue_declare(queue, durable=True, arguments={
-        "x-queue-type": "quorum", "x-delivery-limit": 2, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead})
+        "x-queue-type": "quorum", "x-delivery-limit": 2,
+        "x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead})
     publish(channel, queue, "poison", delivery_mode=2)
     counts = []
     for method, properties, _ in channel.consume(queue, inactivity_timeout=WAIT_SECONDS):
