@@ -16,6 +16,25 @@ pub trait Clock: Send + Sync {
     }
 }
 
+/// The time at which something happens: the clock is read at most once, and only if somebody asks.
+pub struct Moment<'a> {
+    clock: &'a dyn Clock,
+    read: Option<Millis>,
+}
+
+impl<'a> Moment<'a> {
+    /// Now, when somebody asks for the first time.
+    pub fn of(clock: &'a dyn Clock) -> Self {
+        Self { clock, read: None }
+    }
+
+    /// When it is.
+    #[inline]
+    pub fn get(&mut self) -> Millis {
+        *self.read.get_or_insert_with(|| self.clock.now())
+    }
+}
+
 /// A clock that stands still until it is set: for tests, and where nothing depends on time.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicU64);

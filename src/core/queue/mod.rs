@@ -35,7 +35,7 @@ pub use timing::Tick;
 
 use crate::core::{
     ConnectionId,
-    clock::Millis,
+    clock::{Millis, Moment},
     effects::Effects,
     journal::{Attempts, Placement, RestoredQueue, counter_of, position_of},
     message::{Publication, View},
@@ -234,7 +234,7 @@ impl Queue {
         publication: &mut Publication<'_>,
         feed: &mut Feed,
         origin: Origin,
-        now: Millis,
+        now: &mut Moment<'_>,
     ) -> Intake {
         if self.settings.overflow != Overflow::DropHead
             && origin == Origin::Client
@@ -283,12 +283,12 @@ impl Queue {
         line: u8,
         me: &SharedQueue,
         publication: &mut Publication<'_>,
-        now: Millis,
+        now: &mut Moment<'_>,
     ) -> Entry {
         let position = position_of(line, *next);
         *next += 1;
         let journaled = me.spec.durable && publication.view().layout.persistent;
-        let message = publication.keep(|| now);
+        let message = publication.keep(|| now.get());
         Entry { message, position, attempts: Attempts::default(), redelivered: false, journaled }
     }
 
@@ -300,7 +300,8 @@ impl Queue {
         due: Millis,
     ) -> Option<Placement> {
         self.counters.published += 1;
-        let entry = Self::entry(&mut self.next_counter, 0, me, publication, me.now());
+        let entry =
+            Self::entry(&mut self.next_counter, 0, me, publication, &mut Moment::of(&*me.surroundings.clock));
         let placement = entry.placement(me.id);
         self.delayed.insert(due, entry);
         placement

@@ -15,7 +15,7 @@ use super::{
     QueueSettings, QueueSpec, Taken, Traits, delayed::Delayed, ready::Ready,
 };
 use crate::core::{
-    clock::Millis,
+    clock::{Millis, Moment},
     dedup::Filter,
     delay::due_ms,
     effects::Effects,
@@ -138,7 +138,7 @@ impl SharedQueue {
         published: &mut Published,
         effects: &mut Effects,
     ) -> bool {
-        let now = self.now();
+        let mut now = Moment::of(&*self.surroundings.clock);
         let mut feed = Feed::default();
         let mut queue = self.state.lock();
         if queue.deleted {
@@ -147,7 +147,7 @@ impl SharedQueue {
         }
         let held = queue.held_bytes();
         for (index, publication) in run.iter_mut().enumerate() {
-            match queue.publish(self, publication, &mut feed, origin, now) {
+            match queue.publish(self, publication, &mut feed, origin, &mut now) {
                 Intake::Taken(placement) => {
                     published.placed.extend(placement.map(|placement| (index, placement)));
                 }
@@ -159,7 +159,7 @@ impl SharedQueue {
         }
         let congested = queue.is_congested();
         if queue.may_expire {
-            queue.expire(self, now, effects);
+            queue.expire(self, now.get(), effects);
         }
         let unread = queue.trim(self, effects);
         self.release(queue, held, feed);
