@@ -193,12 +193,6 @@ impl Line {
         Total { count: self.fresh_count + self.requeued.len(), resident: self.resident, paged: self.paged }
     }
 
-    /// Whether none waits.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.fresh_count == 0 && self.requeued.is_empty()
-    }
-
     /// Appends a message that has a higher position than all before it. True when that began a new block.
     #[inline]
     pub fn push(&mut self, entry: Entry) -> bool {
@@ -516,7 +510,7 @@ mod tests {
         }
         assert!(matches!(line.front(), Some(Front::Entry(entry)) if entry.position == 0));
         assert_eq!(drain(&mut line), [0, 1, 2, 3, 4, 5, 6]);
-        assert!(line.is_empty());
+        assert!((line.total().count == 0));
         assert_eq!(all_bytes(&line), 0);
     }
 

@@ -183,14 +183,6 @@ pub struct Queue {
     counters: QueueCounters,
 }
 
-/// What a queue did with a message.
-enum Intake {
-    /// It has it, at this place if that is for the journal.
-    Taken(Option<Placement>),
-    /// It is full.
-    Refused,
-}
-
 impl Queue {
     /// An empty queue.
     fn new(traits: Traits, settings: Arc<QueueSettings>, now: Millis) -> Self {
@@ -226,22 +218,16 @@ impl Queue {
         }
     }
 
-    /// Takes a message in: straight to a consumer that can have it, else to the end of its line.
+    /// Takes a message in: straight to a consumer that can have it, else to the end of its line. Gives its place if that is for
+    /// the journal.
     #[inline]
     fn publish(
         &mut self,
         me: &Arc<SharedQueue>,
         publication: &mut Publication<'_>,
         feed: &mut Feed,
-        origin: Origin,
         now: &mut Moment<'_>,
-    ) -> Intake {
-        if self.settings.overflow != Overflow::DropHead
-            && origin == Origin::Client
-            && self.would_overflow(&publication.view())
-        {
-            return Intake::Refused;
-        }
+    ) -> Option<Placement> {
         self.counters.published += 1;
         if self.ready.is_empty() {
             while let Some((id, consumer)) = self.consumers.next() {
@@ -264,9 +250,19 @@ impl Queue {
                 }
                 self.counters.delivered += 1;
                 self.consumers.delivered(id);
-                return Intake::Taken(placement);
+                return placement;
             }
         }
+        self.enqueue(me, publication, now)
+    }
+
+    /// Appends a message to its line; gives its place if that is for the journal.
+    fn enqueue(
+        &mut self,
+        me: &SharedQueue,
+        publication: &mut Publication<'_>,
+        now: &mut Moment<'_>,
+    ) -> Option<Placement> {
         let line = self.traits.line(publication);
         let entry = Self::entry(&mut self.next_counter, line, me, publication, now);
         let placement = entry.placement(me.id);
@@ -274,7 +270,7 @@ impl Queue {
         if self.ready.push(entry) && self.ready.resident_bytes() > QUEUE_RESIDENT_BYTES_MAX {
             self.ready.page_out(QUEUE_RESIDENT_BYTES_MAX);
         }
-        Intake::Taken(placement)
+        placement
     }
 
     #[inline]

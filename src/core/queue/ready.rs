@@ -15,6 +15,8 @@ use crate::core::{
 
 /// See the module's text.
 pub struct Ready {
+    /// Messages in all lines.
+    count: usize,
     lines: SmallVec<[Line; 1]>,
     /// Which lines have messages, a bit for each; not looked at if there is one line.
     occupied: [u64; 4],
@@ -34,7 +36,7 @@ impl Ready {
     /// Nothing, in so many lines (1 to 256).
     pub fn new(lines: usize) -> Self {
         let lines = (0..lines).map(|_| Line::default()).collect();
-        Self { lines, occupied: [0; 4], total: Total::default() }
+        Self { count: 0, lines, occupied: [0; 4], total: Total::default() }
     }
 
     /// Messages that were there when the broker started.
@@ -55,10 +57,7 @@ impl Ready {
     /// Whether none waits.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        match self.lines.as_slice() {
-            [only] => only.is_empty(),
-            _ => self.total.count == 0,
-        }
+        self.count == 0
     }
 
     /// Bytes of those in memory.
@@ -186,13 +185,16 @@ impl Ready {
     /// Does something with a line, and keeps the books.
     #[inline]
     fn with<T>(&mut self, at: usize, operation: impl FnOnce(&mut Line) -> T) -> T {
-        if self.lines.len() == 1 {
-            return operation(&mut self.lines[at]);
+        if let [only] = self.lines.as_mut_slice() {
+            let result = operation(only);
+            self.count = only.total().count;
+            return result;
         }
         let before = self.lines[at].total();
         let result = operation(&mut self.lines[at]);
         let after = self.lines[at].total();
         self.total.count = self.total.count - before.count + after.count;
+        self.count = self.total.count;
         self.total.resident -= before.resident;
         self.total.resident += after.resident;
         self.total.paged -= before.paged;

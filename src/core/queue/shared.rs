@@ -11,8 +11,8 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{
-    Comeback, ConsumerId, ConsumerSpec, Dispatched, Entry, Feed, Intake, Origin, Paged, Queue, QueueCounters,
-    QueueSettings, QueueSpec, Taken, Traits, delayed::Delayed, ready::Ready,
+    Comeback, ConsumerId, ConsumerSpec, Dispatched, Entry, Feed, Origin, Overflow, Paged, Queue,
+    QueueCounters, QueueSettings, QueueSpec, Taken, Traits, delayed::Delayed, ready::Ready,
 };
 use crate::core::{
     clock::{Millis, Moment},
@@ -145,17 +145,16 @@ impl SharedQueue {
             published.gone += 1;
             return false;
         }
+        let refuses = origin == Origin::Client && queue.settings.overflow != Overflow::DropHead;
         let held = queue.held_bytes();
         for (index, publication) in run.iter_mut().enumerate() {
-            match queue.publish(self, publication, &mut feed, origin, &mut now) {
-                Intake::Taken(placement) => {
-                    published.placed.extend(placement.map(|placement| (index, placement)));
-                }
-                Intake::Refused => {
-                    published.refused.push(index);
-                    queue.refuse(self, publication, effects);
-                }
+            if refuses && queue.would_overflow(&publication.view()) {
+                published.refused.push(index);
+                queue.refuse(self, publication, effects);
+                continue;
             }
+            let placement = queue.publish(self, publication, &mut feed, &mut now);
+            published.placed.extend(placement.map(|placement| (index, placement)));
         }
         let congested = queue.is_congested();
         if queue.may_expire {
