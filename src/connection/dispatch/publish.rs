@@ -366,7 +366,7 @@ fn has_telling_headers(view: &View<'_>) -> bool {
         })
 }
 
-/// The tag of a delivery whose consumer says that it is still at work; see `protocol-spec/extensions.md`.
+/// The tag of a delivery whose consumer says that it is still at work; see `protocol-spec/work-queues.md`.
 fn renewed_tag(view: &View<'_>) -> Option<u64> {
     let tag = view.routing_key().strip_prefix(RENEW_PREFIX.as_bytes())?;
     std::str::from_utf8(tag).ok()?.parse().ok()
