@@ -109,7 +109,8 @@ pub struct QueueCounters {
     pub acknowledged: u64,
     /// Messages that went to the dead-letter exchange.
     pub dead_lettered: u64,
-    /// Messages that were dropped, having no dead-letter exchange, by why they were dead: see [`Reason`].
+    /// Messages that were dropped, having no dead-letter exchange, by why they were dead:
+    /// see [`Reason`](crate::core::dead_letter::Reason).
     pub dropped: [u64; 4],
     /// Messages that were refused because the queue was full.
     pub refused: u64,
