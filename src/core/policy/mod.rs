@@ -199,6 +199,8 @@ pub(in crate::core) fn number(value: &FieldValue) -> Option<f64> {
     match *value {
         FieldValue::F32(number) => Some(f64::from(number)),
         FieldValue::F64(number) => Some(number),
+        // Some clients know no other fraction.
+        FieldValue::Decimal { scale, value } => Some(f64::from(value) / 10_f64.powi(i32::from(scale))),
         _ => value.as_i64().map(|number| number as f64),
     }
 }

@@ -233,6 +233,11 @@ mod tests {
             jitter: 0.25,
         };
         assert_eq!(by_argument, expected);
+        let decimal = table()
+            .with("x-delayed-retry-type", "failed")
+            .with("x-delayed-retry-min", 100)
+            .with("x-delayed-retry-jitter", FieldValue::Decimal { scale: 2, value: 25 });
+        assert_eq!(QueueSettings::of(&decimal, None, None).retry.jitter.to_bits(), 0.25_f64.to_bits());
         let policy = table()
             .with("delayed-retry-type", "all")
             .with("delayed-retry-min", 50)
