@@ -53,8 +53,7 @@ impl Vhost {
             Cause::Due => self.release(&view, published, effects),
         };
         if let Err(lost) = sent {
-            self.drops.count(lost);
-            tracing::warn!(vhost = %self.name, queue = %queue.spec.name, ?cause, ?lost, "message dropped");
+            self.drop_counted(queue, lost);
         }
     }
 
@@ -82,14 +81,20 @@ impl Vhost {
         let targets: Vec<_> =
             targets.into_iter().filter(|target| !dead.deaths.is_cycle(&target.spec.name, reason)).collect();
         if targets.len() < found {
-            self.drops.count(Lost::Cycle);
-            tracing::warn!(vhost = %self.name, queue = %queue.spec.name, "dead letters go round in a cycle");
+            self.drop_counted(queue, Lost::Cycle);
             if targets.is_empty() {
                 return Ok(());
             }
         }
         self.deliver(&targets, dead.layout, &dead.image, published, effects);
         Ok(())
+    }
+
+    fn drop_counted(&self, queue: &SharedQueue, lost: Lost) {
+        if self.drops.count(lost) {
+            let total = self.drops.of(lost);
+            tracing::warn!(vhost = %self.name, queue = %queue.spec.name, ?lost, total, "messages dropped");
+        }
     }
 
     /// A delay is over: the message goes where it would go if it were published now.

@@ -25,13 +25,26 @@ impl Lost {
 pub struct Drops([AtomicU64; 4]);
 
 impl Drops {
-    /// One more.
-    pub fn count(&self, why: Lost) {
-        self.0[why as usize].fetch_add(1, Ordering::Relaxed);
+    /// One more. True if it is to be told: the first, and each that doubles their number, so that no flood of messages becomes a
+    /// flood of log lines.
+    pub fn count(&self, why: Lost) -> bool {
+        (self.0[why as usize].fetch_add(1, Ordering::Relaxed) + 1).is_power_of_two()
     }
 
     /// How many there were.
     pub fn of(&self, why: Lost) -> u64 {
         self.0[why as usize].load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_drops_are_told_ten_times_and_counted_each() {
+        let drops = Drops::default();
+        let told = (0..1_000).filter(|_| drops.count(Lost::Unroutable)).count();
+        assert_eq!((told, drops.of(Lost::Unroutable), drops.of(Lost::Cycle)), (10, 1_000, 0));
     }
 }

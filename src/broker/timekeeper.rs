@@ -96,8 +96,7 @@ impl Vhost {
         let tick = queue.tick(&mut effects);
         self.append(&mut effects, false);
         if tick == Tick::Unused {
-            tracing::info!(vhost = %self.name, queue = %queue.spec.name, "queue expired");
-            self.last_consumer_left(queue);
+            self.unused_for_long(queue);
         }
     }
 }
@@ -110,9 +109,8 @@ mod tests {
         journal::{Forgetful, Surroundings},
         memory::Gauge,
         message::{Publication, View, build_image},
-        queue::{DELAY_QUEUE, QueueSpec},
+        queue::QueueSpec,
     };
-    use crate::protocol::{FieldTable, ShortString};
 
     fn delay_queue(clock: &Arc<ManualClock>, calls: &Arc<Calls>) -> Arc<SharedQueue> {
         let surroundings = Surroundings {
@@ -122,14 +120,7 @@ mod tests {
             clock: clock.clone(),
             timetable: calls.clone(),
         };
-        let spec = QueueSpec {
-            name: ShortString::from_static(DELAY_QUEUE),
-            durable: true,
-            auto_delete: false,
-            owner: None,
-            arguments: FieldTable::new(),
-        };
-        Arc::new(SharedQueue::new(spec, Arc::default(), Arc::new(surroundings)))
+        Arc::new(SharedQueue::new(QueueSpec::of_delays(), Arc::default(), Arc::new(surroundings)))
     }
 
     fn hold(queue: &Arc<SharedQueue>, due: Millis) {

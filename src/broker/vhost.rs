@@ -163,6 +163,17 @@ impl Vhost {
         self.topology.read().accessible_queue(name, connection).cloned()
     }
 
+    /// Deletes a queue that nobody has used for long, unless somebody has declared or got from it meanwhile.
+    pub(super) fn unused_for_long(&self, queue: &Arc<SharedQueue>) {
+        let (deleted, _) = self.change(|topology| {
+            // Declaring takes the same lock.
+            queue.is_unused().then(|| topology.expire_queue(queue, |consumers| consumers == 0))
+        });
+        if deleted.is_some() {
+            tracing::info!(vhost = %self.name, queue = %queue.spec.name, "queue expired");
+        }
+    }
+
     /// Deletes a queue that went with its last consumer, unless it has got another one meanwhile.
     pub fn last_consumer_left(&self, queue: &Arc<SharedQueue>) {
         let (deleted, _) = self.change(|topology| topology.expire_queue(queue, |consumers| consumers == 0));

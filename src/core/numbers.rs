@@ -16,11 +16,17 @@ pub fn integer(value: &FieldValue) -> Option<i64> {
 
 /// The number in a header, as [`integer`] but with what follows the point. Never infinite, never NaN.
 pub fn float(value: &FieldValue) -> Option<f64> {
-    let number = match value {
-        FieldValue::LongString(text) => std::str::from_utf8(text).ok()?.parse().ok(),
-        value => value.as_i64().map(|number| number as f64).or_else(|| fraction(value)),
-    };
-    number.filter(|number| number.is_finite())
+    match value {
+        FieldValue::LongString(text) => {
+            std::str::from_utf8(text).ok()?.parse().ok().filter(|number: &f64| number.is_finite())
+        }
+        value => number(value),
+    }
+}
+
+/// The same of the types of numbers alone: no text.
+pub fn number(value: &FieldValue) -> Option<f64> {
+    value.as_i64().map(|number| number as f64).or_else(|| fraction(value))
 }
 
 fn integer_in_text(text: &[u8]) -> Option<i64> {

@@ -3,7 +3,7 @@
 use lapin::types::{AMQPValue, FieldTable};
 
 use crate::{
-    broker::unique,
+    broker::{only_leveret, unique},
     client::{Ch, args, refused},
 };
 
@@ -216,4 +216,24 @@ async fn a_queue_of_no_type_is_a_classic_one() {
 fn quorum(mut table: FieldTable) -> FieldTable {
     table.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
     table
+}
+
+#[tokio::test]
+async fn a_fraction_may_be_a_decimal() {
+    only_leveret!("RabbitMQ has no jitter");
+    let jitter = |value: u32| {
+        let mut table = args! { "x-delayed-retry-type": "all", "x-delayed-retry-min": 100 };
+        let decimal = lapin::types::DecimalValue { scale: 1, value };
+        table.insert("x-delayed-retry-jitter".into(), AMQPValue::DecimalValue(decimal));
+        table
+    };
+    let ch = Ch::open().await;
+    ch.declare(&unique("queue"), "durable", jitter(2)).await.unwrap();
+    let queue = unique("queue");
+    let refusal = ch.declare(&queue, "durable", jitter(12)).await;
+    refused(
+        refusal,
+        406,
+        &format!("PRECONDITION_FAILED - invalid arg 'x-delayed-retry-jitter' for queue '{queue}'"),
+    );
 }

@@ -1,6 +1,7 @@
 //! What policies can say (`rabbit_policies.erl`), and what its values must be.
 
-use super::{Definition, PolicyError, PolicyKind, number};
+use super::{Definition, PolicyError, PolicyKind};
+use crate::core::numbers;
 use crate::core::queue::{
     Overflow, QueueType,
     retry::{Backoff, RetryWhen},
@@ -149,12 +150,12 @@ pub(in crate::core) fn is_locator(value: &FieldValue) -> bool {
 
 /// A factor by which waits grow.
 pub(in crate::core) fn is_multiplier(value: &FieldValue) -> bool {
-    number(value).is_some_and(|factor| factor.is_finite() && factor >= 1.0)
+    numbers::number(value).is_some_and(|factor| factor.is_finite() && factor >= 1.0)
 }
 
 /// A share of a whole.
 pub(in crate::core) fn is_share(value: &FieldValue) -> bool {
-    number(value).is_some_and(|share| (0.0..=1.0).contains(&share))
+    numbers::number(value).is_some_and(|share| (0.0..=1.0).contains(&share))
 }
 
 /// The value as Erlang writes a term.

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 pub use merge::{lower_limit, merged};
 
 use crate::core::queue::QueueType;
-use crate::protocol::{FieldTable, FieldValue, ShortString};
+use crate::protocol::{FieldTable, ShortString};
 use pattern::Pattern;
 
 /// What a policy says, by its keys: RabbitMQ's names, and the values of JSON as those of field tables.
@@ -191,17 +191,6 @@ impl Policies {
             PolicyKind::User => &mut self.user,
             PolicyKind::Operator => &mut self.operator,
         }
-    }
-}
-
-/// A number of any type that is one.
-pub(in crate::core) fn number(value: &FieldValue) -> Option<f64> {
-    match *value {
-        FieldValue::F32(number) => Some(f64::from(number)),
-        FieldValue::F64(number) => Some(number),
-        // Some clients know no other fraction.
-        FieldValue::Decimal { scale, value } => Some(f64::from(value) / 10_f64.powi(i32::from(scale))),
-        _ => value.as_i64().map(|number| number as f64),
     }
 }
 

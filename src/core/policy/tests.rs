@@ -1,6 +1,7 @@
 //! Which policies are accepted, and which one counts. Texts are RabbitMQ's (3.10).
 
 use super::*;
+use crate::protocol::FieldValue;
 
 fn spec(name: &'static str, pattern: &str, apply_to: ApplyTo, priority: i64) -> PolicySpec {
     let name = ShortString::from_static(name);

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::line::Entry;
+use super::entry::Entry;
 use crate::core::{
     clock::Millis,
     journal::{Attempts, Change, Changes, Placement, QueueId},

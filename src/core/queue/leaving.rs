@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    Overflow, Queue, QueueSettings, SharedQueue, expiry,
-    line::{Entry, Front, Paged},
+    Overflow, Queue, QueueSettings, SharedQueue,
+    entry::Entry,
+    expiry,
+    line::{Front, Paged},
     retry::Retry,
 };
 use crate::core::{

@@ -8,121 +8,21 @@
 mod holes;
 mod middle;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    ops::{AddAssign, SubAssign},
-};
+use std::collections::{BTreeMap, VecDeque};
 
 pub use middle::Stand;
 
-use super::ready::Total;
+use super::{
+    entry::{Entry, Size},
+    ready::Total,
+};
 use crate::core::{
     clock::Millis,
-    journal::{Attempts, Change, Changes, Loaded, Page, Placement, QueueId, RestoredRange},
-    message::{Layout, Message, Stage},
+    journal::{Change, Changes, Page, Placement, QueueId, RestoredRange},
+    message::{Message, Stage},
 };
 use crate::limits::{BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, SPILL_BYTES_MAX};
-use crate::protocol::{Properties, ShortString};
 use holes::Holes;
-
-/// A message in a queue.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// The message, shared with other queues that hold it.
-    pub message: Message,
-    /// Its place in this queue: strictly increasing as messages are published.
-    pub position: u64,
-    /// How often it was handed out and came back.
-    pub attempts: Attempts,
-    /// A delivery of it must say `redelivered`.
-    pub redelivered: bool,
-    /// The journal knows of it, and has to be told when it goes.
-    pub journaled: bool,
-}
-
-/// What messages take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Size {
-    /// Bytes of memory, for those that are there.
-    pub bytes: usize,
-    /// Bytes of their bodies.
-    pub bodies: usize,
-}
-
-impl AddAssign for Size {
-    fn add_assign(&mut self, other: Self) {
-        self.bytes += other.bytes;
-        self.bodies += other.bodies;
-    }
-}
-
-impl SubAssign for Size {
-    fn sub_assign(&mut self, other: Self) {
-        self.bytes -= other.bytes;
-        self.bodies -= other.bodies;
-    }
-}
-
-impl Entry {
-    /// What it takes.
-    #[inline]
-    pub fn size(&self) -> Size {
-        let bodies = self.message.view().layout.body_bytes as usize;
-        Size { bytes: self.message.size_bytes(), bodies }
-    }
-
-    /// Its name for the journal, if that knows of it.
-    #[inline]
-    pub fn placement(&self, queue: QueueId) -> Option<Placement> {
-        self.journaled.then_some(Placement { queue, position: self.position })
-    }
-
-    /// A number from 0 to 1 that looks random and is the same each time: other after each return.
-    pub(super) fn chance(&self) -> f64 {
-        let seed =
-            self.position ^ self.message.published_at() << 20 ^ u64::from(self.attempts.returned) << 48;
-        // The finish of SplitMix64.
-        let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// The message as a quorum queue delivers it: with `x-delivery-count` and `x-acquired-count`, if it came back before
-    /// (RabbitMQ 4.3).
-    pub fn with_attempts(&self, shown: bool) -> Option<(Layout, Vec<u8>)> {
-        if !shown || self.attempts.returned == 0 {
-            return None;
-        }
-        let view = self.message.view();
-        let mut properties = Properties::decode(view.properties()).ok()?;
-        let headers = properties.headers.get_or_insert_default();
-        headers.insert(ShortString::from_static("x-delivery-count"), i64::from(self.attempts.failed));
-        headers.insert(ShortString::from_static("x-acquired-count"), i64::from(self.attempts.returned));
-        Some(view.with_properties(&properties))
-    }
-
-    /// The message has left `queue` for good.
-    #[inline]
-    pub fn settle(self, queue: QueueId, changes: &mut Changes) {
-        if self.journaled {
-            let placement = Placement { queue, position: self.position };
-            let message = Some(self.message).filter(|message| message.stage() != Stage::Written);
-            changes.push(Change::Settle { placement, message });
-        }
-    }
-}
-
-impl From<Loaded> for Entry {
-    fn from(loaded: Loaded) -> Self {
-        Self {
-            redelivered: loaded.redelivered || loaded.attempts.returned > 0,
-            message: loaded.message,
-            position: loaded.position,
-            attempts: loaded.attempts,
-            journaled: true,
-        }
-    }
-}
 
 /// Messages in a row that are on disk alone; both ends included.
 #[derive(Debug, Clone, Copy)]
@@ -440,7 +340,7 @@ impl Resident {
 mod tests {
     use super::*;
     use crate::core::{
-        journal::Loaded,
+        journal::{Attempts, Loaded},
         message::{View, build_image},
     };
 

@@ -6,6 +6,7 @@
 
 mod consumers;
 mod delayed;
+mod entry;
 mod expiry;
 mod feed;
 mod leaving;
@@ -21,9 +22,9 @@ mod timing;
 use std::{sync::Arc, task::Waker};
 
 pub use consumers::{Consumer, ConsumerId, ConsumerSpec};
+pub use entry::Entry;
 pub use feed::Feed;
 pub use leaving::Comeback;
-pub use line::Entry;
 pub use peek::{Cursor, Peek, Peeked};
 pub use settings::{Overflow, QueueSettings};
 pub use shared::{

@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Feed, Queue, SharedQueue,
     delayed::{Due, Stored},
-    line::{Entry, Stand},
+    entry::Entry,
+    line::Stand,
     shared::due_of,
 };
 use crate::core::{

@@ -7,7 +7,10 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::line::{Entry, Front, Line, Paged, Size, Stand};
+use super::{
+    entry::{Entry, Size},
+    line::{Front, Line, Paged, Stand},
+};
 use crate::core::{
     clock::Millis,
     journal::{Changes, Page, QueueId, RestoredRange, line_of},

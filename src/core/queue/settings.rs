@@ -6,6 +6,7 @@ use super::{
 };
 use crate::core::{
     clock::Millis,
+    numbers,
     policy::{self, Definition},
 };
 use crate::protocol::{FieldTable, FieldValue, ShortString};
@@ -143,9 +144,9 @@ impl Given<'_> {
             max_ms: self.lowest("delayed-retry-max"),
             backoff: backoff.unwrap_or_default(),
             multiplier: self
-                .policy_first("delayed-retry-multiplier", policy::number)
+                .policy_first("delayed-retry-multiplier", numbers::number)
                 .unwrap_or(RETRY_MULTIPLIER),
-            jitter: self.policy_first("delayed-retry-jitter", policy::number).unwrap_or_default(),
+            jitter: self.policy_first("delayed-retry-jitter", numbers::number).unwrap_or_default(),
         })
     }
 }

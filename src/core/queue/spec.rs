@@ -1,7 +1,7 @@
 //! What the arguments of a declaration fix for good.
 
-use super::QueueSpec;
-use crate::protocol::{FieldTable, FieldValue};
+use super::{DELAY_QUEUE, QueueSpec};
+use crate::protocol::{FieldTable, FieldValue, ShortString};
 
 /// Failed deliveries of a message in a quorum queue that asks for no other limit (RabbitMQ 4).
 pub(super) const QUORUM_DELIVERY_LIMIT: u32 = 20;
@@ -53,6 +53,17 @@ impl QueueType {
 }
 
 impl QueueSpec {
+    /// The queue that holds what is published with a delay: durable, and for the broker alone.
+    pub fn of_delays() -> Self {
+        Self {
+            name: ShortString::from_static(DELAY_QUEUE),
+            durable: true,
+            auto_delete: false,
+            owner: None,
+            arguments: FieldTable::new(),
+        }
+    }
+
     /// `x-queue-type`.
     pub fn queue_type(&self) -> QueueType {
         QueueType::of(&self.arguments)

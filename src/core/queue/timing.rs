@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{
     Feed, Queue, SharedQueue,
     delayed::{Due, Stored},
-    line::{Entry, Front, Paged},
+    entry::Entry,
+    line::{Front, Paged},
 };
 use crate::core::{
     clock::Millis,
@@ -47,6 +48,16 @@ impl SharedQueue {
         self.dispatch(effects);
         self.ask_anew();
         Tick::Done
+    }
+
+    /// Whether it is to go because nobody uses it. If not, the timetable is asked for when that may be.
+    pub fn is_unused(self: &Arc<Self>) -> bool {
+        let now = self.now();
+        let is_unused = self.state.lock().is_unused(now);
+        if !is_unused {
+            self.ask_anew();
+        }
+        is_unused
     }
 
     /// Asks the timetable for what is due next.

@@ -3,10 +3,8 @@
 
 use crate::core::{
     error::{AmqpError, Named, not_implemented, precondition_failed},
-    policy::{
-        self,
-        keys::{is_locator, is_multiplier, is_share},
-    },
+    numbers,
+    policy::keys::{is_locator, is_multiplier, is_share},
     queue::{
         Overflow, QueueType,
         retry::{Backoff, RetryWhen},
@@ -184,7 +182,7 @@ impl Check {
                 (!known).then(|| format!("\"unsupported queue version '{value}'\""))
             }),
             Self::Number(accepts) if accepts(value) => None,
-            Self::Number(_) => Some(match policy::number(value) {
+            Self::Number(_) => Some(match numbers::number(value) {
                 Some(number) => format!("{{value_out_of_range,{number}}}"),
                 None => unacceptable(value),
             }),

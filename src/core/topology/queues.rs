@@ -7,7 +7,7 @@ use crate::core::{
     ConnectionId,
     error::{AmqpError, access_refused, not_found, not_implemented, precondition_failed, resource_locked},
     journal::TopologyChange,
-    queue::{DELAY_QUEUE, Deleted, QueueSpec, QueueType, SharedQueue},
+    queue::{Deleted, QueueSpec, QueueType, SharedQueue},
 };
 use crate::protocol::{FieldTable, ShortString};
 
@@ -94,14 +94,8 @@ impl Topology {
         if let Some(queue) = &self.delay_queue {
             return queue.clone();
         }
-        let spec = QueueSpec {
-            name: ShortString::from_static(DELAY_QUEUE),
-            durable: true,
-            auto_delete: false,
-            owner: None,
-            arguments: FieldTable::new(),
-        };
-        let queue = Arc::new(SharedQueue::new(spec, Arc::default(), self.surroundings.clone()));
+        let queue =
+            Arc::new(SharedQueue::new(QueueSpec::of_delays(), Arc::default(), self.surroundings.clone()));
         self.changes.push(queue_declared(&queue));
         self.delay_queue.insert(queue).clone()
     }

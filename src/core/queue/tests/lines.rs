@@ -7,10 +7,7 @@ use proptest::{collection::vec, prelude::*};
 use crate::core::{
     journal::{Attempts, Change, Changes, Page, QueueId, RestoredRange, position_of},
     message::{Message, View, build_image},
-    queue::{
-        line::{Entry, Front},
-        ready::Ready,
-    },
+    queue::{entry::Entry, line::Front, ready::Ready},
 };
 
 const QUEUE: QueueId = QueueId(1);

@@ -10,7 +10,7 @@ use crate::core::{
     queue::{
         DELAY_QUEUE,
         delayed::{Delayed, Due, Stored},
-        line::Entry,
+        entry::Entry,
     },
 };
 use crate::limits::QUEUE_RESIDENT_BYTES_MAX;
