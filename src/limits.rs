@@ -39,6 +39,12 @@ pub const LEFTOVER_BYTES_MAX: usize = 32 * 1024;
 pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
 /// A starved outbox is fed again when it has drained to this.
 pub const OUTBOX_BYTES_RESUME: usize = OUTBOX_BYTES_MAX / 2;
+/// What is sent without waking the writer for it, at most.
+pub const DIRECT_BYTES_MAX: usize = 16 * 1024;
+/// To so many connections one thread sends in a row; the writers of others are woken.
+pub const DIRECT_OUTBOXES_MAX: usize = 4;
+/// Output buffers larger than this are given back when a connection has been idle for a while.
+pub const IDLE_BUFFER_BYTES_MAX: usize = 4 * 1024;
 /// Replies that may wait for a client that does not read them, beyond the deliveries' budget; a client over
 /// it is not read from until it has drained.
 pub const OUTBOX_REPLY_BYTES_MAX: usize = 4 * OUTBOX_BYTES_MAX;

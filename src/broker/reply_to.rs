@@ -4,7 +4,10 @@
 use dashmap::DashMap;
 
 use super::draw_name;
-use crate::core::{message::View, outbox::SharedOutbox};
+use crate::core::{
+    message::View,
+    outbox::{Outgoing, SharedOutbox},
+};
 use crate::protocol::ShortString;
 
 /// The pseudo-queue's name.
@@ -39,16 +42,13 @@ impl ReplyConsumers {
         self.by_token.contains_key(token)
     }
 
-    /// Hands a reply over; false if nobody waits for it.
-    pub fn deliver(&self, token: &[u8], view: &View<'_>) -> bool {
+    /// Hands a reply over, to be sent with what is outgoing; false if nobody waits for it.
+    pub fn deliver(&self, token: &[u8], view: &View<'_>, outgoing: &mut Outgoing) -> bool {
         let Some((outbox, channel)) = self.by_token.get(token).map(|entry| entry.value().clone()) else {
             return false;
         };
-        let mut outbox = outbox.lock();
-        let delivered = outbox.deliver_reply(channel, token, view);
-        let waker = outbox.wake_writer();
-        drop(outbox);
-        waker.into_iter().for_each(std::task::Waker::wake);
+        let delivered = outbox.lock().deliver_reply(channel, token, view);
+        outgoing.add(outbox);
         delivered
     }
 }

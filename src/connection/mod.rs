@@ -19,6 +19,7 @@ mod mutations;
 mod overdue;
 mod scan;
 mod session;
+mod socket;
 mod writer;
 
 use std::{future::poll_fn, net::SocketAddr, sync::Arc, time::Duration};
@@ -37,7 +38,7 @@ pub use listener::listen;
 use crate::broker::{Broker, ConnectionInfo};
 use crate::core::{
     error::AmqpError,
-    outbox::{Outbox, SharedOutbox},
+    outbox::{Line, Outbox, SharedOutbox, send},
 };
 use crate::limits::{CLOSE_TIMEOUT, FLOW_PAUSE_MAX, READ_BUFFER_BYTES};
 use crate::protocol::{ReplyCode, connection};
@@ -45,6 +46,7 @@ use handshake::{Greeted, Refusal, capability};
 use heartbeat::{Silence, Ticks};
 use inbound::Inbound;
 use session::{Phase, Session, text};
+use socket::SharedWriter;
 
 /// Serves one client to its end.
 pub(crate) async fn serve(
@@ -56,7 +58,8 @@ pub(crate) async fn serve(
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%peer, %error, "TCP_NODELAY not set");
     }
-    let (mut reader, mut writer) = socket.into_split();
+    let (mut reader, writer) = socket.into_split();
+    let mut writer = SharedWriter::from(writer);
     let greeting = handshake::greet(&broker, &mut reader, &mut writer, peer);
     let greeted = tokio::select! {
         greeted = timeout(broker.config.handshake_timeout, greeting) => {
@@ -65,7 +68,10 @@ pub(crate) async fn serve(
         () = shutdown.cancelled() => return,
     };
     match greeted {
-        Ok(greeted) => run(broker, reader, writer, greeted, shutdown).await,
+        Ok(greeted) => {
+            let line = writer.line();
+            run(broker, reader, writer, line, greeted, shutdown).await;
+        }
         Err(Refusal::Gone(error)) => tracing::debug!(%peer, %error, "client left during the handshake"),
         Err(refusal) => {
             tracing::warn!(%peer, %refusal, "connection refused");
@@ -79,8 +85,14 @@ pub(crate) async fn serve(
 }
 
 /// Serves an open connection.
-async fn run<R, W>(broker: Arc<Broker>, reader: R, writer: W, greeted: Greeted, shutdown: CancellationToken)
-where
+async fn run<R, W>(
+    broker: Arc<Broker>,
+    reader: R,
+    writer: W,
+    line: Arc<dyn Line>,
+    greeted: Greeted,
+    shutdown: CancellationToken,
+) where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin + Send + 'static,
 {
@@ -91,6 +103,7 @@ where
         negotiated.frame_max as usize,
         understands("consumer_cancel_notify"),
     )));
+    outbox.lock().set_line(line);
     let wants_blocked = understands("connection.blocked");
     let gone = CancellationToken::new();
     let writing = tokio::spawn({
@@ -122,6 +135,8 @@ where
     let abort = writing.abort_handle();
     if timeout(CLOSE_TIMEOUT, writing).await.is_err() {
         abort.abort();
+        // The socket closes when nobody holds it any more.
+        outbox.lock().abandon();
     }
     tracing::info!(%peer, "connection ended");
 }
@@ -225,7 +240,7 @@ impl<R: AsyncRead + Unpin> Reading<R> {
         let Some(reason) = *alarm.borrow_and_update() else { return };
         if self.wants_blocked {
             self.session.tell(&connection::Blocked { reason: text(reason) });
-            self.session.wake_writer();
+            send(&self.session.outbox);
         }
         tokio::select! {
             // The sender lives as long as the broker: an error is the broker's end.
@@ -236,7 +251,7 @@ impl<R: AsyncRead + Unpin> Reading<R> {
         }
         if self.wants_blocked {
             self.session.tell(&connection::Unblocked {});
-            self.session.wake_writer();
+            send(&self.session.outbox);
         }
         self.inbound.resume(|bytes| self.session.handle(bytes));
     }

@@ -6,6 +6,7 @@
 use super::session::{MethodIds, Session};
 use crate::core::{
     error::{AmqpError, precondition_failed},
+    outbox::send,
     queue::{ConsumerId, feed_by_channel},
     window::Overdue,
 };
@@ -27,7 +28,7 @@ impl Session {
             self.fail(number, &error, NO_METHOD);
         }
         self.commit();
-        self.wake_writer();
+        send(&self.outbox);
     }
 
     fn return_from(&mut self, number: u16, held: Vec<Overdue>) -> Result<(), AmqpError> {

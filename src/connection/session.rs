@@ -18,7 +18,7 @@ use crate::core::{
     error::{AmqpError, channel_error, frame_error, not_allowed, unexpected_frame},
     journal::Commit,
     message::Publication,
-    outbox::SharedOutbox,
+    outbox::{SharedOutbox, send},
     queue::{Comeback, Published, SharedQueue, feed_by_channel, settle_by_queue},
     topology::Topology,
     window::{Unacked, Window},
@@ -145,7 +145,7 @@ impl Session {
         self.publish_run(&mut run);
         self.settle_acked();
         self.commit();
-        self.wake_writer();
+        send(&self.outbox);
         at
     }
 
@@ -264,9 +264,12 @@ impl Session {
         }
     }
 
-    /// Gives the journal what changed, and confirms what was published: at once, or with the journal's commit.
+    /// Sends deliveries, gives the journal what changed, and confirms what was published: at once, or with the journal's commit.
     pub(super) fn commit(&mut self) {
+        // Deliveries first: the log's thread is woken and takes the processor, and the disk takes longer than they do.
+        self.effects.outgoing.send();
         let commit = self.append(false);
+        self.effects.outgoing.send();
         self.confirm(commit);
     }
 
@@ -309,12 +312,6 @@ impl Session {
             self.hold_back(commit);
         }
         result
-    }
-
-    /// Lets the writer know that there is something to write.
-    pub(super) fn wake_writer(&self) {
-        let waker = self.outbox.lock().wake_writer();
-        waker.into_iter().for_each(std::task::Waker::wake);
     }
 
     /// Sends a method to the client.
@@ -470,7 +467,7 @@ impl Session {
                 method_id,
             },
         );
-        self.wake_writer();
+        send(&self.outbox);
     }
 
     /// The bytes are no frames: nothing that follows can be understood, not even an answer.

@@ -10,11 +10,10 @@ use tokio::{
 use super::heartbeat::Ticks;
 use crate::broker::Vhost;
 use crate::core::{effects::Effects, outbox::SharedOutbox, queue::feed_by_outbox};
+use crate::limits::IDLE_BUFFER_BYTES_MAX;
 use crate::protocol::HEARTBEAT_FRAME;
 
-/// Buffers larger than this are given back when a connection has been idle for a while. A busy one keeps them: growing
-/// them again for each batch would cost as much as filling them.
-const IDLE_BUFFER_BYTES_MAX: usize = 4 * 1024;
+/// A busy connection keeps its buffers: growing them again for each batch would cost as much as filling them.
 const IDLE_AFTER: Duration = Duration::from_millis(500);
 
 /// Writes until the outbox is closed and drained, or the socket fails.
@@ -26,15 +25,15 @@ pub(super) async fn run(
 ) {
     let mut effects = Effects::default();
     let mut heartbeats = Ticks::every(heartbeat / 2);
-    let mut wrote = false;
     let mut buffer = Vec::new();
     loop {
         let open = tokio::select! {
             biased;
             open = poll_fn(|cx| outbox.lock().poll_take(&mut buffer, cx)) => open,
             () = heartbeats.tick() => {
-                if !std::mem::take(&mut wrote) {
-                    outbox.lock().send_now(&HEARTBEAT_FRAME);
+                let mut outbox = outbox.lock();
+                if !outbox.was_busy() {
+                    outbox.send_now(&HEARTBEAT_FRAME);
                 }
                 continue;
             }
@@ -47,11 +46,11 @@ pub(super) async fn run(
         if !open || socket.write_all(&buffer).await.is_err() {
             break;
         }
-        wrote = true;
         buffer.clear();
         let reader = outbox.lock().written();
         reader.into_iter().for_each(std::task::Waker::wake);
         feed_by_outbox(&outbox, &mut effects);
+        effects.outgoing.send();
         vhost.append(&mut effects, false);
     }
     let reader = outbox.lock().abandon();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::core::{
     dead_letter::Reason,
     journal::Changes,
+    outbox::Outgoing,
     queue::{Entry, SharedQueue},
 };
 
@@ -16,6 +17,8 @@ pub struct Effects {
     /// Messages that have left their queue and go elsewhere. The journal is told of neither until that is done: then of both
     /// in one group, so that a crash leaves a message in one place.
     pub departures: Vec<Departure>,
+    /// Deliveries that are to be sent: before anything that takes longer than they do.
+    pub outgoing: Outgoing,
 }
 
 /// A message that has left its queue and goes elsewhere.
@@ -42,6 +45,7 @@ impl Effects {
     pub fn append(&mut self, mut later: Self) {
         self.changes.append(&mut later.changes);
         self.departures.append(&mut later.departures);
+        self.outgoing.append(later.outgoing);
     }
 
     /// How much is to be done: grows with each change and departure.

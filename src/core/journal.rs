@@ -13,7 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use smallvec::SmallVec;
@@ -22,7 +22,7 @@ use crate::core::{
     clock::{Clock, ManualClock, Millis},
     memory::Gauge,
     message::{Message, Publication},
-    outbox::SharedOutbox,
+    outbox::{SharedOutbox, send},
     policy::{PolicyKind, PolicySpec},
     queue::SharedQueue,
     topology::{Binding, ExchangeSpec, VhostSettings},
@@ -329,12 +329,8 @@ impl Journal for Forgetful {
     }
 
     fn notify(&self, commit: Commit, outbox: &SharedOutbox) {
-        let waker = {
-            let mut outbox = outbox.lock();
-            outbox.committed(&Done::up_to(commit));
-            outbox.wake_writer()
-        };
-        waker.into_iter().for_each(Waker::wake);
+        outbox.lock().committed(&Done::up_to(commit));
+        send(outbox);
     }
 
     fn poll_room(&self, _cx: &mut Context<'_>) -> Poll<()> {

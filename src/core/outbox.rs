@@ -2,7 +2,9 @@
 //!
 //! Queues encode deliveries straight into it, under its lock, whoever's task they run on. It has a byte budget: a
 //! consumer whose outbox is over it is turned away, remembered, and fed again when the writer has drained half. It
-//! knows no socket; the writer and the reader of the connection leave their wakers here.
+//! knows no socket but as a [`Line`]; the writer and the reader of the connection leave their wakers here.
+
+mod direct;
 
 use std::{
     collections::VecDeque,
@@ -13,6 +15,8 @@ use std::{
 
 use parking_lot::Mutex;
 use smallvec::SmallVec;
+
+pub use direct::{Line, Outgoing, send};
 
 use crate::core::{
     by_channel::ByChannel,
@@ -59,6 +63,12 @@ pub struct Outbox {
     starved: VecDeque<ConsumerRef>,
     writer: Option<Waker>,
     reader: Option<Waker>,
+    /// Where what is little is sent directly.
+    line: Option<Arc<dyn Line>>,
+    /// That is being done: the writer must not send what comes after it.
+    is_lent: bool,
+    /// Something was sent since somebody asked.
+    was_busy: bool,
     closed: bool,
 }
 
@@ -76,6 +86,9 @@ impl Outbox {
             starved: VecDeque::new(),
             writer: None,
             reader: None,
+            line: None,
+            is_lent: false,
+            was_busy: false,
             closed: false,
         }
     }
@@ -294,8 +307,8 @@ impl Outbox {
     /// Everything that waits, in exchange for an empty buffer; `None` once closed and drained.
     pub fn poll_take(&mut self, spare: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<bool> {
         let free = self.free_bytes();
-        if free == 0 {
-            if self.closed && self.bytes.is_empty() {
+        if free == 0 || self.is_lent {
+            if self.closed && self.bytes.is_empty() && !self.is_lent {
                 return Poll::Ready(false);
             }
             self.writer = Some(cx.waker().clone());
@@ -314,7 +327,13 @@ impl Outbox {
     /// What was taken is written. Gives a reader that waited for room.
     pub fn written(&mut self) -> Option<Waker> {
         self.in_flight_bytes = 0;
+        self.was_busy = true;
         if self.has_room() { self.reader.take() } else { None }
+    }
+
+    /// Whether anything was sent since this was last asked.
+    pub fn was_busy(&mut self) -> bool {
+        mem::take(&mut self.was_busy)
     }
 
     /// Gives the buffer back, if nothing waits in it: an idle connection holds none.
@@ -347,6 +366,7 @@ impl Outbox {
         self.held_back.clear();
         self.bytes = Vec::new();
         self.in_flight_bytes = 0;
+        self.line = None;
         self.reader.take()
     }
 

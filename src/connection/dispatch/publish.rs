@@ -168,7 +168,7 @@ impl Session {
             && let Some(token) = reply_token(first.routing_key())
         {
             for view in run.iter().map(Publication::view) {
-                let taken = self.broker.reply_consumers.deliver(token, &view);
+                let taken = self.broker.reply_consumers.deliver(token, &view, &mut self.effects.outgoing);
                 self.return_if(mandatory && !taken, number, &view);
             }
             return Ok(());

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use parking_lot::{ArcMutexGuard, RawMutex};
 
-use crate::core::outbox::{Outbox, SharedOutbox, Wakes};
+use crate::core::outbox::{Outbox, Outgoing, SharedOutbox, Wakes};
 
 /// One round of deliveries under a queue's lock.
 #[derive(Default)]
 pub struct Feed {
     open: Option<ArcMutexGuard<RawMutex, Outbox>>,
     wakes: Wakes,
+    outgoing: Outgoing,
 }
 
 impl Feed {
@@ -23,16 +24,22 @@ impl Feed {
         self.open.get_or_insert_with(|| outbox.lock_arc())
     }
 
-    /// Releases the open outbox and remembers its writer to be woken.
+    /// Releases the open outbox and remembers that it has something to send, or its writer to be woken.
     pub fn release(&mut self) {
-        if let Some(mut open) = self.open.take() {
+        let Some(mut open) = self.open.take() else { return };
+        if open.is_direct() && self.outgoing.has_room() {
+            let outbox = ArcMutexGuard::mutex(&open).clone();
+            drop(open);
+            self.outgoing.add(outbox);
+        } else {
             self.wakes.extend(open.wake_writer());
         }
     }
 
-    /// Ends the round: the tasks to wake when the queue's lock is released too.
-    pub fn finish(mut self) -> Wakes {
+    /// Ends the round: the tasks to wake when the queue's lock is released too, and what is to be sent when nothing else is to be
+    /// done before it.
+    pub fn finish(mut self) -> (Wakes, Outgoing) {
         self.release();
-        self.wakes
+        (self.wakes, self.outgoing)
     }
 }

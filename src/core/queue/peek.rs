@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Feed, Queue, SharedQueue,
+    Queue, SharedQueue,
     delayed::{Due, Stored},
     entry::Entry,
     line::Stand,
@@ -119,7 +119,7 @@ impl SharedQueue {
         let mut queue = self.state.lock();
         let held = queue.held_bytes();
         let cancelled = queue.delayed.remove(due, position);
-        self.release(queue, held, Feed::default());
+        self.release(queue, held);
         match cancelled {
             None => return false,
             Some(Due::Entry(entry)) => entry.settle(self.id, &mut effects.changes),
@@ -141,7 +141,7 @@ impl SharedQueue {
         let held = queue.held_bytes();
         let taken = queue.ready.take_out(seen);
         queue.counters.redriven += u64::from(taken.is_some());
-        self.release(queue, held, Feed::default());
+        self.release(queue, held);
         taken
     }
 
@@ -154,7 +154,7 @@ impl SharedQueue {
         let held = queue.held_bytes();
         queue.counters.redriven -= 1;
         queue.ready.requeue(entry);
-        self.release(queue, held, Feed::default());
+        self.release(queue, held);
         self.dispatch(effects);
     }
 

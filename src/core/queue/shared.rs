@@ -21,7 +21,7 @@ use crate::core::{
     effects::Effects,
     journal::{Changes, Placement, QueueId, RestoredQueue, Surroundings},
     message::{Message, Publication},
-    outbox::{Refusal, SharedOutbox},
+    outbox::{Outgoing, Refusal, SharedOutbox},
     window::{ConsumerRef, Unacked},
 };
 use crate::limits::BLOCK_BYTES_MAX;
@@ -161,7 +161,7 @@ impl SharedQueue {
             queue.expire(self, now.get(), effects);
         }
         let unread = queue.trim(self, effects);
-        self.release(queue, held, feed);
+        effects.outgoing.append(self.release_fed(queue, held, feed));
         self.trim_from_disk(unread, effects);
         congested
     }
@@ -171,7 +171,7 @@ impl SharedQueue {
         let mut queue = self.state.lock();
         let held = queue.held_bytes();
         let unread = queue.trim(self, effects);
-        self.release(queue, held, Feed::default());
+        self.release(queue, held);
         self.trim_from_disk(unread, effects);
     }
 
@@ -182,7 +182,7 @@ impl SharedQueue {
             let mut queue = self.state.lock();
             let held = queue.held_bytes();
             let next = queue.trim(self, effects);
-            self.release(queue, held, Feed::default());
+            self.release(queue, held);
             let Some(next) = next else { return };
             unread = next;
         }
@@ -258,7 +258,7 @@ impl SharedQueue {
         };
         queue.used_at = self.now();
         let finished = self.spec.auto_delete && queue.had_consumer && queue.consumers.is_empty();
-        self.release(queue, held, Feed::default());
+        self.release(queue, held);
         self.trim_from_disk(unread, effects);
         if consumer.is_starved() {
             let its = |(queue, other): &ConsumerRef| *other == id && Arc::ptr_eq(queue, self);
@@ -286,10 +286,10 @@ impl SharedQueue {
             let held = queue.held_bytes();
             match queue.take(self, no_ack, effects) {
                 Taken::Nothing => {
-                    self.release(queue, held, Feed::default());
+                    self.release(queue, held);
                     return Err(GetError::Empty);
                 }
-                Taken::Expired => self.release(queue, held, Feed::default()),
+                Taken::Expired => self.release(queue, held),
                 Taken::Paged(paged) => {
                     drop(queue);
                     if !self.load(paged) {
@@ -301,7 +301,7 @@ impl SharedQueue {
                     if let Some(entry) = taken(entry, remaining) {
                         entry.settle(self.id, &mut effects.changes);
                     }
-                    self.release(queue, held, Feed::default());
+                    self.release(queue, held);
                     return Ok(());
                 }
             }
@@ -350,7 +350,7 @@ impl SharedQueue {
         let mut queue = self.state.lock();
         let held = queue.held_bytes();
         let purged = queue.ready.take_all();
-        self.release(queue, held, Feed::default());
+        self.release(queue, held);
         let count = purged.len();
         purged.settle_all(self.id, &mut effects.changes);
         count
@@ -377,7 +377,7 @@ impl SharedQueue {
                 outbox.forget_starved(consumer.spec.channel, its);
             }
         }
-        self.release(queue, held, feed);
+        self.release_fed(queue, held, feed).send();
         Some(Deleted(Some((purged, delayed))))
     }
 
@@ -389,7 +389,7 @@ impl SharedQueue {
         let before = changes.len();
         let more = queue.ready.page_out_all(self.id, changes) | queue.delayed.page_out_all(self.id, changes);
         queue.spilled |= changes.len() > before;
-        self.release(queue, held, Feed::default());
+        self.release(queue, held);
         more
     }
 
@@ -408,7 +408,7 @@ impl SharedQueue {
         let mut queue = self.state.lock();
         queue.used_at = self.now();
         let held = queue.held_bytes();
-        self.release(queue, held, Feed::default());
+        self.release(queue, held);
     }
 
     /// What counts now.
@@ -466,7 +466,7 @@ impl SharedQueue {
         loop {
             let mut feed = Feed::default();
             let dispatched = queue.dispatch(self, &mut feed, effects);
-            self.release(queue, held, feed);
+            effects.outgoing.append(self.release_fed(queue, held, feed));
             match dispatched {
                 Dispatched::Some => {}
                 Dispatched::UpTo(paged) if self.load(paged) => {}
@@ -492,18 +492,23 @@ impl SharedQueue {
         for (due, entry) in waiting {
             queue.delayed.insert(due, entry);
         }
-        self.release(queue, held, Feed::default());
+        self.release(queue, held);
         true
     }
 
     /// Accounts for the change in bytes, releases the lock, then wakes and asks to be called.
-    pub(super) fn release(
+    pub(super) fn release(self: &Arc<Self>, queue: MutexGuard<'_, Queue>, held_before: usize) {
+        self.release_fed(queue, held_before, Feed::default());
+    }
+
+    /// The same after deliveries. Gives those that are to be sent.
+    fn release_fed(
         self: &Arc<Self>,
         mut queue: MutexGuard<'_, Queue>,
         held_before: usize,
         feed: Feed,
-    ) {
-        let mut wakes = feed.finish();
+    ) -> Outgoing {
+        let (mut wakes, outgoing) = feed.finish();
         if !queue.paused.is_empty() {
             wakes.extend(queue.resumed());
         }
@@ -514,6 +519,7 @@ impl SharedQueue {
         if let Some(at) = call {
             self.surroundings.timetable.call(self, at);
         }
+        outgoing
     }
 }
 

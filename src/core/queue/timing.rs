@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Feed, Queue, SharedQueue,
+    Queue, SharedQueue,
     delayed::{Due, Stored},
     entry::Entry,
     line::{Front, Paged},
@@ -41,7 +41,7 @@ impl SharedQueue {
         queue.called_at = Some(0); // nobody need ask before the end of this
         let held = queue.held_bytes();
         let due = queue.take_due(now);
-        self.release(queue, held, Feed::default());
+        self.release(queue, held);
         self.release_due(due, effects);
         self.make_room(effects);
         self.look_at_front(effects);
@@ -65,7 +65,7 @@ impl SharedQueue {
         let mut queue = self.state.lock();
         queue.called_at = None;
         let held = queue.held_bytes();
-        self.release(queue, held, Feed::default());
+        self.release(queue, held);
     }
 
     /// Takes in a message that waits here until `due`; gives its place if that is for the journal.
@@ -76,7 +76,7 @@ impl SharedQueue {
         }
         let held = queue.held_bytes();
         let placement = queue.hold_until(self, publication, due);
-        self.release(queue, held, Feed::default());
+        self.release(queue, held);
         placement
     }
 
@@ -107,7 +107,7 @@ impl SharedQueue {
         for entry in entries {
             queue.come_back(self, entry, effects);
         }
-        self.release(queue, held, Feed::default());
+        self.release(queue, held);
     }
 
     /// Reads messages in a row that are on disk alone; stops early if the broker is about to. What is remembered of them here is
@@ -141,7 +141,7 @@ impl SharedQueue {
             let unread = queue.unread_front().filter(|_| effects.len() < EXPIRED_AT_ONCE_MAX);
             let delays = queue.traits.delays;
             queue.loading |= unread.is_some();
-            self.release(queue, held, Feed::default());
+            self.release(queue, held);
             let Some(paged) = unread else { return };
             // What was published with a delay may be much: the timetable calls for the next part.
             if !self.load(paged) || delays {

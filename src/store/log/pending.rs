@@ -14,7 +14,7 @@ use parking_lot::{Condvar, Mutex};
 use super::moving::Move;
 use crate::core::{
     journal::{Change, Changes, Commit, Done},
-    outbox::SharedOutbox,
+    outbox::{Outgoing, SharedOutbox, send},
 };
 use crate::limits::JOURNAL_WAITING_BYTES_MAX;
 
@@ -136,7 +136,8 @@ impl Pending {
         }
         let done = state.done.clone();
         drop(state);
-        tell(outbox, &done);
+        outbox.lock().committed(&done);
+        send(outbox);
     }
 
     /// Pending while publishers should wait.
@@ -191,9 +192,12 @@ impl Pending {
         let has_room = state.waiting_bytes <= JOURNAL_WAITING_BYTES_MAX;
         let publishers = if has_room { std::mem::take(&mut state.publishers) } else { Vec::new() };
         drop(state);
+        let mut outgoing = Outgoing::default();
         for outbox in due {
-            tell(&outbox, done);
+            outbox.lock().committed(done);
+            outgoing.add(outbox);
         }
+        outgoing.send();
         publishers.into_iter().for_each(Waker::wake);
     }
 
@@ -206,15 +210,6 @@ impl Pending {
         drop(state);
         publishers.into_iter().for_each(Waker::wake);
     }
-}
-
-fn tell(outbox: &SharedOutbox, done: &Done) {
-    let waker = {
-        let mut outbox = outbox.lock();
-        outbox.committed(done);
-        outbox.wake_writer()
-    };
-    waker.into_iter().for_each(Waker::wake);
 }
 
 fn bytes_of(change: &Change) -> usize {

@@ -1,0 +1,134 @@
+//! Sending on the thread that has something to send, without waking the writer for it.
+//!
+//! To wake a task takes time: at low rates most of that in which a delivery is on its way, and now and then another thread.
+//! So what is little goes straight to the socket, if the writer sleeps; what is much, or more than the socket takes, is the
+//! writer's, which does it while others go on.
+
+use std::{io, mem, sync::Arc, task::Waker};
+
+use smallvec::SmallVec;
+
+use super::{Outbox, SharedOutbox};
+use crate::limits::{DIRECT_BYTES_MAX, DIRECT_OUTBOXES_MAX, IDLE_BUFFER_BYTES_MAX};
+
+/// A socket, for those who cannot wait for it.
+pub trait Line: Send + Sync {
+    /// Sends what can be sent at once, and gives how many bytes that were.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+}
+
+/// Outboxes that have something to send, for when what led to it is done: no lock may be held then.
+#[derive(Default)]
+pub struct Outgoing(SmallVec<[SharedOutbox; DIRECT_OUTBOXES_MAX]>);
+
+impl Outgoing {
+    /// Whether there is room for another one.
+    #[inline]
+    pub fn has_room(&self) -> bool {
+        self.0.len() < DIRECT_OUTBOXES_MAX
+    }
+
+    /// One more. When there are too many for one thread, its writer is woken at once.
+    pub fn add(&mut self, outbox: SharedOutbox) {
+        if self.0.iter().any(|known| Arc::ptr_eq(known, &outbox)) {
+            return;
+        }
+        if self.has_room() {
+            self.0.push(outbox);
+        } else {
+            wake(outbox.lock().wake_writer());
+        }
+    }
+
+    /// Takes over others.
+    pub fn append(&mut self, mut others: Self) {
+        if self.0.is_empty() {
+            mem::swap(self, &mut others);
+        }
+        others.0.drain(..).for_each(|outbox| self.add(outbox));
+    }
+
+    /// Sends what they have.
+    #[inline]
+    pub fn send(&mut self) {
+        self.0.drain(..).for_each(|outbox| send(&outbox));
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        self.send();
+    }
+}
+
+/// Sends what an outbox has, or wakes its writer.
+pub fn send(outbox: &SharedOutbox) {
+    let mut open = outbox.lock();
+    let Some((line, loan)) = open.lend() else {
+        let writer = open.wake_writer();
+        drop(open);
+        return wake(writer);
+    };
+    drop(open);
+    // An error is one for the writer as well, which knows what follows from it.
+    let sent = line.try_write(&loan.bytes).unwrap_or(0);
+    let wakes = outbox.lock().take_back(loan, sent);
+    wakes.into_iter().for_each(wake);
+}
+
+/// What is being sent directly, while the writer sleeps on.
+struct Loan {
+    bytes: Vec<u8>,
+    writer: Option<Waker>,
+}
+
+impl Outbox {
+    /// Lets what is little be sent directly to `line`; without one, the writer sends everything.
+    pub fn set_line(&mut self, line: Arc<dyn Line>) {
+        self.line = Some(line);
+    }
+
+    /// Whether what waits would be sent directly.
+    #[inline]
+    pub fn is_direct(&self) -> bool {
+        let may = self.line.is_some() && self.writer.is_some() && !self.closed && self.held_back.is_empty();
+        may && (1..=DIRECT_BYTES_MAX).contains(&self.bytes.len())
+    }
+
+    fn lend(&mut self) -> Option<(Arc<dyn Line>, Loan)> {
+        if !self.is_direct() {
+            return None;
+        }
+        let line = self.line.clone()?;
+        let bytes = mem::take(&mut self.bytes);
+        self.in_flight_bytes = bytes.len();
+        self.is_lent = true;
+        Some((line, Loan { bytes, writer: self.writer.take() }))
+    }
+
+    /// So many bytes were sent. Gives whom to wake: the writer for what is left and for what has come meanwhile, a reader
+    /// that waited for room.
+    fn take_back(&mut self, loan: Loan, sent: usize) -> [Option<Waker>; 2] {
+        let Loan { mut bytes, writer } = loan;
+        self.is_lent = false;
+        let reader = self.written();
+        bytes.drain(..sent);
+        if self.line.is_none() {
+            // The socket has gone meanwhile.
+            bytes = Vec::new();
+        }
+        if !bytes.is_empty() {
+            self.held_back.iter_mut().for_each(|(at, _)| *at += bytes.len());
+            bytes.append(&mut self.bytes);
+            self.bytes = bytes;
+        } else if self.bytes.is_empty() && bytes.capacity() <= IDLE_BUFFER_BYTES_MAX {
+            self.bytes = bytes;
+        }
+        self.writer = self.writer.take().or(writer);
+        [self.wake_writer(), reader]
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    waker.into_iter().for_each(Waker::wake);
+}
