@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::moving::Move;
 use crate::core::{
@@ -100,7 +100,7 @@ impl Pending {
         batch.bytes += bytes;
         state.waiting_bytes += bytes;
         let commit = state.commit;
-        self.wake_writer(&mut state);
+        self.wake_writer(state);
         commit
     }
 
@@ -109,12 +109,15 @@ impl Pending {
         let mut state = self.state.lock();
         state.gathering.moves.extend(moves);
         let commit = state.commit;
-        self.wake_writer(&mut state);
+        self.wake_writer(state);
         commit
     }
 
-    fn wake_writer(&self, state: &mut State) {
-        if std::mem::take(&mut state.writer_sleeps) {
+    /// Without the lock: else the writer could be given it while it is not yet running, and whoever asks next would wait.
+    fn wake_writer(&self, mut state: MutexGuard<'_, State>) {
+        let sleeps = std::mem::take(&mut state.writer_sleeps);
+        drop(state);
+        if sleeps {
             self.work.notify_one();
         }
     }
@@ -206,8 +209,7 @@ impl Pending {
         let mut state = self.state.lock();
         state.closed = true;
         let publishers = std::mem::take(&mut state.publishers);
-        self.wake_writer(&mut state);
-        drop(state);
+        self.wake_writer(state);
         publishers.into_iter().for_each(Waker::wake);
     }
 }
