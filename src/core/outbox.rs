@@ -321,6 +321,8 @@ impl Outbox {
         }
         self.held_back.iter_mut().for_each(|(at, _)| *at -= free);
         self.in_flight_bytes = spare.len();
+        // It may have been woken by something else, but now it is awake.
+        self.writer = None;
         Poll::Ready(true)
     }
 

@@ -91,8 +91,11 @@ impl Outbox {
     /// Whether what waits would be sent directly.
     #[inline]
     pub fn is_direct(&self) -> bool {
-        let may = self.line.is_some() && self.writer.is_some() && !self.closed && self.held_back.is_empty();
-        may && (1..=DIRECT_BYTES_MAX).contains(&self.bytes.len())
+        let is_idle = self.writer.is_some() && !self.is_lent && !self.closed;
+        is_idle
+            && self.line.is_some()
+            && self.held_back.is_empty()
+            && (1..=DIRECT_BYTES_MAX).contains(&self.bytes.len())
     }
 
     fn lend(&mut self) -> Option<(Arc<dyn Line>, Loan)> {
@@ -132,3 +135,6 @@ impl Outbox {
 fn wake(waker: Option<Waker>) {
     waker.into_iter().for_each(Waker::wake);
 }
+
+#[cfg(test)]
+mod tests;
