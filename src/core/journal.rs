@@ -22,7 +22,7 @@ use crate::core::{
     clock::{Clock, ManualClock, Millis},
     memory::Gauge,
     message::{Message, Publication},
-    outbox::{SharedOutbox, send},
+    outbox::{SharedOutbox, wake_writer},
     policy::{PolicyKind, PolicySpec},
     queue::SharedQueue,
     topology::{Binding, ExchangeSpec, VhostSettings},
@@ -330,7 +330,7 @@ impl Journal for Forgetful {
 
     fn notify(&self, commit: Commit, outbox: &SharedOutbox) {
         outbox.lock().committed(&Done::up_to(commit));
-        send(outbox);
+        wake_writer(outbox);
     }
 
     fn poll_room(&self, _cx: &mut Context<'_>) -> Poll<()> {

@@ -16,7 +16,7 @@ use std::{
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-pub use direct::{Line, Outgoing, send};
+pub use direct::{Line, Outgoing, send, wake_writer};
 
 use crate::core::{
     by_channel::ByChannel,
@@ -61,15 +61,36 @@ pub struct Outbox {
     confirming: SmallVec<[u16; 4]>,
     /// Turned away for want of room; the first in line is fed first.
     starved: VecDeque<ConsumerRef>,
-    writer: Option<Waker>,
+    writer: Writer,
     reader: Option<Waker>,
     /// Where what is little is sent directly.
     line: Option<Arc<dyn Line>>,
-    /// That is being done: the writer must not send what comes after it.
-    is_lent: bool,
     /// Something was sent since somebody asked.
     was_busy: bool,
     closed: bool,
+}
+
+/// What the connection's writer is doing.
+enum Writer {
+    /// It is about to take what waits, or is sending it.
+    Awake,
+    /// It waits for something to send.
+    Asleep(Waker),
+    /// Another thread is sending something in its place: it must wait for the end of that.
+    Relieved(Waker),
+}
+
+impl Writer {
+    /// Its waker, if it sleeps; then it counts as awake.
+    fn take_sleeping(&mut self) -> Option<Waker> {
+        match mem::replace(self, Self::Awake) {
+            Self::Asleep(waker) => Some(waker),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
 }
 
 impl Outbox {
@@ -84,10 +105,9 @@ impl Outbox {
             held_back: VecDeque::new(),
             confirming: SmallVec::new(),
             starved: VecDeque::new(),
-            writer: None,
+            writer: Writer::Awake,
             reader: None,
             line: None,
-            is_lent: false,
             was_busy: false,
             closed: false,
         }
@@ -299,7 +319,7 @@ impl Outbox {
     /// The writer's waker, if it sleeps and there is something to write.
     #[inline]
     pub fn wake_writer(&mut self) -> Option<Waker> {
-        if self.free_bytes() == 0 && !self.closed { None } else { self.writer.take() }
+        if self.free_bytes() == 0 && !self.closed { None } else { self.writer.take_sleeping() }
     }
 
     // ---- the writer's side ----
@@ -307,11 +327,15 @@ impl Outbox {
     /// Everything that waits, in exchange for an empty buffer; `None` once closed and drained.
     pub fn poll_take(&mut self, spare: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<bool> {
         let free = self.free_bytes();
-        if free == 0 || self.is_lent {
-            if self.closed && self.bytes.is_empty() && !self.is_lent {
+        if let Writer::Relieved(writer) = &mut self.writer {
+            writer.clone_from(cx.waker());
+            return Poll::Pending;
+        }
+        if free == 0 {
+            if self.closed && self.bytes.is_empty() {
                 return Poll::Ready(false);
             }
-            self.writer = Some(cx.waker().clone());
+            self.writer = Writer::Asleep(cx.waker().clone());
             return Poll::Pending;
         }
         if free == self.bytes.len() {
@@ -322,7 +346,7 @@ impl Outbox {
         self.held_back.iter_mut().for_each(|(at, _)| *at -= free);
         self.in_flight_bytes = spare.len();
         // It may have been woken by something else, but now it is awake.
-        self.writer = None;
+        self.writer = Writer::Awake;
         Poll::Ready(true)
     }
 
@@ -359,7 +383,7 @@ impl Outbox {
     pub fn close(&mut self) -> Option<Waker> {
         self.closed = true;
         self.starved.clear();
-        self.writer.take()
+        self.writer.take_sleeping()
     }
 
     /// The socket is gone: what waits will never be written.

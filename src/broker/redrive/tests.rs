@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroU32,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use super::*;
@@ -15,7 +15,7 @@ use crate::core::{
     journal::{Change, Changes, Done, Forgetful, Journal, Placement, QueueIds, Surroundings},
     memory::Gauge,
     message::{Publication, build_image},
-    outbox::SharedOutbox,
+    outbox::{SharedOutbox, wake_writer},
     queue::Origin,
     redrive::Filter,
     topology::{Binding, Destination, ExchangeDeclaration, QueueDeclaration, Topology},
@@ -43,12 +43,8 @@ impl Notebook {
 }
 
 fn tell(outbox: &SharedOutbox) {
-    let waker = {
-        let mut outbox = outbox.lock();
-        outbox.committed(&Done::up_to(Commit(u64::MAX)));
-        outbox.wake_writer()
-    };
-    waker.into_iter().for_each(Waker::wake);
+    outbox.lock().committed(&Done::up_to(Commit(u64::MAX)));
+    wake_writer(outbox);
 }
 
 impl Journal for Notebook {

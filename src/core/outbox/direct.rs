@@ -8,7 +8,7 @@ use std::{io, mem, sync::Arc, task::Waker};
 
 use smallvec::SmallVec;
 
-use super::{Outbox, SharedOutbox};
+use super::{Outbox, SharedOutbox, Writer};
 use crate::limits::{DIRECT_BYTES_MAX, DIRECT_OUTBOXES_MAX, IDLE_BUFFER_BYTES_MAX};
 
 /// A socket, for those who cannot wait for it.
@@ -36,7 +36,7 @@ impl Outgoing {
         if self.has_room() {
             self.0.push(outbox);
         } else {
-            wake(outbox.lock().wake_writer());
+            wake_writer(&outbox);
         }
     }
 
@@ -53,6 +53,11 @@ impl Outgoing {
     pub fn send(&mut self) {
         self.0.drain(..).for_each(|outbox| send(&outbox));
     }
+
+    /// Leaves it to their writers, for those who hold a lock.
+    pub fn wake_writers(mut self) {
+        self.0.drain(..).for_each(|outbox| wake_writer(&outbox));
+    }
 }
 
 impl Drop for Outgoing {
@@ -61,25 +66,25 @@ impl Drop for Outgoing {
     }
 }
 
-/// Sends what an outbox has, or wakes its writer.
+/// Wakes an outbox's writer, if it sleeps and there is something to send.
+pub fn wake_writer(outbox: &SharedOutbox) {
+    let writer = outbox.lock().wake_writer();
+    wake(writer);
+}
+
+/// Sends what an outbox has, or wakes its writer. No lock may be held.
 pub fn send(outbox: &SharedOutbox) {
     let mut open = outbox.lock();
-    let Some((line, loan)) = open.lend() else {
+    let Some((line, bytes)) = open.lend() else {
         let writer = open.wake_writer();
         drop(open);
         return wake(writer);
     };
     drop(open);
     // An error is one for the writer as well, which knows what follows from it.
-    let sent = line.try_write(&loan.bytes).unwrap_or(0);
-    let wakes = outbox.lock().take_back(loan, sent);
+    let sent = line.try_write(&bytes).unwrap_or(0);
+    let wakes = outbox.lock().take_back(bytes, sent);
     wakes.into_iter().for_each(wake);
-}
-
-/// What is being sent directly, while the writer sleeps on.
-struct Loan {
-    bytes: Vec<u8>,
-    writer: Option<Waker>,
 }
 
 impl Outbox {
@@ -91,29 +96,31 @@ impl Outbox {
     /// Whether what waits would be sent directly.
     #[inline]
     pub fn is_direct(&self) -> bool {
-        let is_idle = self.writer.is_some() && !self.is_lent && !self.closed;
-        is_idle
+        matches!(self.writer, Writer::Asleep(_))
+            && !self.closed
             && self.line.is_some()
             && self.held_back.is_empty()
             && (1..=DIRECT_BYTES_MAX).contains(&self.bytes.len())
     }
 
-    fn lend(&mut self) -> Option<(Arc<dyn Line>, Loan)> {
+    /// What is to be sent directly, and where to. The writer is relieved until that is taken back.
+    fn lend(&mut self) -> Option<(Arc<dyn Line>, Vec<u8>)> {
         if !self.is_direct() {
             return None;
         }
         let line = self.line.clone()?;
+        self.writer = Writer::Relieved(self.writer.take_sleeping()?);
         let bytes = mem::take(&mut self.bytes);
         self.in_flight_bytes = bytes.len();
-        self.is_lent = true;
-        Some((line, Loan { bytes, writer: self.writer.take() }))
+        Some((line, bytes))
     }
 
-    /// So many bytes were sent. Gives whom to wake: the writer for what is left and for what has come meanwhile, a reader
+    /// So many of the bytes that were lent were sent. Gives whom to wake: the writer for what is left and for what has come meanwhile, a reader
     /// that waited for room.
-    fn take_back(&mut self, loan: Loan, sent: usize) -> [Option<Waker>; 2] {
-        let Loan { mut bytes, writer } = loan;
-        self.is_lent = false;
+    fn take_back(&mut self, mut bytes: Vec<u8>, sent: usize) -> [Option<Waker>; 2] {
+        if let Writer::Relieved(waker) = mem::replace(&mut self.writer, Writer::Awake) {
+            self.writer = Writer::Asleep(waker);
+        }
         let reader = self.written();
         bytes.drain(..sent);
         if self.line.is_none() {
@@ -127,7 +134,6 @@ impl Outbox {
         } else if self.bytes.is_empty() && bytes.capacity() <= IDLE_BUFFER_BYTES_MAX {
             self.bytes = bytes;
         }
-        self.writer = self.writer.take().or(writer);
         [self.wake_writer(), reader]
     }
 }

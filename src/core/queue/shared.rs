@@ -377,7 +377,7 @@ impl SharedQueue {
                 outbox.forget_starved(consumer.spec.channel, its);
             }
         }
-        self.release_fed(queue, held, feed).send();
+        self.release_fed(queue, held, feed).wake_writers();
         Some(Deleted(Some((purged, delayed))))
     }
 

@@ -14,7 +14,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::moving::Move;
 use crate::core::{
     journal::{Change, Changes, Commit, Done},
-    outbox::{Outgoing, SharedOutbox, send},
+    outbox::{Outgoing, SharedOutbox, wake_writer},
 };
 use crate::limits::JOURNAL_WAITING_BYTES_MAX;
 
@@ -140,7 +140,7 @@ impl Pending {
         let done = state.done.clone();
         drop(state);
         outbox.lock().committed(&done);
-        send(outbox);
+        wake_writer(outbox);
     }
 
     /// Pending while publishers should wait.

@@ -156,7 +156,7 @@ fn what_comes_while_another_thread_sends_is_the_writers_and_comes_after_it() {
     assert!(idle.wire.sent().is_empty(), "nobody else may send, though the writer sleeps again");
     assert_eq!(idle.poll(), None);
     assert_eq!(idle.outbox.lock().pending_bytes(), 8);
-    let sent = line.try_write(&loan.bytes[..2]).unwrap();
+    let sent = line.try_write(&loan[..2]).unwrap();
     let wakes = idle.outbox.lock().take_back(loan, sent);
     wakes.into_iter().for_each(wake);
     assert!(idle.was_woken());
@@ -169,7 +169,7 @@ fn what_is_held_back_stays_so_and_in_its_place_behind_what_the_socket_did_not_ta
     let (line, loan) = slow.has(b"free ").outbox.lock().lend().unwrap();
     slow.outbox.lock().hold_back(Commit(1));
     slow.has(b"answer");
-    let sent = line.try_write(&loan.bytes).unwrap();
+    let sent = line.try_write(&loan).unwrap();
     slow.outbox.lock().take_back(loan, sent);
     send(&slow.outbox);
     assert_eq!((slow.wire.sent(), slow.poll(), slow.poll()), (b"f".to_vec(), Some(b"ree ".to_vec()), None));
@@ -281,7 +281,9 @@ fn whoever_sends_it_everything_arrives_once_and_in_order() {
             })
         })
         .collect();
-    publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
+    for publisher in publishers {
+        publisher.join().unwrap();
+    }
     wake(outbox.lock().close());
     writer.join().unwrap();
     let sent = wire.sent();
