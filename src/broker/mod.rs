@@ -151,16 +151,14 @@ impl Broker {
     /// long as the broker.
     pub async fn page_out(&self) {
         loop {
-            tokio::time::sleep(PAGING_INTERVAL).await;
-            if self.gauge.used_bytes() < self.gauge.limit_bytes() / 2 {
-                continue;
-            }
+            poll_fn(|cx| self.gauge.poll_half(cx)).await;
             for vhost in self.vhosts() {
                 let queues = vhost.read(|topology| topology.queues().cloned().collect::<Vec<_>>());
                 for queue in queues {
                     self.page_out_queue(&vhost.name, &queue).await;
                 }
             }
+            tokio::time::sleep(PAGING_INTERVAL).await;
         }
     }
 

@@ -1,28 +1,39 @@
 //! How many bytes all messages take, and whether that is too much.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering, fence},
+    },
+    task::{Context, Poll, Waker},
 };
+
+use parking_lot::Mutex;
 
 /// Bytes of all kept messages, against a limit.
 #[derive(Debug)]
 pub struct Gauge {
     used_bytes: AtomicUsize,
     limit_bytes: usize,
+    /// To be told when half of the limit is passed.
+    watcher: Mutex<Option<Waker>>,
 }
 
 impl Gauge {
     /// A gauge whose alarm is due above `limit_bytes`.
     pub fn new(limit_bytes: usize) -> Self {
-        Self { used_bytes: AtomicUsize::new(0), limit_bytes }
+        Self { used_bytes: AtomicUsize::new(0), limit_bytes, watcher: Mutex::default() }
     }
 
     /// Something that took `before` bytes takes `after` now.
     #[inline]
     pub fn change(&self, before: usize, after: usize) {
         if after > before {
-            self.used_bytes.fetch_add(after - before, Ordering::Relaxed);
+            let more = after - before;
+            let used = self.used_bytes.fetch_add(more, Ordering::Relaxed);
+            if used < self.half() && used + more >= self.half() {
+                self.wake_watcher();
+            }
         } else if before > after {
             self.used_bytes.fetch_sub(before - after, Ordering::Relaxed);
         }
@@ -36,6 +47,25 @@ impl Gauge {
     /// Bytes that may be used.
     pub fn limit_bytes(&self) -> usize {
         self.limit_bytes
+    }
+
+    fn half(&self) -> usize {
+        self.limit_bytes / 2
+    }
+
+    #[cold]
+    fn wake_watcher(&self) {
+        // Either this finds the watcher, or the watcher what is in use now.
+        fence(Ordering::SeqCst);
+        let watcher = self.watcher.lock().take();
+        watcher.into_iter().for_each(Waker::wake);
+    }
+
+    /// Pending while less than half of the limit is in use. For one task.
+    pub fn poll_half(&self, cx: &mut Context<'_>) -> Poll<()> {
+        *self.watcher.lock() = Some(cx.waker().clone());
+        fence(Ordering::SeqCst);
+        if self.used_bytes() < self.half() { Poll::Pending } else { Poll::Ready(()) }
     }
 
     /// Whether publishers must be held up.
@@ -84,6 +114,33 @@ impl Drop for Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_waits_for_half_of_the_limit_is_woken_once_by_who_passes_it() {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let mut context = Context::from_waker(&waker);
+        let gauge = Gauge::new(1_000);
+        assert_eq!(gauge.poll_half(&mut context), Poll::Pending);
+        gauge.change(0, 499);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+        gauge.change(0, 1);
+        gauge.change(0, 100);
+        assert_eq!((woken.0.load(Ordering::Relaxed), gauge.poll_half(&mut context)), (1, Poll::Ready(())));
+        gauge.change(600, 0);
+        assert_eq!(gauge.poll_half(&mut context), Poll::Pending);
+        gauge.change(0, 2_000);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 2);
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 
     #[test]
     fn the_alarm_has_hysteresis() {
