@@ -158,10 +158,15 @@ pub fn parse(bytes: &[u8], salt: u32, offset: u32) -> Result<Option<Record<'_>>,
 }
 
 fn checksum(rest: &[u8], salt: u32, offset: u32) -> u32 {
+    crc32c::crc32c_append(place_sum(salt, offset), rest)
+}
+
+/// The part of a record's checksum that comes before its own bytes.
+pub fn place_sum(salt: u32, offset: u32) -> u32 {
     let mut place = [0; 8];
     place[..4].copy_from_slice(&salt.to_le_bytes());
     place[4..].copy_from_slice(&offset.to_le_bytes());
-    crc32c::crc32c_append(crc32c::crc32c(&place), rest)
+    crc32c::crc32c(&place)
 }
 
 const FLAGS_ALL: u8 = 15;

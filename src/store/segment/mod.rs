@@ -10,6 +10,7 @@
 pub mod quarantine;
 mod read;
 mod scan;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod window;

@@ -9,7 +9,11 @@
 
 use std::{collections::VecDeque, io};
 
-use super::{FIRST_RECORD_OFFSET, Segment, window::Window};
+use super::{
+    FIRST_RECORD_OFFSET, Segment,
+    sums::{Sums, joined},
+    window::Window,
+};
 use crate::store::format::{
     Flags, Footer, Kind,
     record::{self, RECORD_ALIGNMENT_BYTES, RECORD_HEADER_BYTES, RecordHeader},
@@ -51,6 +55,8 @@ impl Scanned<'_> {
 pub struct Scan<'a> {
     salt: u32,
     window: Window<'a>,
+    /// From the first damage on.
+    sums: Option<Sums<'a>>,
     /// Where the next record is looked for.
     at: u64,
     /// Records since the last FIRST, if its LAST has not come.
@@ -88,6 +94,7 @@ impl Segment {
         Ok(Scan {
             salt: self.salt,
             window: Window::new(self, SCAN_STEP_BYTES)?,
+            sums: None,
             at: u64::from(from),
             group: None,
             ready: VecDeque::new(),
@@ -188,13 +195,34 @@ impl Scan<'_> {
         self.drop_group();
         while self.at + (RECORD_ALIGNMENT_BYTES as u64) < self.window.file_bytes() {
             self.at += RECORD_ALIGNMENT_BYTES as u64;
-            if let Step::Record(_) = self.step(self.at)? {
+            if self.is_record(self.at)? {
                 self.ready.push_back(Found::Damaged { from: from as u32, to: self.at as u32 });
                 return Ok(());
             }
         }
         self.stop();
         Ok(())
+    }
+
+    /// Whether a record stands at `offset`, found out in a short time whatever length is claimed there.
+    fn is_record(&mut self, offset: u64) -> io::Result<bool> {
+        let bytes = self.window.at(offset, RECORD_HEADER_BYTES as u64)?;
+        let Ok(Some(header)) = RecordHeader::decode(bytes) else { return Ok(false) };
+        let claimed = bytes.first_chunk().copied().map(u32::from_le_bytes);
+        let end = offset + header.record_bytes();
+        if end > self.window.file_bytes() {
+            return Ok(false);
+        }
+        if header.record_bytes() <= READ_WHOLE_BYTES_MAX {
+            return Ok(matches!(self.step(offset)?, Step::Record(_)));
+        }
+        let rest = offset + 4;
+        if self.sums.is_none() {
+            self.sums = Some(Sums::new(&self.window, rest)?);
+        }
+        let Some(sums) = &mut self.sums else { return Ok(false) };
+        let place = record::place_sum(self.salt, offset as u32);
+        Ok(claimed == Some(joined(place, sums.of(rest, end)?, end - rest)))
     }
 
     fn take(&mut self, span: Span) {
@@ -319,6 +347,8 @@ fn record_bytes<'w>(window: &'w mut Window<'_>, offset: u32) -> io::Result<&'w [
     window.at(offset, wanted)
 }
 
+/// Behind damage, records up to this size are read whole to see if they are any.
+const READ_WHOLE_BYTES_MAX: u64 = 16 * 1024;
 /// How much of a file is read at once.
 const SCAN_STEP_BYTES: usize = 1024 * 1024;
 /// The same where only some records are wanted.

@@ -24,6 +24,11 @@ impl<'a> Window<'a> {
         Ok(Self { file: &*segment.file, file_bytes, step_bytes, start: 0, bytes: Vec::new() })
     }
 
+    /// Another one of the same file.
+    pub(super) fn another(&self, step_bytes: usize) -> Self {
+        Self { file: self.file, file_bytes: self.file_bytes, step_bytes, start: 0, bytes: Vec::new() }
+    }
+
     /// Length of the file.
     pub(super) fn file_bytes(&self) -> u64 {
         self.file_bytes
