@@ -375,7 +375,7 @@ fn a_damaged_body_full_of_lengths_does_not_hold_up_the_search_for_the_next_recor
     claim.extend_from_slice(&3_000_000_u32.to_le_bytes());
     let payload = [vec![0; 4], claim.repeat(500_000)].concat();
     let damaged = writer.put(Kind::Publish, Flags::SINGLE, &payload);
-    writer.publish(2, Flags::SINGLE, &[7; 100_000]);
+    writer.publish(2, Flags::SINGLE, &vec![7; 100_000]);
     writer.publish(3, Flags::SINGLE, b"after");
     disk.corrupt(&ID.file_name(), u64::from(damaged) + 1);
     let seen = scanned(&writer.segment);
