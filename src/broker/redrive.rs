@@ -237,6 +237,7 @@ impl<'a> Run<'a> {
         if let Some(rate) = self.order.per_second {
             self.due = self.due.max(Instant::now()) + Duration::from_secs(1) * sent / rate.get();
         }
+        effects.outgoing.send();
         self.vhost.append(&mut effects, true)
     }
 

@@ -94,6 +94,7 @@ impl Vhost {
     fn tick(&self, queue: &Arc<SharedQueue>) {
         let mut effects = Effects::default();
         let tick = queue.tick(&mut effects);
+        effects.outgoing.send();
         self.append(&mut effects, false);
         if tick == Tick::Unused {
             self.unused_for_long(queue);

@@ -169,7 +169,7 @@ impl Vhost {
             // Declaring takes the same lock.
             queue.is_unused().then(|| topology.expire_queue(queue, |consumers| consumers == 0))
         });
-        if deleted.is_some() {
+        if deleted.is_some() && queue.is_deleted() {
             tracing::info!(vhost = %self.name, queue = %queue.spec.name, "queue expired");
         }
     }

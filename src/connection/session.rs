@@ -172,7 +172,7 @@ impl Session {
             return;
         }
         self.settle_acked();
-        self.commit();
+        self.journal();
         match frame.kind {
             FRAME_HEARTBEAT if frame.channel == 0 => {}
             FRAME_HEARTBEAT => {
@@ -264,12 +264,18 @@ impl Session {
         }
     }
 
-    /// Sends deliveries, gives the journal what changed, and confirms what was published: at once, or with the journal's commit.
+    /// Sends deliveries, and does what [`Self::journal`] does.
     pub(super) fn commit(&mut self) {
         // Deliveries first: the log's thread is woken and takes the processor, and the disk takes longer than they do.
         self.effects.outgoing.send();
-        let commit = self.append(false);
+        self.journal();
         self.effects.outgoing.send();
+    }
+
+    /// Gives the journal what changed, and confirms what was published: at once, or with the journal's commit. What is to be
+    /// delivered waits for the end of the read.
+    pub(super) fn journal(&mut self) {
+        let commit = self.append(false);
         self.confirm(commit);
     }
 

@@ -52,6 +52,7 @@ pub(super) async fn run(
         feed_by_outbox(&outbox, &mut effects);
         effects.outgoing.send();
         vhost.append(&mut effects, false);
+        effects.outgoing.send();
     }
     let reader = outbox.lock().abandon();
     reader.into_iter().for_each(std::task::Waker::wake);

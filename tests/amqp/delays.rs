@@ -119,7 +119,8 @@ async fn x_deliver_at_is_a_timestamp_or_a_number_of_milliseconds() {
     let ch = Ch::confirming().await;
     let queue = ch.queue().await;
     let mut consumer = ch.consume(&queue, "no-ack").await;
-    let seconds = u64::try_from(now_ms() / 1_000).unwrap() + 1;
+    // Not so soon that it is past when its turn comes.
+    let seconds = u64::try_from(now_ms() / 1_000).unwrap() + 2;
     let mut stamped = FieldTable::default();
     stamped.insert("x-deliver-at".into(), AMQPValue::Timestamp(seconds));
     let stamped = BasicProperties::default().with_headers(stamped);

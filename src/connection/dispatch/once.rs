@@ -40,7 +40,7 @@ impl Session {
             }
             return;
         }
-        self.commit(); // what came before has a commit of its own
+        self.journal(); // what came before has a commit of its own
         let vhost = self.vhost.clone();
         let mut seen = vhost.seen.lock();
         let first = self.deliver_unseen(destined, publication, &mut seen);

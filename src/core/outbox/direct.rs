@@ -54,8 +54,8 @@ impl Outgoing {
         self.0.drain(..).for_each(|outbox| send(&outbox));
     }
 
-    /// Leaves it to their writers, for those who hold a lock.
-    pub fn wake_writers(mut self) {
+    /// Leaves it to their writers: for those who hold a lock, or have something to do first that takes longer.
+    pub fn wake_writers(&mut self) {
         self.0.drain(..).for_each(|outbox| wake_writer(&outbox));
     }
 }

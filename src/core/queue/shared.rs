@@ -178,6 +178,7 @@ impl SharedQueue {
     /// Goes on with that where they must be read first.
     fn trim_from_disk(self: &Arc<Self>, unread: Option<Paged>, effects: &mut Effects) {
         let Some(mut unread) = unread else { return };
+        effects.outgoing.wake_writers();
         while self.load(unread) {
             let mut queue = self.state.lock();
             let held = queue.held_bytes();
@@ -469,8 +470,13 @@ impl SharedQueue {
             effects.outgoing.append(self.release_fed(queue, held, feed));
             match dispatched {
                 Dispatched::Some => {}
-                Dispatched::UpTo(paged) if self.load(paged) => {}
-                Dispatched::All | Dispatched::UpTo(_) => return,
+                Dispatched::UpTo(paged) => {
+                    effects.outgoing.wake_writers();
+                    if !self.load(paged) {
+                        return;
+                    }
+                }
+                Dispatched::All => return,
             }
             queue = self.state.lock();
             held = queue.held_bytes();

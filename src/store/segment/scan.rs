@@ -348,7 +348,7 @@ fn record_bytes<'w>(window: &'w mut Window<'_>, offset: u32) -> io::Result<&'w [
 }
 
 /// Behind damage, records up to this size are read whole to see if they are any.
-const READ_WHOLE_BYTES_MAX: u64 = 16 * 1024;
+const READ_WHOLE_BYTES_MAX: u64 = 4 * 1024;
 /// How much of a file is read at once.
 const SCAN_STEP_BYTES: usize = 1024 * 1024;
 /// The same where only some records are wanted.

@@ -368,21 +368,23 @@ fn a_body_that_holds_a_whole_segment_is_not_taken_for_records() {
 /// If each claim were summed up to its end, this would be 400 GB of sums.
 #[test]
 fn a_damaged_body_full_of_lengths_does_not_hold_up_the_search_for_the_next_record() {
-    let disk = SimDisk::new();
-    let mut writer = Writer::new(&disk, ID, 64);
-    writer.publish(1, Flags::SINGLE, b"before");
-    let mut claim = vec![Kind::Publish as u8, 3, 0, 0];
-    claim.extend_from_slice(&3_000_000_u32.to_le_bytes());
-    let payload = [vec![0; 4], claim.repeat(500_000)].concat();
-    let damaged = writer.put(Kind::Publish, Flags::SINGLE, &payload);
-    writer.publish(2, Flags::SINGLE, &vec![7; 100_000]);
-    writer.publish(3, Flags::SINGLE, b"after");
-    disk.corrupt(&ID.file_name(), u64::from(damaged) + 1);
-    let seen = scanned(&writer.segment);
-    let next = writer.records[2].0;
-    writer.records.remove(1);
-    assert!(seen.records == writer.records && seen.end == writer.end);
-    assert_eq!(seen.damaged, Vec::from_iter(Some(damaged..next)));
+    for claimed_bytes in [3_000_000_u32, 4_000] {
+        let disk = SimDisk::new();
+        let mut writer = Writer::new(&disk, ID, 64);
+        writer.publish(1, Flags::SINGLE, b"before");
+        let mut claim = vec![Kind::Publish as u8, 3, 0, 0];
+        claim.extend_from_slice(&claimed_bytes.to_le_bytes());
+        let payload = [vec![0; 4], claim.repeat(500_000)].concat();
+        let damaged = writer.put(Kind::Publish, Flags::SINGLE, &payload);
+        writer.publish(2, Flags::SINGLE, &vec![7; 100_000]);
+        writer.publish(3, Flags::SINGLE, b"after");
+        disk.corrupt(&ID.file_name(), u64::from(damaged) + 1);
+        let seen = scanned(&writer.segment);
+        let next = writer.records[2].0;
+        writer.records.remove(1);
+        assert!(seen.records == writer.records && seen.end == writer.end);
+        assert_eq!(seen.damaged, Vec::from_iter(Some(damaged..next)));
+    }
 }
 
 #[test]
