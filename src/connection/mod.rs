@@ -39,6 +39,7 @@ use crate::broker::{Broker, ConnectionInfo};
 use crate::core::{
     error::AmqpError,
     outbox::{Line, Outbox, SharedOutbox, send},
+    wakes::wake_all,
 };
 use crate::limits::{CLOSE_TIMEOUT, FLOW_PAUSE_MAX, READ_BUFFER_BYTES};
 use crate::protocol::{ReplyCode, connection};
@@ -130,13 +131,14 @@ async fn run<R, W>(
     reading.run(heartbeat, &shutdown).await;
     reading.session.release_everything();
     let waker = outbox.lock().close();
-    waker.into_iter().for_each(std::task::Waker::wake);
+    wake_all(waker);
     broker.disconnected(id);
     let abort = writing.abort_handle();
     if timeout(CLOSE_TIMEOUT, writing).await.is_err() {
         abort.abort();
         // The socket closes when nobody holds it any more.
-        outbox.lock().abandon();
+        let abandoned = outbox.lock().abandon();
+        drop(abandoned);
     }
     tracing::info!(%peer, "connection ended");
 }

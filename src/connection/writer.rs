@@ -9,7 +9,7 @@ use tokio::{
 
 use super::heartbeat::Ticks;
 use crate::broker::Vhost;
-use crate::core::{effects::Effects, outbox::SharedOutbox, queue::feed_by_outbox};
+use crate::core::{effects::Effects, outbox::SharedOutbox, queue::feed_by_outbox, wakes::wake_all};
 use crate::limits::IDLE_BUFFER_BYTES_MAX;
 use crate::protocol::HEARTBEAT_FRAME;
 
@@ -23,7 +23,6 @@ pub(super) async fn run(
     vhost: Arc<Vhost>,
     heartbeat: Duration,
 ) {
-    let mut effects = Effects::default();
     let mut heartbeats = Ticks::every(heartbeat / 2);
     let mut buffer = Vec::new();
     loop {
@@ -48,14 +47,16 @@ pub(super) async fn run(
         }
         buffer.clear();
         let reader = outbox.lock().written();
-        reader.into_iter().for_each(std::task::Waker::wake);
+        wake_all(reader);
+        // What becomes of it is sent when it is dropped, before anything is waited for.
+        let mut effects = Effects::default();
         feed_by_outbox(&outbox, &mut effects);
         effects.outgoing.send();
         vhost.append(&mut effects, false);
-        effects.outgoing.send();
     }
-    let reader = outbox.lock().abandon();
-    reader.into_iter().for_each(std::task::Waker::wake);
+    let (reader, line) = outbox.lock().abandon();
+    drop(line);
+    wake_all(reader);
     // A client that has gone already needs no farewell.
     let _gone = socket.shutdown().await;
 }
@@ -91,7 +92,7 @@ mod tests {
         assert_eq!(heartbeats, *[HEARTBEAT_FRAME; 2].as_flattened());
         outbox.lock().committed(&Done::up_to(Commit(1)));
         let woken = outbox.lock().close();
-        woken.into_iter().for_each(std::task::Waker::wake);
+        wake_all(woken);
         let mut rest = Vec::new();
         client.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, b"answer");

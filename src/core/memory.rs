@@ -10,6 +10,8 @@ use std::{
 
 use parking_lot::Mutex;
 
+use crate::core::wakes::wake_all;
+
 /// Bytes of all kept messages, against a limit.
 #[derive(Debug)]
 pub struct Gauge {
@@ -58,7 +60,7 @@ impl Gauge {
         // Either this finds the watcher, or the watcher what is in use now.
         fence(Ordering::SeqCst);
         let watcher = self.watcher.lock().take();
-        watcher.into_iter().for_each(Waker::wake);
+        wake_all(watcher);
     }
 
     /// Pending while less than half of the limit is in use. For one task.
@@ -114,32 +116,24 @@ impl Drop for Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::wakes::tests::Count;
 
     #[test]
     fn whoever_waits_for_half_of_the_limit_is_woken_once_by_who_passes_it() {
-        let woken = Arc::new(Woken::default());
+        let woken = Arc::new(Count::default());
         let waker = Waker::from(woken.clone());
         let mut context = Context::from_waker(&waker);
         let gauge = Gauge::new(1_000);
         assert_eq!(gauge.poll_half(&mut context), Poll::Pending);
         gauge.change(0, 499);
-        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+        assert_eq!(woken.take(), 0);
         gauge.change(0, 1);
         gauge.change(0, 100);
-        assert_eq!((woken.0.load(Ordering::Relaxed), gauge.poll_half(&mut context)), (1, Poll::Ready(())));
+        assert_eq!((woken.take(), gauge.poll_half(&mut context)), (1, Poll::Ready(())));
         gauge.change(600, 0);
         assert_eq!(gauge.poll_half(&mut context), Poll::Pending);
         gauge.change(0, 2_000);
-        assert_eq!(woken.0.load(Ordering::Relaxed), 2);
-    }
-
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl std::task::Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
+        assert_eq!(woken.take(), 1);
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod redrive;
 pub mod rewrite;
 pub mod routing;
 pub mod topology;
+pub mod wakes;
 pub mod window;
 
 /// A connection, for as long as the broker runs.

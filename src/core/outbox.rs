@@ -33,9 +33,6 @@ use crate::protocol::{Encode, ShortString, basic, frame};
 /// An outbox, shared between its connection and the queues that deliver to it.
 pub type SharedOutbox = Arc<Mutex<Outbox>>;
 
-/// Tasks to wake once all locks are released.
-pub type Wakes = SmallVec<[Waker; 4]>;
-
 /// Why a consumer cannot have a delivery now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -386,14 +383,14 @@ impl Outbox {
         self.writer.take_sleeping()
     }
 
-    /// The socket is gone: what waits will never be written.
-    pub fn abandon(&mut self) -> Option<Waker> {
+    /// The socket is gone: what waits will never be written. Gives a reader that waited for room, and the socket, to be let go
+    /// of when the lock is released.
+    pub fn abandon(&mut self) -> (Option<Waker>, Option<Arc<dyn Line>>) {
         self.close();
         self.held_back.clear();
         self.bytes = Vec::new();
         self.in_flight_bytes = 0;
-        self.line = None;
-        self.reader.take()
+        (self.reader.take(), self.line.take())
     }
 
     /// Pending while a client that does not read its replies has too many waiting.

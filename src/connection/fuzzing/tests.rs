@@ -1,9 +1,11 @@
 //! What mutated sessions and reading have found, each as a session of its own.
 
 mod once;
+mod sending;
 
 use super::*;
 use crate::connection::channel::Mode;
+use crate::core::journal::Journal;
 use crate::protocol::{Encode, Method, basic, exchange, queue, split, tx};
 
 impl Client {
@@ -58,6 +60,13 @@ impl Client {
         let (queue, consumer_tag) = (ShortString::from_static(name), ShortString::from_static(tag));
         self.send(1, &basic::Consume { queue, consumer_tag, ..basic::Consume::default() });
     }
+}
+
+fn stage_on(journal: Arc<dyn Journal>) -> Stage {
+    let config = Config::load(Settings::default()).unwrap();
+    let broker = Arc::new(Broker::new(config, Opened { journal, ..Opened::forgetful() }));
+    let vhost = broker.vhost(&broker.config.default_vhost).unwrap();
+    Stage { broker, vhost }
 }
 
 fn opened(stage: &Stage) -> Client {

@@ -9,6 +9,7 @@ use std::{io, mem, sync::Arc, task::Waker};
 use smallvec::SmallVec;
 
 use super::{Outbox, SharedOutbox, Writer};
+use crate::core::wakes::wake_all;
 use crate::limits::{DIRECT_BYTES_MAX, DIRECT_OUTBOXES_MAX, IDLE_BUFFER_BYTES_MAX};
 
 /// A socket, for those who cannot wait for it.
@@ -69,7 +70,7 @@ impl Drop for Outgoing {
 /// Wakes an outbox's writer, if it sleeps and there is something to send.
 pub fn wake_writer(outbox: &SharedOutbox) {
     let writer = outbox.lock().wake_writer();
-    wake(writer);
+    wake_all(writer);
 }
 
 /// Sends what an outbox has, or wakes its writer. No lock may be held.
@@ -78,13 +79,13 @@ pub fn send(outbox: &SharedOutbox) {
     let Some((line, bytes)) = open.lend() else {
         let writer = open.wake_writer();
         drop(open);
-        return wake(writer);
+        return wake_all(writer);
     };
     drop(open);
     // An error is one for the writer as well, which knows what follows from it.
     let sent = line.try_write(&bytes).unwrap_or(0);
     let wakes = outbox.lock().take_back(bytes, sent);
-    wakes.into_iter().for_each(wake);
+    wake_all(wakes.into_iter().flatten());
 }
 
 impl Outbox {
@@ -136,10 +137,6 @@ impl Outbox {
         }
         [self.wake_writer(), reader]
     }
-}
-
-fn wake(waker: Option<Waker>) {
-    waker.into_iter().for_each(Waker::wake);
 }
 
 #[cfg(test)]

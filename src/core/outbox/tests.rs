@@ -1,9 +1,7 @@
 //! What waits for the journal, and what does not.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use super::*;
-use crate::core::confirms::Fate;
+use crate::core::{confirms::Fate, wakes::tests::Count};
 
 const FRAME_SIZE_BYTES_MAX: usize = 4_096;
 
@@ -57,16 +55,6 @@ fn acks(bytes: &[u8]) -> Vec<(u16, u64, bool)> {
         (u16::from_be_bytes(channel), u64::from_be_bytes(tag), frame[19] == 1)
     };
     bytes.chunks(21).map(ack).collect()
-}
-
-/// A waker that counts.
-#[derive(Default)]
-struct Count(AtomicUsize);
-
-impl std::task::Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
 }
 
 // ---- answers ----
@@ -164,7 +152,7 @@ fn the_writer_is_woken_for_what_may_leave_and_for_nothing_else() {
     assert!(!sleep_and(|outbox| outbox.committed(&done_except(1, &[1]))));
     assert!(sleep_and(|outbox| outbox.send_now(b"!")));
     assert!(sleep_and(|outbox| outbox.committed(&done(1))));
-    assert_eq!(count.0.load(Ordering::Relaxed), 3);
+    assert_eq!(count.take(), 3);
 }
 
 #[test]

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use parking_lot::{ArcMutexGuard, RawMutex};
 
-use crate::core::outbox::{Outbox, Outgoing, SharedOutbox, Wakes};
+use crate::core::{
+    outbox::{Outbox, Outgoing, SharedOutbox},
+    wakes::Wakes,
+};
 
 /// One round of deliveries under a queue's lock.
 #[derive(Default)]

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use parking_lot::{Mutex, MutexGuard};
@@ -22,6 +22,7 @@ use crate::core::{
     journal::{Changes, Placement, QueueId, RestoredQueue, Surroundings},
     message::{Message, Publication},
     outbox::{Outgoing, Refusal, SharedOutbox},
+    wakes::wake_all,
     window::{ConsumerRef, Unacked},
 };
 use crate::limits::BLOCK_BYTES_MAX;
@@ -533,13 +534,6 @@ impl Drop for SharedQueue {
     fn drop(&mut self) {
         let queue = self.state.get_mut();
         self.surroundings.gauge.change(queue.held_bytes(), 0);
-    }
-}
-
-/// Wakes tasks; no lock may be held.
-pub fn wake_all(wakes: impl IntoIterator<Item = Waker>) {
-    for waker in wakes {
-        waker.wake();
     }
 }
 

@@ -15,6 +15,7 @@ use super::moving::Move;
 use crate::core::{
     journal::{Change, Changes, Commit, Done},
     outbox::{Outgoing, SharedOutbox, wake_writer},
+    wakes::wake_all,
 };
 use crate::limits::JOURNAL_WAITING_BYTES_MAX;
 
@@ -201,7 +202,7 @@ impl Pending {
             outgoing.add(outbox);
         }
         outgoing.send();
-        publishers.into_iter().for_each(Waker::wake);
+        wake_all(publishers);
     }
 
     /// No more comes: the writer ends when it has written everything.
@@ -210,7 +211,7 @@ impl Pending {
         state.closed = true;
         let publishers = std::mem::take(&mut state.publishers);
         self.wake_writer(state);
-        publishers.into_iter().for_each(Waker::wake);
+        wake_all(publishers);
     }
 }
 

@@ -217,10 +217,10 @@ impl Scan<'_> {
             return Ok(matches!(self.step(offset)?, Step::Record(_)));
         }
         let rest = offset + 4;
-        if self.sums.is_none() {
-            self.sums = Some(Sums::new(&self.window, rest)?);
-        }
-        let Some(sums) = &mut self.sums else { return Ok(false) };
+        let sums = match &mut self.sums {
+            Some(sums) => sums,
+            none => none.insert(Sums::new(&self.window, rest)?),
+        };
         let place = record::place_sum(self.salt, offset as u32);
         Ok(claimed == Some(joined(place, sums.of(rest, end)?, end - rest)))
     }

@@ -47,13 +47,6 @@ impl Journal for Slow {
     }
 }
 
-fn stage_on(journal: Arc<Slow>) -> Stage {
-    let config = Config::load(Settings::default()).unwrap();
-    let broker = Arc::new(Broker::new(config, Opened { journal, ..Opened::forgetful() }));
-    let vhost = broker.vhost(&broker.config.default_vhost).unwrap();
-    Stage { broker, vhost }
-}
-
 impl Client {
     fn publish_keyed(&mut self, exchange: &'static str, to: &'static str, key: &str) {
         let (exchange, routing_key) = (ShortString::from_static(exchange), ShortString::from_static(to));
