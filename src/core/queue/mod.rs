@@ -9,6 +9,7 @@ mod delayed;
 mod entry;
 mod expiry;
 mod feed;
+mod guard;
 mod leaving;
 mod line;
 mod peek;

@@ -57,7 +57,7 @@ impl SharedQueue {
         while let Some(from) = next
             && messages.len() < limit
         {
-            let seen = self.state.lock().peek_ready(from, limit, &mut messages);
+            let seen = self.state.read().peek_ready(from, limit, &mut messages);
             next = match seen {
                 Seen::Resident(next) => next,
                 Seen::OnDisk(first, _) if is_read => return Peek { messages, next: at(Some(first)) },
@@ -73,7 +73,7 @@ impl SharedQueue {
     /// Looks at messages that wait for their time, first due first; no more than `limit`, and not much more than 16 MiB.
     pub fn peek_delayed(&self, from: Cursor, limit: usize) -> Peek {
         let waiting: Vec<_> = {
-            let queue = self.state.lock();
+            let queue = self.state.read();
             queue.delayed.from((from.due, from.position)).take(limit.saturating_add(1)).collect()
         };
         let mut peek = Peek::default();
@@ -116,10 +116,7 @@ impl SharedQueue {
 
     /// Takes a message out that waits until `due`: it will not be delivered. False if it does not wait any more.
     pub fn cancel_delayed(self: &Arc<Self>, due: Millis, position: u64, effects: &mut Effects) -> bool {
-        let mut queue = self.state.lock();
-        let held = queue.held_bytes();
-        let cancelled = queue.delayed.remove(due, position);
-        self.release(queue, held);
+        let cancelled = self.lock().delayed.remove(due, position);
         match cancelled {
             None => return false,
             Some(Due::Entry(entry)) => entry.settle(self.id, &mut effects.changes),
@@ -132,35 +129,33 @@ impl SharedQueue {
 
     /// Whether a message that was seen ready still is.
     pub fn holds(&self, position: u64) -> bool {
-        self.state.lock().ready.holds(position)
+        self.state.read().ready.holds(position)
     }
 
     /// Takes a message that was seen ready out of its line, if it is still there. It has to be settled, or put back.
     pub fn take_out(self: &Arc<Self>, seen: &Entry) -> Option<Entry> {
-        let mut queue = self.state.lock();
-        let held = queue.held_bytes();
+        let mut queue = self.lock();
         let taken = queue.ready.take_out(seen);
         queue.counters.redriven += u64::from(taken.is_some());
-        self.release(queue, held);
+        drop(queue);
         taken
     }
 
     /// Puts a message that was taken out back to its place, as if nothing had been.
     pub fn put_back(self: &Arc<Self>, entry: Entry, effects: &mut Effects) {
-        let mut queue = self.state.lock();
+        let mut queue = self.lock();
         if queue.deleted {
             return;
         }
-        let held = queue.held_bytes();
         queue.counters.redriven -= 1;
         queue.ready.requeue(entry);
-        self.release(queue, held);
+        drop(queue);
         self.dispatch(effects);
     }
 
     /// The counter of the next message's position: all that are in the queue have lower ones.
     pub fn next_counter(&self) -> u64 {
-        self.state.lock().next_counter
+        self.state.read().next_counter
     }
 
     /// Appends what is ready on disk between two positions; gives where to go on.
@@ -169,7 +164,7 @@ impl SharedQueue {
         // The broker is about to stop.
         let Page { messages: loaded, rest_from } = page?;
         let now = self.surroundings.clock.now();
-        let queue = self.state.lock();
+        let queue = self.state.read();
         let mut ready = loaded.into_iter().filter(|loaded| queue.is_ready(loaded, now));
         for loaded in ready.by_ref() {
             if messages.len() == limit {

@@ -8,11 +8,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use parking_lot::{Mutex, MutexGuard};
-
 use super::{
-    Comeback, ConsumerId, ConsumerSpec, Dispatched, Entry, Feed, Origin, Overflow, Paged, Queue,
-    QueueCounters, QueueSettings, QueueSpec, Taken, Traits, delayed::Delayed, ready::Ready,
+    Comeback, ConsumerId, ConsumerSpec, Dispatched, Entry, Origin, Overflow, Paged, Queue, QueueCounters,
+    QueueSettings, QueueSpec, Taken, Traits,
+    delayed::Delayed,
+    guard::{Locked, State},
+    ready::Ready,
 };
 use crate::core::{
     clock::{Millis, Moment},
@@ -21,7 +22,7 @@ use crate::core::{
     effects::Effects,
     journal::{Changes, Placement, QueueId, RestoredQueue, Surroundings},
     message::{Message, Publication},
-    outbox::{Outgoing, Refusal, SharedOutbox},
+    outbox::{Refusal, SharedOutbox},
     wakes::wake_all,
     window::{ConsumerRef, Unacked},
 };
@@ -39,7 +40,7 @@ pub struct SharedQueue {
     /// Changes when the queue is deleted: routes that were worked out before are stale then.
     pub stamp: Arc<AtomicU64>,
     pub(super) surroundings: Arc<Surroundings>,
-    pub(super) state: Mutex<Queue>,
+    pub(super) state: State,
 }
 
 /// Why a consumer was refused.
@@ -121,12 +122,18 @@ impl SharedQueue {
 
     fn assembled(spec: QueueSpec, id: QueueId, state: Queue, surroundings: Arc<Surroundings>) -> Self {
         let filter = Filter::of_queue(&spec, id).map(Arc::new);
-        Self { spec, id, filter, stamp: Arc::default(), surroundings, state: Mutex::new(state) }
+        Self { spec, id, filter, stamp: Arc::default(), surroundings, state: State::new(state) }
     }
 
     /// A message was not taken in because the queue has seen it.
-    pub fn count_duplicate(&self) {
-        self.state.lock().counters.duplicates += 1;
+    pub fn count_duplicate(self: &Arc<Self>) {
+        self.lock().counters.duplicates += 1;
+    }
+
+    /// Locks it to change it.
+    #[inline]
+    pub(super) fn lock(self: &Arc<Self>) -> Locked<'_> {
+        self.state.lock(self)
     }
 
     /// Takes in a run of messages, and tells in `published` what became of them.
@@ -140,21 +147,20 @@ impl SharedQueue {
         effects: &mut Effects,
     ) -> bool {
         let mut now = Moment::of(&*self.surroundings.clock);
-        let mut feed = Feed::default();
-        let mut queue = self.state.lock();
-        if queue.deleted {
+        let mut locked = self.lock();
+        if locked.deleted {
             published.gone += 1;
             return false;
         }
+        let (queue, feed) = locked.parts();
         let refuses = origin == Origin::Client && queue.settings.overflow != Overflow::DropHead;
-        let held = queue.held_bytes();
         for (index, publication) in run.iter_mut().enumerate() {
             if refuses && queue.would_overflow(&publication.view()) {
                 published.refused.push(index);
                 queue.refuse(self, publication, effects);
                 continue;
             }
-            let placement = queue.publish(self, publication, &mut feed, &mut now);
+            let placement = queue.publish(self, publication, feed, &mut now);
             published.placed.extend(placement.map(|placement| (index, placement)));
         }
         let congested = queue.is_congested();
@@ -162,17 +168,14 @@ impl SharedQueue {
             queue.expire(self, now.get(), effects);
         }
         let unread = queue.trim(self, effects);
-        effects.outgoing.append(self.release_fed(queue, held, feed));
+        locked.finish(effects);
         self.trim_from_disk(unread, effects);
         congested
     }
 
     /// Drops the oldest messages until what is left is within the limits.
     pub(super) fn make_room(self: &Arc<Self>, effects: &mut Effects) {
-        let mut queue = self.state.lock();
-        let held = queue.held_bytes();
-        let unread = queue.trim(self, effects);
-        self.release(queue, held);
+        let unread = self.lock().trim(self, effects);
         self.trim_from_disk(unread, effects);
     }
 
@@ -181,18 +184,15 @@ impl SharedQueue {
         let Some(mut unread) = unread else { return };
         effects.outgoing.wake_writers();
         while self.load(unread) {
-            let mut queue = self.state.lock();
-            let held = queue.held_bytes();
-            let next = queue.trim(self, effects);
-            self.release(queue, held);
+            let next = self.lock().trim(self, effects);
             let Some(next) = next else { return };
             unread = next;
         }
     }
 
     /// Pending while the queue has too much waiting for consumers that take it as fast as their sockets let them.
-    pub fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut queue = self.state.lock();
+    pub fn poll_drained(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut queue = self.lock();
         if !queue.is_congested() {
             return Poll::Ready(());
         }
@@ -203,8 +203,8 @@ impl SharedQueue {
     }
 
     /// A publisher has waited in vain: nobody is to wait again until a consumer takes something.
-    pub fn stalled(&self) {
-        let mut queue = self.state.lock();
+    pub fn stalled(self: &Arc<Self>) {
+        let mut queue = self.lock();
         queue.stalled = true;
         let paused = std::mem::take(&mut queue.paused);
         drop(queue);
@@ -218,7 +218,7 @@ impl SharedQueue {
         effects: &mut Effects,
         accepted: impl FnOnce(ConsumerId),
     ) -> Result<(), ConsumeError> {
-        let mut queue = self.state.lock();
+        let mut queue = self.lock();
         if queue.deleted {
             return Err(ConsumeError::Gone);
         }
@@ -248,19 +248,18 @@ impl SharedQueue {
         returned: Vec<Unacked>,
         effects: &mut Effects,
     ) -> bool {
-        let mut queue = self.state.lock();
-        let held = queue.held_bytes();
+        let mut queue = self.lock();
         let consumer = queue.consumers.remove(id);
         queue.requeue(self, returned, Comeback::Returned, effects);
         let unread = queue.trim(self, effects);
         let Some(consumer) = consumer else {
-            self.dispatch_from(queue, held, effects);
+            self.dispatch_from(queue, effects);
             self.trim_from_disk(unread, effects);
             return false;
         };
         queue.used_at = self.now();
         let finished = self.spec.auto_delete && queue.had_consumer && queue.consumers.is_empty();
-        self.release(queue, held);
+        drop(queue);
         self.trim_from_disk(unread, effects);
         if consumer.is_starved() {
             let its = |(queue, other): &ConsumerRef| *other == id && Arc::ptr_eq(queue, self);
@@ -284,14 +283,13 @@ impl SharedQueue {
             return Err(GetError::SingleActiveConsumer);
         }
         loop {
-            let mut queue = self.state.lock();
-            let held = queue.held_bytes();
+            let mut queue = self.lock();
             match queue.take(self, no_ack, effects) {
                 Taken::Nothing => {
-                    self.release(queue, held);
+                    drop(queue);
                     return Err(GetError::Empty);
                 }
-                Taken::Expired => self.release(queue, held),
+                Taken::Expired => drop(queue),
                 Taken::Paged(paged) => {
                     drop(queue);
                     if !self.load(paged) {
@@ -303,7 +301,7 @@ impl SharedQueue {
                     if let Some(entry) = taken(entry, remaining) {
                         entry.settle(self.id, &mut effects.changes);
                     }
-                    self.release(queue, held);
+                    drop(queue);
                     return Ok(());
                 }
             }
@@ -312,34 +310,31 @@ impl SharedQueue {
 
     /// The client acknowledged these.
     pub fn settle(self: &Arc<Self>, unacked: Vec<Unacked>, effects: &mut Effects) {
-        let mut queue = self.state.lock();
-        let held = queue.held_bytes();
+        let mut queue = self.lock();
         let dropped = queue.settle(self, unacked, effects);
-        self.dispatch_from(queue, held, effects);
+        self.dispatch_from(queue, effects);
         drop(dropped); // the messages' memory, outside the lock
     }
 
     /// The client rejected these for good: they are dead.
     pub fn reject(self: &Arc<Self>, unacked: Vec<Unacked>, effects: &mut Effects) {
-        let mut queue = self.state.lock();
-        let held = queue.held_bytes();
+        let mut queue = self.lock();
         queue.reject(self, unacked, effects);
-        self.dispatch_from(queue, held, effects);
+        self.dispatch_from(queue, effects);
     }
 
     /// These come back to where they were, marked as redelivered; at once or later, as the queue's settings say.
     pub fn requeue(self: &Arc<Self>, unacked: Vec<Unacked>, why: Comeback, effects: &mut Effects) {
-        let mut queue = self.state.lock();
-        let held = queue.held_bytes();
+        let mut queue = self.lock();
         queue.requeue(self, unacked, why, effects);
         let unread = queue.trim(self, effects);
-        self.dispatch_from(queue, held, effects);
+        self.dispatch_from(queue, effects);
         self.trim_from_disk(unread, effects);
     }
 
     /// The outbox of a consumer that was turned away has room.
     pub fn fed(self: &Arc<Self>, id: ConsumerId, effects: &mut Effects) {
-        let mut queue = self.state.lock();
+        let mut queue = self.lock();
         if queue.consumers.fed(id) == Some(Refusal::Outbox) {
             queue.stalled = false;
         }
@@ -349,10 +344,7 @@ impl SharedQueue {
 
     /// Drops what is ready; gives how many.
     pub fn purge(self: &Arc<Self>, effects: &mut Effects) -> usize {
-        let mut queue = self.state.lock();
-        let held = queue.held_bytes();
-        let purged = queue.ready.take_all();
-        self.release(queue, held);
+        let purged = self.lock().ready.take_all();
         let count = purged.len();
         purged.settle_all(self.id, &mut effects.changes);
         count
@@ -360,17 +352,16 @@ impl SharedQueue {
 
     /// Deletes the queue if `condition` allows it. Consumers are told by `basic.cancel`.
     pub fn delete(self: &Arc<Self>, condition: impl FnOnce(&QueueStatus) -> bool) -> Option<Deleted> {
-        let mut queue = self.state.lock();
-        if queue.deleted || !condition(&status(&queue)) {
+        let mut locked = self.lock();
+        if locked.deleted || !condition(&status(&locked)) {
             return None;
         }
+        let (queue, feed) = locked.parts();
         queue.deleted = true;
         self.stamp.fetch_add(1, Ordering::Release);
-        let held = queue.held_bytes();
         let purged = queue.ready.take_all();
         let delayed = std::mem::take(&mut queue.delayed);
         let consumers = queue.consumers.clear();
-        let mut feed = Feed::default();
         for consumer in &consumers {
             let outbox = feed.outbox(&consumer.spec.outbox);
             outbox.cancel_consumer(consumer.spec.channel, &consumer.spec.tag);
@@ -379,25 +370,24 @@ impl SharedQueue {
                 outbox.forget_starved(consumer.spec.channel, its);
             }
         }
-        self.release_fed(queue, held, feed).wake_writers();
+        drop(locked);
         Some(Deleted(Some((purged, delayed))))
     }
 
     /// Makes room in memory: what is far from its turn stays on disk, or goes there. True when there is more to be
     /// done once the journal has what it was given.
     pub fn page_out(self: &Arc<Self>, changes: &mut Changes) -> bool {
-        let mut queue = self.state.lock();
-        let held = queue.held_bytes();
+        let mut queue = self.lock();
         let before = changes.len();
         let more = queue.ready.page_out_all(self.id, changes) | queue.delayed.page_out_all(self.id, changes);
         queue.spilled |= changes.len() > before;
-        self.release(queue, held);
+        drop(queue);
         more
     }
 
     /// What counts from now on. What that means for messages that wait is seen to soon, by the timetable.
     pub fn apply(self: &Arc<Self>, settings: Arc<QueueSettings>) {
-        let mut queue = self.state.lock();
+        let mut queue = self.lock();
         queue.may_expire |= settings.message_ttl.is_some();
         queue.settings = settings;
         queue.called_at = Some(0);
@@ -407,21 +397,20 @@ impl SharedQueue {
 
     /// Somebody has asked for the queue: `x-expires` begins anew.
     pub fn touch(self: &Arc<Self>) {
-        let mut queue = self.state.lock();
+        let mut queue = self.lock();
         queue.used_at = self.now();
-        let held = queue.held_bytes();
-        self.release(queue, held);
+        drop(queue);
     }
 
     /// What counts now.
     pub fn settings(&self) -> Arc<QueueSettings> {
-        self.state.lock().settings.clone()
+        self.state.read().settings.clone()
     }
 
     /// How long a consumer of it may hold a message, in milliseconds: as the consumer says, else the queue, else
     /// `default` for a quorum queue (RabbitMQ 4.3 has no timeout for classic ones).
     pub fn consumer_timeout(&self, consumer: Option<ConsumerId>, default: Option<Millis>) -> Option<Millis> {
-        let queue = self.state.lock();
+        let queue = self.state.read();
         let asked = consumer.and_then(|id| queue.consumers.argument(id, "x-consumer-timeout")?.as_i64());
         let asked = asked.and_then(|asked| Millis::try_from(asked).ok());
         asked.or(queue.settings.consumer_timeout).or(default.filter(|_| self.spec.is_quorum()))
@@ -439,36 +428,29 @@ impl SharedQueue {
 
     /// Its figures now.
     pub fn status(&self) -> QueueStatus {
-        status(&self.state.lock())
+        status(&self.state.read())
     }
 
     /// Whether the journal knows of it: it is durable, or some of it had to make room in memory.
     pub fn is_journaled(&self) -> bool {
-        self.spec.durable || self.state.lock().spilled
+        self.spec.durable || self.state.read().spilled
     }
 
     /// Whether it was deleted.
     pub fn is_deleted(&self) -> bool {
-        self.state.lock().deleted
+        self.state.read().deleted
     }
 
     /// Gives waiting messages to consumers, letting go of the lock now and then.
     pub(super) fn dispatch(self: &Arc<Self>, effects: &mut Effects) {
-        let queue = self.state.lock();
-        let held = queue.held_bytes();
-        self.dispatch_from(queue, held, effects);
+        self.dispatch_from(self.lock(), effects);
     }
 
-    fn dispatch_from<'a>(
-        self: &'a Arc<Self>,
-        mut queue: MutexGuard<'a, Queue>,
-        mut held: usize,
-        effects: &mut Effects,
-    ) {
+    fn dispatch_from<'a>(self: &'a Arc<Self>, mut locked: Locked<'a>, effects: &mut Effects) {
         loop {
-            let mut feed = Feed::default();
-            let dispatched = queue.dispatch(self, &mut feed, effects);
-            effects.outgoing.append(self.release_fed(queue, held, feed));
+            let (queue, feed) = locked.parts();
+            let dispatched = queue.dispatch(self, feed, effects);
+            locked.finish(effects);
             match dispatched {
                 Dispatched::Some => {}
                 Dispatched::UpTo(paged) => {
@@ -479,18 +461,17 @@ impl SharedQueue {
                 }
                 Dispatched::All => return,
             }
-            queue = self.state.lock();
-            held = queue.held_bytes();
+            locked = self.lock();
         }
     }
 
     /// Reads the front back into memory. False when that is impossible, because the broker is about to stop.
     pub(super) fn load(self: &Arc<Self>, paged: Paged) -> bool {
         let page = self.surroundings.pager.load(self.id, paged.first, paged.last, BLOCK_BYTES_MAX);
-        let mut queue = self.state.lock();
-        queue.loading = false;
+        // Without an answer it stays marked as being read: nobody is to try again.
         let Some(page) = page else { return false };
-        let held = queue.held_bytes();
+        let mut queue = self.lock();
+        queue.loading = false;
         // All that was published with a delay waits, what is due already with the others: it leaves in due order.
         let delays = queue.traits.delays;
         let now = if delays { 0 } else { self.now() };
@@ -499,34 +480,8 @@ impl SharedQueue {
         for (due, entry) in waiting {
             queue.delayed.insert(due, entry);
         }
-        self.release(queue, held);
-        true
-    }
-
-    /// Accounts for the change in bytes, releases the lock, then wakes and asks to be called.
-    pub(super) fn release(self: &Arc<Self>, queue: MutexGuard<'_, Queue>, held_before: usize) {
-        self.release_fed(queue, held_before, Feed::default());
-    }
-
-    /// The same after deliveries. Gives those that are to be sent.
-    fn release_fed(
-        self: &Arc<Self>,
-        mut queue: MutexGuard<'_, Queue>,
-        held_before: usize,
-        feed: Feed,
-    ) -> Outgoing {
-        let (mut wakes, outgoing) = feed.finish();
-        if !queue.paused.is_empty() {
-            wakes.extend(queue.resumed());
-        }
-        self.surroundings.gauge.change(held_before, queue.held_bytes());
-        let call = queue.next_call();
         drop(queue);
-        wake_all(wakes);
-        if let Some(at) = call {
-            self.surroundings.timetable.call(self, at);
-        }
-        outgoing
+        true
     }
 }
 

@@ -29,7 +29,7 @@ impl SharedQueue {
     /// Does what is due. The timetable calls this when it was asked to; at any other time it does no harm.
     pub fn tick(self: &Arc<Self>, effects: &mut Effects) -> Tick {
         let now = self.now();
-        let mut queue = self.state.lock();
+        let mut queue = self.lock();
         // A call for an earlier time may come late: the one that is still to come counts.
         queue.called_at = queue.called_at.filter(|called| *called > now);
         if queue.deleted {
@@ -39,9 +39,8 @@ impl SharedQueue {
             return Tick::Unused;
         }
         queue.called_at = Some(0); // nobody need ask before the end of this
-        let held = queue.held_bytes();
         let due = queue.take_due(now);
-        self.release(queue, held);
+        drop(queue);
         self.release_due(due, effects);
         self.make_room(effects);
         self.look_at_front(effects);
@@ -53,7 +52,7 @@ impl SharedQueue {
     /// Whether it is to go because nobody uses it. If not, the timetable is asked for when that may be.
     pub fn is_unused(self: &Arc<Self>) -> bool {
         let now = self.now();
-        let is_unused = self.state.lock().is_unused(now);
+        let is_unused = self.state.read().is_unused(now);
         if !is_unused {
             self.ask_anew();
         }
@@ -62,22 +61,16 @@ impl SharedQueue {
 
     /// Asks the timetable for what is due next.
     fn ask_anew(self: &Arc<Self>) {
-        let mut queue = self.state.lock();
-        queue.called_at = None;
-        let held = queue.held_bytes();
-        self.release(queue, held);
+        self.lock().called_at = None;
     }
 
     /// Takes in a message that waits here until `due`; gives its place if that is for the journal.
     pub fn hold_until(self: &Arc<Self>, publication: &mut Publication<'_>, due: Millis) -> Option<Placement> {
-        let mut queue = self.state.lock();
+        let mut queue = self.lock();
         if queue.deleted {
             return None;
         }
-        let held = queue.held_bytes();
-        let placement = queue.hold_until(self, publication, due);
-        self.release(queue, held);
-        placement
+        queue.hold_until(self, publication, due)
     }
 
     /// Those whose time has come, in order; what is on disk alone is read first.
@@ -99,15 +92,14 @@ impl SharedQueue {
                 }
             }
         }
-        let mut queue = self.state.lock();
+        let mut queue = self.lock();
         if queue.deleted {
             return;
         }
-        let held = queue.held_bytes();
         for entry in entries {
             queue.come_back(self, entry, effects);
         }
-        self.release(queue, held);
+        drop(queue);
     }
 
     /// Reads messages in a row that are on disk alone; stops early if the broker is about to. What is remembered of them here is
@@ -133,15 +125,14 @@ impl SharedQueue {
     /// much to carry out: the timetable calls for the rest.
     fn look_at_front(self: &Arc<Self>, effects: &mut Effects) {
         loop {
-            let mut queue = self.state.lock();
-            let held = queue.held_bytes();
+            let mut queue = self.lock();
             if queue.may_expire {
                 queue.expire(self, self.now(), effects);
             }
             let unread = queue.unread_front().filter(|_| effects.len() < EXPIRED_AT_ONCE_MAX);
             let delays = queue.traits.delays;
             queue.loading |= unread.is_some();
-            self.release(queue, held);
+            drop(queue);
             let Some(paged) = unread else { return };
             // What was published with a delay may be much: the timetable calls for the next part.
             if !self.load(paged) || delays {

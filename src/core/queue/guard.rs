@@ -1,0 +1,107 @@
+//! A queue's lock, and what its release owes to others.
+//!
+//! Whoever changes a queue may make room in it, fill outboxes, and bring a deadline forward. So whoever locks a queue to
+//! change it holds a [`Locked`], and however that ends, it accounts for the queue's memory, releases the lock, and then
+//! wakes writers and paused publishers and asks the timetable. There is no other way to change a queue.
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::{Feed, Queue, SharedQueue};
+use crate::core::{effects::Effects, outbox::Outgoing, wakes::wake_all};
+
+/// A queue's state behind its lock.
+pub(super) struct State(Mutex<Queue>);
+
+impl State {
+    pub(super) fn new(queue: Queue) -> Self {
+        Self(Mutex::new(queue))
+    }
+
+    /// Locks the state of `owner` to change it.
+    #[inline]
+    pub(super) fn lock<'a>(&'a self, owner: &'a Arc<SharedQueue>) -> Locked<'a> {
+        let queue = self.0.lock();
+        let held_bytes = queue.held_bytes();
+        Locked { owner, held_bytes, queue: Some(queue), feed: Feed::default() }
+    }
+
+    /// Locks the state to look at it.
+    pub(super) fn read(&self) -> impl Deref<Target = Queue> {
+        self.0.lock()
+    }
+
+    /// The state of a queue that nobody shares any more.
+    pub(super) fn get_mut(&mut self) -> &mut Queue {
+        self.0.get_mut()
+    }
+}
+
+/// A queue that is locked to be changed; see the module's text.
+pub(super) struct Locked<'a> {
+    owner: &'a Arc<SharedQueue>,
+    held_bytes: usize,
+    /// `None` once it is released.
+    queue: Option<MutexGuard<'a, Queue>>,
+    feed: Feed,
+}
+
+impl Locked<'_> {
+    /// The queue, and the round of deliveries that ends with the lock's release.
+    #[inline]
+    pub(super) fn parts(&mut self) -> (&mut Queue, &mut Feed) {
+        (self.queue.as_mut().expect(HELD), &mut self.feed)
+    }
+
+    /// Releases the lock. What was delivered is sent with what else the operation leads to.
+    #[inline]
+    pub(super) fn finish(mut self, effects: &mut Effects) {
+        effects.outgoing.append(self.release());
+    }
+
+    fn release(&mut self) -> Outgoing {
+        let Some(mut queue) = self.queue.take() else { return Outgoing::default() };
+        let (mut wakes, outgoing) = std::mem::take(&mut self.feed).finish();
+        if !queue.paused.is_empty() {
+            wakes.extend(queue.resumed());
+        }
+        let surroundings = &self.owner.surroundings;
+        surroundings.gauge.change(self.held_bytes, queue.held_bytes());
+        let call = queue.next_call();
+        drop(queue);
+        wake_all(wakes);
+        if let Some(at) = call {
+            surroundings.timetable.call(self.owner, at);
+        }
+        outgoing
+    }
+}
+
+impl Deref for Locked<'_> {
+    type Target = Queue;
+
+    #[inline]
+    fn deref(&self) -> &Queue {
+        self.queue.as_ref().expect(HELD)
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Queue {
+        self.queue.as_mut().expect(HELD)
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        // Another lock may be held here: sockets are left to their writers.
+        self.release().wake_writers();
+    }
+}
+
+const HELD: &str = "the lock is held until it is released, which ends the guard";
