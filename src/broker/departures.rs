@@ -75,11 +75,9 @@ impl Vhost {
             routing_key: settings.dead_letter_routing_key.as_deref(),
         };
         let dead = dead_letter::dead_lettered(view, &death).map_err(|_| Lost::TooManyDeaths)?;
-        let letter = View::new(dead.layout, &dead.image);
-        let targets = self.targets(&letter, &dead.extra_keys)?;
+        let mut targets = self.targets(&dead.view(), &dead.extra_keys)?;
         let found = targets.len();
-        let targets: Vec<_> =
-            targets.into_iter().filter(|target| !dead.deaths.is_cycle(&target.spec.name, reason)).collect();
+        dead.deaths().retain_forward(&mut targets, reason, |target| &target.spec.name);
         if targets.len() < found {
             self.drop_counted(queue, Lost::Cycle);
             if targets.is_empty() {
@@ -136,18 +134,23 @@ impl Vhost {
     ) -> Result<Vec<Arc<SharedQueue>>, Lost> {
         let mut keys = vec![view.routing_key()];
         keys.extend(extra.iter().map(AsRef::as_ref));
-        let headers = headers(view);
-        // Both were checked when it was published.
-        let properties = PropertiesView::parse(view.properties()).unwrap_or_default();
-        let addressing = Addressing::new(&keys, &properties, headers.as_ref());
-        let addressing = Addressing { lot: rand::random(), ..addressing };
-        let route = self.route_within(view, &addressing).map_err(|_| Lost::NoExchange)?;
+        let by_keys = Addressing::by_keys(&keys);
+        let route = self.read(|topology| topology.route_within(view.exchange(), &by_keys));
+        let mut route = route.map_err(|_| Lost::NoExchange)?;
+        if route.needs_message() {
+            let headers = headers(view);
+            // Both were checked when it was published.
+            let properties = PropertiesView::of_checked(view.properties()).unwrap_or_default();
+            let addressing = Addressing::new(&keys, &properties, headers.as_ref());
+            let addressing = Addressing { lot: rand::random(), ..addressing };
+            route = self.route_within(view, &addressing).map_err(|_| Lost::NoExchange)?;
+        }
         if route.queues.is_empty() { Err(Lost::Unroutable) } else { Ok(route.queues.into_vec()) }
     }
 }
 
 /// A message's headers. They were checked when it was published.
 fn headers(view: &View<'_>) -> Option<FieldTable> {
-    let headers = PropertiesView::parse(view.properties()).ok()?.headers?;
+    let headers = PropertiesView::of_checked(view.properties()).ok()?.headers?;
     FieldTable::decode(headers).ok()
 }

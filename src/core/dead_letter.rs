@@ -7,16 +7,24 @@
 //! [`rewrite`] puts on a message; what bears none is delivered as it came, and replaced when the message dies here
 //! for the first time.
 //!
+//! A message may have died a thousand times, so a death only adds to what is encoded: the headers are copied, the entry of
+//! this death is put before the others, and none of those is looked into that need not be.
+//!
 //! Who routes the result, and what happens to those that nobody can take, is not known here.
 
+mod deaths;
 #[cfg(test)]
 mod tests;
+
+use std::borrow::Cow;
+
+pub use deaths::Deaths;
 
 use crate::core::message::{Layout, View};
 use crate::core::rewrite::{self, DEAD_LETTERED};
 use crate::limits::FRAME_SIZE_BYTES_MAX;
-use crate::protocol::frame::FRAME_OVERHEAD_BYTES;
-use crate::protocol::{FieldTable, FieldValue, Properties, ShortString};
+use crate::protocol::{ArrayWriter, PropertiesView, TableView, TableWriter};
+use deaths::{COUNT, EXCHANGE, QUEUE, REASON, ROUTING_KEYS};
 
 /// Why a message died.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,8 +83,18 @@ pub struct DeadLetter {
     pub image: Vec<u8>,
     /// Routing keys beside the one in the image: those in its `CC` header.
     pub extra_keys: Vec<Box<[u8]>>,
+}
+
+impl DeadLetter {
+    /// The message.
+    pub fn view(&self) -> View<'_> {
+        View::new(self.layout, &self.image)
+    }
+
     /// All its deaths, this one included.
-    pub deaths: Deaths,
+    pub fn deaths(&self) -> Deaths<'_> {
+        Deaths::of(&self.view())
+    }
 }
 
 /// The headers of a dead-lettered message would no longer fit a frame.
@@ -85,32 +103,6 @@ pub struct DeadLetter {
 pub struct TooManyDeaths {
     /// What its content header frame would have come to.
     pub header_frame_bytes: usize,
-}
-
-/// Where a message died and what of: the most recent death first, each pair once.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Deaths(Vec<(Box<[u8]>, Reason)>);
-
-impl Deaths {
-    /// The queues that it died in, the most recent first; a queue stands there once for each reason.
-    pub fn queues(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.0.iter().map(|(queue, _)| &**queue)
-    }
-
-    /// The pairs of queue and reason, the most recent first.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], Reason)> {
-        self.0.iter().map(|(queue, reason)| (&**queue, *reason))
-    }
-
-    /// Whether a message with these deaths, the last of which was of `reason`, goes round in circles if it now goes
-    /// to the queue `target`: then it must not get there.
-    ///
-    /// RabbitMQ's rule: it has died there before, and since then, that death included, nobody has rejected it. A
-    /// rejection is a decision from outside the broker, which may well end the circle the next time.
-    pub fn is_cycle(&self, target: &[u8], reason: Reason) -> bool {
-        let Some(last_there) = self.queues().position(|queue| queue == target) else { return false };
-        reason != Reason::Rejected && self.iter().take(last_there + 1).all(|(_, of)| of != Reason::Rejected)
-    }
 }
 
 /// Where a message was published that has died since: before all its deaths.
@@ -127,15 +119,15 @@ pub struct Origin {
 /// The headers about the first death name the entry of it, which stands anywhere in a list that is ordered by the last
 /// deaths.
 pub fn origin(view: &View<'_>) -> Option<Origin> {
-    let mut headers = Properties::decode(view.properties()).ok()?.headers?;
-    let history = take_history(view, &mut headers);
-    let [reason, queue, _] = X_FIRST_DEATH.map(|name| headers.get(name).and_then(FieldValue::as_str_bytes));
-    let is_first = |entry: &&FieldTable| {
-        entry.get(QUEUE).and_then(FieldValue::as_str_bytes) == queue
-            && entry.get(REASON).and_then(FieldValue::as_str_bytes) == reason
+    let headers = TableView::new(PropertiesView::of_checked(view.properties()).ok()?.headers?);
+    let [reason, queue, _] = X_FIRST_DEATH.map(|name| headers.get(name).and_then(|it| it.as_str_bytes()));
+    let is_first = |entry: &TableView<'_>| {
+        let its = [QUEUE, REASON].map(|name| entry.get(name).and_then(|it| it.as_str_bytes()));
+        its == [queue, reason]
     };
-    let entry = history.iter().find(is_first).or(history.last())?;
-    let keys = entry.get(ROUTING_KEYS)?.as_array()?.iter().filter_map(FieldValue::as_str_bytes);
+    let mut entries = Deaths::of(view).entries();
+    let entry = entries.clone().find(is_first).or_else(|| entries.by_ref().last())?;
+    let keys = entry.get(ROUTING_KEYS)?.as_array()?.filter_map(|key| key.as_str_bytes());
     let routing_keys: Vec<Box<[u8]>> = keys.map(Box::from).collect();
     let exchange = entry.get(EXCHANGE)?.as_str_bytes()?.into();
     (!routing_keys.is_empty()).then_some(Origin { exchange, routing_keys })
@@ -143,155 +135,126 @@ pub fn origin(view: &View<'_>) -> Option<Origin> {
 
 /// What a message last died of; `None` if the broker knows of no death.
 pub fn last_reason(view: &View<'_>) -> Option<Reason> {
-    let mut headers = Properties::decode(view.properties()).ok()?.headers?;
-    take_history(view, &mut headers).first().and_then(pair).map(|(_, reason)| reason)
+    Deaths::of(view).iter().next().map(|(_, reason)| reason)
 }
 
 /// Makes the message in `view` a dead letter.
 pub fn dead_lettered(view: &View<'_>, death: &Death<'_>) -> Result<DeadLetter, TooManyDeaths> {
+    let is_known = rewrite::marks(view) & DEAD_LETTERED != 0;
+    // What the broker has written need not be checked again, and may be long.
+    let take_apart = if is_known { PropertiesView::of_checked } else { PropertiesView::parse };
     // Only a message that rotted on disk has properties that cannot be read, and nobody else could read them
     // either.
-    let mut properties = Properties::decode(view.properties()).unwrap_or_default();
-    let mut headers = properties.headers.take().unwrap_or_default();
-    let expiration = properties.expiration.take();
+    let properties = take_apart(view.properties()).unwrap_or_default();
+    let headers = TableView::new(properties.headers.unwrap_or_default());
+    let dying = Dying { view, death, headers, expiration: properties.expiration };
 
-    let mut history = take_history(view, &mut headers);
-    write_first_and_last(&mut headers, history.is_empty(), view, death);
-    record(&mut history, death, || first_of_its_kind(view, death, &headers, expiration.as_deref()));
-    let deaths =
-        Deaths(history.iter().filter_map(pair).map(|(queue, reason)| (queue.into(), reason)).collect());
-    headers.insert(
-        ShortString::from_static(X_DEATH),
-        history.into_iter().map(FieldValue::Table).collect::<Vec<_>>(),
-    );
-
-    if death.routing_key.is_some() {
-        headers.remove(CC);
-    }
-    let extra_keys = carbon_copies(&headers).map(Box::from).collect();
-    properties.headers = Some(headers);
-    let (layout, image) = moved(view, death, &properties)?;
-    Ok(DeadLetter { layout, image, extra_keys, deaths })
-}
-
-/// Removes `x-death`. Its entries count if the broker wrote them.
-fn take_history(view: &View<'_>, headers: &mut FieldTable) -> Vec<FieldTable> {
-    let Some(FieldValue::Array(entries)) = headers.remove(X_DEATH) else { return Vec::new() };
-    if rewrite::marks(view) & DEAD_LETTERED == 0 {
-        return Vec::new();
-    }
-    let table = |entry| if let FieldValue::Table(table) = entry { Some(table) } else { None };
-    entries.into_iter().filter_map(table).filter(is_sound).collect()
-}
-
-/// Whether an entry says what must be known of it.
-fn is_sound(entry: &FieldTable) -> bool {
-    pair(entry).is_some() && count(entry).is_some()
-}
-
-fn pair(entry: &FieldTable) -> Option<(&[u8], Reason)> {
-    Some((entry.get(QUEUE)?.as_str_bytes()?, Reason::parse(entry.get(REASON)?.as_str_bytes()?)?))
-}
-
-fn count(entry: &FieldTable) -> Option<i64> {
-    entry.get(COUNT)?.as_i64()
-}
-
-/// Puts the entry of this death's kind in front, counted once more; `first` makes one if there is none.
-fn record(history: &mut Vec<FieldTable>, death: &Death<'_>, first: impl FnOnce() -> FieldTable) {
-    let entry = match history.iter().position(|entry| pair(entry) == Some((death.queue, death.reason))) {
-        Some(at) => {
-            let mut entry = history.remove(at);
-            let count = count(&entry).unwrap_or(0).saturating_add(1);
-            entry.insert(ShortString::from_static(COUNT), count);
-            entry
-        }
-        None => first(),
-    };
-    history.insert(0, entry);
-}
-
-/// An entry in RabbitMQ's order and types. Only the first death of its kind says when, from where, and with which
-/// keys.
-fn first_of_its_kind(
-    view: &View<'_>,
-    death: &Death<'_>,
-    headers: &FieldTable,
-    expiration: Option<&[u8]>,
-) -> FieldTable {
-    let keys = std::iter::once(view.routing_key()).chain(carbon_copies(headers));
-    let mut entry = FieldTable::new();
-    if let Some(expiration) = expiration {
-        entry = entry.with("original-expiration", plain_number(expiration));
-    }
-    entry
-        .with(COUNT, 1_i64)
-        .with(REASON, death.reason.name())
-        .with(QUEUE, FieldValue::long_string(death.queue))
-        .with("time", FieldValue::Timestamp(death.at_ms / 1_000))
-        .with(EXCHANGE, FieldValue::long_string(view.exchange()))
-        .with(ROUTING_KEYS, keys.map(FieldValue::long_string).collect::<Vec<_>>())
-}
-
-/// An expiration as RabbitMQ writes it back: without sign and leading zeros.
-fn plain_number(expiration: &[u8]) -> FieldValue {
-    let number = std::str::from_utf8(expiration).ok().and_then(|text| text.parse::<i64>().ok());
-    number
-        .map_or_else(|| FieldValue::long_string(expiration), |number| FieldValue::from(&*number.to_string()))
-}
-
-/// The headers about the first death, which stay, and about the last.
-fn write_first_and_last(headers: &mut FieldTable, is_first: bool, view: &View<'_>, death: &Death<'_>) {
-    let values = [death.reason.name().as_bytes(), death.queue, view.exchange()];
-    let names = [X_FIRST_DEATH, X_LAST_DEATH];
-    for names in &names[usize::from(!is_first)..] {
-        for (name, value) in names.iter().zip(values) {
-            set(headers, name, FieldValue::long_string(value));
-        }
-    }
-}
-
-/// The routing keys in `CC` (RabbitMQ's sender-selected distribution).
-fn carbon_copies(headers: &FieldTable) -> impl Iterator<Item = &[u8]> {
-    let keys = headers.get(CC).and_then(FieldValue::as_array).unwrap_or_default();
-    keys.iter().filter_map(FieldValue::as_str_bytes)
-}
-
-/// The message with these properties on its way to the dead letter exchange.
-fn moved(
-    view: &View<'_>,
-    death: &Death<'_>,
-    properties: &Properties,
-) -> Result<(Layout, Vec<u8>), TooManyDeaths> {
-    let properties = rewrite::encoded(properties);
-    let header_frame_bytes = FRAME_OVERHEAD_BYTES + CONTENT_HEADER_BYTES + properties.len();
+    let routing_key = death.routing_key.unwrap_or(view.routing_key());
+    let properties = PropertiesView { expiration: None, ..properties };
+    let marks = rewrite::marks(view) | DEAD_LETTERED;
+    let (layout, image) = rewrite::rewritten_with(view, [death.exchange, routing_key], marks, |image| {
+        properties
+            .encode_with_headers(image, |image| TableWriter::table(image, |headers| dying.write(headers)));
+    });
+    let header_frame_bytes = layout.header_frame_bytes as usize;
     if header_frame_bytes >= HEADER_FRAME_BYTES_MAX {
         return Err(TooManyDeaths { header_frame_bytes });
     }
-    let routing_key = death.routing_key.unwrap_or(view.routing_key());
-    let marks = rewrite::marks(view) | DEAD_LETTERED;
-    Ok(rewrite::rewritten(view, death.exchange, routing_key, &properties, marks))
+    let extra_keys = match death.routing_key {
+        None => dying.carbon_copies().map(Box::from).collect(),
+        Some(_) => Vec::new(),
+    };
+    Ok(DeadLetter { layout, image, extra_keys })
 }
 
-/// Sets a header, which a client may have sent more than once.
-fn set(headers: &mut FieldTable, name: &'static str, value: impl Into<FieldValue>) {
-    headers.remove(name);
-    headers.insert(ShortString::from_static(name), value);
+/// A message at the moment of its death.
+struct Dying<'a> {
+    view: &'a View<'a>,
+    death: &'a Death<'a>,
+    headers: TableView<'a>,
+    expiration: Option<&'a [u8]>,
+}
+
+impl<'a> Dying<'a> {
+    /// The headers that it has from now on: those about the first death stay, those about the last one and the list of all
+    /// stand at the end.
+    fn write(&self, headers: &mut TableWriter<'_>) {
+        let past = Deaths::of(self.view);
+        let is_first = past.is_empty();
+        for entry in self.headers.clone().filter(|entry| !self.replaces(entry.key, is_first)) {
+            headers.encoded(entry.encoded);
+        }
+        let names = [X_FIRST_DEATH, X_LAST_DEATH];
+        let values = [self.death.reason.name().as_bytes(), self.death.queue, self.view.exchange()];
+        for names in &names[usize::from(!is_first)..] {
+            for (name, value) in names.iter().zip(values) {
+                headers.long_string(name, value);
+            }
+        }
+        headers.array(X_DEATH, |entries| self.write_deaths(&past, entries));
+    }
+
+    fn replaces(&self, name: &[u8], is_first: bool) -> bool {
+        let is_one_of = |names: &[&str]| names.iter().any(|its| its.as_bytes() == name);
+        is_one_of(&[X_DEATH])
+            || is_one_of(&X_LAST_DEATH)
+            || (is_first && is_one_of(&X_FIRST_DEATH))
+            || (self.death.routing_key.is_some() && is_one_of(&[CC]))
+    }
+
+    /// The entry of this death's kind in front, counted once more; a new one if there is none.
+    fn write_deaths(&self, past: &Deaths<'_>, entries: &mut ArrayWriter<'_>) {
+        let Some(same) = past.find(self.death.queue, self.death.reason) else {
+            entries.table(|entry| self.write_first_of_its_kind(entry));
+            return entries.encoded(past.encoded());
+        };
+        entries.table(|entry| {
+            for part in same.entry {
+                match part.key == COUNT.as_bytes() {
+                    true => entry.long(COUNT, same.count.saturating_add(1)),
+                    false => entry.encoded(part.encoded),
+                }
+            }
+        });
+        entries.encoded(same.before);
+        entries.encoded(same.after);
+    }
+
+    /// An entry in RabbitMQ's order and types. Only the first death of its kind says when, from where, and with which
+    /// keys.
+    fn write_first_of_its_kind(&self, entry: &mut TableWriter<'_>) {
+        if let Some(expiration) = self.expiration {
+            entry.long_string("original-expiration", &plain_number(expiration));
+        }
+        entry.long(COUNT, 1);
+        entry.long_string(REASON, self.death.reason.name().as_bytes());
+        entry.long_string(QUEUE, self.death.queue);
+        entry.timestamp("time", self.death.at_ms / 1_000);
+        entry.long_string(EXCHANGE, self.view.exchange());
+        entry.array(ROUTING_KEYS, |keys| {
+            keys.long_string(self.view.routing_key());
+            self.carbon_copies().for_each(|key| keys.long_string(key));
+        });
+    }
+
+    /// The routing keys in `CC` (RabbitMQ's sender-selected distribution).
+    fn carbon_copies(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let keys = self.headers.get(CC).and_then(|it| it.as_array());
+        keys.into_iter().flatten().filter_map(|key| key.as_str_bytes())
+    }
+}
+
+/// An expiration as RabbitMQ writes it back: without sign and leading zeros.
+fn plain_number(expiration: &[u8]) -> Cow<'_, [u8]> {
+    let number = std::str::from_utf8(expiration).ok().and_then(|text| text.parse::<i64>().ok());
+    number.map_or(Cow::Borrowed(expiration), |number| Cow::Owned(number.to_string().into_bytes()))
 }
 
 /// A dead letter's content header frame stays below this, so that what is added on the way (an entry, a delay) fits
 /// too.
 const HEADER_FRAME_BYTES_MAX: usize = FRAME_SIZE_BYTES_MAX as usize - 4_096;
 
-/// Class, weight and body size, which stand before the properties.
-const CONTENT_HEADER_BYTES: usize = 12;
-
 const X_DEATH: &str = "x-death";
 const X_FIRST_DEATH: [&str; 3] = ["x-first-death-reason", "x-first-death-queue", "x-first-death-exchange"];
 const X_LAST_DEATH: [&str; 3] = ["x-last-death-reason", "x-last-death-queue", "x-last-death-exchange"];
 const CC: &str = "CC";
-const COUNT: &str = "count";
-const REASON: &str = "reason";
-const QUEUE: &str = "queue";
-const EXCHANGE: &str = "exchange";
-const ROUTING_KEYS: &str = "routing-keys";

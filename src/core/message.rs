@@ -283,22 +283,30 @@ pub fn build_image(
     body: &[&[u8]],
     persistent: bool,
 ) -> (Layout, Vec<u8>) {
+    let size_hint_bytes = properties.len() + body.iter().map(|piece| piece.len()).sum::<usize>();
+    build_image_with([exchange, routing_key], body, persistent, size_hint_bytes, |image| {
+        image.extend_from_slice(properties);
+    })
+}
+
+/// The same; `properties` appends them.
+pub fn build_image_with(
+    [exchange, routing_key]: [&[u8]; 2],
+    body: &[&[u8]],
+    persistent: bool,
+    size_hint_bytes: usize,
+    properties: impl FnOnce(&mut Vec<u8>),
+) -> (Layout, Vec<u8>) {
     let body_bytes = body.iter().map(|piece| piece.len()).sum::<usize>();
-    let mut image =
-        Vec::with_capacity(64 + exchange.len() + routing_key.len() + properties.len() + body_bytes);
+    let mut image = Vec::with_capacity(64 + exchange.len() + routing_key.len() + size_hint_bytes);
     for name in [exchange, routing_key] {
         image.push(name.len() as u8);
         image.extend_from_slice(name);
     }
     image.extend_from_slice(&[0, FRAME_END]);
     let content_at = image.len();
-    crate::protocol::frame::write_header(
-        &mut image,
-        0,
-        crate::protocol::basic::CLASS_ID,
-        body_bytes as u64,
-        properties,
-    );
+    let class_id = crate::protocol::basic::CLASS_ID;
+    crate::protocol::frame::write_header_with(&mut image, 0, class_id, body_bytes as u64, properties);
     let layout = Layout {
         header_frame_bytes: (image.len() - content_at) as u32,
         body_bytes: body_bytes as u32,

@@ -5,12 +5,15 @@
 //! AMQP uses the lowest two: it is written to the log with the image and delivered to nobody. Whoever takes images
 //! from clients must let no other than theirs through ([`bits_of_client`]).
 
-use crate::core::message::{Layout, View, build_image};
+use crate::core::message::{Layout, View, build_image_with};
 use crate::protocol::{FieldTable, Properties, SHORT_STRING_BYTES_MAX};
 
 /// The bits of `basic.publish` that a client may set (AMQP 0-9-1, 1.8.3.7: mandatory, immediate). Others are the
 /// broker's own.
 const BITS_OF_CLIENTS: u8 = 0b11;
+
+/// By about so much a death makes a message longer.
+const GROWTH_BYTES: usize = 512;
 
 /// The broker has dead-lettered the message.
 pub(super) const DEAD_LETTERED: u8 = 0x80;
@@ -35,11 +38,22 @@ pub(super) fn rewritten(
     properties: &[u8],
     marks: u8,
 ) -> (Layout, Vec<u8>) {
-    let [exchange, routing_key] =
-        [exchange, routing_key].map(|name| &name[..name.len().min(SHORT_STRING_BYTES_MAX)]);
+    rewritten_with(view, [exchange, routing_key], marks, |image| image.extend_from_slice(properties))
+}
+
+/// The same; `properties` appends them to the image. They are taken to be about as long as those of `view`.
+pub(super) fn rewritten_with(
+    view: &View<'_>,
+    names: [&[u8]; 2],
+    marks: u8,
+    properties: impl FnOnce(&mut Vec<u8>),
+) -> (Layout, Vec<u8>) {
+    let names = names.map(|name| &name[..name.len().min(SHORT_STRING_BYTES_MAX)]);
     let body: Vec<&[u8]> = view.body_payloads().collect();
-    let (layout, mut image) = build_image(exchange, routing_key, properties, &body, view.layout.persistent);
-    image[exchange.len() + routing_key.len() + 2] |= marks;
+    let size_hint_bytes = view.image().len() + GROWTH_BYTES;
+    let (layout, mut image) =
+        build_image_with(names, &body, view.layout.persistent, size_hint_bytes, properties);
+    image[names[0].len() + names[1].len() + 2] |= marks;
     (layout, image)
 }
 
@@ -66,6 +80,7 @@ pub(super) fn encoded(properties: &Properties) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::message::build_image;
 
     #[test]
     fn a_rewritten_message_has_its_body_and_bears_the_mark() {

@@ -237,11 +237,25 @@ pub fn write_method(out: &mut Vec<u8>, channel: u16, method: &impl Encode) {
 #[inline]
 pub fn write_header(out: &mut Vec<u8>, channel: u16, class_id: u16, body_size: u64, properties: &[u8]) {
     out.reserve(properties.len() + HEADER_PAYLOAD_BYTES_MIN + FRAME_OVERHEAD_BYTES);
-    write_frame_header(out, FRAME_HEADER, channel, (properties.len() + HEADER_PAYLOAD_BYTES_MIN) as u32);
+    write_header_with(out, channel, class_id, body_size, |out| out.extend_from_slice(properties));
+}
+
+/// The same; `properties` appends them.
+pub fn write_header_with(
+    out: &mut Vec<u8>,
+    channel: u16,
+    class_id: u16,
+    body_size: u64,
+    properties: impl FnOnce(&mut Vec<u8>),
+) {
+    let at = out.len();
+    write_frame_header(out, FRAME_HEADER, channel, 0);
     out.extend_from_slice(&class_id.to_be_bytes());
     out.extend_from_slice(&[0, 0]);
     out.extend_from_slice(&body_size.to_be_bytes());
-    out.extend_from_slice(properties);
+    properties(out);
+    let payload_size_bytes = (out.len() - at - FRAME_HEADER_BYTES) as u32;
+    out[at + 3..at + FRAME_HEADER_BYTES].copy_from_slice(&payload_size_bytes.to_be_bytes());
     out.push(FRAME_END);
 }
 

@@ -23,7 +23,7 @@ pub(crate) mod arbitrary;
 pub use frame::{
     ErlangBinary, FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_HEADER_BYTES, FRAME_HEARTBEAT, FRAME_METHOD,
     FRAME_OVERHEAD_BYTES, FRAME_SIZE_BYTES_MIN, FrameError, FrameKind, HEARTBEAT_FRAME, PROTOCOL_HEADER,
-    RawFrame, split, write_bodies, write_frame, write_header, write_method,
+    RawFrame, split, write_bodies, write_frame, write_header, write_header_with, write_method,
 };
 pub use generated::{
     CLIENT_CAPABILITIES, DEFAULT_PORT, Method, ReplyCode, SERVER_CAPABILITIES, access, basic, channel,
@@ -32,4 +32,7 @@ pub use generated::{
 pub use method::{Encode, MethodError};
 pub use properties::{ContentHeader, Properties, PropertiesError, PropertiesView, property_flags};
 pub use short_string::{SHORT_STRING_BYTES_MAX, ShortString, TooLong};
-pub use table::{ArrayView, FieldTable, FieldValue, TABLE_DEPTH_MAX, TableEntry, TableError, TableView};
+pub use table::{
+    ArrayView, ArrayWriter, FieldTable, FieldValue, TABLE_DEPTH_MAX, TableEntry, TableError, TableView,
+    TableWriter,
+};

@@ -134,6 +134,13 @@ pub struct PropertiesView<'a> {
 impl<'a> PropertiesView<'a> {
     /// Checks and takes apart flags and values. Does not allocate.
     pub fn parse(properties: &'a [u8]) -> Result<Self, PropertiesError> {
+        let view = Self::of_checked(properties)?;
+        FieldTable::validate(view.headers.unwrap_or_default())?;
+        Ok(view)
+    }
+
+    /// Takes properties apart that were checked before: the same, but nobody looks into the headers, however long they are.
+    pub fn of_checked(properties: &'a [u8]) -> Result<Self, PropertiesError> {
         let (flags, values) = properties.split_first_chunk::<2>().ok_or(PropertiesError::Truncated)?;
         let flags = u16::from_be_bytes(*flags);
         if flags & FLAG_CONTINUATION != 0 {
@@ -143,8 +150,34 @@ impl<'a> PropertiesView<'a> {
         if !rest.is_empty() {
             return Err(PropertiesError::Trailing { size_bytes: rest.len() });
         }
-        FieldTable::validate(view.headers.unwrap_or_default())?;
         Ok(view)
+    }
+
+    /// Appends flags and values, with the headers that `write` appends (their `u32` length in front) in place of its own.
+    pub fn encode_with_headers(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        self.encode_values(out, Some(write));
+    }
+
+    fn encode_values(&self, out: &mut Vec<u8>, headers: Option<impl FnOnce(&mut Vec<u8>)>) {
+        let at = out.len();
+        let mut flags = 0;
+        out.extend_from_slice(&[0; 2]);
+        let mut writer = Writer { flags: &mut flags, out };
+        writer.text(FLAG_CONTENT_TYPE, self.content_type);
+        writer.text(FLAG_CONTENT_ENCODING, self.content_encoding);
+        writer.value(FLAG_HEADERS, headers, |out, write| write(out));
+        writer.value(FLAG_DELIVERY_MODE, self.delivery_mode, Vec::push);
+        writer.value(FLAG_PRIORITY, self.priority, Vec::push);
+        writer.text(FLAG_CORRELATION_ID, self.correlation_id);
+        writer.text(FLAG_REPLY_TO, self.reply_to);
+        writer.text(FLAG_EXPIRATION, self.expiration);
+        writer.text(FLAG_MESSAGE_ID, self.message_id);
+        writer.value(FLAG_TIMESTAMP, self.timestamp, wire::put_long_long);
+        writer.text(FLAG_TYPE, self.type_);
+        writer.text(FLAG_USER_ID, self.user_id);
+        writer.text(FLAG_APP_ID, self.app_id);
+        writer.text(FLAG_CLUSTER_ID, self.cluster_id);
+        out[at..at + 2].copy_from_slice(&flags.to_be_bytes());
     }
 
     /// Whether the message asks to be kept on disk (`delivery-mode` 2).
@@ -194,25 +227,27 @@ impl Properties {
 
     /// Appends flags and values: what follows the body size in a content header.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let at = out.len();
-        let mut flags = 0;
-        out.extend_from_slice(&[0; 2]);
-        let mut writer = Writer { flags: &mut flags, out };
-        writer.text(FLAG_CONTENT_TYPE, self.content_type.as_ref());
-        writer.text(FLAG_CONTENT_ENCODING, self.content_encoding.as_ref());
-        writer.value(FLAG_HEADERS, self.headers.as_ref(), |out, table| table.encode(out));
-        writer.value(FLAG_DELIVERY_MODE, self.delivery_mode, Vec::push);
-        writer.value(FLAG_PRIORITY, self.priority, Vec::push);
-        writer.text(FLAG_CORRELATION_ID, self.correlation_id.as_ref());
-        writer.text(FLAG_REPLY_TO, self.reply_to.as_ref());
-        writer.text(FLAG_EXPIRATION, self.expiration.as_ref());
-        writer.text(FLAG_MESSAGE_ID, self.message_id.as_ref());
-        writer.value(FLAG_TIMESTAMP, self.timestamp, wire::put_long_long);
-        writer.text(FLAG_TYPE, self.type_.as_ref());
-        writer.text(FLAG_USER_ID, self.user_id.as_ref());
-        writer.text(FLAG_APP_ID, self.app_id.as_ref());
-        writer.text(FLAG_CLUSTER_ID, self.cluster_id.as_ref());
-        out[at..at + 2].copy_from_slice(&flags.to_be_bytes());
+        let headers = self.headers.as_ref().map(|table| |out: &mut Vec<u8>| table.encode(out));
+        self.without_headers().encode_values(out, headers);
+    }
+
+    fn without_headers(&self) -> PropertiesView<'_> {
+        PropertiesView {
+            content_type: self.content_type.as_deref(),
+            content_encoding: self.content_encoding.as_deref(),
+            headers: None,
+            delivery_mode: self.delivery_mode,
+            priority: self.priority,
+            correlation_id: self.correlation_id.as_deref(),
+            reply_to: self.reply_to.as_deref(),
+            expiration: self.expiration.as_deref(),
+            message_id: self.message_id.as_deref(),
+            timestamp: self.timestamp,
+            type_: self.type_.as_deref(),
+            user_id: self.user_id.as_deref(),
+            app_id: self.app_id.as_deref(),
+            cluster_id: self.cluster_id.as_deref(),
+        }
     }
 }
 
@@ -254,8 +289,11 @@ impl Writer<'_> {
         }
     }
 
-    fn text(&mut self, flag: u16, text: Option<&ShortString>) {
-        self.value(flag, text, wire::put_short_string);
+    fn text(&mut self, flag: u16, text: Option<&[u8]>) {
+        self.value(flag, text, |out, text| {
+            out.push(text.len() as u8);
+            out.extend_from_slice(text);
+        });
     }
 }
 

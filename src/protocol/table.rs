@@ -388,12 +388,31 @@ pub struct TableEntry<'a> {
     /// The value's bytes, big-endian, without the tag. For `S`, `x`, `A` and `F` without the length too: text,
     /// bytes, or what [`ArrayView`] and [`TableView`] take.
     pub value: &'a [u8],
+    /// All of it as it stands there, name and tag included.
+    pub encoded: &'a [u8],
 }
 
 impl TableEntry<'_> {
     /// The owned value. Lengths inside are checked.
     pub fn decode(&self) -> Result<FieldValue, TableError> {
         decode_value(self.tag, self.value, 1)
+    }
+}
+
+impl<'a> TableEntry<'a> {
+    /// The bytes of a long string.
+    pub fn as_str_bytes(&self) -> Option<&'a [u8]> {
+        (self.tag == b'S').then_some(self.value)
+    }
+
+    /// What is in an array.
+    pub fn as_array(&self) -> Option<ArrayView<'a>> {
+        (self.tag == b'A').then_some(ArrayView::new(self.value))
+    }
+
+    /// What is in a table.
+    pub fn as_table(&self) -> Option<TableView<'a>> {
+        (self.tag == b'F').then_some(TableView::new(self.value))
     }
 }
 
@@ -408,6 +427,11 @@ impl<'a> ArrayView<'a> {
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
+
+    /// The bytes of what has not been passed yet.
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
 }
 
 impl<'a> Iterator for ArrayView<'a> {
@@ -421,8 +445,9 @@ impl<'a> Iterator for ArrayView<'a> {
             self.rest = &[];
             return None;
         };
+        let encoded = passed(self.rest, rest);
         self.rest = rest;
-        Some(TableEntry { key: &[], tag, value })
+        Some(TableEntry { key: &[], tag, value, encoded })
     }
 }
 
@@ -430,7 +455,12 @@ fn split_entry(bytes: &[u8]) -> Result<(TableEntry<'_>, &[u8]), TableError> {
     let (&key_length, rest) = bytes.split_first().ok_or(TableError::Truncated)?;
     let (key, rest) = rest.split_at_checked(usize::from(key_length)).ok_or(TableError::Truncated)?;
     let (tag, value, rest) = split_value(rest)?;
-    Ok((TableEntry { key, tag, value }, rest))
+    Ok((TableEntry { key, tag, value, encoded: passed(bytes, rest) }, rest))
+}
+
+/// What stands before the rest.
+fn passed<'a>(bytes: &'a [u8], rest: &[u8]) -> &'a [u8] {
+    &bytes[..bytes.len() - rest.len()]
 }
 
 /// Tag, the value's bytes (without a length in front), and what follows the value.
@@ -544,6 +574,72 @@ fn tagged(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
 fn tagged_bytes(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     tagged(out, tag, &(bytes.len() as u32).to_be_bytes());
     out.extend_from_slice(bytes);
+}
+
+/// Writes a table piece by piece, without owned values. A piece may be what a [`TableEntry`] has as `encoded`.
+pub struct TableWriter<'a>(&'a mut Vec<u8>);
+
+impl<'a> TableWriter<'a> {
+    /// Appends to `out`, the table's `u32` length in front.
+    pub fn table(out: &'a mut Vec<u8>, write: impl FnOnce(&mut TableWriter<'_>)) {
+        with_length(out, |out| write(&mut TableWriter(out)));
+    }
+
+    /// What is already encoded.
+    pub fn encoded(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// A long string. Names are literals of at most 255 bytes.
+    pub fn long_string(&mut self, name: &str, value: &[u8]) {
+        self.name(name);
+        tagged_bytes(self.0, b'S', value);
+    }
+
+    /// A signed number of 64 bits.
+    pub fn long(&mut self, name: &str, value: i64) {
+        self.name(name);
+        tagged(self.0, b'l', &value.to_be_bytes());
+    }
+
+    /// Seconds since the epoch.
+    pub fn timestamp(&mut self, name: &str, value: u64) {
+        self.name(name);
+        tagged(self.0, b'T', &value.to_be_bytes());
+    }
+
+    /// An array.
+    pub fn array(&mut self, name: &str, write: impl FnOnce(&mut ArrayWriter<'_>)) {
+        self.name(name);
+        self.0.push(b'A');
+        with_length(self.0, |out| write(&mut ArrayWriter(out)));
+    }
+
+    fn name(&mut self, name: &str) {
+        self.0.push(name.len() as u8);
+        self.0.extend_from_slice(name.as_bytes());
+    }
+}
+
+/// Writes an array piece by piece.
+pub struct ArrayWriter<'a>(&'a mut Vec<u8>);
+
+impl ArrayWriter<'_> {
+    /// What is already encoded.
+    pub fn encoded(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// A long string.
+    pub fn long_string(&mut self, value: &[u8]) {
+        tagged_bytes(self.0, b'S', value);
+    }
+
+    /// A table.
+    pub fn table(&mut self, write: impl FnOnce(&mut TableWriter<'_>)) {
+        self.0.push(b'F');
+        TableWriter::table(self.0, write);
+    }
 }
 
 /// Puts the length of what `write` appends in front of it.

@@ -1,10 +1,13 @@
 //! What RabbitMQ 4.3 writes; where 3.10 can be asked, it was.
 
+mod model;
+
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::core::message::build_image;
-use crate::protocol::{PropertiesView, arbitrary};
+use crate::protocol::{FieldTable, FieldValue, Properties, PropertiesView, ShortString, arbitrary};
+use model::{count, pair};
 
 const AT_MS: u64 = 1_800_000_000_999;
 const AT: FieldValue = FieldValue::Timestamp(1_800_000_000);
@@ -78,8 +81,13 @@ fn texts(values: &[&str]) -> FieldValue {
     values.iter().map(|text| FieldValue::from(*text)).collect::<Vec<_>>().into()
 }
 
-fn deaths(pairs: &[(&str, Reason)]) -> Deaths {
-    Deaths(pairs.iter().map(|(queue, reason)| (queue.as_bytes().into(), *reason)).collect())
+/// A message with these deaths, the most recent first, each of them once.
+fn died(pairs: &[(&str, Reason)]) -> Owned {
+    pairs.iter().rev().fold(Owned::plain(), |message, (queue, reason)| message.dies(queue, *reason))
+}
+
+fn is_cycle(pairs: &[(&str, Reason)], target: &[u8], reason: Reason) -> bool {
+    Deaths::of(&died(pairs).view()).is_cycle(target, reason)
 }
 
 #[test]
@@ -199,7 +207,7 @@ fn death_headers_that_a_client_sent_twice_are_replaced_by_one() {
 #[test]
 fn an_expiration_that_is_no_number_is_kept_as_it_is() {
     for (sent, kept) in [("+5", "5"), ("-0", "0"), ("", ""), ("soon", "soon"), ("007", "7")] {
-        assert_eq!(plain_number(sent.as_bytes()), FieldValue::from(kept));
+        assert_eq!(&*plain_number(sent.as_bytes()), kept.as_bytes());
     }
 }
 
@@ -230,13 +238,14 @@ fn a_chain_of_a_thousand_queues_fits_and_one_without_end_is_cut() {
 
 #[test]
 fn a_queue_that_the_message_has_not_died_in_makes_no_cycle() {
-    assert!(!deaths(&[]).is_cycle(b"a", Reason::Expired));
-    assert!(!deaths(&[("b", Reason::Expired)]).is_cycle(b"a", Reason::Expired));
+    assert!(!is_cycle(&[], b"a", Reason::Expired));
+    assert!(!is_cycle(&[("b", Reason::Expired)], b"a", Reason::Expired));
+    assert!(!is_cycle(&[("aa", Reason::Expired), ("ba", Reason::Expired)], b"a", Reason::Expired));
 }
 
 #[test]
 fn a_cycle_is_one_that_nobody_rejected_in_since() {
-    let cycle = |pairs: &[(&str, Reason)]| deaths(pairs).is_cycle(b"a", Reason::Expired);
+    let cycle = |pairs: &[(&str, Reason)]| is_cycle(pairs, b"a", Reason::Expired);
     assert!(cycle(&[("b", Reason::Expired), ("a", Reason::MaxLen)]));
     assert!(cycle(&[("a", Reason::DeliveryLimit)]));
     assert!(!cycle(&[("b", Reason::Rejected), ("a", Reason::MaxLen)]));
@@ -245,15 +254,35 @@ fn a_cycle_is_one_that_nobody_rejected_in_since() {
 
 #[test]
 fn only_the_latest_death_in_the_target_counts() {
-    let cycle = |pairs: &[(&str, Reason)]| deaths(pairs).is_cycle(b"a", Reason::Expired);
+    let cycle = |pairs: &[(&str, Reason)]| is_cycle(pairs, b"a", Reason::Expired);
     assert!(cycle(&[("a", Reason::Expired), ("b", Reason::Rejected), ("a", Reason::MaxLen)]));
     assert!(!cycle(&[("a", Reason::Rejected), ("a", Reason::Expired)]));
 }
 
 #[test]
 fn a_message_that_is_rejected_now_is_never_in_a_cycle() {
-    let history = deaths(&[("b", Reason::Expired), ("a", Reason::Expired)]);
-    assert!(!history.is_cycle(b"a", Reason::Rejected));
+    assert!(!is_cycle(&[("b", Reason::Expired), ("a", Reason::Expired)], b"a", Reason::Rejected));
+}
+
+#[test]
+fn many_targets_are_told_apart_as_few_are() {
+    let message = died(&[
+        ("d", Reason::Expired),
+        ("c", Reason::MaxLen),
+        ("b", Reason::Rejected),
+        ("a", Reason::Expired),
+    ]);
+    let view = message.view();
+    for reason in [Reason::Expired, Reason::Rejected] {
+        for names in [&["a", "c"][..], &["a", "b", "c", "d", "e", "f"]] {
+            let mut targets = names.to_vec();
+            Deaths::of(&view).retain_forward(&mut targets, reason, |name| name.as_bytes());
+            let one_by_one = names.iter().copied();
+            let expected: Vec<_> =
+                one_by_one.filter(|name| !Deaths::of(&view).is_cycle(name.as_bytes(), reason)).collect();
+            assert_eq!(targets, expected, "{reason:?}");
+        }
+    }
 }
 
 #[test]
@@ -329,8 +358,8 @@ proptest! {
             let count = known.map_or(0, |at| expected.remove(at).2) + 1;
             expected.insert(0, (queue.into(), reason, count));
             let letter = dead_lettered(&message.view(), &death(queue, reason)).unwrap();
-            let pairs: Vec<_> = expected.iter().map(|(queue, reason, _)| (&**queue, *reason)).collect();
-            prop_assert_eq!(&letter.deaths, &deaths(&pairs));
+            let pairs: Vec<_> = expected.iter().map(|(queue, reason, _)| (queue.as_bytes(), *reason)).collect();
+            prop_assert_eq!(letter.deaths().iter().collect::<Vec<_>>(), pairs);
             message = Owned(letter.layout, letter.image);
             prop_assert_eq!(&message.summary(), &expected);
             prop_assert_eq!(last_reason(&message.view()), Some(reason));
@@ -340,24 +369,47 @@ proptest! {
     }
 
     #[test]
-    fn odd_headers_are_replaced_and_others_kept(headers in odd_headers(), is_marked: bool, reason in any_reason()) {
-        let mut message = Owned::with_headers(headers.clone());
-        if is_marked {
-            let (layout, image) = rewrite::rewritten(
-                &message.view(), b"orders", b"new", message.view().properties(), DEAD_LETTERED,
-            );
-            message = Owned(layout, image);
+    fn a_death_is_written_as_if_all_was_decoded_and_encoded_again(
+        headers in prop::option::of(odd_headers()),
+        expiration in prop::option::of(arbitrary::short_string()),
+        sequence in any_deaths(),
+    ) {
+        let properties = Properties { headers, expiration, priority: Some(3), ..Properties::default() };
+        let mut message = Owned::published("orders", "new", &properties);
+        for (n, (queue, reason)) in sequence.into_iter().enumerate() {
+            let routing_key = (n % 3 == 2).then_some(&b"dead"[..]);
+            let death = Death { routing_key, at_ms: AT_MS + n as u64 * 1_000, ..death(queue, reason) };
+            let expected = model::dead_lettered(&message.view(), &death);
+            let letter = dead_lettered(&message.view(), &death).unwrap();
+            prop_assert_eq!(letter.view().properties(), rewrite::encoded(&expected));
+            let copies = expected.headers.as_ref().map(model::carbon_copies).into_iter().flatten();
+            prop_assert!(copies.eq(letter.extra_keys.iter().map(|key| &**key)));
+            message = Owned(letter.layout, letter.image);
         }
-        let letter = dead_lettered(&message.view(), &death("a", reason)).unwrap();
-        let deaths = letter.deaths.clone();
-        let message = Owned(letter.layout, letter.image);
+    }
+
+    #[test]
+    fn odd_headers_are_replaced_and_others_kept(headers in odd_headers(), reason in any_reason()) {
+        let message = Owned::with_headers(headers.clone());
+        let message = message.dies("a", reason);
         prop_assert!(PropertiesView::parse(message.view().properties()).is_ok());
-        prop_assert_eq!(deaths.iter().next(), Some((&b"a"[..], reason)));
-        prop_assert_eq!(deaths.iter().len(), message.summary().len());
+        prop_assert_eq!(message.summary(), [("a".to_owned(), reason, 1)]);
         let after = message.headers();
         for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with(b"x-")) {
             prop_assert!(after.iter().any(|(key, kept)| key == name && kept == value));
         }
+    }
+
+    #[test]
+    fn odd_headers_with_the_broker_s_mark_panic_nobody(headers in odd_headers(), reason in any_reason()) {
+        let message = Owned::with_headers(headers);
+        let (layout, image) = rewrite::rewritten(
+            &message.view(), b"orders", b"new", message.view().properties(), DEAD_LETTERED,
+        );
+        let message = Owned(layout, image).dies("a", reason);
+        prop_assert!(PropertiesView::parse(message.view().properties()).is_ok());
+        prop_assert_eq!(Deaths::of(&message.view()).iter().next(), Some((&b"a"[..], reason)));
+        let _ = (origin(&message.view()), last_reason(&message.view()));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub fn deadline(message: &Message, ttl: Option<Millis>) -> Option<Millis> {
 pub fn expiration(view: &View<'_>) -> Option<Millis> {
     let properties = view.properties();
     property_flags(properties).filter(|flags| flags & FLAG_EXPIRATION != 0)?;
-    let text = PropertiesView::parse(properties).ok()?.expiration?;
+    let text = PropertiesView::of_checked(properties).ok()?.expiration?;
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
@@ -37,5 +37,5 @@ pub fn priority(view: &View<'_>) -> u8 {
     if property_flags(properties).is_none_or(|flags| flags & FLAG_PRIORITY == 0) {
         return 0;
     }
-    PropertiesView::parse(properties).ok().and_then(|properties| properties.priority).unwrap_or(0)
+    PropertiesView::of_checked(properties).ok().and_then(|properties| properties.priority).unwrap_or(0)
 }
