@@ -11,6 +11,8 @@
 mod broker;
 #[path = "../support/client.rs"]
 mod client;
+#[path = "../support/node.rs"]
+mod node;
 #[path = "../support/wire.rs"]
 mod wire;
 
@@ -22,8 +24,8 @@ mod link;
 mod load;
 mod message;
 mod mounts;
-mod node;
 mod ranges;
+mod reach;
 mod workers;
 
 // The tests.

@@ -1,22 +1,17 @@
 //! A broker process that is stopped, killed and started again on one folder.
+#![allow(dead_code, reason = "each test crate uses its own part of the support code")]
 
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::{Arc, OnceLock, mpsc},
+    sync::{OnceLock, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
-
-use crate::{
-    broker::Broker,
-    client::Ch,
-    link::{Gone, Link},
-};
 
 /// How a broker ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,19 +185,6 @@ impl Node {
         disk_of(&self.data)
     }
 
-    pub fn link(&self) -> Link {
-        Link::open(&self.address, 131_072).unwrap_or_else(|gone: Gone| panic!("{gone:?}: {}", self.stderr()))
-    }
-
-    /// A channel with publisher confirms.
-    pub async fn channel(&self) -> Ch {
-        self.plain_channel().await.confirm().await
-    }
-
-    pub async fn plain_channel(&self) -> Ch {
-        Ch::open_to(Arc::new(Broker::external(self.address.clone()))).await
-    }
-
     /// The end of what it has written on stderr.
     pub fn stderr(&self) -> String {
         let all = fs::read_to_string(self.stderr_path()).unwrap_or_default();
@@ -255,7 +237,7 @@ fn disk_of(path: &Path) -> u64 {
 }
 
 /// Whether `leveret serve` has this flag.
-fn knows(flag: &str) -> bool {
+pub fn knows(flag: &str) -> bool {
     static HELP: OnceLock<String> = OnceLock::new();
     let help = HELP.get_or_init(|| {
         let output = Command::new(env!("CARGO_BIN_EXE_leveret")).args(["serve", "--help"]).output().unwrap();
@@ -264,15 +246,8 @@ fn knows(flag: &str) -> bool {
     help.contains(flag)
 }
 
-#[test]
-fn the_flags_that_these_tests_use_exist() {
-    for flag in [SEGMENT_FLAG, "--disk-free-limit", "--memory-limit-bytes", "--data-dir"] {
-        assert!(knows(flag), "{flag} is missing: without it these tests prove less");
-    }
-}
-
 /// Small segments, so that many of them roll.
-const SEGMENT_FLAG: &str = "--segment-bytes";
+pub const SEGMENT_FLAG: &str = "--segment-bytes";
 const SEGMENT_BYTES: &str = "1048576";
 
 const START_DEADLINE: Duration = Duration::from_secs(30);
