@@ -2,10 +2,12 @@
 #![allow(dead_code, reason = "each test crate uses its own part of the support code")]
 
 use std::{
+    env,
+    ffi::OsString,
     fs::{self, File},
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{OnceLock, mpsc},
     thread,
     time::{Duration, Instant},
@@ -27,6 +29,7 @@ pub struct Node {
     data: PathBuf,
     args: Vec<String>,
     stack_bytes: Option<u32>,
+    descriptors: Option<u32>,
     child: Option<Child>,
     address: String,
     /// How long each start took, from the spawn to the announcement.
@@ -56,6 +59,16 @@ impl Node {
         node
     }
 
+    /// A running broker that may have no more than this many files and sockets open.
+    pub fn with_descriptors(limit: u32, args: &[&str]) -> Self {
+        let scratch = TempDir::new().unwrap();
+        let data = scratch.path().join("data");
+        let mut node = Self::stopped(scratch, data, args);
+        node.descriptors = Some(limit);
+        node.up();
+        node
+    }
+
     /// A running broker on a folder that somebody else removes.
     pub fn on(data: &Path, args: &[&str]) -> Self {
         Self::start(TempDir::new().unwrap(), data.into(), args)
@@ -72,6 +85,7 @@ impl Node {
             data,
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             stack_bytes: None,
+            descriptors: None,
             child: None,
             address: String::new(),
             starts: Vec::new(),
@@ -105,22 +119,30 @@ impl Node {
     }
 
     pub fn stop(&mut self, how: Stop) {
-        let mut child = self.child.take().expect("it is running");
-        if how == Stop::Kill {
-            child.kill().unwrap();
-            child.wait().unwrap();
+        if how == Stop::Term {
+            let ended = self.terminate(START_DEADLINE);
+            assert!(ended.is_some(), "SIGTERM does not end the broker; it says\n{}", self.stderr());
             return;
         }
+        let mut child = self.child.take().expect("it is running");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM: how it ended and how long that took. `None` when it had to be killed after `patience`.
+    pub fn terminate(&mut self, patience: Duration) -> Option<(ExitStatus, Duration)> {
+        let mut child = self.child.take().expect("it is running");
+        let began = Instant::now();
         signal(child.id(), "-TERM");
-        let deadline = Instant::now() + START_DEADLINE;
-        while child.try_wait().unwrap().is_none() {
-            if Instant::now() > deadline {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                panic!("SIGTERM does not end the broker; it says\n{}", self.stderr());
+        while began.elapsed() < patience {
+            if let Some(status) = child.try_wait().unwrap() {
+                return Some((status, began.elapsed()));
             }
             thread::sleep(Duration::from_millis(2));
         }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        None
     }
 
     pub fn restart(&mut self, how: Stop) {
@@ -175,9 +197,7 @@ impl Node {
 
     /// Resident memory in bytes.
     pub fn resident(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+        memory(self.pid(), "VmRSS").unwrap()
     }
 
     /// What the data folder takes on disk, in bytes.
@@ -185,9 +205,14 @@ impl Node {
         disk_of(&self.data)
     }
 
-    /// The end of what it has written on stderr.
+    /// Everything that it has written on stderr.
+    pub fn log(&self) -> Vec<u8> {
+        fs::read(self.stderr_path()).unwrap_or_default()
+    }
+
+    /// The end of it.
     pub fn stderr(&self) -> String {
-        let all = fs::read_to_string(self.stderr_path()).unwrap_or_default();
+        let all = String::from_utf8_lossy(&self.log()).into_owned();
         let lines: Vec<&str> = all.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
@@ -197,7 +222,14 @@ impl Node {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
+        let mut command = match self.descriptors {
+            None => Command::new(program()),
+            Some(limit) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]).arg(program());
+                shell
+            }
+        };
         command.args(["serve", "--amqp-listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data);
         if knows(SEGMENT_FLAG) && !self.args.iter().any(|arg| arg == SEGMENT_FLAG) {
             command.args([SEGMENT_FLAG, SEGMENT_BYTES]);
@@ -223,6 +255,17 @@ pub fn signal(pid: u32, name: &str) {
     assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
 }
 
+/// The most memory that was ever resident in a process, in bytes, while there is one.
+pub fn resident_peak(pid: u32) -> Option<u64> {
+    memory(pid, "VmHWM")
+}
+
+fn memory(pid: u32, field: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with(field))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+}
+
 /// Blocks in use, not lengths: preallocated and sparse files count as what they take.
 fn disk_of(path: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt as _;
@@ -236,11 +279,16 @@ fn disk_of(path: &Path) -> u64 {
     entries.flatten().map(size).sum()
 }
 
+/// What is tested: the program of this build, or another build that `LEVERET_TEST_PROGRAM` names.
+fn program() -> OsString {
+    env::var_os("LEVERET_TEST_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_leveret").into())
+}
+
 /// Whether `leveret serve` has this flag.
 pub fn knows(flag: &str) -> bool {
     static HELP: OnceLock<String> = OnceLock::new();
     let help = HELP.get_or_init(|| {
-        let output = Command::new(env!("CARGO_BIN_EXE_leveret")).args(["serve", "--help"]).output().unwrap();
+        let output = Command::new(program()).args(["serve", "--help"]).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     });
     help.contains(flag)

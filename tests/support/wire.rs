@@ -337,6 +337,10 @@ impl Table {
         self.entry(name, b't', &[u8::from(value)])
     }
 
+    pub fn int(self, name: &str, value: i64) -> Self {
+        self.entry(name, b'l', &value.to_be_bytes())
+    }
+
     pub fn nested(self, name: &str, inner: &Self) -> Self {
         self.entry(name, b'F', &Args(Vec::new()).long(&inner.0).0)
     }

@@ -1,0 +1,174 @@
+//! A raw client that sends whatever it likes, as much as it likes, and reads only when it is told to. Calls fail when
+//! the broker closes or says nothing for long; they never panic, for the row decides what that means.
+
+use std::{
+    io::{self, ErrorKind, Read as _, Write as _},
+    net::TcpStream,
+    ops::Range,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    scene::patience,
+    wire::{
+        Args, CLIENT_CAPABILITIES, Frame, METHOD, PASSIVE, PROTOCOL_HEADER, Reader, connection_open, frame,
+        method, queue_declare, start_ok, tune_ok,
+    },
+};
+
+pub struct Peer {
+    stream: TcpStream,
+    arrived: Vec<u8>,
+    /// How much of it was handed out.
+    read: usize,
+}
+
+impl Peer {
+    /// An open connection with channel 1 and without heartbeats.
+    pub fn open(address: &str) -> io::Result<Self> {
+        let mut peer = Self::silent(address)?;
+        peer.send(PROTOCOL_HEADER)?;
+        peer.answer((10, 10))?;
+        peer.call(0, &start_ok(&CLIENT_CAPABILITIES.table(), "PLAIN", b"\0guest\0guest"), (10, 30))?;
+        peer.method(0, &tune_ok((2047, 131_072, 0)))?;
+        peer.call(0, &connection_open("/"), (10, 41))?;
+        peer.channel(1)?;
+        Ok(peer)
+    }
+
+    /// A socket that has said nothing.
+    pub fn silent(address: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, arrived: Vec::new(), read: 0 })
+    }
+
+    pub fn channel(&mut self, channel: u16) -> io::Result<()> {
+        self.call(channel, &method(20, 10).short(""), (20, 11)).map(drop)
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    pub fn method(&mut self, channel: u16, method: &Args) -> io::Result<()> {
+        self.send(&frame(METHOD, channel, &method.0))
+    }
+
+    /// The same bytes many times.
+    pub fn repeat(&mut self, times: usize, bytes: &[u8]) -> io::Result<()> {
+        let at_once = (SENT_AT_ONCE_BYTES / bytes.len()).clamp(1, times.max(1));
+        let many = bytes.repeat(at_once);
+        for _ in 0..times / at_once {
+            self.send(&many)?;
+        }
+        self.send(&bytes.repeat(times % at_once))
+    }
+
+    /// A method on channel 1 for each number; none of them may have an answer.
+    pub fn each(&mut self, numbers: Range<usize>, method_of: impl Fn(usize) -> Args) -> io::Result<()> {
+        self.bytes_of_each(numbers, |n| frame(METHOD, 1, &method_of(n).0))
+    }
+
+    /// Whatever bytes belong to each number, in large writes.
+    pub fn bytes_of_each(
+        &mut self,
+        numbers: Range<usize>,
+        bytes_of: impl Fn(usize) -> Vec<u8>,
+    ) -> io::Result<()> {
+        let mut many = Vec::new();
+        for n in numbers {
+            many.extend(bytes_of(n));
+            if many.len() >= SENT_AT_ONCE_BYTES {
+                self.send(&many)?;
+                many.clear();
+            }
+        }
+        self.send(&many)
+    }
+
+    /// Sends a method and waits for its answer. What comes before that is thrown away.
+    pub fn call(&mut self, channel: u16, request: &Args, answer: (u16, u16)) -> io::Result<Reader> {
+        self.method(channel, request)?;
+        self.answer(answer)
+    }
+
+    /// Waits for so many of this method.
+    pub fn take(&mut self, count: usize, method: (u16, u16)) -> io::Result<()> {
+        (0..count).try_for_each(|_| self.answer(method).map(drop))
+    }
+
+    /// Everything that was sent before on channel 1 is handled when it returns.
+    pub fn barrier(&mut self) -> io::Result<()> {
+        self.call(1, &method(60, 10).u32(0).u16(0).u8(0), (60, 11)).map(drop)
+    }
+
+    /// Messages ready in the queue, and its consumers.
+    pub fn counts(&mut self, queue: &str) -> io::Result<(u32, u32)> {
+        let mut declared = self.call(1, &queue_declare(queue, PASSIVE), (50, 11))?;
+        declared.short();
+        Ok((declared.u32(), declared.u32()))
+    }
+
+    /// The next frame, if one comes in time.
+    pub fn next(&mut self, patience: Duration) -> io::Result<Option<Frame>> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(frame) = self.parse() {
+                return Ok(Some(frame));
+            }
+            self.arrived.drain(..self.read);
+            self.read = 0;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.stream.set_read_timeout(Some(left))?;
+            let mut part = [0; 64 * 1024];
+            match self.stream.read(&mut part) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(n) => self.arrived.extend_from_slice(&part[..n]),
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Ok(None),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn answer(&mut self, (class, id): (u16, u16)) -> io::Result<Reader> {
+        let deadline = Instant::now() + patience();
+        while let Some(frame) = self.next(deadline.saturating_duration_since(Instant::now()))? {
+            if frame.kind != METHOD {
+                continue;
+            }
+            let mut args = Reader::new(frame.payload);
+            match (args.u16(), args.u16()) {
+                found if found == (class, id) => return Ok(args),
+                (10, 50) => {
+                    self.method(0, &method(10, 51))?;
+                    return Err(refused(args.u16(), &args.short()));
+                }
+                (20, 40) => return Err(refused(args.u16(), &args.short())),
+                _ => {}
+            }
+        }
+        Err(io::Error::new(ErrorKind::TimedOut, format!("no method {class}.{id}")))
+    }
+
+    fn parse(&mut self) -> Option<Frame> {
+        let bytes = &self.arrived[self.read..];
+        let head = bytes.get(..7)?;
+        let end = 7 + u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
+        let payload = bytes.get(7..=end)?[..end - 7].to_vec();
+        let frame = Frame { kind: head[0], channel: u16::from_be_bytes([head[1], head[2]]), payload };
+        self.read += end + 1;
+        Some(frame)
+    }
+}
+
+/// The broker closed the channel or the connection with this code.
+fn refused(code: u16, text: &str) -> io::Error {
+    io::Error::new(ErrorKind::PermissionDenied, format!("{code} {text}"))
+}
+
+const SENT_AT_ONCE_BYTES: usize = 256 * 1024;

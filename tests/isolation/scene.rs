@@ -1,0 +1,222 @@
+//! A row of the tables: what an attacker prepares, does and leaves behind, beside victims; and the one function that runs
+//! a row. Sizes are small unless `LEVERET_ISOLATION=full`.
+
+use std::{
+    env, io,
+    process::ExitStatus,
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    node::{Node, resident_peak, signal},
+    peer::Peer,
+    victim::{Victims, Waits},
+};
+
+pub struct Row {
+    pub name: &'static str,
+    /// Of the broker, in bytes: in full, and small.
+    pub memory_limit: Option<(usize, usize)>,
+    /// What stands before the attack.
+    pub set_up: fn(&Scene) -> io::Result<Vec<Peer>>,
+    /// The attack; it is over when this returns. The attackers leave after it without a word.
+    pub attack: fn(&Scene, &mut Vec<Peer>) -> io::Result<()>,
+    /// What must be true when they are gone.
+    pub after: fn(&Scene) -> io::Result<()>,
+    /// Whether the broker may close the attacker's connection or channel.
+    pub may_be_refused: bool,
+}
+
+impl Row {
+    pub const USUAL: Self = Self {
+        name: "",
+        memory_limit: None,
+        set_up: |_| Ok(Vec::new()),
+        attack: |_, _| Ok(()),
+        after: |_| Ok(()),
+        may_be_refused: false,
+    };
+
+    fn start(&self) -> Node {
+        let limit = self.memory_limit.map(|(full, small)| size(full, small).to_string());
+        let mut args = vec!["--segment-bytes", if is_full() { "67108864" } else { "1048576" }];
+        args.extend(limit.iter().flat_map(|limit| ["--memory-limit-bytes", limit]));
+        Node::with(&args)
+    }
+
+    /// Resident memory that it may take at its peak.
+    fn peak_max(&self) -> Option<u64> {
+        self.memory_limit.map(|(full, small)| size(full, small) as u64 * 13 / 10 + 64 * MIB)
+    }
+}
+
+/// Where a row takes place.
+pub struct Scene {
+    address: String,
+}
+
+impl Scene {
+    pub fn peer(&self) -> io::Result<Peer> {
+        Peer::open(&self.address)
+    }
+
+    /// Waits until the queue has these counts of ready messages and consumers.
+    pub fn await_counts(&self, queue: &str, wanted: (u32, u32)) -> io::Result<()> {
+        let (mut peer, began) = (self.peer()?, Instant::now());
+        loop {
+            let counts = peer.counts(queue)?;
+            if counts == wanted {
+                return Ok(());
+            }
+            if began.elapsed() > patience() {
+                return Err(io::Error::other(format!("{queue} has {counts:?}, not {wanted:?}")));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Runs an attack beside victims; prints what they felt, and fails where it did what it must not.
+pub fn run(row: &Row) {
+    let mut node = row.start();
+    let scene = Scene { address: node.address().to_owned() };
+    let victims = Victims::beside(node.address()).unwrap();
+    let peak = AtomicU64::new(0);
+    let attacked = observed(node.pid(), &peak, || {
+        let mut peers = (row.set_up)(&scene)?;
+        (row.attack)(&scene, &mut peers)
+    });
+    let gone = Instant::now();
+    // What goes on after the answer is watched as well.
+    thread::sleep(Duration::from_millis(size(1_500, 100) as u64));
+    let cleared = observed(node.pid(), &peak, || {
+        (row.after)(&scene)?;
+        await_unblocked(&victims)
+    });
+    let alarm = gone.elapsed();
+    let (waits, victims) = victims.finish();
+    let stopped = node.terminate(patience());
+    let peak = peak.into_inner();
+    report(row.name, &waits, peak, alarm, stopped);
+    let refused = |error: &io::Error| row.may_be_refused && error.kind() == io::ErrorKind::PermissionDenied;
+    if let Err(error) = attacked
+        && !refused(&error)
+    {
+        panic!("{}: the attacker was held up: {error}", row.name);
+    }
+    cleared.unwrap_or_else(|error| panic!("{}: afterwards: {error}", row.name));
+    victims.unwrap_or_else(|error| panic!("{}: a victim: {error}", row.name));
+    assert!(stopped.is_some_and(|(status, _)| status.success()), "{}: {stopped:?}", row.name);
+    if let Some(max) = row.peak_max() {
+        assert!(peak < max, "{}: {} MB resident, {} allowed", row.name, peak / MIB, max / MIB);
+    }
+}
+
+/// SIGTERM in the middle of the attack: the broker must end, and in order.
+pub fn stop_in_the_middle(row: &Row) {
+    let mut node = row.start();
+    let scene = Scene { address: node.address().to_owned() };
+    let victims = Victims::beside(node.address()).unwrap();
+    let mut peers = observed(node.pid(), &AtomicU64::new(0), || (row.set_up)(&scene)).unwrap();
+    let stopped = thread::scope(|scope| {
+        // How far it comes is chance; it fails when the broker goes.
+        let attack = scope.spawn(|| {
+            let _ = (row.attack)(&scene, &mut peers);
+            peers.clear();
+        });
+        thread::sleep(MIDDLE);
+        let stopped = node.terminate(patience());
+        attack.join().expect("an attack does not panic");
+        stopped
+    });
+    drop(victims);
+    println!("\n| {} | SIGTERM in the middle | {} |", row.name, seconds(stopped.map(|(_, took)| took)));
+    assert!(stopped.is_some_and(|(status, _)| status.success()), "{}: {stopped:?}", row.name);
+}
+
+/// Does this, and kills the broker when it takes too long, so that whoever waits for it goes on. Follows its memory.
+fn observed<T>(pid: u32, peak: &AtomicU64, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let (done, waiting) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let began = Instant::now();
+            while waiting.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                peak.fetch_max(resident_peak(pid).unwrap_or(0), Ordering::Relaxed);
+                if began.elapsed() > patience() {
+                    return signal(pid, "-KILL");
+                }
+            }
+            peak.fetch_max(resident_peak(pid).unwrap_or(0), Ordering::Relaxed);
+        });
+        let outcome = work();
+        drop(done);
+        outcome
+    })
+}
+
+fn await_unblocked(victims: &Victims) -> io::Result<()> {
+    let began = Instant::now();
+    while victims.are_blocked() {
+        if began.elapsed() > patience() {
+            return Err(io::Error::other("the alarm stays raised"));
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+fn report(name: &str, waits: &Waits, peak: u64, alarm: Duration, stopped: Option<(ExitStatus, Duration)>) {
+    println!(
+        "\n| {name} | longest wait {} | p99 {} | peak {} MB | clear after {} | SIGTERM {} |",
+        seconds(Some(waits.longest)),
+        seconds(Some(waits.p99)),
+        peak / MIB,
+        seconds(Some(alarm)),
+        seconds(stopped.map(|(_, took)| took)),
+    );
+}
+
+fn seconds(duration: Option<Duration>) -> String {
+    duration.map_or_else(|| "never".to_owned(), |took| format!("{:.3} s", took.as_secs_f64()))
+}
+
+/// Each row is two tests: beside victims, and with SIGTERM in its middle.
+macro_rules! rows {
+    ($($name:ident)*) => { $(
+        mod $name {
+            #[test]
+            fn leaves_others_alone() {
+                crate::scene::run(&super::$name());
+            }
+
+            #[test]
+            fn obeys_sigterm() {
+                crate::scene::stop_in_the_middle(&super::$name());
+            }
+        }
+    )* };
+}
+pub(crate) use rows;
+
+/// A number of the tables, or a smaller one for every day.
+pub fn size(full: usize, small: usize) -> usize {
+    if is_full() { full } else { small }
+}
+
+/// How long an answer may take before a row has failed.
+pub fn patience() -> Duration {
+    Duration::from_secs(if is_full() { 40 } else { 20 })
+}
+
+pub fn is_full() -> bool {
+    env::var("LEVERET_ISOLATION").is_ok_and(|size| size == "full")
+}
+
+const MIB: u64 = 1024 * 1024;
+const MIDDLE: Duration = Duration::from_millis(100);
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
