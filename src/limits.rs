@@ -56,6 +56,16 @@ pub const ROUTES_CACHED_MAX: usize = 1_024;
 pub const TRANSACTION_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// How long the server waits for a client's close-ok, and for its last bytes to be written.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a socket is kept after a close, for the client to read it and to close the socket (RabbitMQ); no longer than a heartbeat.
+pub const LINGER_MAX: Duration = Duration::from_secs(30);
+/// How long it is kept when the client's bytes were no frames (RabbitMQ).
+pub const LINGER_PLACE_LOST: Duration = Duration::from_secs(3);
+/// Sockets that may be kept so; what is beyond that is closed at once.
+pub const LINGERING_SOCKETS_MAX: usize = 512;
+/// How long a client may take nothing of what is sent to it, before it is given up (RabbitMQ).
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a reader that must not read looks whether the client has gone.
+pub const GONE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the whole broker may take to stop.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a raised alarm looks whether it may be cleared.

@@ -20,7 +20,7 @@ use std::{
 };
 
 use dashmap::DashMap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 pub use alarm::Alarm;
 pub use clock::WallClock;
@@ -42,7 +42,7 @@ use crate::core::{
     queue::{Cursor, Peek, SharedQueue},
     topology::Topology,
 };
-use crate::limits::{CONSUMER_TIMEOUT_INTERVAL, PAGING_INTERVAL};
+use crate::limits::{CONSUMER_TIMEOUT_INTERVAL, LINGERING_SOCKETS_MAX, PAGING_INTERVAL};
 use crate::protocol::{FieldTable, ShortString};
 use crate::store::Opened;
 
@@ -62,6 +62,8 @@ pub struct Broker {
     pub clock: Arc<dyn Clock>,
     /// Direct reply-to.
     pub reply_consumers: ReplyConsumers,
+    /// Places for sockets whose connection is over.
+    pub lingering: Semaphore,
     vhosts: DashMap<ShortString, Arc<Vhost>>,
     connections: DashMap<ConnectionId, Connected>,
     last_connection: AtomicU64,
@@ -131,6 +133,7 @@ impl Broker {
             alarm: Alarm::default(),
             clock,
             reply_consumers: ReplyConsumers::default(),
+            lingering: Semaphore::new(LINGERING_SOCKETS_MAX),
             connections: DashMap::new(),
             last_connection: AtomicU64::new(0),
             config,

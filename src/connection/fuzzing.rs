@@ -25,7 +25,6 @@ use super::session::{Negotiated, Phase, Session};
 use crate::broker::{Broker, ConnectionInfo, Vhost};
 use crate::config::{Config, Settings};
 use crate::core::{
-    ConnectionId,
     effects::Effects,
     outbox::{Outbox, SharedOutbox},
     queue::feed_by_outbox,
@@ -84,7 +83,7 @@ impl Stage {
         let outbox: SharedOutbox = Arc::new(Mutex::new(Outbox::new(frame_bytes_max, true)));
         let id = self.broker.connected(info, outbox.clone(), Arc::default());
         let session = Session::new(self.broker.clone(), id, negotiated, outbox.clone());
-        Client { session, id, outbox, frame_bytes_max, unread: Vec::new(), spare: Vec::new() }
+        Client { session, outbox, frame_bytes_max, unread: Vec::new(), spare: Vec::new() }
     }
 
     /// Queues that there are.
@@ -123,7 +122,6 @@ impl Stage {
 /// One connection of a [`Stage`].
 pub struct Client {
     session: Session,
-    id: ConnectionId,
     outbox: SharedOutbox,
     frame_bytes_max: usize,
     unread: Vec<u8>,
@@ -151,7 +149,7 @@ impl Client {
             self.drain();
         }
         let _publishers_would_pause = std::mem::take(&mut self.session.congested);
-        let open = self.session.phase != Phase::Closed;
+        let open = !self.session.phase.is_over();
         let kept_bytes_max = LEFTOVER_BYTES_MAX.max(self.frame_bytes_max + frame::FRAME_OVERHEAD_BYTES);
         assert!(!open || self.unread.len() <= kept_bytes_max, "the session waits for more than a frame");
         assert!(self.session.broker.gauge.used_bytes() < usize::MAX / 2, "the gauge is below zero");
@@ -191,7 +189,6 @@ impl Client {
     pub fn leave(mut self) {
         self.session.release_everything();
         let _writer = self.outbox.lock().close();
-        self.session.broker.disconnected(self.id);
     }
 
     /// Ends the connection and clears the stage, on which it must be the last one: gives the bytes on the gauge,

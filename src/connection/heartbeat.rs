@@ -1,5 +1,6 @@
-//! Heartbeats (AMQP 4.2.7): we send one when nothing else was sent for half the interval, and give a client up that
-//! was silent for two.
+//! Heartbeats (AMQP 4.2.7): we send one in each half of an interval in which nothing else is sent, and give a client up of which
+//! nothing came in two whole intervals. As in RabbitMQ any byte counts, the handshake's too, so that a client that never says a
+//! word is given up after three intervals. What a client is silent while it is not read from does not count.
 
 use std::time::Duration;
 
@@ -28,10 +29,16 @@ impl Ticks {
 }
 
 /// Counts the intervals in which a client was silent.
-#[derive(Default)]
 pub(super) struct Silence {
     heard: bool,
     silent_intervals: u8,
+}
+
+impl Default for Silence {
+    /// The handshake was heard.
+    fn default() -> Self {
+        Self { heard: true, silent_intervals: 0 }
+    }
 }
 
 impl Silence {
@@ -54,6 +61,7 @@ mod tests {
     #[test]
     fn a_client_is_given_up_after_two_silent_intervals_in_a_row() {
         let mut silence = Silence::default();
+        assert!(!silence.interval_over(), "the handshake");
         assert!(!silence.interval_over());
         silence.broken();
         assert!(!silence.interval_over());

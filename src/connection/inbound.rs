@@ -13,25 +13,26 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, ReadBuf},
-    time::timeout,
+    io::{AsyncRead, Interest, ReadBuf},
+    net::tcp::OwnedReadHalf,
+    time::{sleep, timeout},
 };
 
-use crate::limits::READ_BUFFER_BYTES;
+use crate::limits::{GONE_INTERVAL, READ_BUFFER_BYTES};
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// See the module's text.
-pub(super) struct Inbound<R> {
-    socket: R,
+pub(super) struct Inbound {
+    socket: OwnedReadHalf,
     leftover: Vec<u8>,
 }
 
-impl<R: AsyncRead + Unpin> Inbound<R> {
+impl Inbound {
     /// `leftover` came before and has not been handled.
-    pub(super) fn new(socket: R, leftover: Vec<u8>) -> Self {
+    pub(super) fn new(socket: OwnedReadHalf, leftover: Vec<u8>) -> Self {
         Self { socket, leftover }
     }
 
@@ -57,7 +58,26 @@ impl<R: AsyncRead + Unpin> Inbound<R> {
                 Ok(0) | Err(_) => return,
             }
         }
-        std::future::pending::<()>().await;
+        self.gone().await;
+    }
+
+    /// Waits until the client has closed or broken its connection, without reading: what it has sent before may still be unread.
+    pub(super) async fn gone(&self) {
+        loop {
+            sleep(GONE_INTERVAL).await;
+            // This does not wait: the socket is readable, or there is nothing to see.
+            match timeout(Duration::ZERO, self.socket.ready(Interest::READABLE)).await {
+                Ok(Ok(ready)) if !ready.is_read_closed() => {}
+                Ok(_) => return,
+                Err(_nothing_to_read) => {}
+            }
+        }
+    }
+
+    /// Reads and forgets until the client closes.
+    pub(super) async fn discard(&mut self) {
+        self.leftover = Vec::new();
+        while let Ok(1..) = self.read(|bytes| bytes.len()).await {}
     }
 
     fn poll_read(

@@ -7,6 +7,7 @@
 mod assembly;
 mod channel;
 mod dispatch;
+mod farewell;
 #[doc(hidden)]
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -26,10 +27,9 @@ use std::{future::poll_fn, net::SocketAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpStream, tcp::OwnedReadHalf},
     sync::Notify,
-    time::{Instant, sleep_until, timeout},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -38,11 +38,11 @@ pub use listener::listen;
 use crate::broker::{Broker, ConnectionInfo};
 use crate::core::{
     error::AmqpError,
-    outbox::{Line, Outbox, SharedOutbox, send},
-    wakes::wake_all,
+    outbox::{Outbox, SharedOutbox, send},
 };
 use crate::limits::{CLOSE_TIMEOUT, FLOW_PAUSE_MAX, READ_BUFFER_BYTES};
 use crate::protocol::{ReplyCode, connection};
+use farewell::Farewell;
 use handshake::{Greeted, Refusal, capability};
 use heartbeat::{Silence, Ticks};
 use inbound::Inbound;
@@ -70,8 +70,7 @@ pub(crate) async fn serve(
     };
     match greeted {
         Ok(greeted) => {
-            let line = writer.line();
-            run(broker, reader, writer, line, greeted, shutdown).await;
+            run(broker, reader, writer, greeted, shutdown).await;
         }
         Err(Refusal::Gone(error)) => tracing::debug!(%peer, %error, "client left during the handshake"),
         Err(refusal) => {
@@ -86,17 +85,13 @@ pub(crate) async fn serve(
 }
 
 /// Serves an open connection.
-async fn run<R, W>(
+async fn run(
     broker: Arc<Broker>,
-    reader: R,
-    writer: W,
-    line: Arc<dyn Line>,
+    reader: OwnedReadHalf,
+    socket: SharedWriter,
     greeted: Greeted,
     shutdown: CancellationToken,
-) where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin + Send + 'static,
-{
+) {
     let Greeted { negotiated, info, heartbeat, leftover } = greeted;
     let heartbeat = Duration::from_secs(heartbeat.into());
     let understands = |name| capability(&info.client_properties, name);
@@ -104,14 +99,16 @@ async fn run<R, W>(
         negotiated.frame_max as usize,
         understands("consumer_cancel_notify"),
     )));
-    outbox.lock().set_line(line);
+    outbox.lock().set_line(socket.line());
     let wants_blocked = understands("connection.blocked");
     let gone = CancellationToken::new();
     let writing = tokio::spawn({
         let (outbox, gone, vhost) = (outbox.clone(), gone.clone(), negotiated.vhost.clone());
+        let writer = socket.clone();
         async move {
-            writer::run(writer, outbox, vhost, heartbeat).await;
+            let written = writer::run(writer, outbox, vhost, heartbeat).await;
             gone.cancel();
+            written
         }
     });
     let ConnectionInfo { peer, user, .. } = &info;
@@ -129,23 +126,15 @@ async fn run<R, W>(
         attention,
     };
     reading.run(heartbeat, &shutdown).await;
-    reading.session.release_everything();
-    let waker = outbox.lock().close();
-    wake_all(waker);
-    broker.disconnected(id);
-    let abort = writing.abort_handle();
-    if timeout(CLOSE_TIMEOUT, writing).await.is_err() {
-        abort.abort();
-        // The socket closes when nobody holds it any more.
-        let abandoned = outbox.lock().abandon();
-        drop(abandoned);
-    }
+    let Reading { inbound, mut session, .. } = reading;
+    session.release_everything();
+    Farewell { inbound, session, socket, writing, heartbeat }.say(&shutdown).await;
     tracing::info!(%peer, "connection ended");
 }
 
 /// The reader task's state.
-struct Reading<R> {
-    inbound: Inbound<R>,
+struct Reading {
+    inbound: Inbound,
     session: Session,
     wants_blocked: bool,
     silence: Silence,
@@ -155,26 +144,19 @@ struct Reading<R> {
     gone: CancellationToken,
 }
 
-impl<R: AsyncRead + Unpin> Reading<R> {
-    /// Reads until the connection is over.
+impl Reading {
+    /// Reads until the connection is no longer in use.
     async fn run(&mut self, heartbeat: Duration, shutdown: &CancellationToken) {
         let mut ticks = Ticks::every(heartbeat);
         let stopped = shutdown.cancelled();
         tokio::pin!(stopped);
-        let mut stopping = false;
-        let mut close_deadline = None;
         self.inbound.resume(|bytes| self.session.handle(bytes));
-        while self.session.phase != Phase::Closed {
-            if self.session.phase == Phase::Closing {
-                close_deadline.get_or_insert_with(|| Instant::now() + CLOSE_TIMEOUT);
-            }
-            let deadline = close_deadline.unwrap_or_else(Instant::now);
+        while self.session.phase == Phase::Open {
             let read = tokio::select! {
                 biased;
-                () = &mut stopped, if !stopping => {
-                    stopping = true;
+                () = &mut stopped => {
                     self.session.close(&shutdown_error(), (0, 0), 0);
-                    continue;
+                    return;
                 }
                 () = ticks.tick() => {
                     if self.silence.interval_over() {
@@ -183,7 +165,6 @@ impl<R: AsyncRead + Unpin> Reading<R> {
                     }
                     continue;
                 }
-                () = sleep_until(deadline), if close_deadline.is_some() => return,
                 () = self.gone.cancelled() => return,
                 () = self.attention.notified() => {
                     self.session.return_overdue();
@@ -201,7 +182,8 @@ impl<R: AsyncRead + Unpin> Reading<R> {
         }
     }
 
-    /// Waits for whatever must not be overrun.
+    /// Waits for whatever must not be overrun. A client that is silent meanwhile is not given up (RabbitMQ): its heartbeats may
+    /// stand behind what is not read; one that has closed its socket is.
     async fn between_reads(&mut self, bytes_read: usize, shutdown: &CancellationToken) {
         self.silence.broken();
         if std::mem::take(&mut self.session.published) {
@@ -210,18 +192,22 @@ impl<R: AsyncRead + Unpin> Reading<R> {
             }
             let journal = self.session.broker.journal.clone();
             tokio::select! {
+                biased;
                 () = poll_fn(|cx| journal.poll_room(cx)) => {}
                 () = shutdown.cancelled() => return,
                 () = self.gone.cancelled() => return,
+                () = self.inbound.gone() => return,
             }
         }
         while std::mem::take(&mut self.session.replies_full) || self.session.outbox.lock().over_reply_budget()
         {
             let outbox = self.session.outbox.clone();
             tokio::select! {
+                biased;
                 () = poll_fn(|cx| outbox.lock().poll_room(cx)) => {}
                 () = shutdown.cancelled() => return,
                 () = self.gone.cancelled() => return,
+                () = self.inbound.gone() => return,
             }
             self.inbound.resume(|bytes| self.session.handle(bytes));
         }

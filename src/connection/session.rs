@@ -39,8 +39,19 @@ pub(super) enum Phase {
     Open,
     /// We have sent `connection.close` and ignore all but its answer.
     Closing,
-    /// Over: the socket may be closed once what waits is written.
+    /// Over: the client has answered our close, or has gone.
     Closed,
+    /// Over: the client has closed, we have answered, and it closes the socket when it has read that.
+    Left,
+    /// Over: the client's bytes are no frames. It may be writing more of them before it reads our close.
+    Lost,
+}
+
+impl Phase {
+    /// Whether nothing is handled any more.
+    pub(super) fn is_over(self) -> bool {
+        matches!(self, Self::Closed | Self::Left | Self::Lost)
+    }
 }
 
 /// See the module's text.
@@ -115,7 +126,7 @@ impl Session {
         let body_bytes_max = self.broker.config.max_message_size;
         let mut at = 0;
         let mut run = Run::default();
-        while self.phase != Phase::Closed && !self.replies_full {
+        while !self.phase.is_over() && !self.replies_full {
             let rest = &bytes[at..];
             match scan(rest, run.method, self.frame_bytes_max, body_bytes_max) {
                 Scan::Complete(scanned) => {
@@ -217,7 +228,7 @@ impl Session {
             Some([0, 10, 0, 51]) => self.phase = Phase::Closed,
             Some([0, 10, 0, 50]) => {
                 self.reply(0, &connection::CloseOk {});
-                self.phase = Phase::Closed;
+                self.phase = Phase::Left;
             }
             _ => {}
         }
@@ -413,7 +424,8 @@ impl Session {
         }
     }
 
-    /// Gives back everything that the connection holds. Nothing is delivered to it afterwards.
+    /// Gives back everything that the connection holds, its place among the connections too. Nothing is delivered to it
+    /// afterwards.
     pub(super) fn release_everything(&mut self) {
         self.settle_acked();
         for (number, channel) in self.channels.take_all() {
@@ -429,6 +441,7 @@ impl Session {
         if !owned.is_empty() {
             self.vhost.owner_left(owned.into_values());
         }
+        self.broker.disconnected(self.id);
     }
 
     // ---- errors ----
@@ -479,7 +492,7 @@ impl Session {
     /// The bytes are no frames: nothing that follows can be understood, not even an answer.
     fn lose_place(&mut self, error: &AmqpError) {
         self.close(error, (0, 0), 0);
-        self.phase = Phase::Closed;
+        self.phase = Phase::Lost;
     }
 }
 

@@ -15,12 +15,21 @@ use tokio::{
 use crate::core::outbox::Line;
 
 /// See the module's text. The stream ends when the last of those who share it lets go.
+#[derive(Clone)]
 pub(super) struct SharedWriter(Arc<OwnedWriteHalf>);
 
 impl SharedWriter {
     /// For those who send directly.
     pub(super) fn line(&self) -> Arc<dyn Line> {
         self.0.clone()
+    }
+
+    /// Has the socket's end tell the client at once that what is on its way to it is lost: the system is not to keep it.
+    pub(super) fn reset(&self) {
+        let stream: &TcpStream = (*self.0).as_ref();
+        if let Err(error) = stream.set_zero_linger() {
+            tracing::debug!(%error, "the socket cannot be reset");
+        }
     }
 }
 

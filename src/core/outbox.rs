@@ -28,7 +28,7 @@ use crate::core::{
     window::{ConsumerRef, Overdue, ReplyConsumer, Unacked, Window},
 };
 use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_BYTES_RESUME, OUTBOX_REPLY_BYTES_MAX};
-use crate::protocol::{Encode, ShortString, basic, frame};
+use crate::protocol::{Encode, HEARTBEAT_FRAME, ShortString, basic, frame};
 
 /// An outbox, shared between its connection and the queues that deliver to it.
 pub type SharedOutbox = Arc<Mutex<Outbox>>;
@@ -62,8 +62,9 @@ pub struct Outbox {
     reader: Option<Waker>,
     /// Where what is little is sent directly.
     line: Option<Arc<dyn Line>>,
-    /// Something was sent since somebody asked.
+    /// Something beside heartbeats was sent since the last [`Self::beat`].
     was_busy: bool,
+    has_beaten: bool,
     closed: bool,
 }
 
@@ -106,6 +107,7 @@ impl Outbox {
             reader: None,
             line: None,
             was_busy: false,
+            has_beaten: false,
             closed: false,
         }
     }
@@ -349,14 +351,19 @@ impl Outbox {
 
     /// What was taken is written. Gives a reader that waited for room.
     pub fn written(&mut self) -> Option<Waker> {
-        self.in_flight_bytes = 0;
-        self.was_busy = true;
+        // What is no longer than an empty frame is a heartbeat.
+        self.was_busy |= mem::take(&mut self.in_flight_bytes) > HEARTBEAT_FRAME.len();
         if self.has_room() { self.reader.take() } else { None }
     }
 
-    /// Whether anything was sent since this was last asked.
-    pub fn was_busy(&mut self) -> bool {
-        mem::take(&mut self.was_busy)
+    /// Sends a heartbeat, unless something else was sent since the last call. Heartbeats themselves do not count: a client may
+    /// give us up after an interval, and is to hear one in each half of it (RabbitMQ, the first one in any case).
+    pub fn beat(&mut self) {
+        let busy = mem::take(&mut self.was_busy);
+        let first = !mem::replace(&mut self.has_beaten, true);
+        if first || !busy {
+            self.send_now(&HEARTBEAT_FRAME);
+        }
     }
 
     /// Gives the buffer back, if nothing waits in it: an idle connection holds none.

@@ -108,6 +108,13 @@ impl Wire {
         self
     }
 
+    /// Sends these bytes, all of which the broker must read.
+    pub fn must_take(&mut self, bytes: &[u8]) -> &mut Self {
+        self.stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        self.stream.write_all(bytes).unwrap();
+        self
+    }
+
     pub fn send(&mut self, channel: u16, method: &Args) -> &mut Self {
         self.raw(&frame(METHOD, channel, &method.0))
     }
@@ -184,7 +191,12 @@ impl Wire {
     pub fn expect_close(&mut self, code: u16, text: &str) -> Closed {
         let closed = Closed::read(self.expect(0, 10, 50));
         closed.check(code, text);
-        self.send(0, &method(10, 51)).expect_eof();
+        self.send(0, &method(10, 51));
+        if code == 501 && closed.method == (0, 0) {
+            // These bytes were no frames: no answer would be understood, and the socket is kept for a while.
+            self.half_close();
+        }
+        self.expect_eof();
         closed
     }
 

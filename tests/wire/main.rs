@@ -9,6 +9,7 @@ mod broker;
 mod wire;
 
 mod channels;
+mod closing;
 mod content;
 mod delivering;
 mod framing;

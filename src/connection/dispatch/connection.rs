@@ -11,7 +11,7 @@ impl Session {
             Method::ConnectionClose(_) => {
                 self.release_everything();
                 self.reply(0, &connection::CloseOk {});
-                self.phase = Phase::Closed;
+                self.phase = Phase::Left;
             }
             // No mechanism that we offer has secrets that run out: a new one is as good as the old.
             Method::ConnectionUpdateSecret(_) => self.reply(0, &connection::UpdateSecretOk {}),

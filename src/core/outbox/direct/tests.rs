@@ -13,6 +13,7 @@ use crate::core::{
     journal::{Commit, Done},
     wakes::tests::Count,
 };
+use crate::protocol::HEARTBEAT_FRAME;
 
 /// A socket that takes what it has room for.
 struct Wire {
@@ -98,8 +99,21 @@ fn what_is_little_goes_straight_to_the_socket_and_the_writer_sleeps_on() {
     }
     assert_eq!((idle.wire.sent(), idle.was_woken()), (b"one two ".to_vec(), false));
     assert_eq!(idle.outbox.lock().pending_bytes(), 0);
-    let mut outbox = idle.outbox.lock();
-    assert_eq!((outbox.was_busy(), outbox.was_busy()), (true, false));
+}
+
+#[test]
+fn what_was_sent_straight_stands_for_a_heartbeat_and_a_heartbeat_does_not() {
+    let idle = Connection::idle(usize::MAX);
+    send(&idle.has(b"something").outbox);
+    let beat = || {
+        let before = idle.wire.sent().len();
+        idle.outbox.lock().beat();
+        send(&idle.outbox);
+        idle.wire.sent().split_off(before) == HEARTBEAT_FRAME
+    };
+    assert!(beat(), "the first one, in any case");
+    send(&idle.has(b"something").outbox);
+    assert_eq!([beat(), beat(), beat()], [false, true, true]);
 }
 
 #[test]

@@ -1,0 +1,122 @@
+//! How a connection ends: what it held has been given back, its place in the counts too, and only the socket is left.
+//!
+//! The client is to read our last words and to close the socket itself, as it does with RabbitMQ: one that still writes, or has
+//! not told its users yet, takes the socket's end for a failure. How long a socket is kept for that is bounded, and so is how
+//! many there may be; beyond that they are closed at once. A stop of the broker waits for none of them.
+
+use std::{io, time::Duration};
+
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    inbound::Inbound,
+    session::{Phase, Session},
+    socket::SharedWriter,
+};
+use crate::core::wakes::wake_all;
+use crate::limits::{CLOSE_TIMEOUT, LINGER_MAX, LINGER_PLACE_LOST};
+
+/// See the module's text.
+pub(super) struct Farewell {
+    pub(super) inbound: Inbound,
+    pub(super) session: Session,
+    /// The socket's other half: it ends when nobody has it any more.
+    pub(super) socket: SharedWriter,
+    pub(super) writing: JoinHandle<io::Result<()>>,
+    pub(super) heartbeat: Duration,
+}
+
+impl Farewell {
+    /// Writes what waits, and keeps the socket as long as the client may need it.
+    pub(super) async fn say(mut self, shutdown: &CancellationToken) {
+        let broker = self.session.broker.clone();
+        let place = broker.lingering.try_acquire().ok();
+        let patience =
+            if place.is_some() { patience(self.session.phase, self.heartbeat) } else { Duration::ZERO };
+        let deadline = Instant::now() + patience;
+        self.await_answer(deadline, shutdown).await;
+        let Self { inbound, session, socket, writing, .. } = self;
+        let (outbox, phase) = (session.outbox.clone(), session.phase);
+        drop(session);
+        let waker = outbox.lock().close();
+        wake_all(waker);
+        let flushed = async {
+            let abort = writing.abort_handle();
+            if !matches!(timeout(CLOSE_TIMEOUT, writing).await, Ok(Ok(Ok(())))) {
+                abort.abort();
+                let abandoned = outbox.lock().abandon();
+                drop(abandoned);
+                socket.reset();
+            }
+        };
+        tokio::join!(flushed, linger(inbound, phase, deadline, shutdown));
+    }
+
+    /// Waits for the answer to our `connection.close`, if that is what the client owes us.
+    async fn await_answer(&mut self, deadline: Instant, shutdown: &CancellationToken) {
+        let stopped = async {
+            shutdown.cancelled().await;
+            sleep_until(Instant::now() + CLOSE_TIMEOUT).await;
+        };
+        tokio::pin!(stopped);
+        while self.session.phase == Phase::Closing {
+            let read = tokio::select! {
+                read = self.inbound.read(|bytes| self.session.handle(bytes)) => read,
+                () = sleep_until(deadline) => return,
+                () = &mut stopped => return,
+            };
+            if !matches!(read, Ok(1..)) {
+                self.session.phase = Phase::Closed;
+            }
+        }
+    }
+}
+
+/// How long the client may take: RabbitMQ's times.
+fn patience(phase: Phase, heartbeat: Duration) -> Duration {
+    match phase {
+        Phase::Open | Phase::Closed => Duration::ZERO,
+        Phase::Closing | Phase::Left if heartbeat.is_zero() => LINGER_MAX,
+        Phase::Closing | Phase::Left => heartbeat.min(LINGER_MAX),
+        Phase::Lost => LINGER_PLACE_LOST,
+    }
+}
+
+/// Reads and forgets until the client closes, if it is the one to do so.
+async fn linger(mut inbound: Inbound, phase: Phase, deadline: Instant, shutdown: &CancellationToken) {
+    if !matches!(phase, Phase::Left | Phase::Lost) {
+        return;
+    }
+    tokio::select! {
+        () = inbound.discard() => {}
+        () = sleep_until(deadline) => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_is_kept_for_as_long_as_with_rabbitmq() {
+        let seconds = Duration::from_secs;
+        for (phase, heartbeat, kept) in [
+            (Phase::Left, 0, 30),
+            (Phase::Left, 10, 10),
+            (Phase::Left, 60, 30),
+            (Phase::Closing, 0, 30),
+            (Phase::Closing, 2, 2),
+            (Phase::Lost, 0, 3),
+            (Phase::Lost, 1, 3),
+            (Phase::Closed, 60, 0),
+            (Phase::Open, 60, 0),
+        ] {
+            assert_eq!(patience(phase, seconds(heartbeat)), seconds(kept), "{phase:?} {heartbeat}");
+        }
+    }
+}
