@@ -53,6 +53,21 @@ pub(super) enum Mode {
     Transaction(Transaction),
 }
 
+/// What became of the messages of one run.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// Of all of them but those that were refused.
+    pub(super) fate: Fate,
+    /// Those that a queue had no room for, by their index in the run; one may be named for each such queue.
+    pub(super) refused: Vec<usize>,
+}
+
+impl From<Fate> for Outcome {
+    fn from(fate: Fate) -> Self {
+        Self { fate, refused: Vec::new() }
+    }
+}
+
 /// A channel in confirm mode: what was published since its confirms were last looked after.
 #[derive(Default)]
 pub(super) struct Unconfirmed {
@@ -61,18 +76,18 @@ pub(super) struct Unconfirmed {
 }
 
 impl Unconfirmed {
-    /// A run of `count` messages was published: `refused` has those that a queue had no room for, by their index in
-    /// the run, and is emptied; the others have this fate.
-    pub(super) fn published_run(&mut self, count: usize, fate: Fate, refused: &mut Vec<usize>) {
+    /// A run of `count` messages was published.
+    pub(super) fn published_run(&mut self, count: usize, outcome: Outcome) {
+        let Outcome { fate, mut refused } = outcome;
         if refused.is_empty() {
             return self.published(count, fate);
         }
         refused.sort_unstable();
         refused.dedup();
         let mut at = 0;
-        for index in refused.drain(..) {
+        for index in refused {
             if index > at {
-                self.published(index - at, fate);
+                self.published(index - at, fate.clone());
             }
             self.published(1, Fate::Refused);
             at = index + 1;

@@ -7,7 +7,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    channel::{Channel, Mode},
+    channel::{Channel, Mode, Outcome},
     scan::{Scan, Scanned, scan},
 };
 use crate::broker::{Broker, Vhost};
@@ -16,10 +16,10 @@ use crate::core::{
     by_channel::ByChannel,
     effects::Effects,
     error::{AmqpError, channel_error, frame_error, not_allowed, unexpected_frame},
-    journal::Commit,
+    journal::{Commit, Placement},
     message::Publication,
     outbox::{SharedOutbox, send},
-    queue::{Comeback, Published, SharedQueue, feed_by_channel, settle_by_queue},
+    queue::{Comeback, SharedQueue, feed_by_channel, settle_by_queue},
     topology::Topology,
     window::{Unacked, Window},
 };
@@ -77,10 +77,8 @@ pub(super) struct Session {
     confirms_due: Vec<u16>,
     /// To be carried out, and for the journal, at the end of the read.
     pub(super) effects: Effects,
-    /// What became of the messages of one run.
-    pub(super) published_run: Published,
-    /// The confirm of the message that was published last waits for this, and for no later commit.
-    pub(super) confirms_after: Commit,
+    /// Room for the places of one run's messages; empty in between.
+    pub(super) placed: Vec<(usize, Placement)>,
 }
 
 /// What the handshake agreed upon.
@@ -116,8 +114,7 @@ impl Session {
             acked_on: Vec::new(),
             confirms_due: Vec::new(),
             effects: Effects::default(),
-            published_run: Published::default(),
-            confirms_after: Commit::default(),
+            placed: Vec::new(),
         }
     }
 
@@ -268,10 +265,15 @@ impl Session {
         }
     }
 
-    /// A confirm is due on a channel.
-    pub(super) fn confirm_due(&mut self, channel: u16) {
-        if self.confirms_due.last() != Some(&channel) {
-            self.confirms_due.push(channel);
+    /// A run of `count` messages was published on a channel: in confirm mode the client is told when their fate is sealed.
+    pub(super) fn published_run(&mut self, number: u16, count: usize, outcome: Outcome) {
+        if let Some(channel) = self.channels.get_mut(number)
+            && let Mode::Confirm(unconfirmed) = &mut channel.mode
+        {
+            unconfirmed.published_run(count, outcome);
+            if self.confirms_due.last() != Some(&number) {
+                self.confirms_due.push(number);
+            }
         }
     }
 
@@ -290,21 +292,20 @@ impl Session {
         self.confirm(commit);
     }
 
-    /// Confirms what was published: at once, or with a commit.
-    pub(super) fn confirm(&mut self, commit: Commit) {
-        let mut waits = false;
+    /// Confirms what was published: at once, or when its commits are complete. `commit` has what was journaled since this was
+    /// last done.
+    fn confirm(&mut self, commit: Commit) {
         while let Some(number) = self.confirms_due.pop() {
             let Self { channels, outbox, .. } = self;
             let Some(channel) = channels.get_mut(number) else { continue };
             if let Mode::Confirm(unconfirmed) = &mut channel.mode
                 && !channel.closing
             {
-                waits |= outbox.lock().confirm(number, &unconfirmed.due, commit);
-                unconfirmed.due.clear();
+                let awaited = outbox.lock().confirm(number, unconfirmed.due.drain(..), commit);
+                for commit in awaited.iter() {
+                    self.broker.journal.notify(commit, &self.outbox);
+                }
             }
-        }
-        if waits {
-            self.broker.journal.notify(commit, &self.outbox);
         }
     }
 

@@ -1,33 +1,43 @@
 //! Publisher confirms of one channel that are on their way out (RabbitMQ's `confirm.select`).
 //!
-//! Sequence numbers start at 1. What needs no disk is confirmed at once, everything else when the commit is complete that
-//! it is part of; what becomes due together is confirmed by one ack with `multiple`.
+//! Sequence numbers start at 1. What needs no disk is confirmed at once, everything else when the last of its commits is
+//! complete, whatever the order in which commits become complete; what becomes due together is confirmed by one ack with
+//! `multiple`. What was published later waits for what was published before it.
 
 use std::collections::VecDeque;
 
-use crate::core::journal::{Commit, Done};
+use crate::core::journal::{Commit, Commits, Done};
 use crate::protocol::basic;
 
-/// Publishes in a row on one channel, and whether they have to wait for the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Publishes in a row on one channel, and what has to happen before the client is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
     /// The first one's sequence number.
     pub first: u64,
     /// The last one's.
     pub last: u64,
-    /// What has to happen before the client is told.
+    /// What became of them.
     pub fate: Fate,
 }
 
 /// What became of publishes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
     /// Nothing of them is for the journal: they are confirmed at once.
     Taken,
-    /// Some of them are for the journal.
+    /// They are part of the publisher's next commit.
     Journaled,
+    /// They are safe when all of these commits are complete; there is at least one.
+    After(Commits),
     /// A queue had no room: they are answered by `basic.nack`, at once.
     Refused,
+}
+
+impl Fate {
+    /// The fate of what waits for these commits, and for nothing else.
+    pub fn after(commits: Commits) -> Self {
+        if commits.is_empty() { Self::Taken } else { Self::After(commits) }
+    }
 }
 
 /// What tells a publisher.
@@ -39,24 +49,47 @@ pub enum Answer {
     Nack(basic::Nack),
 }
 
-/// See the module's text.
+/// The confirms of a channel that wait.
 #[derive(Debug, Default)]
 pub struct Confirms {
-    /// In order of sequence number; and of commit, but for duplicates, which wait for the commit of the first one.
-    waiting: VecDeque<(Commit, Published)>,
+    /// In order of sequence number.
+    waiting: VecDeque<Waiting>,
+}
+
+/// Publishes in a row, and the commits that they still wait for.
+#[derive(Debug)]
+struct Waiting {
+    first: u64,
+    last: u64,
+    commits: Commits,
 }
 
 impl Confirms {
-    /// Notes what was published. `tell` gets what is answered now.
-    pub fn published(&mut self, published: Published, commit: Commit, tell: &mut impl FnMut(Answer)) {
+    /// Notes what was published; `next` is the commit that journaled messages are part of. `tell` gets what is answered now.
+    /// Gives the commits that have to be waited for.
+    pub fn published(
+        &mut self,
+        published: Published,
+        next: Commit,
+        tell: &mut impl FnMut(Answer),
+    ) -> Commits {
         let Published { first, last, fate } = published;
-        if fate == Fate::Journaled {
-            self.waiting.push_back((commit, published));
-            return;
+        let refused = fate == Fate::Refused;
+        let commits = match fate {
+            Fate::After(commits) => commits,
+            Fate::Journaled => next.into(),
+            Fate::Taken | Fate::Refused => Commits::default(),
+        };
+        if !commits.is_empty() {
+            self.waiting.push_back(Waiting { first, last, commits: commits.clone() });
+            return commits;
         }
-        let mut answer = |delivery_tag, multiple| match fate {
-            Fate::Refused => tell(Answer::Nack(basic::Nack { delivery_tag, multiple, requeue: false })),
-            Fate::Taken | Fate::Journaled => tell(Answer::Ack(basic::Ack { delivery_tag, multiple })),
+        let mut answer = |delivery_tag, multiple| {
+            tell(if refused {
+                Answer::Nack(basic::Nack { delivery_tag, multiple, requeue: false })
+            } else {
+                Answer::Ack(basic::Ack { delivery_tag, multiple })
+            });
         };
         if self.waiting.is_empty() {
             answer(last, last > first);
@@ -64,19 +97,20 @@ impl Confirms {
             // `multiple` would speak for those that still wait.
             (first..=last).for_each(|delivery_tag| answer(delivery_tag, false));
         }
+        commits
     }
 
     /// Commits are complete: the ack that is due, if any.
     pub fn committed(&mut self, done: &Done) -> Option<basic::Ack> {
-        let mut due: Option<(Published, Published)> = None;
-        while let Some((_, next)) = self.waiting.pop_front_if(|(commit, _)| done.contains(*commit)) {
-            due = Some((due.map_or(next, |(first, _)| first), next));
+        let mut due: Option<(u64, u64)> = None;
+        while let Some(next) = self.waiting.pop_front_if(|next| next.commits.forget_done(done)) {
+            due = Some((due.map_or(next.first, |(first, _)| first), next.last));
         }
         let (first, last) = due?;
         if self.waiting.is_empty() && self.waiting.capacity() > 1_024 {
             self.waiting = VecDeque::new();
         }
-        Some(basic::Ack { delivery_tag: last.last, multiple: last.last > first.first })
+        Some(basic::Ack { delivery_tag: last, multiple: last > first })
     }
 
     /// Whether anything waits for a commit.
@@ -132,6 +166,23 @@ mod tests {
         assert!(publish(&mut confirms, 6, 6, Some(2)).is_empty());
         assert_eq!(committed(&mut confirms, 1), Some((2, true)));
         assert_eq!(committed(&mut confirms, 2), Some((6, false)));
+    }
+
+    #[test]
+    fn what_has_several_commits_is_confirmed_after_the_last_of_them_in_any_order() {
+        for order in [[2, 5], [5, 2]] {
+            let mut confirms = Confirms::default();
+            let mut commits = Commits::from(Commit(5));
+            commits.add(Commit(2));
+            let fate = Fate::After(commits.clone());
+            let waits = confirms
+                .published(Published { first: 1, last: 1, fate }, Commit(9), &mut |_| panic!("early"));
+            assert_eq!(waits, commits);
+            let other = Commit(7 - order[0]);
+            assert!(confirms.committed(&Done::except(Commit(6), &[other])).is_none(), "{order:?}");
+            let ack = confirms.committed(&Done::up_to(Commit(6)));
+            assert_eq!(ack.map(|ack| (ack.delivery_tag, ack.multiple)), Some((1, false)));
+        }
     }
 
     #[test]

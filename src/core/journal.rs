@@ -247,6 +247,54 @@ pub fn note_published(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Commit(pub u64);
 
+/// Several commits: complete when the last of them is, in whatever order they become so.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Commits(SmallVec<[Commit; 2]>);
+
+impl Commits {
+    /// One more; the zeroth, which is complete from the start, is left out.
+    pub fn add(&mut self, commit: Commit) {
+        if commit != Commit::default()
+            && let Err(at) = self.0.binary_search(&commit)
+        {
+            self.0.insert(at, commit);
+        }
+    }
+
+    /// These and some others.
+    #[must_use]
+    pub fn and(mut self, others: &Self) -> Self {
+        for commit in others.iter() {
+            self.add(commit);
+        }
+        self
+    }
+
+    /// Each once.
+    pub fn iter(&self) -> impl Iterator<Item = Commit> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Whether there is none: then all of them are complete.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Forgets those that are complete; true if all were.
+    pub fn forget_done(&mut self, done: &Done) -> bool {
+        self.0.retain(|commit| !done.contains(*commit));
+        self.0.is_empty()
+    }
+}
+
+impl From<Commit> for Commits {
+    fn from(commit: Commit) -> Self {
+        let mut commits = Self::default();
+        commits.add(commit);
+        commits
+    }
+}
+
 /// Which commits are complete: all up to one, with exceptions while a full disk holds some of them back.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Done {

@@ -22,7 +22,7 @@ use crate::core::{
     by_channel::ByChannel,
     clock::Millis,
     confirms::{Answer, Published},
-    journal::{Commit, Done},
+    journal::{Commit, Commits, Done},
     message::View,
     queue::{Consumer, ConsumerId, SharedQueue},
     window::{ConsumerRef, Overdue, ReplyConsumer, Unacked, Window},
@@ -178,22 +178,28 @@ impl Outbox {
         }
     }
 
-    /// Confirms publishes of a channel, at once or with a commit. True when some of them wait for it.
-    pub fn confirm(&mut self, channel: u16, published: &[Published], commit: Commit) -> bool {
+    /// Confirms publishes of a channel: at once, or when their commits are complete; `next` is the one that journaled messages
+    /// are part of. Gives the commits that have to be waited for.
+    pub fn confirm(
+        &mut self,
+        channel: u16,
+        published: impl IntoIterator<Item = Published>,
+        next: Commit,
+    ) -> Commits {
+        let mut awaited = Commits::default();
         let Self { windows, bytes, confirming, .. } = self;
-        let Some(window) = windows.get_mut(channel) else { return false };
+        let Some(window) = windows.get_mut(channel) else { return awaited };
         for published in published {
             let tell = &mut |answer| match answer {
                 Answer::Ack(ack) => frame::write_method(bytes, channel, &ack),
                 Answer::Nack(nack) => frame::write_method(bytes, channel, &nack),
             };
-            window.confirms.published(*published, commit, tell);
+            awaited = awaited.and(&window.confirms.published(published, next, tell));
         }
-        let waits = window.confirms.is_waiting();
-        if waits && !confirming.contains(&channel) {
+        if !awaited.is_empty() && !confirming.contains(&channel) {
             confirming.push(channel);
         }
-        waits
+        awaited
     }
 
     /// Commits are complete: what waited for them may go out.

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use super::publish::Destined;
 use crate::connection::session::Session;
 use crate::core::{
+    confirms::Fate,
     dedup::{Filter, Identity, Seen},
-    journal::Commit,
+    journal::Commits,
     message::Publication,
     queue::SharedQueue,
 };
@@ -22,41 +23,53 @@ type Remembered = (Arc<Filter>, Identity);
 /// A queue that has not seen a message, and what it remembers of it.
 type Fresh = (Arc<SharedQueue>, Option<Remembered>);
 
+/// What became of a message, but for what is journaled of it.
+#[derive(Default)]
+struct Became {
+    /// The commits after which the first ones are safe that it is a duplicate of.
+    firsts: Commits,
+    /// A queue had no room for it.
+    refused: bool,
+}
+
+impl Became {
+    fn fate(self) -> Fate {
+        if self.refused { Fate::Refused } else { Fate::after(self.firsts) }
+    }
+}
+
 impl Session {
     /// Delivers a message where it has not been yet.
     ///
     /// `held` is what was seen, if a transaction has locked it; it gives the journal everything at its end. Else that is
-    /// done here, under the lock: nobody can meet what the journal does not know of.
+    /// done here, under the lock: nobody can meet what the journal does not know of. Tells what became of the message, in a
+    /// transaction but for what is part of its commit.
     pub(super) fn deliver_once(
         &mut self,
         destined: &Destined<'_>,
         publication: &mut Publication<'_>,
         held: Option<&mut Seen>,
-    ) {
+    ) -> Fate {
         if let Some(seen) = held {
-            let first = self.deliver_unseen(destined, publication, seen);
-            if first != Commit::default() {
-                self.hold_back(first);
-            }
-            return;
+            return self.deliver_unseen(destined, publication, seen).fate();
         }
         self.journal(); // what came before has a commit of its own
         let vhost = self.vhost.clone();
         let mut seen = vhost.seen.lock();
-        let first = self.deliver_unseen(destined, publication, &mut seen);
+        let mut became = self.deliver_unseen(destined, publication, &mut seen);
         let commit = self.append(true);
         seen.committed(commit);
         drop(seen);
-        self.confirms_after = first.max(commit);
+        became.firsts.add(commit);
+        became.fate()
     }
 
-    /// Gives the commit after which the first ones are safe that this one is a duplicate of.
     fn deliver_unseen(
         &mut self,
         destined: &Destined<'_>,
         publication: &mut Publication<'_>,
         seen: &mut Seen,
-    ) -> Commit {
+    ) -> Became {
         let view = publication.view();
         let now = self.broker.clock.now();
         let identify = |filter: &Arc<Filter>| Some((filter.clone(), filter.rule.identify(&view, now)?));
@@ -66,7 +79,7 @@ impl Session {
             && let Some(first) = of_exchange.as_ref().and_then(find)
         {
             filter.count_duplicate();
-            return first;
+            return Became { firsts: first.into(), refused: false };
         }
         let mut firsts = Vec::new();
         let mut fresh: Vec<Fresh> = Vec::new();
@@ -77,25 +90,29 @@ impl Session {
                 None => fresh.push((queue.clone(), remembered)),
             }
         }
-        let first = firsts.iter().map(|(_, first)| *first).max().unwrap_or_default();
         let is_duplicate = fresh.is_empty() && !firsts.is_empty();
         if destined.due.is_none() || is_duplicate {
             for (queue, _) in &firsts {
                 queue.count_duplicate();
             }
         }
-        if is_duplicate {
-            return first;
+        let mut became = Became::default();
+        for (_, first) in &firsts {
+            became.firsts.add(*first);
         }
-        let taken = self.take_fresh(destined, publication, fresh, of_exchange);
+        if is_duplicate {
+            return became;
+        }
+        let (taken, refused) = self.take_fresh(destined, publication, fresh, of_exchange);
         let persistent = publication.view().layout.persistent;
         for (filter, identity) in taken {
             seen.remember(&filter, identity, persistent, now, &mut self.effects.changes);
         }
-        first
+        became.refused = refused;
+        became
     }
 
-    /// Delivers or delays a message; gives what is to be remembered. Of an exchange that is nothing when a queue refused the
+    /// Delivers or delays a message; gives what is to be remembered, and whether a queue refused it. Of an exchange that is nothing when a queue refused the
     /// message, or when there was none: its publisher may try again.
     fn take_fresh(
         &mut self,
@@ -103,7 +120,7 @@ impl Session {
         publication: &mut Publication<'_>,
         fresh: Vec<Fresh>,
         of_exchange: Option<Remembered>,
-    ) -> Vec<Remembered> {
+    ) -> (Vec<Remembered>, bool) {
         let mut taken: Vec<Remembered> = Vec::new();
         let goes_nowhere = destined.route.queues.is_empty();
         if let Some(due) = destined.due
@@ -112,21 +129,23 @@ impl Session {
             self.delay(publication, due);
             taken.extend(of_exchange);
             taken.extend(fresh.into_iter().filter_map(|(_, remembered)| remembered));
-            return taken;
+            return (taken, false);
         }
+        let run = std::slice::from_mut(publication);
+        let mut published = self.begin_run();
         for (queue, remembered) in fresh {
-            let refused = self.published_run.refused.len();
-            self.deliver_to(&queue, std::slice::from_mut(publication));
-            if self.published_run.refused.len() == refused {
+            let refused = published.refused.len();
+            self.deliver_to(&queue, run, &mut published);
+            if published.refused.len() == refused {
                 taken.extend(remembered);
             }
         }
-        self.delivered(std::slice::from_mut(publication));
+        let refused = !self.end_run(run, published).refused.is_empty();
         if goes_nowhere {
             self.return_if(destined.mandatory, destined.number, &publication.view());
-        } else if self.published_run.refused.is_empty() {
+        } else if !refused {
             taken.extend(of_exchange);
         }
-        taken
+        (taken, refused)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::broker::{REPLY_TO, reply_token};
 use crate::connection::{
     assembly::Assembly,
-    channel::Mode,
+    channel::{Mode, Outcome},
     session::{Session, text},
 };
 use crate::core::{
@@ -14,9 +14,9 @@ use crate::core::{
     dedup::Seen,
     delay::{self, X_DELAY, X_DELIVER_AT},
     error::{AmqpError, not_implemented, precondition_failed},
-    journal::{Commit, note_published},
+    journal::note_published,
     message::{Layout, Publication, View},
-    queue::{Origin, SharedQueue},
+    queue::{Origin, Published, SharedQueue},
     rewrite::without_bcc,
     routing::{Addressing, extra_keys},
     topology::Route,
@@ -42,6 +42,29 @@ pub(super) struct Destined<'a> {
     pub(super) number: u16,
     pub(super) mandatory: bool,
     pub(super) due: Option<Millis>,
+}
+
+/// How messages of one run go on.
+pub(super) enum Way {
+    /// All of them to these queues.
+    Queues(Arc<Route>),
+    /// Each to those of these queues that have not seen it.
+    Once(Arc<Route>),
+    /// Each by a route of its own.
+    OfItsOwn,
+    /// To the reply consumer that their key names.
+    Reply,
+    /// They ask for more time for this delivery.
+    Renewal(u64),
+    /// There is none.
+    Nowhere,
+}
+
+impl Way {
+    /// Whether all messages of a run take it together.
+    fn is_shared(&self) -> bool {
+        !matches!(self, Self::Once(_) | Self::OfItsOwn)
+    }
 }
 
 impl Session {
@@ -112,21 +135,11 @@ impl Session {
         if let Mode::Transaction(_) = self.channel(number).mode {
             return self.publish_in_transaction(number, mandatory, run);
         }
-        let before = self.effects.len();
-        self.published_run.refused.clear();
-        self.route_and_deliver(number, mandatory, run, None)?;
-        let after = std::mem::take(&mut self.confirms_after);
-        let journaled = self.effects.len() > before || after != Commit::default();
-        let fate = if journaled { Fate::Journaled } else { Fate::Taken };
-        let Self { channels, published_run, .. } = self;
-        if let Some(channel) = channels.get_mut(number)
-            && let Mode::Confirm(unconfirmed) = &mut channel.mode
-        {
-            unconfirmed.published_run(run.len(), fate, &mut published_run.refused);
-            self.confirm_due(number);
-        }
-        if after != Commit::default() {
-            self.confirm(after);
+        let way = self.way(number, run)?;
+        let together = if way.is_shared() { run.len() } else { 1 };
+        for part in run.chunks_mut(together) {
+            let outcome = self.hand_on(&way, number, mandatory, part, None)?;
+            self.published_run(number, part.len(), outcome);
         }
         Ok(())
     }
@@ -155,53 +168,60 @@ impl Session {
         Ok(())
     }
 
-    /// Finds the queues and hands the messages to each of them. `seen` is what was seen, if a transaction has locked it.
-    pub(super) fn route_and_deliver(
-        &mut self,
-        number: u16,
-        mandatory: bool,
-        run: &mut [Publication<'_>],
-        mut seen: Option<&mut Seen>,
-    ) -> Result<(), AmqpError> {
-        let Some(first) = run.first().map(Publication::view) else { return Ok(()) };
-        if first.exchange().is_empty()
-            && let Some(token) = reply_token(first.routing_key())
-        {
-            for view in run.iter().map(Publication::view) {
-                let taken = self.broker.reply_consumers.deliver(token, &view, &mut self.effects.outgoing);
-                self.return_if(mandatory && !taken, number, &view);
+    /// Finds out how a run goes on, by its first message and by what the others ask for.
+    pub(super) fn way(&mut self, number: u16, run: &[Publication<'_>]) -> Result<Way, AmqpError> {
+        let Some(first) = run.first().map(Publication::view) else { return Ok(Way::Nowhere) };
+        if first.exchange().is_empty() {
+            if reply_token(first.routing_key()).is_some() {
+                return Ok(Way::Reply);
             }
-            return Ok(());
-        }
-        if first.exchange().is_empty()
-            && let Some(tag) = renewed_tag(&first)
-        {
-            let now = self.broker.clock.now();
-            if let Some(window) = self.outbox.lock().window(number) {
-                window.renew(tag, now);
+            if let Some(tag) = renewed_tag(&first) {
+                return Ok(Way::Renewal(tag));
             }
-            return Ok(());
         }
         let vhost = self.vhost.clone();
         let route = self.channel(number).routes.find(&first, &vhost)?;
-        let by_itself = route.needs_message() || run.iter().any(|item| has_telling_headers(&item.view()));
-        let may_be_seen = route.deduplicates() && run.iter().any(|item| has_rules(&item.view()));
-        if !by_itself && !may_be_seen {
-            self.deliver(&route, number, mandatory, run);
-            return Ok(());
+        if route.needs_message() || run.iter().any(|item| has_telling_headers(&item.view())) {
+            return Ok(Way::OfItsOwn);
         }
-        for (index, publication) in run.iter_mut().enumerate() {
-            let known = self.published_run.refused.len();
-            if by_itself {
-                self.deliver_one(number, mandatory, publication, seen.as_deref_mut())?;
-            } else {
-                let destined = Destined { route: &route, number, mandatory, due: None };
-                self.deliver_once(&destined, publication, seen.as_deref_mut());
+        let may_be_seen = run.iter().any(|item| may_be_seen(&route, item));
+        Ok(if may_be_seen { Way::Once(route) } else { Way::Queues(route) })
+    }
+
+    /// Hands messages on: a run, if its way [is shared](Way::is_shared), else one. Tells what became of them. `seen` is what was
+    /// seen, if a transaction has locked it.
+    pub(super) fn hand_on(
+        &mut self,
+        way: &Way,
+        number: u16,
+        mandatory: bool,
+        run: &mut [Publication<'_>],
+        seen: Option<&mut Seen>,
+    ) -> Result<Outcome, AmqpError> {
+        match (way, run) {
+            (Way::Queues(route), run) => return Ok(self.deliver(route, number, mandatory, run)),
+            (Way::Once(route), [publication]) => {
+                let destined = Destined { route, number, mandatory, due: None };
+                return Ok(self.hand_over(&destined, publication, seen));
             }
-            // Each was a run of its own.
-            self.published_run.refused[known..].fill(index);
+            (Way::OfItsOwn, [publication]) => return self.deliver_one(number, mandatory, publication, seen),
+            (Way::Reply, run) => {
+                for view in run.iter().map(|item| item.view()) {
+                    let taken = reply_token(view.routing_key()).is_some_and(|token| {
+                        self.broker.reply_consumers.deliver(token, &view, &mut self.effects.outgoing)
+                    });
+                    self.return_if(mandatory && !taken, number, &view);
+                }
+            }
+            (Way::Renewal(tag), _) => {
+                let now = self.broker.clock.now();
+                if let Some(window) = self.outbox.lock().window(number) {
+                    window.renew(*tag, now);
+                }
+            }
+            (Way::Nowhere | Way::Once(_) | Way::OfItsOwn, _) => {}
         }
-        Ok(())
+        Ok(Fate::Taken.into())
     }
 
     /// A message that has more say in where it goes than its exchange and key.
@@ -211,7 +231,7 @@ impl Session {
         mandatory: bool,
         publication: &mut Publication<'_>,
         seen: Option<&mut Seen>,
-    ) -> Result<(), AmqpError> {
+    ) -> Result<Outcome, AmqpError> {
         let view = publication.view();
         let (properties, headers) = (properties(&view)?, headers(&view)?);
         let mut keys = vec![view.routing_key()];
@@ -222,19 +242,17 @@ impl Session {
             // It is routed again when it is due, by BCC as well, and exchanges that keep messages get it then.
             let route = self.vhost.read(|topology| topology.route(view.exchange(), &addressing))?;
             let destined = Destined { route: &route, number, mandatory, due: Some(due) };
-            self.hand_over(&destined, publication, seen);
-            return Ok(());
+            return Ok(self.hand_over(&destined, publication, seen));
         }
         let changed = without_bcc(&view, headers.as_ref());
         let outgoing = changed.as_ref().map_or(view, |(layout, image)| View::new(*layout, image));
         let route = self.vhost.route(&outgoing, &addressing)?;
         let destined = Destined { route: &route, number, mandatory, due: None };
-        if changed.is_some() {
-            self.hand_over(&destined, &mut Publication::new(outgoing), seen);
+        Ok(if changed.is_some() {
+            self.hand_over(&destined, &mut Publication::new(outgoing), seen)
         } else {
-            self.hand_over(&destined, publication, seen);
-        }
-        Ok(())
+            self.hand_over(&destined, publication, seen)
+        })
     }
 
     fn hand_over(
@@ -242,50 +260,72 @@ impl Session {
         destined: &Destined<'_>,
         publication: &mut Publication<'_>,
         seen: Option<&mut Seen>,
-    ) {
+    ) -> Outcome {
         let Destined { route, number, mandatory, due } = *destined;
-        if route.deduplicates() {
-            return self.deliver_once(destined, publication, seen);
+        if may_be_seen(route, publication) {
+            return self.deliver_once(destined, publication, seen).into();
         }
         match due {
-            Some(due) if !(route.queues.is_empty() && mandatory) => self.delay(publication, due),
-            Some(_) => self.return_if(mandatory, number, &publication.view()),
+            Some(due) if !(route.queues.is_empty() && mandatory) => self.delay(publication, due).into(),
+            Some(_) => {
+                self.return_if(mandatory, number, &publication.view());
+                Fate::Taken.into()
+            }
             None => self.deliver(route, number, mandatory, std::slice::from_mut(publication)),
         }
     }
 
     /// Keeps a message until it is due; where it goes is found out then.
-    pub(super) fn delay(&mut self, publication: &mut Publication<'_>, due: Millis) {
+    pub(super) fn delay(&mut self, publication: &mut Publication<'_>, due: Millis) -> Fate {
+        let mut published = self.begin_run();
         let placement = self.vhost.delay_queue().hold_until(publication, due);
-        let mut placed = placement.map(|placement| (0, placement)).into_iter().collect();
-        let clock = &self.broker.clock;
-        let run = std::slice::from_mut(publication);
-        note_published(run, &mut placed, &mut self.effects.changes, || clock.now());
+        published.placed.extend(placement.map(|placement| (0, placement)));
+        self.end_run(std::slice::from_mut(publication), published).fate
     }
 
-    fn deliver(&mut self, route: &Route, number: u16, mandatory: bool, run: &mut [Publication<'_>]) {
+    fn deliver(
+        &mut self,
+        route: &Route,
+        number: u16,
+        mandatory: bool,
+        run: &mut [Publication<'_>],
+    ) -> Outcome {
+        let mut published = self.begin_run();
         for queue in &route.queues {
-            self.deliver_to(queue, run);
+            self.deliver_to(queue, run, &mut published);
         }
-        self.delivered(run);
         if route.queues.is_empty() {
-            for publication in run {
+            for publication in &mut *run {
                 self.return_if(mandatory, number, &publication.view());
             }
         }
+        self.end_run(run, published)
+    }
+
+    /// Before a run is handed to queues by [`Self::deliver_to`].
+    pub(super) fn begin_run(&mut self) -> Published {
+        Published { placed: std::mem::take(&mut self.placed), ..Published::default() }
     }
 
     #[inline]
-    pub(super) fn deliver_to(&mut self, queue: &Arc<SharedQueue>, run: &mut [Publication<'_>]) {
-        if queue.publish(run, Origin::Client, &mut self.published_run, &mut self.effects) {
+    pub(super) fn deliver_to(
+        &mut self,
+        queue: &Arc<SharedQueue>,
+        run: &mut [Publication<'_>],
+        published: &mut Published,
+    ) {
+        if queue.publish(run, Origin::Client, published, &mut self.effects) {
             self.congested = Some(queue.clone());
         }
     }
 
-    /// Notes what the queues that messages were delivered to have of them for the journal.
-    pub(super) fn delivered(&mut self, run: &mut [Publication<'_>]) {
+    /// Notes what the queues have of a run for the journal, and tells what became of it.
+    pub(super) fn end_run(&mut self, run: &mut [Publication<'_>], mut published: Published) -> Outcome {
         let clock = &self.broker.clock;
-        note_published(run, &mut self.published_run.placed, &mut self.effects.changes, || clock.now());
+        let fate = if published.placed.is_empty() { Fate::Taken } else { Fate::Journaled };
+        note_published(run, &mut published.placed, &mut self.effects.changes, || clock.now());
+        self.placed = published.placed;
+        Outcome { fate, refused: published.refused }
     }
 
     /// `basic.return`, which goes out before the confirm.
@@ -332,6 +372,11 @@ impl Session {
         owned.reply_to = ShortString::try_from(format!("{REPLY_TO}.{token}")).ok();
         Ok(Some(view.with_properties(&owned)))
     }
+}
+
+/// Whether a message may be a duplicate for somebody on its route. One without headers is nobody's.
+fn may_be_seen(route: &Route, publication: &Publication<'_>) -> bool {
+    route.deduplicates() && has_rules(&publication.view())
 }
 
 #[inline]

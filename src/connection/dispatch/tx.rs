@@ -6,8 +6,10 @@ use crate::connection::{
     session::Session,
 };
 use crate::core::{
+    confirms::Fate,
     dedup::Seen,
     error::{AmqpError, precondition_failed},
+    journal::Commits,
     message::{Message, Publication},
 };
 use crate::protocol::{ReplyCode, tx};
@@ -30,7 +32,6 @@ impl Session {
     pub(super) fn tx_commit(&mut self, number: u16) -> Result<(), AmqpError> {
         self.commit();
         let mut transaction = self.take_transaction(number)?;
-        self.published_run.refused.clear();
         let publishes = std::mem::take(&mut transaction.publishes);
         let vhost = self.vhost.clone();
         // A message without headers is nobody's duplicate.
@@ -52,33 +53,42 @@ impl Session {
             seen.committed(commit);
         }
         drop(seen);
-        outcome?;
-        if !self.published_run.refused.is_empty() {
-            return Err(precondition_failed("partial tx completion"));
-        }
-        self.hold_back(commit);
+        let Some(mut commits) = outcome? else { return Err(precondition_failed("partial tx completion")) };
+        commits.add(commit);
+        commits.iter().for_each(|commit| self.hold_back(commit));
         self.reply(number, &tx::CommitOk {});
         Ok(())
     }
 
-    /// Delivers what a transaction published.
+    /// Delivers what a transaction published. Gives the commits of the first ones that its messages are duplicates of, or nothing if
+    /// a queue had no room for one of them.
     fn publish_all(
         &mut self,
         number: u16,
         publishes: Vec<(Message, bool)>,
         mut seen: Option<&mut Seen>,
-    ) -> Result<(), AmqpError> {
+    ) -> Result<Option<Commits>, AmqpError> {
+        let mut firsts = Some(Commits::default());
         for (message, mandatory) in publishes {
             let mut run = [Publication::kept(message)];
-            match self.route_and_deliver(number, mandatory, &mut run, seen.as_deref_mut()) {
+            let way = self.way(number, &run);
+            let outcome =
+                way.and_then(|way| self.hand_on(&way, number, mandatory, &mut run, seen.as_deref_mut()));
+            match outcome {
                 // The exchange went between publish and commit: there is no route (RabbitMQ commits, too).
                 Err(error) if error.code == ReplyCode::NotFound => {
                     self.return_if(mandatory, number, &run[0].view());
                 }
-                other => other?,
+                Ok(outcome) => match outcome.fate {
+                    Fate::Refused => firsts = None,
+                    _ if !outcome.refused.is_empty() => firsts = None,
+                    Fate::After(commits) => firsts = firsts.map(|firsts| firsts.and(&commits)),
+                    Fate::Taken | Fate::Journaled => {}
+                },
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(firsts)
     }
 
     pub(super) fn tx_rollback(&mut self, number: u16) -> Result<(), AmqpError> {

@@ -1,6 +1,7 @@
 //! What mutated sessions and reading have found, each as a session of its own.
 
 mod once;
+mod promised;
 mod sending;
 
 use super::*;

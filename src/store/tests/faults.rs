@@ -153,7 +153,7 @@ fn the_sync_stands_between_the_write_of_a_message_and_its_confirm() {
     let before = machine.disk.journal().len();
     let commit = run.append_one(publish(&message(10), 0, &[QUEUE]));
     let published = Published { first: 1, last: 1, fate: Fate::Journaled };
-    assert!(outbox.lock().confirm(1, &[published], commit));
+    assert!(!outbox.lock().confirm(1, [published], commit).is_empty());
     run.parts.pending.notify(commit, &outbox);
     assert!(!sent());
     // The sync fails: nothing is confirmed. This is on a copy of what has happened so far.
