@@ -13,7 +13,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use triomphe::ThinArc;
+use triomphe::{Arc, ThinArc};
 
 use crate::core::{clock::Millis, rewrite};
 use crate::protocol::Properties;
@@ -81,6 +81,16 @@ impl Message {
     /// When it was published, or dead-lettered, or released from a delay; zero where that is not known.
     pub fn published_at(&self) -> Millis {
         self.0.header.header.published_at
+    }
+
+    /// The same message, published at another time; copied only if somebody shares it.
+    #[must_use]
+    pub fn published(mut self, at: Millis) -> Self {
+        let alone = self.0.with_arc_mut(|arc| {
+            let header = Arc::get_mut(arc).map(|inner| inner.header_mut());
+            header.map(|header| header.published_at = at).is_some()
+        });
+        if alone { self } else { Self::new(self.view(), at) }
     }
 
     /// How far the journal is with it.
@@ -336,6 +346,16 @@ mod tests {
         view.write_content(&mut out, 7, 131_072);
         assert_eq!(&out[..3], [2, 0, 7]);
         assert_eq!(out.len(), view.content_frames().len());
+    }
+
+    #[test]
+    fn a_message_can_be_published_later_and_others_who_share_it_see_nothing_of_that() {
+        let (layout, image) = build_image(b"", b"q", &[0, 0], &[b"m"], false);
+        let message = Message::new(View::new(layout, &image), 1).published(2);
+        let shared = message.clone();
+        let later = message.published(3);
+        assert_eq!((shared.published_at(), later.published_at()), (2, 3));
+        assert_eq!(later.view().body(), b"m");
     }
 
     #[test]

@@ -69,8 +69,10 @@ impl Session {
         mut seen: Option<&mut Seen>,
     ) -> Result<Option<Commits>, AmqpError> {
         let mut firsts = Some(Commits::default());
+        let now = self.broker.clock.now();
         for (message, mandatory) in publishes {
-            let mut run = [Publication::kept(message)];
+            // Its time to live begins now, as in RabbitMQ.
+            let mut run = [Publication::kept(message.published(now))];
             let way = self.way(number, &run);
             let outcome =
                 way.and_then(|way| self.hand_on(&way, number, mandatory, &mut run, seen.as_deref_mut()));

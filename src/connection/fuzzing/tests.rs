@@ -218,3 +218,26 @@ fn an_exclusive_queue_that_went_with_its_last_consumer_is_forgotten() {
     client.leave();
     nothing_remains(&stage);
 }
+
+#[test]
+fn what_a_transaction_published_lives_from_its_commit_on() {
+    let stage = Stage::default();
+    let mut client = opened(&stage);
+    client.declare("q", queue::Declare::default());
+    client.send(1, &tx::Select {});
+    client.publish(1, "", "q", b"m");
+    let published = stage.broker.clock.now();
+    while stage.broker.clock.now() <= published {
+        std::thread::yield_now();
+    }
+    client.send(1, &tx::Commit {});
+    let queue = stage.vhost.read(|topology| topology.queue(b"q").unwrap().clone());
+    let mut since = None;
+    let note = |entry: crate::core::queue::Entry, _| {
+        since = Some(entry.message.published_at());
+        Some(entry)
+    };
+    queue.get(true, &mut Effects::default(), note).unwrap();
+    assert!(since.unwrap() > published);
+    client.leave();
+}
