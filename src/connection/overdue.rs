@@ -64,7 +64,7 @@ impl Session {
         let Some(window) = outbox.window(number) else { return };
         let returned = window.take_held_by(id, queue);
         if let Some(consumer_tag) = window.consumer_tag(id, queue) {
-            outbox.cancel_consumer(number, &consumer_tag);
+            outbox.cancel_consumer(number, &consumer_tag, &(queue.clone(), id));
         }
         drop(outbox);
         if returned.is_empty() {

@@ -20,6 +20,7 @@ pub mod queue;
 pub mod redrive;
 pub mod rewrite;
 pub mod routing;
+pub mod starved;
 pub mod topology;
 pub mod wakes;
 pub mod window;

@@ -25,6 +25,7 @@ use crate::core::{
     journal::{Commit, Commits, Done},
     message::View,
     queue::{Consumer, ConsumerId, SharedQueue},
+    starved::Starved,
     window::{ConsumerRef, Overdue, ReplyConsumer, Unacked, Window},
 };
 use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_BYTES_RESUME, OUTBOX_REPLY_BYTES_MAX};
@@ -33,13 +34,13 @@ use crate::protocol::{Encode, HEARTBEAT_FRAME, ShortString, basic, frame};
 /// An outbox, shared between its connection and the queues that deliver to it.
 pub type SharedOutbox = Arc<Mutex<Outbox>>;
 
-/// Why a consumer cannot have a delivery now.
+/// Why a consumer cannot have a delivery now, and its place among those that wait for the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// The outbox is over its budget; the writer will feed the consumer.
-    Outbox,
+    Outbox(u64),
     /// The channel's prefetch is used up; its next settlement will feed the consumer.
-    Channel,
+    Channel(u64),
     /// Channel or connection are ending, and the consumer with them.
     Gone,
 }
@@ -57,7 +58,7 @@ pub struct Outbox {
     /// Channels with confirms that wait for a commit.
     confirming: SmallVec<[u16; 4]>,
     /// Turned away for want of room; the first in line is fed first.
-    starved: VecDeque<ConsumerRef>,
+    starved: Starved,
     writer: Writer,
     reader: Option<Waker>,
     /// Where what is little is sent directly.
@@ -102,7 +103,7 @@ impl Outbox {
             windows: ByChannel::default(),
             held_back: VecDeque::new(),
             confirming: SmallVec::new(),
-            starved: VecDeque::new(),
+            starved: Starved::default(),
             writer: Writer::Awake,
             reader: None,
             line: None,
@@ -240,18 +241,22 @@ impl Outbox {
             return Err(Refusal::Gone);
         }
         if self.pending_bytes() >= OUTBOX_BYTES_MAX {
-            self.starved.push_back(who());
-            return Err(Refusal::Outbox);
+            return Err(Refusal::Outbox(self.starved.add(who())));
         }
         let window = self.window(consumer.spec.channel).ok_or(Refusal::Gone)?;
-        if window.admit(consumer.spec.no_ack, who) { Ok(()) } else { Err(Refusal::Channel) }
+        window.admit(consumer.spec.no_ack, who).map_err(Refusal::Channel)
     }
 
-    /// Forgets consumers of a channel that had been turned away and have left their queue.
-    pub fn forget_starved(&mut self, channel: u16, gone: impl Fn(&ConsumerRef) -> bool) {
-        self.starved.retain(|who| !gone(who));
-        if let Some(window) = self.window(channel) {
-            window.forget_starved(gone);
+    /// A consumer has left its queue: if it was turned away, it is not fed again.
+    pub fn forget_starved(&mut self, queue: &Arc<SharedQueue>, consumer: &Consumer) {
+        match consumer.starved_by() {
+            Some(Refusal::Outbox(place)) => self.starved.forget(place, queue, consumer.id()),
+            Some(Refusal::Channel(place)) => {
+                if let Some(window) = self.window(consumer.spec.channel) {
+                    window.starved.forget(place, queue, consumer.id());
+                }
+            }
+            Some(Refusal::Gone) | None => {}
         }
     }
 
@@ -290,10 +295,15 @@ impl Outbox {
         true
     }
 
-    /// Tells a consumer that its queue is gone (RabbitMQ: consumer cancel notification).
-    pub fn cancel_consumer(&mut self, channel: u16, consumer_tag: &ShortString) {
-        let known =
-            self.window(channel).is_some_and(|window| window.consumers.remove(consumer_tag).is_some());
+    /// Tells a consumer that its queue is gone (RabbitMQ: consumer cancel notification), unless the client has cancelled it
+    /// meanwhile; its tag may be another consumer's then.
+    pub fn cancel_consumer(&mut self, channel: u16, consumer_tag: &ShortString, who: &ConsumerRef) {
+        let Some(window) = self.window(channel) else { return };
+        let its = |(queue, id): &ConsumerRef| *id == who.1 && Arc::ptr_eq(queue, &who.0);
+        let known = window.consumers.get(consumer_tag).is_some_and(its);
+        if known {
+            window.consumers.remove(consumer_tag);
+        }
         if known && self.cancel_notify {
             self.send(channel, &basic::Cancel { consumer_tag: consumer_tag.clone(), no_wait: true });
         }
@@ -382,7 +392,7 @@ impl Outbox {
     /// The consumer that has waited longest for room, if there is room now. One at a time, so that the first in line cannot
     /// fill the outbox again and again before the others.
     pub fn next_starved(&mut self) -> Option<ConsumerRef> {
-        if self.has_room() { self.starved.pop_front() } else { None }
+        if self.has_room() { self.starved.pop() } else { None }
     }
 
     fn has_room(&self) -> bool {

@@ -15,6 +15,7 @@ use crate::core::{
     confirms::Confirms,
     error::{AmqpError, precondition_failed},
     queue::{ConsumerId, Entry, SharedQueue},
+    starved::Starved,
 };
 use crate::protocol::ShortString;
 
@@ -85,7 +86,8 @@ pub struct Window {
     pub reply: Option<ReplyConsumer>,
     /// Publisher confirms that are not sent yet.
     pub confirms: Confirms,
-    starved: VecDeque<ConsumerRef>,
+    /// Turned away because the channel's prefetch was used up.
+    pub(super) starved: Starved,
 }
 
 impl Window {
@@ -96,14 +98,11 @@ impl Window {
         self.last_tag
     }
 
-    /// Whether the channel may have another delivery; if not, the consumer is remembered for [`Self::next_starved`].
+    /// Whether the channel may have another delivery; if not, the consumer is remembered for [`Self::next_starved`], in the
+    /// place that is given.
     #[inline]
-    pub fn admit(&mut self, no_ack: bool, who: impl FnOnce() -> ConsumerRef) -> bool {
-        if !no_ack && self.is_full() {
-            self.starved.push_back(who());
-            return false;
-        }
-        true
+    pub fn admit(&mut self, no_ack: bool, who: impl FnOnce() -> ConsumerRef) -> Result<(), u64> {
+        if !no_ack && self.is_full() { Err(self.starved.add(who())) } else { Ok(()) }
     }
 
     /// Keeps a delivered message until it is settled.
@@ -205,12 +204,7 @@ impl Window {
     /// The consumer that has waited longest for the channel's prefetch, if there is room now. One at a time, so that
     /// consumers of several queues take turns.
     pub fn next_starved(&mut self) -> Option<ConsumerRef> {
-        if self.is_full() { None } else { self.starved.pop_front() }
-    }
-
-    /// Forgets consumers that were turned away and have left their queue.
-    pub fn forget_starved(&mut self, gone: impl Fn(&ConsumerRef) -> bool) {
-        self.starved.retain(|who| !gone(who));
+        if self.is_full() { None } else { self.starved.pop() }
     }
 
     /// Puts back what a transaction had settled and then rolled back.

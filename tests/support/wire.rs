@@ -496,6 +496,10 @@ pub fn queue_declare(queue: &str, bits: u8) -> Args {
     method(50, 10).u16(0).short(queue).u8(bits).table(&Table::new())
 }
 
+pub fn queue_delete(queue: &str) -> Args {
+    method(50, 40).u16(0).short(queue).u8(0)
+}
+
 pub fn queue_bind(queue: &str, exchange: &str, key: &str) -> Args {
     method(50, 20).u16(0).short(queue).short(exchange).short(key).u8(0).table(&Table::new())
 }

@@ -6,7 +6,7 @@ use crate::{
     broker::{DEADLINE, unique},
     wire::{
         AUTO_DELETE, BODY, CLIENT_CAPABILITIES, EXCLUSIVE, METHOD, NO_ACK, Table, Wire, basic_ack,
-        basic_consume, basic_get, confirm_select, frame, method, queue_declare,
+        basic_consume, basic_get, confirm_select, frame, method, queue_declare, queue_delete,
     },
 };
 
@@ -21,6 +21,19 @@ fn consume_ok_comes_before_the_first_delivery() {
     assert_eq!((deliver.short().as_str(), deliver.u64(), deliver.u8()), ("tag", 1, 0));
     assert_eq!((deliver.short(), deliver.short(), deliver.rest()), (String::new(), queue, vec![]));
     assert_eq!(wire.expect_content(1).body, b"waiting");
+}
+
+#[test]
+fn delete_ok_comes_before_the_cancellation_of_the_channels_own_consumers() {
+    let mut other = Wire::open_with(&CLIENT_CAPABILITIES.table(), (2047, 131_072, 0));
+    let mut wire = Wire::open_with(&CLIENT_CAPABILITIES.table(), (2047, 131_072, 0));
+    let queue = unique("queue");
+    wire.channel(1).send(1, &queue_declare(&queue, 0)).expect(1, 50, 11);
+    wire.send(1, &basic_consume(&queue, "own", 0)).expect(1, 60, 21);
+    other.channel(1).send(1, &basic_consume(&queue, "other", 0)).expect(1, 60, 21);
+    assert_eq!(wire.send(1, &queue_delete(&queue)).expect(1, 50, 41).u32(), 0);
+    assert_eq!(wire.expect(1, 60, 30).short(), "own");
+    assert_eq!(other.expect(1, 60, 30).short(), "other");
 }
 
 #[test]

@@ -146,6 +146,8 @@ impl Session {
         if !delete.no_wait {
             self.reply(number, &queue::DeleteOk { message_count: deleted.message_count() as u32 });
         }
+        // Its consumers are told after that, as in RabbitMQ: clients take an earlier `basic.cancel` for an error.
+        drop(deleted);
         Ok(())
     }
 

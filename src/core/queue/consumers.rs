@@ -2,10 +2,9 @@
 //!
 //! Only consumers that can take a message stand in the rotation, so choosing costs the same for two as for ten
 //! thousand. A consumer leaves it when its prefetch is used up or its connection's outbox is full, and comes back
-//! at the end of the line when that changes.
+//! at the end of the line when that changes. Coming and going cost the logarithm of the number of priorities.
 
-use std::collections::VecDeque;
-
+use super::by_priority::ByPriority;
 use crate::core::{
     message::View,
     outbox::{Refusal, SharedOutbox},
@@ -45,6 +44,7 @@ pub struct Consumer {
     pub spec: ConsumerSpec,
     /// Messages that it holds unacknowledged.
     pub unacked: u32,
+    id: ConsumerId,
     deliver_prefix: Box<[u8]>,
     state: State,
 }
@@ -63,13 +63,13 @@ enum State {
 }
 
 impl Consumer {
-    fn new(spec: ConsumerSpec, state: State) -> Self {
+    fn new(spec: ConsumerSpec, id: ConsumerId, state: State) -> Self {
         // basic.deliver up to and with the consumer tag: only what follows differs between deliveries.
         let mut prefix = vec![1];
         prefix.extend_from_slice(&spec.channel.to_be_bytes());
         prefix.extend_from_slice(&[0, 0, 0, 0, 0, 60, 0, 60, spec.tag.len() as u8]);
         prefix.extend_from_slice(&spec.tag);
-        Self { spec, unacked: 0, deliver_prefix: prefix.into(), state }
+        Self { spec, unacked: 0, id, deliver_prefix: prefix.into(), state }
     }
 
     /// Appends `basic.deliver` and the content.
@@ -96,9 +96,17 @@ impl Consumer {
         view.write_content(out, self.spec.channel, frame_size_bytes_max);
     }
 
-    /// Whether its outbox or its channel had turned it away, and remembers it.
-    pub fn is_starved(&self) -> bool {
-        matches!(self.state, State::Starved(_))
+    /// Its handle.
+    pub fn id(&self) -> ConsumerId {
+        self.id
+    }
+
+    /// What has turned it away, and remembers it.
+    pub fn starved_by(&self) -> Option<Refusal> {
+        match self.state {
+            State::Starved(why) => Some(why),
+            State::Waiting | State::OutOfCredit | State::Inactive => None,
+        }
     }
 
     fn has_credit(&self) -> bool {
@@ -111,11 +119,12 @@ impl Consumer {
 pub struct Consumers {
     slots: Vec<Option<Consumer>>,
     free: Vec<u32>,
-    generations: Vec<u32>,
-    /// Rotations by priority, highest first; an empty one is removed.
-    rotations: Vec<(i32, VecDeque<u32>)>,
-    /// In order of arrival, for the single active consumer's succession.
-    arrival: VecDeque<u32>,
+    /// Of the last one that came.
+    generation: u32,
+    /// Those that can take a message.
+    rotation: ByPriority,
+    /// All of them in order of arrival: the first one is the single active consumer's successor.
+    succession: ByPriority,
     single_active: bool,
     active: Option<u32>,
     exclusive: Option<u32>,
@@ -130,19 +139,18 @@ impl Consumers {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.arrival.len()
+        self.slots.len() - self.free.len()
     }
 
     /// What a consumer gave as an argument.
     pub fn argument(&self, id: ConsumerId, name: &str) -> Option<&FieldValue> {
         let consumer = self.slots.get(id.slot as usize)?.as_ref()?;
-        let is_it = self.generations.get(id.slot as usize) == Some(&id.generation);
-        consumer.spec.arguments.get(name).filter(|_| is_it)
+        consumer.spec.arguments.get(name).filter(|_| consumer.id == id)
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.arrival.is_empty()
+        self.len() == 0
     }
 
     /// Whether one of them asked to be the only one.
@@ -154,71 +162,70 @@ impl Consumers {
     pub fn add(&mut self, spec: ConsumerSpec) -> ConsumerId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
-            self.generations.push(0);
             (self.slots.len() - 1) as u32
         });
         if spec.exclusive {
             self.exclusive = Some(slot);
         }
+        self.generation = self.generation.wrapping_add(1);
+        let id = ConsumerId { slot, generation: self.generation };
         let waits = self.single_active && self.active.is_some();
-        self.slots[slot as usize] =
-            Some(Consumer::new(spec, if waits { State::Inactive } else { State::OutOfCredit }));
-        self.arrival.push_back(slot);
+        self.succession.enter(slot, spec.priority);
+        let state = if waits { State::Inactive } else { State::OutOfCredit };
+        self.slots[slot as usize] = Some(Consumer::new(spec, id, state));
         if !waits {
             if self.single_active {
                 self.active = Some(slot);
             }
             self.enter(slot);
         }
-        ConsumerId { slot, generation: self.generations[slot as usize] }
+        id
     }
 
     /// Removes one; when it was the single active consumer, the next one is it.
     pub fn remove(&mut self, id: ConsumerId) -> Option<Consumer> {
         self.find(id)?;
         let consumer = self.slots[id.slot as usize].take()?;
-        self.generations[id.slot as usize] = id.generation.wrapping_add(1);
         self.free.push(id.slot);
-        self.arrival.retain(|&slot| slot != id.slot);
+        self.succession.leave(id.slot, consumer.spec.priority);
         match consumer.state {
-            State::Waiting => self.leave(id.slot, consumer.spec.priority),
-            State::Starved(Refusal::Outbox) => self.waiting_for_outboxes -= 1,
+            State::Waiting => self.rotation.leave(id.slot, consumer.spec.priority),
+            State::Starved(Refusal::Outbox(_)) => self.waiting_for_outboxes -= 1,
             State::Starved(_) | State::OutOfCredit | State::Inactive => {}
         }
         if self.exclusive == Some(id.slot) {
             self.exclusive = None;
         }
         if self.active == Some(id.slot) {
-            self.active = self.successor();
+            // Highest priority first, then the oldest (RabbitMQ).
+            self.active = self.succession.first();
             if let Some(next) = self.active {
                 self.enter(next);
             }
         }
+        if self.is_empty() && self.slots.len() > SLOTS_KEPT_MAX {
+            *self = Self { generation: self.generation, ..Self::new(self.single_active) };
+        }
         Some(consumer)
     }
 
-    /// Removes all of them.
-    pub fn clear(&mut self) -> Vec<Consumer> {
-        let ids: Vec<_> = self
-            .arrival
-            .iter()
-            .map(|&slot| ConsumerId { slot, generation: self.generations[slot as usize] })
-            .collect();
-        ids.into_iter().filter_map(|id| self.remove(id)).collect()
+    /// Removes the one that would be the next single active consumer.
+    pub fn pop(&mut self) -> Option<Consumer> {
+        let slot = self.succession.first()?;
+        let id = self.slots[slot as usize].as_ref()?.id;
+        self.remove(id)
     }
 
     /// The consumer behind a handle, if it is still there.
     pub fn find(&mut self, id: ConsumerId) -> Option<&mut Consumer> {
-        (self.generations.get(id.slot as usize) == Some(&id.generation))
-            .then(|| self.slots[id.slot as usize].as_mut())?
+        self.slots.get_mut(id.slot as usize)?.as_mut().filter(|consumer| consumer.id == id)
     }
 
     /// Who gets the next message, if anybody can take one.
     #[inline]
     pub fn next(&self) -> Option<(ConsumerId, &Consumer)> {
-        let slot = *self.rotations.first()?.1.front()?;
-        let consumer = self.slots[slot as usize].as_ref()?;
-        Some((ConsumerId { slot, generation: self.generations[slot as usize] }, consumer))
+        let consumer = self.slots[self.rotation.first()? as usize].as_ref()?;
+        Some((consumer.id, consumer))
     }
 
     /// Books the delivery to the consumer that [`Self::next`] named and moves the line on.
@@ -230,14 +237,11 @@ impl Consumers {
             if !consumer.has_credit() {
                 consumer.state = State::OutOfCredit;
                 let priority = consumer.spec.priority;
-                self.leave(id.slot, priority);
+                self.rotation.leave(id.slot, priority);
                 return;
             }
         }
-        let line = &mut self.rotations[0].1;
-        if line.len() > 1 {
-            line.rotate_left(1);
-        }
+        self.rotation.advance();
     }
 
     /// Takes the consumer out of the rotation until [`Self::fed`].
@@ -247,17 +251,17 @@ impl Consumers {
         {
             consumer.state = State::Starved(why);
             let priority = consumer.spec.priority;
-            self.waiting_for_outboxes += usize::from(why == Refusal::Outbox);
-            self.leave(id.slot, priority);
+            self.waiting_for_outboxes += usize::from(matches!(why, Refusal::Outbox(_)));
+            self.rotation.leave(id.slot, priority);
         }
     }
 
     /// What held a starved consumer up has room again; tells what it was.
     pub fn fed(&mut self, id: ConsumerId) -> Option<Refusal> {
         let consumer = self.find(id)?;
-        let State::Starved(why) = consumer.state else { return None };
+        let why = consumer.starved_by()?;
         consumer.state = State::OutOfCredit;
-        self.waiting_for_outboxes -= usize::from(why == Refusal::Outbox);
+        self.waiting_for_outboxes -= usize::from(matches!(why, Refusal::Outbox(_)));
         self.enter(id.slot);
         Some(why)
     }
@@ -274,16 +278,7 @@ impl Consumers {
 
     /// Whether nobody can take a message now, and somebody could if only its outbox drained.
     pub fn held_back_by_outboxes(&self) -> bool {
-        self.rotations.is_empty() && self.waiting_for_outboxes > 0
-    }
-
-    fn successor(&self) -> Option<u32> {
-        // Highest priority first, then the oldest: max_by_key keeps the last maximum, so look from the end.
-        self.arrival
-            .iter()
-            .rev()
-            .copied()
-            .max_by_key(|&slot| self.slots[slot as usize].as_ref().map_or(i32::MIN, |c| c.spec.priority))
+        self.rotation.first().is_none() && self.waiting_for_outboxes > 0
     }
 
     /// Puts a consumer that has credit at the end of its priority's line.
@@ -294,24 +289,12 @@ impl Consumers {
             return;
         }
         consumer.state = State::Waiting;
-        let priority = consumer.spec.priority;
-        match self.rotations.binary_search_by(|(other, _)| priority.cmp(other)) {
-            Ok(at) => self.rotations[at].1.push_back(slot),
-            Err(at) => self.rotations.insert(at, (priority, VecDeque::from([slot]))),
-        }
-    }
-
-    fn leave(&mut self, slot: u32, priority: i32) {
-        if let Ok(at) = self.rotations.binary_search_by(|(other, _)| priority.cmp(other)) {
-            let line = &mut self.rotations[at].1;
-            if line.front() == Some(&slot) {
-                line.pop_front();
-            } else {
-                line.retain(|&other| other != slot);
-            }
-            if line.is_empty() {
-                self.rotations.remove(at);
-            }
-        }
+        self.rotation.enter(slot, consumer.spec.priority);
     }
 }
+
+/// A queue that has had more consumers than that at once gives their places' memory back with the last of them.
+const SLOTS_KEPT_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests;

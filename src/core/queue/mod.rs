@@ -4,8 +4,10 @@
 //! short lock, with the operations that the broker calls. A message is in exactly one of three places: ready, in
 //! the window of the channel that it was delivered to, or gone.
 
+mod by_priority;
 mod consumers;
 mod delayed;
+mod deleted;
 mod entry;
 mod expiry;
 mod feed;
@@ -23,13 +25,14 @@ mod timing;
 use std::{sync::Arc, task::Waker};
 
 pub use consumers::{Consumer, ConsumerId, ConsumerSpec};
+pub use deleted::Deleted;
 pub use entry::Entry;
 pub use feed::Feed;
 pub use leaving::Comeback;
 pub use peek::{Cursor, Peek, Peeked};
 pub use settings::{Overflow, QueueSettings};
 pub use shared::{
-    ConsumeError, Deleted, GetError, Published, QueueStatus, SharedQueue, feed_by_channel, feed_by_outbox,
+    ConsumeError, GetError, Published, QueueStatus, SharedQueue, feed_by_channel, feed_by_outbox,
     settle_by_queue,
 };
 pub use spec::QueueType;

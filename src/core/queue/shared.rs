@@ -9,11 +9,9 @@ use std::{
 };
 
 use super::{
-    Comeback, ConsumerId, ConsumerSpec, Dispatched, Entry, Origin, Overflow, Paged, Queue, QueueCounters,
-    QueueSettings, QueueSpec, Taken, Traits,
-    delayed::Delayed,
+    Comeback, ConsumerId, ConsumerSpec, Deleted, Dispatched, Entry, Origin, Overflow, Paged, Queue,
+    QueueCounters, QueueSettings, QueueSpec, Taken, Traits,
     guard::{Locked, State},
-    ready::Ready,
 };
 use crate::core::{
     clock::{Millis, Moment},
@@ -24,7 +22,7 @@ use crate::core::{
     message::{Message, Publication},
     outbox::{Refusal, SharedOutbox},
     wakes::wake_all,
-    window::{ConsumerRef, Unacked},
+    window::Unacked,
 };
 use crate::limits::BLOCK_BYTES_MAX;
 use crate::protocol::{PropertiesView, TableView};
@@ -70,17 +68,6 @@ pub struct Published {
     pub refused: Vec<usize>,
     /// Queues that were deleted meanwhile, and took nothing.
     pub gone: usize,
-}
-
-/// What a deleted queue leaves behind: its messages, to be dropped when no lock is held.
-#[derive(Default)]
-pub struct Deleted(Option<(Ready, Delayed)>);
-
-impl Deleted {
-    /// Ready messages that went with the queue.
-    pub fn message_count(&self) -> usize {
-        self.0.as_ref().map_or(0, |(ready, _)| ready.len())
-    }
 }
 
 /// A queue's figures at one moment.
@@ -261,9 +248,8 @@ impl SharedQueue {
         let finished = self.spec.auto_delete && queue.had_consumer && queue.consumers.is_empty();
         drop(queue);
         self.trim_from_disk(unread, effects);
-        if consumer.is_starved() {
-            let its = |(queue, other): &ConsumerRef| *other == id && Arc::ptr_eq(queue, self);
-            consumer.spec.outbox.lock().forget_starved(consumer.spec.channel, its);
+        if consumer.starved_by().is_some() {
+            consumer.spec.outbox.lock().forget_starved(self, &consumer);
         }
         if !finished {
             self.dispatch(effects);
@@ -335,7 +321,7 @@ impl SharedQueue {
     /// The outbox of a consumer that was turned away has room.
     pub fn fed(self: &Arc<Self>, id: ConsumerId, effects: &mut Effects) {
         let mut queue = self.lock();
-        if queue.consumers.fed(id) == Some(Refusal::Outbox) {
+        if matches!(queue.consumers.fed(id), Some(Refusal::Outbox(_))) {
             queue.stalled = false;
         }
         drop(queue);
@@ -350,28 +336,19 @@ impl SharedQueue {
         count
     }
 
-    /// Deletes the queue if `condition` allows it. Consumers are told by `basic.cancel`.
+    /// Deletes the queue if `condition` allows it.
     pub fn delete(self: &Arc<Self>, condition: impl FnOnce(&QueueStatus) -> bool) -> Option<Deleted> {
-        let mut locked = self.lock();
-        if locked.deleted || !condition(&status(&locked)) {
+        let mut queue = self.lock();
+        if queue.deleted || !condition(&status(&queue)) {
             return None;
         }
-        let (queue, feed) = locked.parts();
         queue.deleted = true;
         self.stamp.fetch_add(1, Ordering::Release);
         let purged = queue.ready.take_all();
         let delayed = std::mem::take(&mut queue.delayed);
-        let consumers = queue.consumers.clear();
-        for consumer in &consumers {
-            let outbox = feed.outbox(&consumer.spec.outbox);
-            outbox.cancel_consumer(consumer.spec.channel, &consumer.spec.tag);
-            if consumer.is_starved() {
-                let its = |(queue, _): &ConsumerRef| Arc::ptr_eq(queue, self);
-                outbox.forget_starved(consumer.spec.channel, its);
-            }
-        }
-        drop(locked);
-        Some(Deleted(Some((purged, delayed))))
+        let consumers = std::mem::take(&mut queue.consumers);
+        drop(queue);
+        Some(Deleted::new(self.clone(), purged, delayed, consumers))
     }
 
     /// Makes room in memory: what is far from its turn stays on disk, or goes there. True when there is more to be

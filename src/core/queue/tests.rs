@@ -219,11 +219,45 @@ fn delete_tells_consumers_that_understand_basic_cancel_and_no_others() {
         let (queue, mut client) = (Q::plain(), Client::understanding_cancel(understands));
         queue.consume(&client, "c", Wish::default());
         queue.publish(0..1);
-        assert!(queue.shared.delete(|status| status.consumers == 1).is_some());
+        let deleted = queue.shared.delete(|status| status.consumers == 1).unwrap();
+        assert!(client.read().iter().all(|seen| seen.what != What::Cancelled), "an answer comes first");
+        drop(deleted);
         let seen = client.read();
         assert_eq!(seen.iter().filter(|seen| seen.what == What::Cancelled).count(), usize::from(understands));
         assert!(client.outbox.lock().window(1).unwrap().consumers.is_empty());
     }
+}
+
+#[test]
+fn a_tag_that_was_used_again_is_not_cancelled_for_the_consumer_that_had_it() {
+    let (gone, stays, mut client) = (Q::plain(), Q::plain(), Client::new());
+    let id = gone.consume(&client, "c", Wish::default());
+    let deleted = gone.shared.delete(|_| true).unwrap();
+    gone.cancel(&client, "c", id);
+    stays.consume(&client, "c", Wish::default());
+    drop(deleted);
+    assert!(client.read().is_empty());
+    stays.publish(7..8);
+    assert_eq!(client.read_ids(), [7]);
+}
+
+#[test]
+fn consumers_that_are_turned_away_and_leave_are_fed_no_more_whichever_way_they_leave() {
+    let (queue, other, mut client) = (Q::plain(), Q::plain(), Client::new());
+    client.outbox.lock().window(1).unwrap().limit_prefetch(1);
+    let first = queue.consume(&client, "a", Wish::default());
+    queue.publish(0..1);
+    queue.consume(&client, "b", Wish::default());
+    other.consume(&client, "c", Wish::default());
+    queue.publish(1..2);
+    queue.publish(2..3);
+    other.publish(3..4);
+    assert_eq!(client.read_ids(), [0], "all three wait for the channel");
+    queue.cancel(&client, "a", first);
+    drop(queue.shared.delete(|_| true));
+    assert_eq!(client.read().iter().map(|seen| seen.what.clone()).collect::<Vec<_>>(), [What::Cancelled]);
+    queue.ack(&client, 1, false);
+    assert_eq!(client.read_consumers(), ["c"]);
 }
 
 #[test]

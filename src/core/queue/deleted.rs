@@ -1,0 +1,53 @@
+//! What a deleted queue leaves behind, to be seen to when no lock is held.
+
+use std::sync::Arc;
+
+use super::{Feed, SharedQueue, consumers::Consumers, delayed::Delayed, ready::Ready};
+use crate::core::wakes::wake_all;
+use crate::limits::CONSUMERS_TOLD_AT_ONCE_MAX;
+
+/// Messages and consumers of a deleted queue, or nothing if there was no queue. Consumers are told in pieces, by
+/// [`Self::tell_consumers`]; those that nobody has told are told when this is dropped.
+#[derive(Default)]
+pub struct Deleted(Option<Left>);
+
+struct Left {
+    queue: Arc<SharedQueue>,
+    ready: Ready,
+    _delayed: Delayed,
+    consumers: Consumers,
+}
+
+impl Deleted {
+    pub(super) fn new(queue: Arc<SharedQueue>, ready: Ready, delayed: Delayed, consumers: Consumers) -> Self {
+        Self(Some(Left { queue, ready, _delayed: delayed, consumers }))
+    }
+
+    /// Ready messages that went with the queue.
+    pub fn message_count(&self) -> usize {
+        self.0.as_ref().map_or(0, |left| left.ready.len())
+    }
+
+    /// Tells some of the consumers by `basic.cancel`. True if there are more.
+    pub fn tell_consumers(&mut self) -> bool {
+        let Some(left) = &mut self.0 else { return false };
+        let mut feed = Feed::default();
+        for _ in 0..CONSUMERS_TOLD_AT_ONCE_MAX {
+            let Some(consumer) = left.consumers.pop() else { break };
+            let outbox = feed.outbox(&consumer.spec.outbox);
+            let who = (left.queue.clone(), consumer.id());
+            outbox.cancel_consumer(consumer.spec.channel, &consumer.spec.tag, &who);
+            outbox.forget_starved(&left.queue, &consumer);
+        }
+        let (wakes, mut outgoing) = feed.finish();
+        wake_all(wakes);
+        outgoing.wake_writers();
+        !left.consumers.is_empty()
+    }
+}
+
+impl Drop for Deleted {
+    fn drop(&mut self) {
+        while self.tell_consumers() {}
+    }
+}
