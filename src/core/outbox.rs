@@ -244,7 +244,7 @@ impl Outbox {
             return Err(Refusal::Outbox(self.starved.add(who())));
         }
         let window = self.window(consumer.spec.channel).ok_or(Refusal::Gone)?;
-        window.admit(consumer.spec.no_ack, who).map_err(Refusal::Channel)
+        window.admit(who).map_err(Refusal::Channel)
     }
 
     /// A consumer has left its queue: if it was turned away, it is not fed again.

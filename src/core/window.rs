@@ -98,11 +98,11 @@ impl Window {
         self.last_tag
     }
 
-    /// Whether the channel may have another delivery; if not, the consumer is remembered for [`Self::next_starved`], in the
-    /// place that is given.
+    /// Whether the channel may have another delivery, to be acknowledged or not (RabbitMQ); if not, the consumer is remembered
+    /// for [`Self::next_starved`], in the place that is given.
     #[inline]
-    pub fn admit(&mut self, no_ack: bool, who: impl FnOnce() -> ConsumerRef) -> Result<(), u64> {
-        if !no_ack && self.is_full() { Err(self.starved.add(who())) } else { Ok(()) }
+    pub fn admit(&mut self, who: impl FnOnce() -> ConsumerRef) -> Result<(), u64> {
+        if self.is_full() { Err(self.starved.add(who())) } else { Ok(()) }
     }
 
     /// Keeps a delivered message until it is settled.

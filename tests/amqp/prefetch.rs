@@ -87,6 +87,20 @@ async fn global_prefetch_is_shared_by_the_channels_consumers() {
 }
 
 #[tokio::test]
+async fn a_used_up_global_prefetch_holds_back_consumers_without_acknowledgements_as_well() {
+    let (ch, queue) = filled(2).await;
+    let free = ch.queue().await;
+    ch.fill(&free, (0..3).map(|n| n.to_string())).await;
+    ch.qos(2, "global").await;
+    let mut holding = ch.consume(&queue, "").await;
+    assert_eq!(arrivals!(ch, queue, holding), [2]);
+    let mut unacked = ch.consume(&free, "no-ack").await;
+    assert_eq!(arrivals!(ch, free, unacked), [0]);
+    ch.ack(1, "").await;
+    assert_eq!(bodies(&mut unacked, 3).await, ["0", "1", "2"]);
+}
+
+#[tokio::test]
 async fn global_and_consumer_prefetch_hold_together() {
     let (ch, queue) = filled(20).await;
     ch.qos(2, "").await;

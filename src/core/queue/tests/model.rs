@@ -548,7 +548,7 @@ impl Model {
                 consumer.state = State::Starved;
                 continue;
             };
-            if !consumer.wish.no_ack && window.is_full() {
+            if window.is_full() {
                 window.starved.push(key);
                 consumer.state = State::Starved;
                 continue;
