@@ -58,6 +58,8 @@ pub const ROUTES_CACHED_MAX: usize = 1_024;
 pub const TRANSACTION_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// How long the server waits for a client's close-ok, and for its last bytes to be written.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same when the broker stops and owes the client nothing (RabbitMQ does not wait at all).
+pub const CLOSE_TIMEOUT_AT_STOP: Duration = Duration::from_secs(1);
 /// How long a socket is kept after a close, for the client to read it and to close the socket (RabbitMQ); no longer than a heartbeat.
 pub const LINGER_MAX: Duration = Duration::from_secs(30);
 /// How long it is kept when the client's bytes were no frames (RabbitMQ).
@@ -153,3 +155,4 @@ const _: () = assert!(FRAME_SIZE_BYTES_MIN as usize <= READ_BUFFER_BYTES / 2);
 const _: () = assert!(LEFTOVER_BYTES_MAX < READ_BUFFER_BYTES);
 const _: () = assert!(OUTBOX_BYTES_RESUME < OUTBOX_BYTES_MAX);
 const _: () = assert!(MESSAGE_SIZE_BYTES_MAX_DEFAULT <= MESSAGE_SIZE_BYTES_MAX_HARD);
+const _: () = assert!(CLOSE_TIMEOUT_AT_STOP.as_millis() <= CLOSE_TIMEOUT.as_millis());

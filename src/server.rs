@@ -1,5 +1,5 @@
 //! The composition root: open the store, bind, announce, serve, and shut down in order: listeners, connections
-//! (`connection.close` 320), then the rest, with a deadline.
+//! (`connection.close` 320), then the rest, with a deadline. Whoever asks twice is not told to wait for clients.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -45,6 +45,15 @@ pub enum StopError {
     Storage(String),
 }
 
+/// What is asked of a running broker, from outside: to stop, and then to hurry.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// Stop in order.
+    pub orderly: CancellationToken,
+    /// Wait for no client any longer. Asked for after the first.
+    pub forced: CancellationToken,
+}
+
 /// A broker that listens and has not yet begun to serve.
 pub struct Server {
     broker: Arc<Broker>,
@@ -86,8 +95,9 @@ impl Server {
         )
     }
 
-    /// Serves until `shutdown`, or until the store fails.
-    pub async fn serve(self, shutdown: CancellationToken) -> Result<(), StopError> {
+    /// Serves until it is asked to stop, or until the store fails.
+    pub async fn serve(self, stop: Stop) -> Result<(), StopError> {
+        let shutdown = stop.orderly;
         let tasks = TaskTracker::new();
         for (_, listener) in self.listeners {
             let listening =
@@ -102,7 +112,13 @@ impl Server {
         }
         tracing::info!("stopping");
         tasks.close();
-        let in_time = timeout(SHUTDOWN_TIMEOUT, tasks.wait()).await.is_ok();
+        let in_time = tokio::select! {
+            ended = timeout(SHUTDOWN_TIMEOUT, tasks.wait()) => ended.is_ok(),
+            () = stop.forced.cancelled() => {
+                tracing::info!(connections = tasks.len(), "not waiting for clients any longer");
+                false
+            }
+        };
         drop(background);
         let store = self.store;
         let closed = tokio::task::spawn_blocking(|| store.close()).await;

@@ -2,27 +2,31 @@
 
 use std::{fmt::Display, process::ExitCode};
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, Settings};
-use crate::server::{Server, StopError};
+use crate::server::{Server, Stop, StopError};
 
-/// Runs the broker until SIGINT or SIGTERM.
+/// Runs the broker until SIGINT or SIGTERM; the second of them ends the wait for clients, a third one everything.
 pub(super) fn run(settings: Settings) -> ExitCode {
     let config = match Config::load(settings) {
         Ok(config) => config,
         Err(error) => return fail(&error),
     };
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(serve(config)),
+        Ok(runtime) => {
+            let code = runtime.block_on(serve(config));
+            // A handler that is still at work must not hold up the end.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => fail(&error),
     }
 }
 
 async fn serve(config: Config) -> ExitCode {
-    let shutdown = CancellationToken::new();
-    if let Err(error) = cancel_on_signal(shutdown.clone()) {
+    let stop = Stop::default();
+    if let Err(error) = stop_on_signal(stop.clone()) {
         return fail(&error);
     }
     let server = match Server::bind(config).await {
@@ -30,7 +34,7 @@ async fn serve(config: Config) -> ExitCode {
         Err(error) => return fail(&error),
     };
     println!("{}", server.announcement());
-    match server.serve(shutdown).await {
+    match server.serve(stop).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(late @ StopError::Late) => {
             eprintln!("leveret: {late}");
@@ -40,17 +44,26 @@ async fn serve(config: Config) -> ExitCode {
     }
 }
 
-fn cancel_on_signal(shutdown: CancellationToken) -> std::io::Result<()> {
+fn stop_on_signal(stop: Stop) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+        for asked in [stop.orderly, stop.forced] {
+            next_signal(&mut interrupt, &mut terminate).await;
+            asked.cancel();
         }
-        shutdown.cancel();
+        next_signal(&mut interrupt, &mut terminate).await;
+        eprintln!("leveret: killed while it stopped");
+        std::process::exit(1);
     });
     Ok(())
+}
+
+async fn next_signal(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
 }
 
 fn fail(error: &impl Display) -> ExitCode {

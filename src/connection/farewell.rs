@@ -8,7 +8,7 @@ use std::{io, time::Duration};
 
 use tokio::{
     task::JoinHandle,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +18,7 @@ use super::{
     socket::SharedWriter,
 };
 use crate::core::wakes::wake_all;
-use crate::limits::{CLOSE_TIMEOUT, LINGER_MAX, LINGER_PLACE_LOST};
+use crate::limits::{CLOSE_TIMEOUT, CLOSE_TIMEOUT_AT_STOP, LINGER_MAX, LINGER_PLACE_LOST};
 
 /// See the module's text.
 pub(super) struct Farewell {
@@ -58,9 +58,10 @@ impl Farewell {
 
     /// Waits for the answer to our `connection.close`, if that is what the client owes us.
     async fn await_answer(&mut self, deadline: Instant, shutdown: &CancellationToken) {
+        let outbox = self.session.outbox.clone();
         let stopped = async {
             shutdown.cancelled().await;
-            sleep_until(Instant::now() + CLOSE_TIMEOUT).await;
+            stop_patience(|| outbox.lock().pending_bytes() > 0).await;
         };
         tokio::pin!(stopped);
         while self.session.phase == Phase::Closing {
@@ -86,6 +87,15 @@ fn patience(phase: Phase, heartbeat: Duration) -> Duration {
     }
 }
 
+/// Waits as long as a stop of the broker may wait for one client: a moment if it is owed nothing.
+async fn stop_patience(owes: impl Fn() -> bool) {
+    let start = Instant::now();
+    sleep(CLOSE_TIMEOUT_AT_STOP).await;
+    while owes() && start.elapsed() < CLOSE_TIMEOUT {
+        sleep(OWED_INTERVAL).await;
+    }
+}
+
 /// Reads and forgets until the client closes, if it is the one to do so.
 async fn linger(mut inbound: Inbound, phase: Phase, deadline: Instant, shutdown: &CancellationToken) {
     if !matches!(phase, Phase::Left | Phase::Lost) {
@@ -98,9 +108,21 @@ async fn linger(mut inbound: Inbound, phase: Phase, deadline: Instant, shutdown:
     }
 }
 
+/// How often it is looked whether a slow client has taken what it was owed.
+const OWED_INTERVAL: Duration = Duration::from_millis(100);
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_waits_longer_only_for_a_client_that_is_owed_something() {
+        for (owed_ms, waited_ms) in [(0, 1_000), (3_000, 3_000), (60_000, 5_000)] {
+            let start = Instant::now();
+            stop_patience(|| start.elapsed() < Duration::from_millis(owed_ms)).await;
+            assert_eq!(start.elapsed(), Duration::from_millis(waited_ms));
+        }
+    }
 
     #[test]
     fn a_socket_is_kept_for_as_long_as_with_rabbitmq() {

@@ -75,12 +75,20 @@ pub(crate) async fn serve(
         Err(Refusal::Gone(error)) => tracing::debug!(%peer, %error, "client left during the handshake"),
         Err(refusal) => {
             tracing::warn!(%peer, %refusal, "connection refused");
-            // A deadline passed without the farewell being read: nothing is left to do.
-            let _late = timeout(CLOSE_TIMEOUT, handshake::refuse(&mut writer, &refusal)).await;
-            if matches!(refusal, Refusal::Close { .. }) {
-                inbound::discard_until_closed(reader, CLOSE_TIMEOUT).await;
+            tokio::select! {
+                () = turn_away(reader, writer, &refusal) => {}
+                () = shutdown.cancelled() => {}
             }
         }
+    }
+}
+
+/// Tells a client that it may not go on, and lets it read that.
+async fn turn_away(reader: OwnedReadHalf, mut writer: SharedWriter, refusal: &Refusal) {
+    // A deadline passed without the farewell being read: nothing is left to do.
+    let _late = timeout(CLOSE_TIMEOUT, handshake::refuse(&mut writer, refusal)).await;
+    if matches!(refusal, Refusal::Close { .. }) {
+        inbound::discard_until_closed(reader, CLOSE_TIMEOUT).await;
     }
 }
 

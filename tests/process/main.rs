@@ -89,6 +89,27 @@ fn sigterm_closes_connections_with_320_and_ends_the_process_with_0() {
 }
 
 #[test]
+fn a_second_signal_ends_the_wait_for_clients() {
+    let Some(broker) = own(&[]) else { return };
+    let mut deaf = Wire::open_to(broker.clone());
+    deaf.channel(1).send(1, &queue_declare("large", 0)).expect(1, 50, 11);
+    deaf.publish(1, "", "large", 0, &vec![7; 100_000]).fence(1, "large");
+    // Answers that it never reads.
+    deaf.raw(&wire::frame(wire::METHOD, 1, &basic_get("large", false).0));
+    for _ in 0..200 {
+        deaf.raw(&wire::frame(wire::METHOD, 1, &method(60, 110).u8(1).0));
+        deaf.raw(&wire::frame(wire::METHOD, 1, &basic_get("large", false).0));
+    }
+    let log = broker.log();
+    signal(&broker, "-TERM");
+    log.expect(&["stopping"]);
+    signal(&broker, "-TERM");
+    log.expect(&["not waiting for clients any longer", "connections="]);
+    drop(deaf);
+    assert_eq!(Arc::into_inner(broker).unwrap().wait(), Some(0));
+}
+
+#[test]
 fn publishers_over_the_memory_budget_are_blocked_until_it_is_free_again() {
     let Some(broker) = own(&["--memory-limit-bytes", "1000000"]) else { return };
     let mut publisher = Wire::open_to(broker.clone());

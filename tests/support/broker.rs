@@ -12,9 +12,9 @@
 use std::{
     env,
     io::{BufRead, BufReader},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, ChildStderr, ChildStdout, Command, Stdio},
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Condvar, Mutex, PoisonError, Weak,
         atomic::{AtomicU32, Ordering},
         mpsc,
     },
@@ -31,7 +31,42 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 pub struct Broker {
     pub address: String,
     child: Option<Child>,
+    log: Log,
     _data: Option<TempDir>,
+}
+
+/// What a broker of the test's own has written to its log.
+#[derive(Clone, Default)]
+pub struct Log(Arc<(Mutex<Vec<String>>, Condvar)>);
+
+impl Log {
+    /// All lines so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.0.0.lock().unwrap().clone()
+    }
+
+    /// The first line that has all these words; waits for it.
+    pub fn expect(&self, words: &[&str]) -> String {
+        let is_it = |line: &String| words.iter().all(|word| line.contains(word));
+        let (lines, more) = &*self.0;
+        let wait = more.wait_timeout_while(lines.lock().unwrap(), DEADLINE, |lines| !lines.iter().any(is_it));
+        let lines = wait.unwrap().0;
+        let found = lines.iter().find(|line| is_it(line));
+        found.unwrap_or_else(|| panic!("no line with {words:?} in {lines:#?}")).clone()
+    }
+
+    fn follow(&self, stderr: ChildStderr) {
+        let log = self.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if env::var_os("LEVERET_TEST_LOG").is_some() {
+                    eprintln!("{line}");
+                }
+                log.0.0.lock().unwrap().push(line);
+                log.0.1.notify_all();
+            }
+        });
+    }
 }
 
 impl Broker {
@@ -62,12 +97,17 @@ impl Broker {
 
     /// A broker that somebody else runs and ends.
     pub fn external(address: String) -> Self {
-        Self { address, child: None, _data: None }
+        Self { address, child: None, log: Log::default(), _data: None }
     }
 
     /// A broker on a data folder of the test's.
     pub fn start_on(folder: &str) -> Option<Arc<Self>> {
         (!is_external()).then(|| Arc::new(Self::spawn_on(folder, None, &[], &[])))
+    }
+
+    /// What it writes to its log.
+    pub fn log(&self) -> Log {
+        self.log.clone()
     }
 
     /// Waits for the child to end by itself; its exit code.
@@ -82,7 +122,6 @@ impl Broker {
     }
 
     fn spawn_on(folder: &str, data: Option<TempDir>, args: &[&str], env: &[(&str, &str)]) -> Self {
-        let stderr = if env::var_os("LEVERET_TEST_LOG").is_some() { Stdio::inherit() } else { Stdio::null() };
         let mut child = Command::new(env!("CARGO_BIN_EXE_leveret"))
             .args(["serve", "--amqp-listen", "127.0.0.1:0", "--data-dir"])
             .arg(folder)
@@ -90,12 +129,13 @@ impl Broker {
             .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(stderr)
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let stdout = child.stdout.take().unwrap();
+        let (stdout, log) = (child.stdout.take().unwrap(), Log::default());
+        log.follow(child.stderr.take().unwrap());
         // The guard exists before the first thing that may panic, so the child never outlives a failed start.
-        let mut broker = Self { address: String::new(), child: Some(child), _data: data };
+        let mut broker = Self { address: String::new(), child: Some(child), log, _data: data };
         broker.address = announced_address(stdout);
         broker
     }
