@@ -101,6 +101,21 @@ pub const CONSUMER_TIMEOUT_MS: u64 = 30 * 60 * 1_000;
 pub const CONSUMER_TIMEOUT_INTERVAL: Duration = Duration::from_secs(1);
 /// Messages of a queue that expire, or whose wait is over, before others may have the queue.
 pub const EXPIRED_AT_ONCE_MAX: usize = 1_024;
+/// Steps that whoever makes messages depart takes at once for those that wait: a message is one, and each queue that it goes to.
+pub const DEPARTURES_INLINE_MAX: usize = 64;
+/// Steps of one turn of the task that carries departures out.
+pub const DEPARTURES_AT_ONCE_MAX: usize = 256;
+/// Bytes of messages that depart in one turn; the last one may exceed it.
+pub const DEPARTURES_BYTES_AT_ONCE_MAX: usize = 2 * 1024 * 1024;
+/// Departures of a virtual host that may wait before those that bring more have to. Few in unit tests.
+pub const DEPARTURES_WAITING_MAX: usize = if cfg!(test) { 512 } else { 64 * 1024 };
+/// Bytes of their messages.
+pub const DEPARTURES_WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Copies that dead-lettering may make of one message without anybody's doing, as a power of two; the queues of the first
+/// exchange that it multiplies in are not too many, however many there are.
+pub const LETTER_COPIES_LOG2_MAX: u32 = 10;
+/// Bytes of all these copies.
+pub const LETTER_COPIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Values that a queue or exchange remembers to tell duplicates, where nothing is said (LavinMQ).
 pub const DEDUPLICATION_ENTRIES_DEFAULT: usize = 128;
 /// As many as it may remember.

@@ -135,6 +135,8 @@ fn watch_resources(broker: &Arc<Broker>, store: &Store) -> JoinSet<()> {
     let (disk, low) = (broker.clone(), store.disk_low());
     background.spawn(async move { disk.alarm.watch_disk(low).await });
     for vhost in broker.vhosts() {
+        let departing = vhost.clone();
+        background.spawn(async move { departing.send_departures().await });
         background.spawn(async move { vhost.keep_time().await });
     }
     let consumers = broker.clone();

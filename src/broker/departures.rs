@@ -1,156 +1,230 @@
 //! Messages on their way from one queue to others: dead ones, and those whose delay is over.
 //!
-//! A work list and no recursion: what a target drops in turn joins the list, so chains of any length take bounded stack. Each
-//! message enters its targets before it is settled where it was, and the journal gets both in one group.
+//! They stand in line for their virtual host and are carried out in *turns*. A turn is bounded by what it does, and
+//! what its messages drop in the queues that they come to joins the line, so that neither long chains nor wide ones
+//! hold anybody up. One turn goes on at a time, and a queue's messages leave in its order. Who makes messages depart
+//! while nothing stands in line takes a short turn itself, in one group of the journal with its own changes: that is the
+//! usual case. The rest is done by a task of the virtual host.
+//!
+//! Each message enters its targets before it is settled where it was, and the journal gets both in one group. Until
+//! then it is still in its old queue for the journal, and a restart finds it there. When much stands in line, those that
+//! bring more have to wait.
 
-use std::{collections::VecDeque, sync::Arc};
+mod letters;
+mod line;
+#[cfg(test)]
+mod tests;
 
-use super::{Lost, Vhost};
-use crate::core::{
-    dead_letter::{self, Death, Reason},
-    delay,
-    effects::{Cause, Departure, Effects},
-    journal::{Commit, note_published},
-    message::{Layout, Message, Publication, View},
-    queue::{Origin, Published, SharedQueue},
-    rewrite::without_bcc,
-    routing::{Addressing, extra_keys},
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll, Waker},
 };
-use crate::protocol::{FieldTable, PropertiesView};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::Vhost;
+use crate::core::{
+    effects::{Departure, Effects},
+    journal::Commit,
+    memory::Gauge,
+    queue::Published,
+    wakes::wake_all,
+};
+use crate::limits::{
+    DEPARTURES_AT_ONCE_MAX, DEPARTURES_BYTES_AT_ONCE_MAX, DEPARTURES_INLINE_MAX,
+    DEPARTURES_WAITING_BYTES_MAX, DEPARTURES_WAITING_MAX,
+};
+use line::Line;
+
+/// The line of a virtual host.
+pub(super) struct Departures {
+    gauge: Arc<Gauge>,
+    state: Mutex<State>,
+    /// Something stands in line, and nobody is at work.
+    called: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    line: Line,
+    is_turn: bool,
+    /// Those that wait for room.
+    feeders: Vec<Waker>,
+}
+
+/// The right to carry departures out. There is one of them at a time.
+struct Turn<'a>(&'a Departures);
+
+/// How much one turn may do.
+struct Budget {
+    steps: usize,
+    bytes: usize,
+}
+
+impl Departures {
+    pub(super) fn new(gauge: Arc<Gauge>) -> Self {
+        Self { gauge, state: Mutex::default(), called: Notify::new() }
+    }
+
+    /// Puts departures in line; gives the turn to whoever finds nobody there.
+    fn join(&self, departures: &mut Vec<Departure>) -> Option<Turn<'_>> {
+        let mut state = self.state.lock();
+        let is_free = !state.is_turn && state.line.is_empty();
+        self.join_line(&mut state.line, departures);
+        is_free.then(|| self.turn(&mut state))
+    }
+
+    /// The next turn, if there is something to do and nobody does it.
+    fn begin(&self) -> Option<Turn<'_>> {
+        let mut state = self.state.lock();
+        let is_due = !state.is_turn && !state.line.is_empty();
+        is_due.then(|| self.turn(&mut state))
+    }
+
+    fn turn(&self, state: &mut State) -> Turn<'_> {
+        state.is_turn = true;
+        Turn(self)
+    }
+
+    fn join_line(&self, line: &mut Line, departures: &mut Vec<Departure>) {
+        let before = line.bytes();
+        departures.drain(..).for_each(|departure| line.push(departure));
+        self.gauge.change(before, line.bytes());
+    }
+
+    /// Whether more may come.
+    pub(super) fn has_room(&self) -> bool {
+        self.state.lock().has_room(1)
+    }
+
+    /// Pending while so much stands in line that those who bring more should wait.
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.has_room(1) {
+            return Poll::Ready(());
+        }
+        if !state.feeders.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.feeders.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl State {
+    /// Whether there is room, and `share` times as much of it.
+    fn has_room(&self, share: usize) -> bool {
+        self.line.len() <= DEPARTURES_WAITING_MAX / share
+            && self.line.bytes() <= DEPARTURES_WAITING_BYTES_MAX / share
+    }
+}
+
+impl Turn<'_> {
+    fn next(&self) -> Option<Departure> {
+        let next = self.0.state.lock().line.pop()?;
+        self.0.gauge.change(next.entry.message.size_bytes(), 0);
+        Some(next)
+    }
+
+    fn join(&self, departures: &mut Vec<Departure>) {
+        if !departures.is_empty() {
+            self.0.join_line(&mut self.0.state.lock().line, departures);
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.is_turn = false;
+        let is_more = !state.line.is_empty();
+        let feeders = if state.has_room(2) { std::mem::take(&mut state.feeders) } else { Vec::new() };
+        drop(state);
+        if is_more {
+            self.0.called.notify_one();
+        }
+        wake_all(feeders);
+    }
+}
+
+impl Drop for Departures {
+    fn drop(&mut self) {
+        self.gauge.change(self.state.get_mut().line.bytes(), 0);
+    }
+}
+
+impl Budget {
+    fn of_steps(steps: usize) -> Self {
+        Self { steps, bytes: DEPARTURES_BYTES_AT_ONCE_MAX }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.steps == 0 || self.bytes == 0
+    }
+
+    fn spend(&mut self, steps: usize, bytes: usize) {
+        self.steps = self.steps.saturating_sub(steps);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
 
 impl Vhost {
-    /// Sends on what left its queue for another one, then gives the journal all that changed.
+    /// Gives the journal what changed; what left its queue for another one is sent on now or in a later turn.
+    ///
+    /// Gives the commit of the caller's own changes. With `atomic` these are one group.
     pub fn append(&self, effects: &mut Effects, atomic: bool) -> Commit {
-        let moved = !effects.departures.is_empty();
-        if moved {
-            self.carry_out(effects);
+        let turn = match effects.departures.is_empty() {
+            true => None,
+            false => self.departures.join(&mut effects.departures),
+        };
+        if let Some(turn) = &turn {
+            self.carry_out(turn, Budget::of_steps(DEPARTURES_INLINE_MAX), effects);
         }
         if effects.changes.is_empty() {
             return Commit::default();
         }
-        self.journal.append(&mut effects.changes, atomic || moved)
+        self.journal.append(&mut effects.changes, atomic || turn.is_some())
     }
 
-    fn carry_out(&self, effects: &mut Effects) {
-        let mut waiting = VecDeque::new();
-        let mut published = Published::default();
+    /// Carries out what stands in line, as long as the broker runs.
+    pub async fn send_departures(&self) {
         loop {
-            waiting.extend(effects.departures.drain(..));
-            let Some(departure) = waiting.pop_front() else { return };
-            self.depart(&departure, &mut published, effects);
+            self.departures.called.notified().await;
+            poll_fn(|cx| self.journal.poll_room(cx)).await;
+            self.take_turn();
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits while so much stands in line that no more should be brought.
+    pub async fn room_for_departures(&self) {
+        poll_fn(|cx| self.departures.poll_room(cx)).await;
+    }
+
+    /// One turn of the task; nothing if somebody else has it.
+    fn take_turn(&self) {
+        let Some(turn) = self.departures.begin() else { return };
+        let mut effects = Effects::default();
+        self.carry_out(&turn, Budget::of_steps(DEPARTURES_AT_ONCE_MAX), &mut effects);
+        // Deliveries first: the disk takes longer than they do.
+        effects.outgoing.send();
+        if !effects.changes.is_empty() {
+            self.journal.append(&mut effects.changes, true);
+        }
+    }
+
+    /// Carries out what stands in line, as far as the budget goes.
+    fn carry_out(&self, turn: &Turn<'_>, mut budget: Budget, effects: &mut Effects) {
+        let mut published = Published::default();
+        while !budget.is_spent()
+            && let Some(departure) = turn.next()
+        {
+            let targets = self.depart(&departure, &mut published, effects);
             let Departure { queue, entry, .. } = departure;
-            entry.settle(queue.id, &mut effects.changes);
+            budget.spend(1 + targets, entry.message.size_bytes());
+            entry.settle(queue, &mut effects.changes);
+            turn.join(&mut effects.departures);
         }
     }
-}
-
-impl Vhost {
-    fn depart(&self, departure: &Departure, published: &mut Published, effects: &mut Effects) {
-        let Departure { queue, entry, cause } = departure;
-        let view = entry.message.view();
-        let sent = match cause {
-            Cause::Dead(reason) => self.dead_letter(queue, &view, *reason, published, effects),
-            Cause::Due => self.release(&view, published, effects),
-        };
-        if let Err(lost) = sent {
-            self.drop_counted(queue, lost);
-        }
-    }
-
-    fn dead_letter(
-        &self,
-        queue: &SharedQueue,
-        view: &View<'_>,
-        reason: Reason,
-        published: &mut Published,
-        effects: &mut Effects,
-    ) -> Result<(), Lost> {
-        let settings = queue.settings();
-        let Some(exchange) = &settings.dead_letter_exchange else { return Err(Lost::NoExchange) };
-        let death = Death {
-            queue: &queue.spec.name,
-            reason,
-            at_ms: self.clock.now(),
-            exchange,
-            routing_key: settings.dead_letter_routing_key.as_deref(),
-        };
-        let dead = dead_letter::dead_lettered(view, &death).map_err(|_| Lost::TooManyDeaths)?;
-        let mut targets = self.targets(&dead.view(), &dead.extra_keys)?;
-        let found = targets.len();
-        dead.deaths().retain_forward(&mut targets, reason, |target| &target.spec.name);
-        if targets.len() < found {
-            self.drop_counted(queue, Lost::Cycle);
-            if targets.is_empty() {
-                return Ok(());
-            }
-        }
-        self.deliver(&targets, dead.layout, &dead.image, published, effects);
-        Ok(())
-    }
-
-    fn drop_counted(&self, queue: &SharedQueue, lost: Lost) {
-        if self.drops.count(lost) {
-            let total = self.drops.of(lost);
-            tracing::warn!(vhost = %self.name, queue = %queue.spec.name, ?lost, total, "messages dropped");
-        }
-    }
-
-    /// A delay is over: the message goes where it would go if it were published now.
-    fn release(&self, view: &View<'_>, published: &mut Published, effects: &mut Effects) -> Result<(), Lost> {
-        let (layout, image) = delay::released(view);
-        let view = View::new(layout, &image);
-        let headers = headers(&view);
-        let targets = self.targets(&view, &extra_keys(headers.as_ref()).unwrap_or_default())?;
-        match without_bcc(&view, headers.as_ref()) {
-            Some((layout, image)) => self.deliver(&targets, layout, &image, published, effects),
-            None => self.deliver(&targets, layout, &image, published, effects),
-        }
-        Ok(())
-    }
-
-    /// Publishes a message to queues.
-    pub(super) fn deliver(
-        &self,
-        targets: &[Arc<SharedQueue>],
-        layout: Layout,
-        image: &[u8],
-        published: &mut Published,
-        effects: &mut Effects,
-    ) {
-        let mut run = [Publication::kept(Message::new(View::new(layout, image), self.clock.now()))];
-        for target in targets {
-            target.publish(&mut run, Origin::Broker, published, effects);
-        }
-        note_published(&mut run, &mut published.placed, &mut effects.changes, || self.clock.now());
-    }
-}
-
-impl Vhost {
-    /// The queues that a message goes to that the broker itself sends on, by its key and `extra` ones.
-    pub(super) fn targets(
-        &self,
-        view: &View<'_>,
-        extra: &[impl AsRef<[u8]>],
-    ) -> Result<Vec<Arc<SharedQueue>>, Lost> {
-        let mut keys = vec![view.routing_key()];
-        keys.extend(extra.iter().map(AsRef::as_ref));
-        let by_keys = Addressing::by_keys(&keys);
-        let route = self.read(|topology| topology.route_within(view.exchange(), &by_keys));
-        let mut route = route.map_err(|_| Lost::NoExchange)?;
-        if route.needs_message() {
-            let headers = headers(view);
-            // Both were checked when it was published.
-            let properties = PropertiesView::of_checked(view.properties()).unwrap_or_default();
-            let addressing = Addressing::new(&keys, &properties, headers.as_ref());
-            let addressing = Addressing { lot: rand::random(), ..addressing };
-            route = self.route_within(view, &addressing).map_err(|_| Lost::NoExchange)?;
-        }
-        if route.queues.is_empty() { Err(Lost::Unroutable) } else { Ok(route.queues.into_vec()) }
-    }
-}
-
-/// A message's headers. They were checked when it was published.
-fn headers(view: &View<'_>) -> Option<FieldTable> {
-    let headers = PropertiesView::of_checked(view.properties()).ok()?.headers?;
-    FieldTable::decode(headers).ok()
 }

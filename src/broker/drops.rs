@@ -13,16 +13,19 @@ pub enum Lost {
     Cycle,
     /// Its history is longer than a frame.
     TooManyDeaths,
+    /// It would have been copied more often than one message may be without anybody's doing.
+    TooManyCopies,
 }
 
 impl Lost {
     /// Every reason.
-    pub const ALL: [Self; 4] = [Self::NoExchange, Self::Unroutable, Self::Cycle, Self::TooManyDeaths];
+    pub const ALL: [Self; 5] =
+        [Self::NoExchange, Self::Unroutable, Self::Cycle, Self::TooManyDeaths, Self::TooManyCopies];
 }
 
 /// Counts of them.
 #[derive(Debug, Default)]
-pub struct Drops([AtomicU64; 4]);
+pub struct Drops([AtomicU64; 5]);
 
 impl Drops {
     /// One more. True if it is to be told: the first, and each that doubles their number, so that no flood of messages becomes a

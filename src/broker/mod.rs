@@ -5,6 +5,8 @@ mod clock;
 mod configured;
 mod departures;
 mod drops;
+#[cfg(test)]
+mod host;
 mod redrive;
 mod reply_to;
 mod timekeeper;

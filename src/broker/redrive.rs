@@ -189,6 +189,7 @@ impl<'a> Run<'a> {
                 return Ended::AtEnd;
             }
             poll_fn(|cx| self.vhost.journal.poll_room(cx)).await;
+            self.vhost.room_for_departures().await;
             tokio::time::sleep_until(self.due).await;
             let commit = self.step();
             self.vhost.completed(commit).await;

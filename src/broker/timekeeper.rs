@@ -62,43 +62,62 @@ enum Next {
     Idle,
 }
 
-/// Calls queues in a row before other tasks get their turn.
-const CALLS_IN_A_ROW: usize = 32;
+/// Work in a row before other tasks get their turn: calls of queues, and what follows from them.
+const TICKS_WORK_MAX: usize = 32;
+/// So many changes and departures weigh as much as a call.
+const CHANGES_OF_A_CALL: usize = 32;
 
 impl Vhost {
     /// Calls queues when it is time, as long as the broker runs.
     pub async fn keep_time(&self) {
-        let mut called = 0;
+        let mut done = 0;
+        let mut held_up = Vec::new();
         loop {
+            if !held_up.is_empty() && self.departures.has_room() {
+                held_up.drain(..).for_each(|queue: Arc<SharedQueue>| self.calls.call(&queue, 0));
+            }
             let now = self.clock.now();
             match self.calls.next(now) {
+                Next::Due(queue) if queue.departs() && !self.departures.has_room() => {
+                    held_up.push(queue);
+                    done += 1;
+                }
                 Next::Due(queue) => {
-                    self.tick(&queue);
+                    done += 1 + self.tick(&queue);
                     poll_fn(|cx| self.journal.poll_room(cx)).await;
-                    called += 1;
-                    if called % CALLS_IN_A_ROW == 0 {
-                        tokio::task::yield_now().await;
-                    }
                 }
                 Next::At(at) => {
                     tokio::select! {
                         () = tokio::time::sleep(Duration::from_millis(at - now)) => {}
                         () = self.calls.sooner.notified() => {}
+                        () = self.room_for_departures(), if !held_up.is_empty() => {}
                     }
                 }
-                Next::Idle => self.calls.sooner.notified().await,
+                Next::Idle => {
+                    tokio::select! {
+                        () = self.calls.sooner.notified() => {}
+                        () = self.room_for_departures(), if !held_up.is_empty() => {}
+                    }
+                }
+            }
+            if done >= TICKS_WORK_MAX {
+                done = 0;
+                tokio::task::yield_now().await;
             }
         }
     }
 
-    fn tick(&self, queue: &Arc<SharedQueue>) {
+    /// Gives how much there was to do.
+    fn tick(&self, queue: &Arc<SharedQueue>) -> usize {
         let mut effects = Effects::default();
         let tick = queue.tick(&mut effects);
+        let work = effects.len();
         effects.outgoing.send();
         self.append(&mut effects, false);
         if tick == Tick::Unused {
             self.unused_for_long(queue);
         }
+        work / CHANGES_OF_A_CALL
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
-use super::{Calls, Drops};
+use super::{Calls, Drops, departures::Departures};
 use crate::core::{
     ConnectionId,
     clock::Clock,
@@ -33,6 +33,7 @@ pub struct Vhost {
     pub(super) journal: Arc<dyn Journal>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) calls: Arc<Calls>,
+    pub(super) departures: Departures,
     /// Messages that were lost on their way between queues.
     pub drops: Drops,
 }
@@ -47,8 +48,9 @@ impl Vhost {
         calls: Arc<Calls>,
     ) -> Self {
         let seen = Mutex::new(Seen::new(topology.gauge().clone()));
+        let departures = Departures::new(topology.gauge().clone());
         let topology = RwLock::new(topology);
-        Self { name, topology, seen, journal, clock, calls, drops: Drops::default() }
+        Self { name, topology, seen, journal, clock, calls, departures, drops: Drops::default() }
     }
 
     /// Reads the topology.

@@ -207,6 +207,14 @@ impl Reading {
                 () = self.inbound.gone() => return,
             }
         }
+        if std::mem::take(&mut self.session.departed) {
+            let vhost = self.session.vhost.clone();
+            tokio::select! {
+                () = vhost.room_for_departures() => {}
+                () = shutdown.cancelled() => return,
+                () = self.gone.cancelled() => return,
+            }
+        }
         while std::mem::take(&mut self.session.replies_full) || self.session.outbox.lock().over_reply_budget()
         {
             let outbox = self.session.outbox.clone();

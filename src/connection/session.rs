@@ -70,6 +70,8 @@ pub(super) struct Session {
     pub(super) replies_full: bool,
     /// A queue that was published to grows faster than its consumers' sockets take it.
     pub(super) congested: Option<Arc<SharedQueue>>,
+    /// Something has left its queue for another one since the reader last looked.
+    pub(super) departed: bool,
     frame_bytes_max: usize,
     channel_max: u16,
     acked: Vec<Unacked>,
@@ -108,6 +110,7 @@ impl Session {
             published: false,
             replies_full: false,
             congested: None,
+            departed: false,
             frame_bytes_max: negotiated.frame_max as usize,
             channel_max: negotiated.channel_max,
             acked: Vec::new(),
@@ -311,6 +314,7 @@ impl Session {
 
     /// Sends on what left its queue for another one, and gives the journal what changed.
     pub(super) fn append(&mut self, atomic: bool) -> Commit {
+        self.departed |= !self.effects.departures.is_empty();
         self.vhost.append(&mut self.effects, atomic)
     }
 

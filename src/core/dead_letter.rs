@@ -22,7 +22,7 @@ pub use deaths::Deaths;
 
 use crate::core::message::{Layout, View};
 use crate::core::rewrite::{self, DEAD_LETTERED};
-use crate::limits::FRAME_SIZE_BYTES_MAX;
+use crate::limits::{FRAME_SIZE_BYTES_MAX, LETTER_COPIES_BYTES_MAX, LETTER_COPIES_LOG2_MAX};
 use crate::protocol::{ArrayWriter, PropertiesView, TableView, TableWriter};
 use deaths::{COUNT, EXCHANGE, QUEUE, REASON, ROUTING_KEYS};
 
@@ -91,6 +91,19 @@ impl DeadLetter {
         View::new(self.layout, &self.image)
     }
 
+    /// It goes to so many queues. An error if dead-lettering alone has multiplied the message before, and so often now that it
+    /// must not go on: each way through a graph of queues is another one, and there may be n! of them.
+    pub fn multiply(&mut self, copies: usize) -> Result<(), TooManyCopies> {
+        let before = rewrite::copies_log2(&self.view());
+        let after = before + (usize::BITS - copies.saturating_sub(1).leading_zeros());
+        let is_over = after > LETTER_COPIES_LOG2_MAX || self.image.len() << after > LETTER_COPIES_BYTES_MAX;
+        if copies > 1 && before > 0 && is_over {
+            return Err(TooManyCopies);
+        }
+        rewrite::set_copies_log2(&self.layout, &mut self.image, after);
+        Ok(())
+    }
+
     /// All its deaths, this one included.
     pub fn deaths(&self) -> Deaths<'_> {
         Deaths::of(&self.view())
@@ -104,6 +117,11 @@ pub struct TooManyDeaths {
     /// What its content header frame would have come to.
     pub header_frame_bytes: usize,
 }
+
+/// Dead-lettering alone would make more copies of one message than it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a dead-lettered message would have too many copies")]
+pub struct TooManyCopies;
 
 /// Where a message was published that has died since: before all its deaths.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,7 +169,10 @@ pub fn dead_lettered(view: &View<'_>, death: &Death<'_>) -> Result<DeadLetter, T
 
     let routing_key = death.routing_key.unwrap_or(view.routing_key());
     let properties = PropertiesView { expiration: None, ..properties };
-    let marks = rewrite::marks(view) | DEAD_LETTERED;
+    // A rejection is somebody's doing: what becomes of the message then is not the broker's alone.
+    let marks =
+        if death.reason == Reason::Rejected { rewrite::marks_anew(view) } else { rewrite::marks(view) };
+    let marks = marks | DEAD_LETTERED;
     let (layout, image) = rewrite::rewritten_with(view, [death.exchange, routing_key], marks, |image| {
         properties
             .encode_with_headers(image, |image| TableWriter::table(image, |headers| dying.write(headers)));

@@ -4,27 +4,32 @@ use std::sync::Arc;
 
 use crate::core::{
     dead_letter::Reason,
-    journal::Changes,
+    journal::{Changes, QueueId},
     outbox::Outgoing,
-    queue::{Entry, SharedQueue},
+    queue::{Entry, QueueSettings},
 };
+use crate::protocol::ShortString;
 
 /// See the module's text.
 #[derive(Default)]
 pub struct Effects {
     /// For the journal.
     pub changes: Changes,
-    /// Messages that have left their queue and go elsewhere. The journal is told of neither until that is done: then of both
-    /// in one group, so that a crash leaves a message in one place.
+    /// Messages that have left their queue and go elsewhere, in the order in which they left. The journal is told of neither
+    /// until that is done: then of both in one group, so that a crash leaves a message in one place.
     pub departures: Vec<Departure>,
     /// Deliveries that are to be sent: before anything that takes longer than they do.
     pub outgoing: Outgoing,
 }
 
-/// A message that has left its queue and goes elsewhere.
+/// A message that has left its queue and goes elsewhere: all that counts for where it goes is as it was at that moment.
 pub struct Departure {
     /// Where it was.
-    pub queue: Arc<SharedQueue>,
+    pub queue: QueueId,
+    /// What that queue is called.
+    pub name: ShortString,
+    /// The rules of that queue.
+    pub settings: Arc<QueueSettings>,
     /// The message.
     pub entry: Entry,
     /// Why.

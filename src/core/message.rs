@@ -37,7 +37,12 @@ pub struct Layout {
 impl Layout {
     /// Offset of the content header frame.
     fn content_at(&self) -> usize {
-        usize::from(self.exchange_bytes) + usize::from(self.key_bytes) + 4
+        self.bits_at() + 2
+    }
+
+    /// Offset of the octet with the bits of `basic.publish`.
+    pub(super) fn bits_at(&self) -> usize {
+        usize::from(self.exchange_bytes) + usize::from(self.key_bytes) + 2
     }
 }
 

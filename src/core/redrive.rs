@@ -157,7 +157,7 @@ fn with_own_keys(view: &View<'_>, exchange: &[u8]) -> Redriven {
 }
 
 fn addressed(view: &View<'_>, exchange: &[u8], key: &[u8], properties: &[u8]) -> (Layout, Vec<u8>) {
-    rewrite::rewritten(view, exchange, key, properties, rewrite::marks(view))
+    rewrite::rewritten(view, exchange, key, properties, rewrite::marks_anew(view))
 }
 
 fn without_copies(view: &View<'_>) -> Option<Vec<u8>> {

@@ -6,6 +6,7 @@
 //! from clients must let no other than theirs through ([`bits_of_client`]).
 
 use crate::core::message::{Layout, View, build_image_with};
+use crate::limits::LETTER_COPIES_LOG2_MAX;
 use crate::protocol::{FieldTable, Properties, SHORT_STRING_BYTES_MAX};
 
 /// The bits of `basic.publish` that a client may set (AMQP 0-9-1, 1.8.3.7: mandatory, immediate). Others are the
@@ -18,7 +19,14 @@ const GROWTH_BYTES: usize = 512;
 /// The broker has dead-lettered the message.
 pub(super) const DEAD_LETTERED: u8 = 0x80;
 
-const _: () = assert!(DEAD_LETTERED & BITS_OF_CLIENTS == 0);
+/// How often the message was copied by dead-lettering without anybody's doing, rounded up to a power of two: four bits.
+const COPIES_SHIFT: u32 = 2;
+const COPIES: u8 = 0b1111 << COPIES_SHIFT;
+/// As much as can be told.
+const COPIES_LOG2_KNOWN_MAX: u32 = 0b1111;
+
+const _: () = assert!((DEAD_LETTERED | COPIES) & BITS_OF_CLIENTS == 0 && DEAD_LETTERED & COPIES == 0);
+const _: () = assert!(LETTER_COPIES_LOG2_MAX < COPIES_LOG2_KNOWN_MAX);
 
 /// Whether an octet of `basic.publish` bits may go into an image as it came from a client.
 pub const fn bits_of_client(bits: u8) -> bool {
@@ -27,7 +35,23 @@ pub const fn bits_of_client(bits: u8) -> bool {
 
 /// The broker's own marks on a message.
 pub(super) fn marks(view: &View<'_>) -> u8 {
-    view.image()[view.exchange_and_key().len()] & !BITS_OF_CLIENTS
+    view.image()[view.layout.bits_at()] & !BITS_OF_CLIENTS
+}
+
+/// The marks of a message that somebody has decided on: of copies before that nothing is known.
+pub(super) fn marks_anew(view: &View<'_>) -> u8 {
+    marks(view) & !COPIES
+}
+
+/// How often a message was copied, as a power of two.
+pub(super) fn copies_log2(view: &View<'_>) -> u32 {
+    u32::from((marks(view) & COPIES) >> COPIES_SHIFT)
+}
+
+/// Notes in an image how often the message was copied.
+pub(super) fn set_copies_log2(layout: &Layout, image: &mut [u8], copies_log2: u32) {
+    let bits = &mut image[layout.bits_at()];
+    *bits = *bits & !COPIES | (copies_log2.min(COPIES_LOG2_KNOWN_MAX) as u8) << COPIES_SHIFT;
 }
 
 /// The body of `view` under other names and properties, marked with `marks`. Names are cut at 255 bytes.
@@ -53,7 +77,7 @@ pub(super) fn rewritten_with(
     let size_hint_bytes = view.image().len() + GROWTH_BYTES;
     let (layout, mut image) =
         build_image_with(names, &body, view.layout.persistent, size_hint_bytes, properties);
-    image[names[0].len() + names[1].len() + 2] |= marks;
+    image[layout.bits_at()] |= marks;
     (layout, image)
 }
 

@@ -403,3 +403,32 @@ async fn persistent_dead_letters_stay_persistent() {
     assert_eq!(ch.delete(&queue, "").await.unwrap(), 0);
     ch.delete(&dead, "").await.unwrap();
 }
+
+/// Full queues, each of which dead-letters to all of them: a message goes every way through them that does not come back to a
+/// queue. RabbitMQ goes them all, n! of them; Leveret stops where they become too many.
+#[tokio::test]
+async fn a_message_goes_every_way_once_through_full_queues_that_dead_letter_to_all_of_them() {
+    for (queues, letters) in [(3, 5), (4, 16), (5, 65)] {
+        let ch = Ch::confirming().await;
+        let fan = ch.exchange("fanout").await;
+        let arguments = args! { "x-dead-letter-exchange": fan.as_str(), "x-max-length": 0 };
+        let mut first = None;
+        for _ in 0..queues {
+            let queue = ch.queue_with(arguments.clone()).await;
+            ch.bind(&queue, &fan, "").await.unwrap();
+            first = first.or(Some(queue));
+        }
+        let all = ch.queue().await;
+        ch.bind(&all, &fan, "").await.unwrap();
+        ch.fill(&first.unwrap(), ["m"]).await;
+        ch.await_counts(&all, (letters, 0)).await;
+        let longest = async {
+            let mut longest = 0;
+            while let Some(got) = ch.get(&all, "no-ack").await.unwrap() {
+                longest = longest.max(deaths(&got.delivery).len());
+            }
+            longest
+        };
+        assert_eq!(longest.await, queues);
+    }
+}

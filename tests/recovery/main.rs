@@ -33,6 +33,7 @@ mod checker;
 mod corruption;
 mod dead_letter_chain;
 mod dead_letter_kills;
+mod dead_letters_waiting;
 mod delayed_kills;
 mod delayed_many;
 mod disk_full;

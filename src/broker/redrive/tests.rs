@@ -3,196 +3,23 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroU32,
-    task::{Context, Poll},
 };
 
 use super::*;
-use crate::broker::Calls;
+use crate::broker::host::{Host, NOW, Notebook, name};
 use crate::core::{
-    ConnectionId,
-    clock::ManualClock,
     dead_letter::Reason,
-    journal::{Change, Changes, Done, Forgetful, Journal, Placement, QueueIds, Surroundings},
-    memory::Gauge,
+    journal::{Change, Changes, Placement},
     message::{Publication, build_image},
-    outbox::{SharedOutbox, wake_writer},
-    queue::Origin,
     redrive::Filter,
-    topology::{Binding, Destination, ExchangeDeclaration, QueueDeclaration, Topology},
-    window::Unacked,
 };
-use crate::protocol::{FieldTable, FieldValue, Properties};
-
-const ME: ConnectionId = ConnectionId(1);
-const NOW: u64 = 1_000_000;
-
-/// A journal that remembers what it was given together, and is quick or waits to be told.
-#[derive(Default)]
-struct Notebook {
-    groups: Mutex<Vec<(Changes, bool)>>,
-    waiting: Mutex<Vec<SharedOutbox>>,
-    is_slow: bool,
-}
-
-impl Notebook {
-    /// Tells those who wait.
-    fn complete(&self) {
-        let waiting = std::mem::take(&mut *self.waiting.lock());
-        waiting.iter().for_each(tell);
-    }
-}
-
-fn tell(outbox: &SharedOutbox) {
-    outbox.lock().committed(&Done::up_to(Commit(u64::MAX)));
-    wake_writer(outbox);
-}
-
-impl Journal for Notebook {
-    fn append(&self, changes: &mut Changes, atomic: bool) -> Commit {
-        let mut groups = self.groups.lock();
-        groups.push((std::mem::take(changes), atomic));
-        Commit(groups.len() as u64)
-    }
-
-    fn notify(&self, _commit: Commit, outbox: &SharedOutbox) {
-        if self.is_slow {
-            self.waiting.lock().push(outbox.clone());
-        } else {
-            tell(outbox);
-        }
-    }
-
-    fn poll_room(&self, _cx: &mut Context<'_>) -> Poll<()> {
-        Poll::Ready(())
-    }
-}
-
-/// A virtual host.
-struct Host {
-    vhost: Vhost,
-    notebook: Arc<Notebook>,
-}
+use crate::protocol::{FieldTable, FieldValue};
 
 impl Host {
-    fn new() -> Self {
-        Self::with(Notebook::default())
-    }
-
-    fn with(notebook: Notebook) -> Self {
-        let notebook = Arc::new(notebook);
-        let clock = Arc::new(ManualClock::at(NOW));
-        let calls = Arc::new(Calls::default());
-        let surroundings = Arc::new(Surroundings {
-            gauge: Arc::new(Gauge::new(usize::MAX)),
-            pager: Arc::new(Forgetful),
-            ids: Arc::new(QueueIds::default()),
-            clock: clock.clone(),
-            timetable: calls.clone(),
-        });
-        let topology = Topology::new(name("/"), surroundings);
-        Self { vhost: Vhost::new(name("/"), topology, notebook.clone(), clock, calls), notebook }
-    }
-
-    /// `work` is bound to `orders` for every key that begins with `new`, and dies to `dead`.
-    fn with_work(self) -> Self {
-        let dies_to =
-            FieldTable::new().with("x-dead-letter-exchange", "").with("x-dead-letter-routing-key", "dead");
-        self.queue("dead", FieldTable::new());
-        self.queue("work", dies_to);
-        self.exchange("orders", "topic");
-        self.bind("orders", "work", "new.#");
-        self
-    }
-
-    fn queue(&self, queue: &'static str, arguments: FieldTable) -> Arc<SharedQueue> {
-        let declaration = QueueDeclaration {
-            name: name(queue),
-            server_named: false,
-            durable: true,
-            exclusive: false,
-            auto_delete: false,
-            arguments,
-        };
-        self.vhost.change(|topology| topology.declare_queue(declaration, ME)).0.unwrap()
-    }
-
-    fn exchange(&self, exchange: &'static str, kind: &'static str) {
-        let declaration = ExchangeDeclaration {
-            name: name(exchange),
-            kind: name(kind),
-            durable: true,
-            auto_delete: false,
-            internal: false,
-            arguments: FieldTable::new(),
-        };
-        self.vhost.change(|topology| topology.declare_exchange(declaration).map(drop)).0.unwrap();
-    }
-
-    fn bind(&self, source: &'static str, queue: &'static str, key: &'static str) {
-        let destination = Destination::Queue(name(queue));
-        let binding =
-            Binding { source: name(source), destination, key: name(key), arguments: FieldTable::new() };
-        self.vhost.change(|topology| topology.bind(binding, ME)).0.unwrap();
-    }
-
-    fn find(&self, queue: &str) -> Arc<SharedQueue> {
-        self.vhost.read(|topology| topology.queue(queue.as_bytes()).unwrap().clone())
-    }
-
-    /// Publishes messages whose bodies are their numbers and whose header `even` says whether they are.
-    fn publish(&self, exchange: &str, key: &str, ids: impl IntoIterator<Item = u8>) {
-        for id in ids {
-            let headers = FieldTable::new().with("even", id % 2 == 0);
-            let properties = Properties { headers: Some(headers), ..Properties::default() };
-            let mut encoded = Vec::new();
-            properties.encode(&mut encoded);
-            let (layout, image) = build_image(exchange.as_bytes(), key.as_bytes(), &encoded, &[&[id]], true);
-            let route = self.vhost.route_by_key(exchange.as_bytes(), key.as_bytes()).unwrap();
-            let mut run = [Publication::new(View::new(layout, &image))];
-            let (mut published, mut effects) = (Published::default(), Effects::default());
-            for queue in &route.queues {
-                queue.publish(&mut run, Origin::Client, &mut published, &mut effects);
-            }
-            let placed = &mut published.placed;
-            crate::core::journal::note_published(&mut run, placed, &mut effects.changes, || NOW);
-            self.vhost.append(&mut effects, false);
-        }
-    }
-
-    /// Somebody gets so many messages of a queue.
-    fn get(&self, queue: &str, count: usize) -> Vec<Unacked> {
-        let (queue, mut effects, mut taken) = (self.find(queue), Effects::default(), Vec::new());
-        for tag in 0..count {
-            let hold = |entry, _| {
-                taken.push(Unacked::new(tag as u64, &queue, None, entry));
-                None
-            };
-            queue.get(false, &mut effects, hold).unwrap();
-        }
-        taken
-    }
-
-    /// Messages are published to `orders` and rejected by who gets them from `work`.
-    fn fail(&self, key: &str, ids: impl IntoIterator<Item = u8>) {
-        self.publish("orders", key, ids);
-        let (work, mut effects) = (self.find("work"), Effects::default());
-        work.reject(self.get("work", work.status().ready), &mut effects);
-        self.vhost.append(&mut effects, false);
-    }
-
-    fn ids(&self, queue: &str) -> Vec<u8> {
-        let peek = self.find(queue).peek_ready(Cursor::default(), usize::MAX);
-        peek.messages.iter().map(|peeked| peeked.entry.message.view().body()[0]).collect()
-    }
-
     async fn redrive(&self, queue: &'static str, order: &Redrive) -> Progress {
         let (progress, _) = watch::channel(Progress::default());
         self.vhost.redrive(&name(queue), order, &CancellationToken::new(), &progress).await.unwrap()
     }
-}
-
-fn name(name: &'static str) -> ShortString {
-    ShortString::from_static(name)
 }
 
 fn order(to: Target) -> Redrive {

@@ -285,6 +285,67 @@ fn many_targets_are_told_apart_as_few_are() {
     }
 }
 
+/// Dies in one queue after another; each time it goes to so many queues, and the first copy dies next.
+fn multiplied(mut message: Owned, reason: Reason, times: &[usize]) -> Result<Owned, TooManyCopies> {
+    for (n, copies) in times.iter().enumerate() {
+        let mut letter = dead_lettered(&message.view(), &death(&format!("q{n}"), reason)).unwrap();
+        letter.multiply(*copies)?;
+        message = Owned(letter.layout, letter.image);
+    }
+    Ok(message)
+}
+
+#[test]
+fn a_message_that_has_multiplied_multiplies_to_a_bound() {
+    let expires = |times: &[usize]| multiplied(Owned::plain(), Reason::Expired, times).is_ok();
+    for (times, goes) in [
+        (&[1; 40][..], true),
+        (&[2; 10], true),
+        (&[2; 11], false),
+        (&[8, 8, 8, 2], true),
+        (&[8, 8, 8, 2, 2], false),
+        (&[8, 8, 8, 2, 1, 1], true),
+        (&[32, 32], true),
+        (&[32, 33], false),
+        (&[1_000_000, 1], true),
+        (&[1_000_000, 2], false),
+        (&[0], true),
+    ] {
+        assert_eq!(expires(times), goes, "{times:?}");
+    }
+}
+
+#[test]
+fn a_rejection_begins_the_count_of_copies_anew() {
+    assert!(multiplied(Owned::plain(), Reason::Rejected, &[2; 40]).is_ok());
+    let many = multiplied(Owned::plain(), Reason::Expired, &[2; 10]).unwrap();
+    let rejected = many.dies("r", Reason::Rejected);
+    assert!(multiplied(rejected, Reason::MaxLen, &[2; 10]).is_ok());
+}
+
+#[test]
+fn large_messages_multiply_less() {
+    let (layout, image) = build_image(b"e", b"k", &[0, 0], &[&vec![0; LETTER_COPIES_BYTES_MAX / 3]], false);
+    let large = || Owned(layout, image.clone());
+    assert!(multiplied(large(), Reason::Expired, &[9, 1]).is_ok());
+    assert!(multiplied(large(), Reason::Expired, &[2, 1]).is_ok());
+    assert!(multiplied(large(), Reason::Expired, &[2, 2]).is_err());
+}
+
+#[test]
+fn the_mark_of_copies_is_no_part_of_what_is_delivered() {
+    let message = multiplied(Owned::plain(), Reason::Expired, &[4]).unwrap();
+    assert_eq!(rewrite::copies_log2(&message.view()), 2);
+    let mut delivered = Vec::new();
+    message.view().write_content(&mut delivered, 1, 131_072);
+    let mut unmarked = message.clone();
+    rewrite::set_copies_log2(&unmarked.0, &mut unmarked.1, 0);
+    let mut expected = Vec::new();
+    unmarked.view().write_content(&mut expected, 1, 131_072);
+    assert_eq!(delivered, expected);
+    assert_eq!(message.view().exchange_and_key(), unmarked.view().exchange_and_key());
+}
+
 #[test]
 fn reasons_are_parsed_back() {
     for reason in Reason::ALL {

@@ -173,11 +173,17 @@ impl Queue {
     pub(super) fn die(&mut self, me: &Arc<SharedQueue>, entry: Entry, why: Reason, effects: &mut Effects) {
         if self.settings.dead_letter_exchange.is_some() {
             self.counters.dead_lettered += 1;
-            effects.departures.push(Departure { queue: me.clone(), entry, cause: Cause::Dead(why) });
+            self.depart(me, entry, Cause::Dead(why), effects);
         } else {
             self.counters.dropped[why as usize] += 1;
             entry.settle(me.id, &mut effects.changes);
         }
+    }
+
+    /// A message goes elsewhere.
+    pub(super) fn depart(&self, me: &SharedQueue, entry: Entry, cause: Cause, effects: &mut Effects) {
+        let (name, settings) = (me.spec.name.clone(), self.settings.clone());
+        effects.departures.push(Departure { queue: me.id, name, settings, entry, cause });
     }
 
     /// A message was refused, and is dead if the queue says so.

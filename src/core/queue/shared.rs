@@ -384,6 +384,12 @@ impl SharedQueue {
         self.state.read().settings.clone()
     }
 
+    /// Whether messages leave it for other queues.
+    pub fn departs(&self) -> bool {
+        let queue = self.state.read();
+        queue.traits.delays || queue.settings.dead_letter_exchange.is_some()
+    }
+
     /// How long a consumer of it may hold a message, in milliseconds: as the consumer says, else the queue, else
     /// `default` for a quorum queue (RabbitMQ 4.3 has no timeout for classic ones).
     pub fn consumer_timeout(&self, consumer: Option<ConsumerId>, default: Option<Millis>) -> Option<Millis> {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::core::{
     clock::Millis,
-    effects::{Cause, Departure, Effects},
+    effects::{Cause, Effects},
     journal::Placement,
     message::Publication,
 };
@@ -189,7 +189,7 @@ impl Queue {
     /// A message has waited long enough.
     fn come_back(&mut self, me: &Arc<SharedQueue>, entry: Entry, effects: &mut Effects) {
         if self.traits.delays {
-            effects.departures.push(Departure { queue: me.clone(), entry, cause: Cause::Due });
+            self.depart(me, entry, Cause::Due, effects);
         } else {
             self.put_back(entry);
         }

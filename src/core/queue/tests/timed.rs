@@ -56,7 +56,8 @@ impl Q {
         let mut seen = Vec::new();
         for departure in departures {
             seen.push((number(&departure.entry.message.view().body()), departure.cause));
-            departure.entry.settle(self.shared.id, &mut effects.changes);
+            assert_eq!(departure.queue, self.shared.id);
+            departure.entry.settle(departure.queue, &mut effects.changes);
         }
         seen
     }

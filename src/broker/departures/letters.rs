@@ -1,0 +1,136 @@
+//! Where a message goes that departs, and what it looks like there.
+
+use std::sync::Arc;
+
+use crate::broker::{Lost, Vhost};
+use crate::core::{
+    dead_letter::{self, Death, Reason},
+    delay,
+    effects::{Cause, Departure, Effects},
+    journal::note_published,
+    message::{Layout, Message, Publication, View},
+    queue::{Origin, Published, SharedQueue},
+    rewrite::without_bcc,
+    routing::{Addressing, extra_keys},
+};
+use crate::protocol::{FieldTable, PropertiesView, ShortString};
+
+impl Vhost {
+    /// Publishes a message to where it goes; gives how many queues that are. One that cannot go anywhere is dropped.
+    pub(super) fn depart(
+        &self,
+        departure: &Departure,
+        published: &mut Published,
+        effects: &mut Effects,
+    ) -> usize {
+        let sent = match departure.cause {
+            Cause::Dead(reason) => self.dead_letter(departure, reason, published, effects),
+            Cause::Due => self.release(&departure.entry.message.view(), published, effects),
+        };
+        sent.unwrap_or_else(|lost| {
+            self.drop_counted(&departure.name, lost);
+            0
+        })
+    }
+
+    fn dead_letter(
+        &self,
+        Departure { name, settings, entry, .. }: &Departure,
+        reason: Reason,
+        published: &mut Published,
+        effects: &mut Effects,
+    ) -> Result<usize, Lost> {
+        let Some(exchange) = &settings.dead_letter_exchange else { return Err(Lost::NoExchange) };
+        let death = Death {
+            queue: name,
+            reason,
+            at_ms: self.clock.now(),
+            exchange,
+            routing_key: settings.dead_letter_routing_key.as_deref(),
+        };
+        let mut letter =
+            dead_letter::dead_lettered(&entry.message.view(), &death).map_err(|_| Lost::TooManyDeaths)?;
+        let mut targets = self.targets(&letter.view(), &letter.extra_keys)?;
+        let found = targets.len();
+        letter.deaths().retain_forward(&mut targets, reason, |target| &target.spec.name);
+        if targets.len() < found {
+            self.drop_counted(name, Lost::Cycle);
+        }
+        letter.multiply(targets.len()).map_err(|_| Lost::TooManyCopies)?;
+        if !targets.is_empty() {
+            self.deliver(&targets, letter.layout, &letter.image, published, effects);
+        }
+        Ok(targets.len())
+    }
+
+    fn drop_counted(&self, queue: &ShortString, lost: Lost) {
+        if self.drops.count(lost) {
+            let total = self.drops.of(lost);
+            tracing::warn!(vhost = %self.name, %queue, ?lost, total, "messages dropped");
+        }
+    }
+
+    /// A delay is over: the message goes where it would go if it were published now.
+    fn release(
+        &self,
+        view: &View<'_>,
+        published: &mut Published,
+        effects: &mut Effects,
+    ) -> Result<usize, Lost> {
+        let (layout, image) = delay::released(view);
+        let view = View::new(layout, &image);
+        let headers = headers(&view);
+        let targets = self.targets(&view, &extra_keys(headers.as_ref()).unwrap_or_default())?;
+        match without_bcc(&view, headers.as_ref()) {
+            Some((layout, image)) => self.deliver(&targets, layout, &image, published, effects),
+            None => self.deliver(&targets, layout, &image, published, effects),
+        }
+        Ok(targets.len())
+    }
+
+    /// Publishes a message to queues.
+    pub(in crate::broker) fn deliver(
+        &self,
+        targets: &[Arc<SharedQueue>],
+        layout: Layout,
+        image: &[u8],
+        published: &mut Published,
+        effects: &mut Effects,
+    ) {
+        let mut run = [Publication::kept(Message::new(View::new(layout, image), self.clock.now()))];
+        for target in targets {
+            target.publish(&mut run, Origin::Broker, published, effects);
+        }
+        note_published(&mut run, &mut published.placed, &mut effects.changes, || self.clock.now());
+    }
+}
+
+impl Vhost {
+    /// The queues that a message goes to that the broker itself sends on, by its key and `extra` ones.
+    pub(in crate::broker) fn targets(
+        &self,
+        view: &View<'_>,
+        extra: &[impl AsRef<[u8]>],
+    ) -> Result<Vec<Arc<SharedQueue>>, Lost> {
+        let mut keys = vec![view.routing_key()];
+        keys.extend(extra.iter().map(AsRef::as_ref));
+        let by_keys = Addressing::by_keys(&keys);
+        let route = self.read(|topology| topology.route_within(view.exchange(), &by_keys));
+        let mut route = route.map_err(|_| Lost::NoExchange)?;
+        if route.needs_message() {
+            let headers = headers(view);
+            // Both were checked when it was published.
+            let properties = PropertiesView::of_checked(view.properties()).unwrap_or_default();
+            let addressing = Addressing::new(&keys, &properties, headers.as_ref());
+            let addressing = Addressing { lot: rand::random(), ..addressing };
+            route = self.route_within(view, &addressing).map_err(|_| Lost::NoExchange)?;
+        }
+        if route.queues.is_empty() { Err(Lost::Unroutable) } else { Ok(route.queues.into_vec()) }
+    }
+}
+
+/// A message's headers. They were checked when it was published.
+fn headers(view: &View<'_>) -> Option<FieldTable> {
+    let headers = PropertiesView::of_checked(view.properties()).ok()?.headers?;
+    FieldTable::decode(headers).ok()
+}
