@@ -52,6 +52,15 @@ pub const OUTBOX_REPLY_BYTES_MAX: usize = 4 * OUTBOX_BYTES_MAX;
 pub const CONSUMERS_TOLD_AT_ONCE_MAX: usize = 256;
 /// Bytes that one dispatch writes before it lets others have the queue's lock.
 pub const DISPATCH_BYTES_MAX: usize = 256 * 1024;
+/// Steps that a task may take before others get their turn: one or two milliseconds. A step is about a quarter of a
+/// microsecond (see `core/turn.rs`); a whole read of small publishes for one queue fits.
+pub const TURN_STEPS_MAX: usize = 5 * 1_024;
+/// Bytes that are copied in one step.
+pub const STEP_BYTES: usize = 1_024;
+/// Steps that one frame takes at least, unless it is an acknowledgement: it is decoded, and something is looked up.
+pub const FRAME_STEPS: usize = 4;
+/// Steps of a change of the topology: names are checked, and the journal hears of it.
+pub const TOPOLOGY_STEPS: usize = 64;
 /// Routes that one channel remembers.
 pub const ROUTES_CACHED_MAX: usize = 1_024;
 /// Bytes of publishes and acks that one transaction may hold.

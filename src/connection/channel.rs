@@ -158,35 +158,36 @@ pub(super) struct Routes {
 }
 
 impl Routes {
-    /// The route of a message by its exchange and key, remembered or worked out.
+    /// The route of a message by its exchange and key, remembered or worked out, and the steps that this took.
     #[inline]
-    pub(super) fn find(&mut self, view: &View<'_>, vhost: &Vhost) -> Result<Arc<Route>, AmqpError> {
+    pub(super) fn find(&mut self, view: &View<'_>, vhost: &Vhost) -> Result<(Arc<Route>, usize), AmqpError> {
         if let Some((names, route)) = &self.last
             && **names == *view.exchange_and_key()
             && route.is_current()
         {
-            return Ok(route.clone());
+            return Ok((route.clone(), route.steps_to_check()));
         }
         self.look_up(view, vhost)
     }
 
-    fn look_up(&mut self, view: &View<'_>, vhost: &Vhost) -> Result<Arc<Route>, AmqpError> {
+    fn look_up(&mut self, view: &View<'_>, vhost: &Vhost) -> Result<(Arc<Route>, usize), AmqpError> {
         let names = view.exchange_and_key();
-        let route = match self.known.get(names) {
-            Some(route) if route.is_current() => route.clone(),
+        let (route, steps) = match self.known.get(names) {
+            Some(route) if route.is_current() => (route.clone(), 1 + route.steps_to_check()),
             _ => {
                 let route = Arc::new(vhost.route_by_key(view.exchange(), view.routing_key())?);
+                let steps = route.steps();
                 if !route.is_reusable() {
-                    return Ok(route);
+                    return Ok((route, steps));
                 }
                 if self.known.len() >= ROUTES_CACHED_MAX {
                     self.known.clear();
                 }
                 self.known.insert(names.into(), route.clone());
-                route
+                (route, steps)
             }
         };
         self.last = Some((names.into(), route.clone()));
-        Ok(route)
+        Ok((route, steps))
     }
 }

@@ -7,7 +7,7 @@
 use std::{io, time::Duration};
 
 use tokio::{
-    task::JoinHandle,
+    task::{JoinHandle, yield_now},
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -64,15 +64,21 @@ impl Farewell {
             stop_patience(|| outbox.lock().pending_bytes() > 0).await;
         };
         tokio::pin!(stopped);
+        let mut busy = true;
         while self.session.phase == Phase::Closing {
             let read = tokio::select! {
-                read = self.inbound.read(|bytes| self.session.handle(bytes)) => read,
+                () = yield_now(), if busy => {
+                    self.inbound.resume(|bytes| self.session.handle(bytes));
+                    Ok(1)
+                }
+                read = self.inbound.read(|bytes| self.session.handle(bytes)), if !busy => read,
                 () = sleep_until(deadline) => return,
                 () = &mut stopped => return,
             };
             if !matches!(read, Ok(1..)) {
                 self.session.phase = Phase::Closed;
             }
+            busy = self.session.is_busy();
         }
     }
 }

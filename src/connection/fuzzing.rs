@@ -143,10 +143,11 @@ impl Client {
         loop {
             let used = self.session.handle(&self.unread);
             self.unread.drain(..used);
-            if !std::mem::take(&mut self.session.replies_full) {
+            if std::mem::take(&mut self.session.replies_full) {
+                self.drain();
+            } else if !self.session.is_busy() {
                 break;
             }
-            self.drain();
         }
         let _publishers_would_pause = std::mem::take(&mut self.session.congested);
         let open = !self.session.phase.is_over();

@@ -1,7 +1,8 @@
 //! The reading half of a connection: one large buffer for each worker thread, lent to whichever socket is readable.
 //!
-//! An idle connection holds no buffer. What a read leaves over, a frame or a message that is not complete yet, stays with the
-//! connection and goes in front of the next read.
+//! An idle connection holds no buffer. What a read leaves over stays with the connection: a frame or a message that is not
+//! complete yet, which goes in front of the next read, or what is for the next turn. It is copied when it is left over, and not
+//! again with each turn.
 
 use std::{
     cell::RefCell,
@@ -28,18 +29,23 @@ thread_local! {
 pub(super) struct Inbound {
     socket: OwnedReadHalf,
     leftover: Vec<u8>,
+    /// Of these, so many were handled since.
+    handled: usize,
 }
 
 impl Inbound {
     /// `leftover` came before and has not been handled.
     pub(super) fn new(socket: OwnedReadHalf, leftover: Vec<u8>) -> Self {
-        Self { socket, leftover }
+        Self { socket, leftover, handled: 0 }
     }
 
-    /// Handles what came before the first read.
+    /// Handles what was left over.
     pub(super) fn resume(&mut self, mut handle: impl FnMut(&[u8]) -> usize) {
-        let used = handle(&self.leftover);
-        self.leftover.drain(..used);
+        self.handled += handle(&self.leftover[self.handled..]);
+        if self.handled == self.leftover.len() {
+            self.leftover = Vec::new();
+            self.handled = 0;
+        }
     }
 
     /// Reads once and lends what is there to `handle`, which tells how many bytes it has used up. Gives how many bytes
@@ -51,7 +57,7 @@ impl Inbound {
     /// Waits for the peer's end, for a reader that must not handle anything now. What comes meanwhile is kept, up to
     /// one buffer; beyond it the socket is left alone.
     pub(super) async fn ended(&mut self) {
-        let kept_max = self.leftover.len() + READ_BUFFER_BYTES;
+        let kept_max = self.leftover.len() - self.handled + READ_BUFFER_BYTES;
         while self.leftover.len() < kept_max {
             match self.read(|_| 0).await {
                 Ok(1..) => {}
@@ -77,6 +83,7 @@ impl Inbound {
     /// Reads and forgets until the client closes.
     pub(super) async fn discard(&mut self) {
         self.leftover = Vec::new();
+        self.handled = 0;
         while let Ok(1..) = self.read(|bytes| bytes.len()).await {}
     }
 
@@ -86,7 +93,7 @@ impl Inbound {
         handle: &mut impl FnMut(&[u8]) -> usize,
     ) -> Poll<io::Result<usize>> {
         BUFFER.with_borrow_mut(|buffer| {
-            let kept = self.leftover.len();
+            let kept = self.leftover.len() - self.handled;
             if buffer.len() < kept + READ_BUFFER_BYTES {
                 buffer.resize(kept + READ_BUFFER_BYTES, 0);
             }
@@ -96,7 +103,7 @@ impl Inbound {
             if read == 0 {
                 return Poll::Ready(Ok(0));
             }
-            buffer[..kept].copy_from_slice(&self.leftover);
+            buffer[..kept].copy_from_slice(&self.leftover[self.handled..]);
             let used = handle(&buffer[..kept + read]);
             self.keep(&buffer[used..kept + read]);
             Poll::Ready(Ok(read))
@@ -104,6 +111,7 @@ impl Inbound {
     }
 
     fn keep(&mut self, rest: &[u8]) {
+        self.handled = 0;
         self.leftover.clear();
         if rest.is_empty() && self.leftover.capacity() > 0 {
             self.leftover = Vec::new();

@@ -1,8 +1,8 @@
 //! One client connection: handshake, then a reader and a writer task.
 //!
 //! Reader and writer are separate, so that a client that publishes without reading blocks neither itself nor others. The reader
-//! handles all frames of a read without waiting; between reads it waits for what the session says: memory, a slow
-//! client, consumers that cannot keep up.
+//! handles the frames of a read in turns, and lets others have theirs in between; after each it waits for what the session says:
+//! memory, a slow client, consumers that cannot keep up.
 
 mod assembly;
 mod channel;
@@ -23,12 +23,13 @@ mod session;
 mod socket;
 mod writer;
 
-use std::{future::poll_fn, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{
     net::{TcpStream, tcp::OwnedReadHalf},
     sync::Notify,
+    task::yield_now,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -132,6 +133,7 @@ async fn run(
         silence: Silence::default(),
         gone,
         attention,
+        unhandled: true,
     };
     reading.run(heartbeat, &shutdown).await;
     let Reading { inbound, mut session, .. } = reading;
@@ -150,6 +152,8 @@ struct Reading {
     attention: Arc<Notify>,
     /// The writer has given up: the client is gone, whatever the reader still waits for.
     gone: CancellationToken,
+    /// What was left over may be handled now.
+    unhandled: bool,
 }
 
 impl Reading {
@@ -158,8 +162,8 @@ impl Reading {
         let mut ticks = Ticks::every(heartbeat);
         let stopped = shutdown.cancelled();
         tokio::pin!(stopped);
-        self.inbound.resume(|bytes| self.session.handle(bytes));
         while self.session.phase == Phase::Open {
+            let busy = self.unhandled || self.session.is_busy();
             let read = tokio::select! {
                 biased;
                 () = &mut stopped => {
@@ -178,22 +182,24 @@ impl Reading {
                     self.session.return_overdue();
                     continue;
                 }
-                read = self.inbound.read(|bytes| self.session.handle(bytes)) => read,
-            };
-            match read {
-                Ok(bytes @ 1..) if self.session.phase == Phase::Open => {
-                    self.between_reads(bytes, shutdown).await;
+                () = yield_now(), if busy => {
+                    self.unhandled = false;
+                    self.inbound.resume(|bytes| self.session.handle(bytes));
+                    Ok(0)
                 }
-                Ok(1..) => {}
-                Ok(0) | Err(_) => return,
+                read = self.inbound.read(|bytes| self.session.handle(bytes)), if !busy => read.and_then(some),
+            };
+            let Ok(bytes_read) = read else { return };
+            self.silence.broken();
+            if self.session.phase == Phase::Open {
+                self.between_turns(bytes_read, shutdown).await;
             }
         }
     }
 
     /// Waits for whatever must not be overrun. A client that is silent meanwhile is not given up (RabbitMQ): its heartbeats may
     /// stand behind what is not read; one that has closed its socket is.
-    async fn between_reads(&mut self, bytes_read: usize, shutdown: &CancellationToken) {
-        self.silence.broken();
+    async fn between_turns(&mut self, bytes_read: usize, shutdown: &CancellationToken) {
         if std::mem::take(&mut self.session.published) {
             if self.session.broker.alarm.check(&self.session.broker.gauge) {
                 self.hold_up(shutdown).await;
@@ -215,8 +221,7 @@ impl Reading {
                 () = self.gone.cancelled() => return,
             }
         }
-        while std::mem::take(&mut self.session.replies_full) || self.session.outbox.lock().over_reply_budget()
-        {
+        if std::mem::take(&mut self.session.replies_full) || self.session.outbox.lock().over_reply_budget() {
             let outbox = self.session.outbox.clone();
             tokio::select! {
                 biased;
@@ -225,7 +230,7 @@ impl Reading {
                 () = self.gone.cancelled() => return,
                 () = self.inbound.gone() => return,
             }
-            self.inbound.resume(|bytes| self.session.handle(bytes));
+            self.unhandled = true;
         }
         if let Some(queue) = self.session.congested.take()
             && timeout(FLOW_PAUSE_MAX, poll_fn(|cx| queue.poll_drained(cx))).await.is_err()
@@ -234,7 +239,7 @@ impl Reading {
         }
         // A socket that fills the buffer could keep this worker busy for ever: consumers get their turn.
         if bytes_read >= READ_BUFFER_BYTES / 2 {
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
     }
 
@@ -257,8 +262,13 @@ impl Reading {
             self.session.tell(&connection::Unblocked {});
             send(&self.session.outbox);
         }
-        self.inbound.resume(|bytes| self.session.handle(bytes));
+        self.unhandled = true;
     }
+}
+
+/// Bytes that were read, or that there will be no more.
+fn some(bytes: usize) -> io::Result<usize> {
+    if bytes == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(bytes) }
 }
 
 /// What clients hear when the broker stops (RabbitMQ).

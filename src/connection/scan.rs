@@ -20,6 +20,14 @@ pub(super) struct Scanned<'a> {
     pub(super) bytes: usize,
 }
 
+/// Where the image of a message begins: with the length of the exchange's name in the method frame.
+const IMAGE_AT: usize = 13;
+
+/// Bytes of all frames of a publish.
+pub(super) fn bytes_of_publish(view: &View<'_>) -> usize {
+    IMAGE_AT + view.image().len()
+}
+
 /// What stands at the front of the buffer.
 pub(super) enum Scan<'a> {
     /// A publish.
@@ -44,7 +52,7 @@ pub(super) fn scan<'a>(
     let channel = [method[1], method[2]];
     match content(&buffer[method.len()..], channel, frame_bytes_max, body_bytes_max) {
         Content::Complete { header_frame_bytes, body_bytes, bytes, persistent } => {
-            let exchange_bytes = method[13];
+            let exchange_bytes = method[IMAGE_AT];
             let key_bytes = method[14 + usize::from(exchange_bytes)];
             let layout = Layout {
                 header_frame_bytes: header_frame_bytes as u32,
@@ -57,7 +65,7 @@ pub(super) fn scan<'a>(
             Scan::Complete(Scanned {
                 channel: u16::from_be_bytes(channel),
                 method,
-                view: View::new(layout, &buffer[13..bytes]),
+                view: View::new(layout, &buffer[IMAGE_AT..bytes]),
                 bits: method[method.len() - 2],
                 bytes,
             })

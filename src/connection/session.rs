@@ -1,14 +1,15 @@
 //! An open connection from the reader's point of view: what the client's bytes make happen.
 //!
-//! Synchronous throughout: all frames of one read are handled in one go. What must wait (for memory, for the
-//! socket, for a slow consumer) is told to the reader, which waits between reads. Publishes in a row to the same
-//! place, acknowledgements in a row and confirms of one read are each gathered and done at once.
+//! Synchronous throughout: the frames of one read are handled in one go, or in several *turns* if they make for much work;
+//! what a turn leaves over is handled in the next one. What must wait (for memory, for the socket, for a slow consumer) is told
+//! to the reader, which waits between turns. Publishes in a row to the same place, acknowledgements in a row and confirms of
+//! one turn are each gathered and done at once.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
     channel::{Channel, Mode, Outcome},
-    scan::{Scan, Scanned, scan},
+    scan::{Scan, Scanned, bytes_of_publish, scan},
 };
 use crate::broker::{Broker, Vhost};
 use crate::core::{
@@ -21,9 +22,10 @@ use crate::core::{
     outbox::{SharedOutbox, send},
     queue::{Comeback, SharedQueue, feed_by_channel, settle_by_queue},
     topology::Topology,
+    turn::{Turn, steps_of_bytes},
     window::{Unacked, Window},
 };
-use crate::limits::LEFTOVER_BYTES_MAX;
+use crate::limits::{FRAME_STEPS, LEFTOVER_BYTES_MAX, TURN_STEPS_MAX};
 use crate::protocol::{
     Encode, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, RawFrame, ShortString, channel, connection,
     frame::{split, write_method},
@@ -72,12 +74,16 @@ pub(super) struct Session {
     pub(super) congested: Option<Arc<SharedQueue>>,
     /// Something has left its queue for another one since the reader last looked.
     pub(super) departed: bool,
+    /// What may still be done before others get their turn.
+    pub(super) turn: Turn,
+    /// What each turn begins with; fewer in tests.
+    pub(super) turn_steps: usize,
     frame_bytes_max: usize,
     channel_max: u16,
     acked: Vec<Unacked>,
     acked_on: Vec<u16>,
     confirms_due: Vec<u16>,
-    /// To be carried out, and for the journal, at the end of the read.
+    /// To be carried out, and for the journal, at the end of the turn.
     pub(super) effects: Effects,
     /// Room for the places of one run's messages; empty in between.
     pub(super) placed: Vec<(usize, Placement)>,
@@ -111,6 +117,8 @@ impl Session {
             replies_full: false,
             congested: None,
             departed: false,
+            turn: Turn::default(),
+            turn_steps: TURN_STEPS_MAX,
             frame_bytes_max: negotiated.frame_max as usize,
             channel_max: negotiated.channel_max,
             acked: Vec::new(),
@@ -121,27 +129,54 @@ impl Session {
         }
     }
 
-    /// Handles all complete frames at the front of `bytes`; gives how many bytes they took.
+    /// Handles complete frames at the front of `bytes`, as many as there are or as this turn allows; gives how many bytes they
+    /// took.
     pub(super) fn handle(&mut self, bytes: &[u8]) -> usize {
+        self.turn = Turn::of(self.turn_steps);
+        let at = self.frames(bytes);
+        self.settle_acked();
+        self.commit();
+        send(&self.outbox);
+        at
+    }
+
+    /// Whether there may be something to do although nothing more was read.
+    pub(super) fn is_busy(&self) -> bool {
+        self.turn.is_over()
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.phase.is_over() && !self.replies_full && !self.turn.is_over()
+    }
+
+    fn frames(&mut self, bytes: &[u8]) -> usize {
         let body_bytes_max = self.broker.config.max_message_size;
         let mut at = 0;
         let mut run = Run::default();
-        while !self.phase.is_over() && !self.replies_full {
+        while self.goes_on() {
             let rest = &bytes[at..];
             match scan(rest, run.method, self.frame_bytes_max, body_bytes_max) {
                 Scan::Complete(scanned) => {
-                    at += scanned.bytes;
                     if !run.takes(&scanned) {
-                        self.publish_run(&mut run);
+                        at -= self.publish_run(&mut run);
+                        if !self.goes_on() {
+                            break;
+                        }
                         run.begin(&scanned);
                     }
+                    at += scanned.bytes;
                     run.items.push(Publication::new(scanned.view));
                     continue;
                 }
                 Scan::Partial if rest.len() <= LEFTOVER_BYTES_MAX && self.may_begin_message(rest) => break,
-                Scan::Partial | Scan::Other => self.publish_run(&mut run),
+                Scan::Partial | Scan::Other => {
+                    at -= self.publish_run(&mut run);
+                    if !self.goes_on() {
+                        break;
+                    }
+                }
             }
-            match split(rest, self.frame_bytes_max) {
+            match split(&bytes[at..], self.frame_bytes_max) {
                 Ok(Some((frame, frame_bytes))) => {
                     at += frame_bytes;
                     self.frame(&frame);
@@ -153,11 +188,7 @@ impl Session {
                 }
             }
         }
-        self.publish_run(&mut run);
-        self.settle_acked();
-        self.commit();
-        send(&self.outbox);
-        at
+        at - self.publish_run(&mut run)
     }
 
     /// Whether the channel of the frame at the front of `bytes` is open and between messages.
@@ -169,6 +200,7 @@ impl Session {
     /// One frame that is not part of a publish run.
     fn frame(&mut self, frame: &RawFrame<'_>) {
         if self.phase == Phase::Closing {
+            self.turn.spend(1);
             self.frame_while_closing(frame);
             return;
         }
@@ -176,12 +208,14 @@ impl Session {
             && frame.kind == crate::protocol::FRAME_METHOD
             && let Ok(tag) = <[u8; 8]>::try_from(tag)
         {
+            self.turn.spend(1);
             let result = self.ack(frame.channel, u64::from_be_bytes(tag), bits & 1 == 1);
             if let Err(error) = result {
                 self.fail(frame.channel, &error, (60, 80));
             }
             return;
         }
+        self.turn.spend(FRAME_STEPS + steps_of_bytes(frame.payload.len()));
         self.settle_acked();
         self.journal();
         match frame.kind {
@@ -212,8 +246,8 @@ impl Session {
         match result {
             Ok(None) => {}
             Ok(Some(message)) => {
-                let mut run = [Publication::new(message.view())];
-                self.publish(frame.channel, message.bits, &mut run);
+                // A single message is never put off.
+                self.publish(frame.channel, message.bits, &mut [Publication::new(message.view())]);
             }
             Err(error) => self.fail(frame.channel, &error, ids),
         }
@@ -234,16 +268,22 @@ impl Session {
         }
     }
 
-    fn publish_run(&mut self, run: &mut Run<'_>) {
+    /// Publishes what was gathered, as far as this turn allows. Gives how many bytes the others take, which come again.
+    fn publish_run(&mut self, run: &mut Run<'_>) -> usize {
         if run.items.is_empty() {
-            return;
+            return 0;
         }
         let mut items = std::mem::take(&mut run.items);
         run.method = &[];
-        if self.phase == Phase::Open {
-            self.settle_acked();
-            self.publish(run.channel, run.bits, &mut items);
+        if self.phase != Phase::Open {
+            return 0;
         }
+        self.settle_acked();
+        let taken = self.publish(run.channel, run.bits, &mut items);
+        if taken < items.len() {
+            self.turn.end();
+        }
+        items[taken..].iter().map(|put_off| bytes_of_publish(&put_off.view())).sum()
     }
 
     // ---- gathered work ----

@@ -22,6 +22,7 @@ pub mod rewrite;
 pub mod routing;
 pub mod starved;
 pub mod topology;
+pub mod turn;
 pub mod wakes;
 pub mod window;
 

@@ -137,15 +137,18 @@ impl Window {
     }
 
     /// A consumer is still at work on a delivery, or with tag 0 on all of the channel: its time begins anew. Unknown tags
-    /// are nobody's work.
-    pub fn renew(&mut self, tag: u64, now: Millis) {
+    /// are nobody's work. Gives how many deliveries were looked at.
+    pub fn renew(&mut self, tag: u64, now: Millis) -> usize {
         if tag == 0 {
             self.unacked.iter_mut().filter_map(|(_, unacked)| unacked.as_mut()).for_each(|it| it.since = now);
-        } else if let Ok(at) = self.unacked.binary_search_by_key(&tag, |(tag, _)| *tag)
+            return self.unacked.len();
+        }
+        if let Ok(at) = self.unacked.binary_search_by_key(&tag, |(tag, _)| *tag)
             && let Some(unacked) = &mut self.unacked[at].1
         {
             unacked.since = now;
         }
+        1
     }
 
     /// Whether something has been held for a second and more.

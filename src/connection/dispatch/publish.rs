@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::broker::{REPLY_TO, reply_token};
+use crate::broker::{REPLY_TO, Vhost, reply_token};
 use crate::connection::{
     assembly::Assembly,
     channel::{Mode, Outcome},
@@ -20,6 +20,7 @@ use crate::core::{
     rewrite::without_bcc,
     routing::{Addressing, extra_keys},
     topology::Route,
+    turn::steps_of_bytes,
 };
 use crate::limits::EXPIRATION_MS_MAX;
 use crate::protocol::{
@@ -33,6 +34,10 @@ use crate::protocol::{
 const RENEW_PREFIX: &str = "amq.renew.";
 const MANDATORY: u8 = 1;
 const IMMEDIATE: u8 = 2;
+/// Steps of a message whose properties are looked at.
+const RULES_STEPS: usize = 2;
+/// Deliveries whose time begins anew in one step.
+const RENEWED_PER_STEP: usize = 64;
 /// Properties that a rule of the broker looks at.
 const FLAGS_WITH_RULES: u16 = FLAG_HEADERS | FLAG_EXPIRATION | FLAG_USER_ID | FLAG_REPLY_TO;
 
@@ -75,17 +80,27 @@ impl Session {
         self.channel(number).assembly = assembly;
     }
 
-    /// Messages in a row with the same exchange, key and bits.
-    pub(in crate::connection) fn publish(&mut self, number: u16, bits: u8, run: &mut [Publication<'_>]) {
+    /// Messages in a row with the same exchange, key and bits. Gives how many of them are done with: one at least, the others
+    /// are for the next turn.
+    pub(in crate::connection) fn publish(
+        &mut self,
+        number: u16,
+        bits: u8,
+        run: &mut [Publication<'_>],
+    ) -> usize {
         let result = match self.channel_slot(number) {
             None => Err(crate::core::error::channel_error("expected 'channel.open'")),
-            Some(channel) if channel.closing => return,
+            Some(channel) if channel.closing => {
+                self.turn.spend(run.len());
+                return run.len();
+            }
             Some(channel) => channel.assembly.expect_method(),
         };
         let result = result.and_then(|()| self.publish_on_open_channel(number, bits, run));
-        if let Err(error) = result {
+        result.unwrap_or_else(|error| {
             self.fail(number, &error, (basic::CLASS_ID, basic::Publish::METHOD_ID));
-        }
+            run.len()
+        })
     }
 
     fn publish_on_open_channel(
@@ -93,7 +108,7 @@ impl Session {
         number: u16,
         bits: u8,
         run: &mut [Publication<'_>],
-    ) -> Result<(), AmqpError> {
+    ) -> Result<usize, AmqpError> {
         if bits & IMMEDIATE != 0 {
             return Err(not_implemented("immediate=true"));
         }
@@ -102,10 +117,16 @@ impl Session {
         if plain {
             return self.accept(number, mandatory, run);
         }
+        let mut taken = 0;
         for publication in run {
+            if taken > 0 && self.turn.is_over() {
+                break;
+            }
+            self.turn.spend(RULES_STEPS);
             self.publish_with_rules(number, mandatory, publication)?;
+            taken += 1;
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// A message with properties that rules look at.
@@ -121,27 +142,42 @@ impl Session {
         check_expiration(&properties)?;
         let changed = self.rewritten(number, &view, &properties)?;
         match changed {
-            None => self.accept(number, mandatory, std::slice::from_mut(publication)),
+            None => self.accept(number, mandatory, std::slice::from_mut(publication))?,
             Some((layout, image)) => {
                 let mut publication = [Publication::new(View::new(layout, &image))];
-                self.accept(number, mandatory, &mut publication)
+                self.accept(number, mandatory, &mut publication)?
             }
-        }
+        };
+        Ok(())
     }
 
-    /// Delivers now, or with the transaction; then the confirm is due.
-    fn accept(&mut self, number: u16, mandatory: bool, run: &mut [Publication<'_>]) -> Result<(), AmqpError> {
+    /// Delivers now, or with the transaction; then the confirm is due. Gives how many of them, like [`Self::publish`].
+    fn accept(
+        &mut self,
+        number: u16,
+        mandatory: bool,
+        run: &mut [Publication<'_>],
+    ) -> Result<usize, AmqpError> {
         self.published = true;
         if let Mode::Transaction(_) = self.channel(number).mode {
             return self.publish_in_transaction(number, mandatory, run);
         }
         let way = self.way(number, run)?;
-        let together = if way.is_shared() { run.len() } else { 1 };
-        for part in run.chunks_mut(together) {
-            let outcome = self.hand_on(&way, number, mandatory, part, None)?;
-            self.published_run(number, part.len(), outcome);
+        let mut taken = 0;
+        while taken < run.len() {
+            if taken > 0 && self.turn.is_over() {
+                break;
+            }
+            let rest = &mut run[taken..];
+            let share = self.share(&way, rest);
+            let outcome = self.hand_on(&way, number, mandatory, &mut rest[..share], None)?;
+            self.published_run(number, share, outcome);
+            taken += share;
+            if way.is_shared() {
+                break;
+            }
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// What is wrong with it is told at once, the rest waits for the commit.
@@ -150,13 +186,19 @@ impl Session {
         number: u16,
         mandatory: bool,
         run: &mut [Publication<'_>],
-    ) -> Result<(), AmqpError> {
+    ) -> Result<usize, AmqpError> {
         let vhost = self.vhost.clone();
         let clock = self.broker.clock.clone();
-        let channel = self.channel(number);
+        let mut taken = 0;
         for publication in run {
+            if taken > 0 && self.turn.is_over() {
+                break;
+            }
             let view = publication.view();
-            channel.routes.find(&view, &vhost)?;
+            self.find_route(number, &view, &vhost)?;
+            self.turn.spend(1 + steps_of_bytes(view.image().len()));
+            taken += 1;
+            let channel = self.channel(number);
             if has_telling_headers(&view) {
                 extra_keys(headers(&view)?.as_ref()).map_err(invalid_message)?;
                 due_ms(&view, clock.now())?;
@@ -165,7 +207,26 @@ impl Session {
                 transaction.publish(publication.keep(|| clock.now()), mandatory)?;
             }
         }
-        Ok(())
+        Ok(taken)
+    }
+
+    /// The route of a message by its exchange and key. One that had to be worked out takes its share of the turn.
+    fn find_route(&mut self, number: u16, view: &View<'_>, vhost: &Vhost) -> Result<Arc<Route>, AmqpError> {
+        let (route, steps) = self.channel(number).routes.find(view, vhost)?;
+        self.turn.spend(steps);
+        Ok(route)
+    }
+
+    /// How many messages of a run are handed on at once: one, or as many as this turn allows, where the first one's size is
+    /// taken for that of all.
+    fn share(&self, way: &Way, run: &[Publication<'_>]) -> usize {
+        match way {
+            Way::Queues(route) => {
+                self.turn.share(run.len(), route.queues.len().max(1) * steps_of_delivery(run))
+            }
+            Way::Once(_) | Way::OfItsOwn => 1,
+            Way::Reply | Way::Renewal(_) | Way::Nowhere => run.len(),
+        }
     }
 
     /// Finds out how a run goes on, by its first message and by what the others ask for.
@@ -180,7 +241,7 @@ impl Session {
             }
         }
         let vhost = self.vhost.clone();
-        let route = self.channel(number).routes.find(&first, &vhost)?;
+        let route = self.find_route(number, &first, &vhost)?;
         if route.needs_message() || run.iter().any(|item| has_telling_headers(&item.view())) {
             return Ok(Way::OfItsOwn);
         }
@@ -215,9 +276,8 @@ impl Session {
             }
             (Way::Renewal(tag), _) => {
                 let now = self.broker.clock.now();
-                if let Some(window) = self.outbox.lock().window(number) {
-                    window.renew(*tag, now);
-                }
+                let renewed = self.outbox.lock().window(number).map_or(0, |window| window.renew(*tag, now));
+                self.turn.spend(renewed / RENEWED_PER_STEP);
             }
             (Way::Nowhere | Way::Once(_) | Way::OfItsOwn, _) => {}
         }
@@ -241,12 +301,14 @@ impl Session {
         if let Some(due) = due_ms(&view, self.broker.clock.now())? {
             // It is routed again when it is due, by BCC as well, and exchanges that keep messages get it then.
             let route = self.vhost.read(|topology| topology.route(view.exchange(), &addressing))?;
+            self.turn.spend(route.steps());
             let destined = Destined { route: &route, number, mandatory, due: Some(due) };
             return Ok(self.hand_over(&destined, publication, seen));
         }
         let changed = without_bcc(&view, headers.as_ref());
         let outgoing = changed.as_ref().map_or(view, |(layout, image)| View::new(*layout, image));
         let route = self.vhost.route(&outgoing, &addressing)?;
+        self.turn.spend(route.steps());
         let destined = Destined { route: &route, number, mandatory, due: None };
         Ok(if changed.is_some() {
             self.hand_over(&destined, &mut Publication::new(outgoing), seen)
@@ -295,6 +357,7 @@ impl Session {
             self.deliver_to(queue, run, &mut published);
         }
         if route.queues.is_empty() {
+            self.turn.spend(run.len());
             for publication in &mut *run {
                 self.return_if(mandatory, number, &publication.view());
             }
@@ -314,6 +377,7 @@ impl Session {
         run: &mut [Publication<'_>],
         published: &mut Published,
     ) {
+        self.turn.spend(run.len() * steps_of_delivery(run));
         if queue.publish(run, Origin::Client, published, &mut self.effects) {
             self.congested = Some(queue.clone());
         }
@@ -372,6 +436,12 @@ impl Session {
         owned.reply_to = ShortString::try_from(format!("{REPLY_TO}.{token}")).ok();
         Ok(Some(view.with_properties(&owned)))
     }
+}
+
+/// Steps that a message takes for each of its queues; the first one of a run stands for all.
+#[inline]
+fn steps_of_delivery(run: &[Publication<'_>]) -> usize {
+    1 + run.first().map_or(0, |first| steps_of_bytes(first.view().image().len()))
 }
 
 /// Whether a message may be a duplicate for somebody on its route. One without headers is nobody's.

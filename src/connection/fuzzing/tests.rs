@@ -3,6 +3,7 @@
 mod once;
 mod promised;
 mod sending;
+mod turns;
 
 use super::*;
 use crate::connection::channel::Mode;

@@ -15,6 +15,11 @@ use crate::core::{
 };
 use crate::protocol::{FieldTable, ShortString};
 
+/// Steps of an exchange on the way.
+const EXCHANGE_STEPS: usize = 2;
+/// Stamps that are compared in one step.
+const STAMPS_PER_STEP: usize = 16;
+
 /// The queues that a message goes to, each once.
 #[derive(Clone, Default)]
 pub struct Route {
@@ -31,6 +36,17 @@ pub struct Route {
 }
 
 impl Route {
+    /// Steps that it took to work it out.
+    pub fn steps(&self) -> usize {
+        EXCHANGE_STEPS * self.stamps.len() + self.queues.len()
+    }
+
+    /// Steps that it takes to see that it is current.
+    #[inline]
+    pub fn steps_to_check(&self) -> usize {
+        self.stamps.len() / STAMPS_PER_STEP
+    }
+
     /// Whether the answer may be used again for the same exchange and key, as long as [`Self::is_current`].
     pub fn is_reusable(&self) -> bool {
         self.reusable
