@@ -3,7 +3,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tokio::{net::TcpListener, runtime::Handle, task::JoinSet, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::broker::{Broker, configured_policies};
@@ -95,16 +95,18 @@ impl Server {
         )
     }
 
-    /// Serves until it is asked to stop, or until the store fails.
-    pub async fn serve(self, stop: Stop) -> Result<(), StopError> {
+    /// Serves until it is asked to stop, or until the store fails. Whatever handles messages runs on `workers`: nothing there can
+    /// keep this task and the listeners from their turn.
+    pub async fn serve(self, stop: Stop, workers: &Handle) -> Result<(), StopError> {
         let shutdown = stop.orderly;
         let tasks = TaskTracker::new();
         for (_, listener) in self.listeners {
+            let broker = self.broker.clone();
             let listening =
-                connection::listen(self.broker.clone(), listener, tasks.clone(), shutdown.clone());
+                connection::listen(broker, listener, tasks.clone(), workers.clone(), shutdown.clone());
             tasks.spawn(listening);
         }
-        let background = watch_resources(&self.broker, &self.store);
+        let background = watch_resources(&self.broker, &self.store, workers);
         let failure = self.store.failure();
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -127,8 +129,8 @@ impl Server {
     }
 }
 
-/// What raises and clears alarms, and makes room in memory.
-fn watch_resources(broker: &Arc<Broker>, store: &Store) -> JoinSet<()> {
+/// What raises and clears alarms; and on `workers` what makes room in memory and does what is due in queues.
+fn watch_resources(broker: &Arc<Broker>, store: &Store, workers: &Handle) -> JoinSet<()> {
     let mut background = JoinSet::new();
     let memory = broker.clone();
     background.spawn(async move { memory.alarm.watch_memory(&memory.gauge).await });
@@ -136,12 +138,12 @@ fn watch_resources(broker: &Arc<Broker>, store: &Store) -> JoinSet<()> {
     background.spawn(async move { disk.alarm.watch_disk(low).await });
     for vhost in broker.vhosts() {
         let departing = vhost.clone();
-        background.spawn(async move { departing.send_departures().await });
-        background.spawn(async move { vhost.keep_time().await });
+        background.spawn_on(async move { departing.send_departures().await }, workers);
+        background.spawn_on(async move { vhost.keep_time().await }, workers);
     }
     let consumers = broker.clone();
-    background.spawn(async move { consumers.watch_consumers().await });
+    background.spawn_on(async move { consumers.watch_consumers().await }, workers);
     let paging = broker.clone();
-    background.spawn(async move { paging.page_out().await });
+    background.spawn_on(async move { paging.page_out().await }, workers);
     background
 }

@@ -1,8 +1,12 @@
-//! `leveret serve`.
+//! `leveret serve`: two runtimes. This thread's has signals, listeners and alarms, and nothing else runs there; connections and
+//! whatever handles messages have the other one, with a thread for each processor.
 
-use std::{fmt::Display, process::ExitCode};
+use std::{fmt::Display, io, process::ExitCode};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    signal::unix::{Signal, SignalKind, signal},
+};
 
 use crate::config::{Config, Settings};
 use crate::server::{Server, Stop, StopError};
@@ -13,18 +17,23 @@ pub(super) fn run(settings: Settings) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(&error),
     };
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => {
-            let code = runtime.block_on(serve(config));
-            // A handler that is still at work must not hold up the end.
-            runtime.shutdown_background();
-            code
-        }
-        Err(error) => fail(&error),
-    }
+    let (control, workers) = match runtimes() {
+        Ok(runtimes) => runtimes,
+        Err(error) => return fail(&error),
+    };
+    let code = control.block_on(serve(config, workers.handle().clone()));
+    // A handler that is still at work must not hold up the end.
+    workers.shutdown_background();
+    code
 }
 
-async fn serve(config: Config) -> ExitCode {
+fn runtimes() -> io::Result<(Runtime, Runtime)> {
+    let control = Builder::new_current_thread().enable_all().build()?;
+    let workers = Builder::new_multi_thread().enable_all().build()?;
+    Ok((control, workers))
+}
+
+async fn serve(config: Config, workers: Handle) -> ExitCode {
     let stop = Stop::default();
     if let Err(error) = stop_on_signal(stop.clone()) {
         return fail(&error);
@@ -34,7 +43,7 @@ async fn serve(config: Config) -> ExitCode {
         Err(error) => return fail(&error),
     };
     println!("{}", server.announcement());
-    match server.serve(stop).await {
+    match server.serve(stop, &workers).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(late @ StopError::Late) => {
             eprintln!("leveret: {late}");
@@ -44,7 +53,7 @@ async fn serve(config: Config) -> ExitCode {
     }
 }
 
-fn stop_on_signal(stop: Stop) -> std::io::Result<()> {
+fn stop_on_signal(stop: Stop) -> io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::spawn(async move {

@@ -1,9 +1,10 @@
 //! Accepts connections, as many as there may be.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
+    runtime::Handle,
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -16,11 +17,12 @@ const HANDSHAKES_MAX: usize = 1_024;
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
-/// Accepts until shutdown; each connection runs as a task of `tasks`.
+/// Accepts until shutdown; each connection runs as a task of `tasks` on `workers`.
 pub async fn listen(
     broker: Arc<Broker>,
     listener: TcpListener,
     tasks: TaskTracker,
+    workers: Handle,
     shutdown: CancellationToken,
 ) {
     let permits = Arc::new(Semaphore::new(broker.config.connection_max + HANDSHAKES_MAX));
@@ -31,13 +33,21 @@ pub async fn listen(
             () = shutdown.cancelled() => return,
         };
         let (socket, peer) = accepted;
-        let serving = serve(broker.clone(), socket, peer, shutdown.clone());
-
-        tasks.spawn(async move {
-            serving.await;
+        let (broker, shutdown) = (broker.clone(), shutdown.clone());
+        let serving = async move {
+            match moved_here(socket) {
+                Ok(socket) => serve(broker, socket, peer, shutdown).await,
+                Err(error) => tracing::error!(%peer, %error, "cannot serve a connection"),
+            }
             drop(permit);
-        });
+        };
+        tasks.spawn_on(serving, &workers);
     }
+}
+
+/// The runtime that has accepted a socket waits for it no longer; the one that this task runs on does.
+fn moved_here(socket: TcpStream) -> io::Result<TcpStream> {
+    TcpStream::from_std(socket.into_std()?)
 }
 
 /// The next connection; waits longer and longer while the system has no sockets to give.
