@@ -22,3 +22,5 @@ mod victim;
 
 // The rows.
 mod fairness;
+mod login;
+mod memory;

@@ -22,6 +22,11 @@ pub fn bind_with(queue: &str, exchange: &str, key: &str, arguments: &Table) -> A
     method(50, 20).u16(0).short(queue).short(exchange).short(key).u8(1).table(arguments)
 }
 
+/// It has an answer all the same: AMQP knows no other form.
+pub fn unbind(queue: &str, exchange: &str, key: &str) -> Args {
+    method(50, 50).u16(0).short(queue).short(exchange).short(key).table(&Table::new())
+}
+
 pub fn bind_exchange(destination: &str, source: &str, key: &str) -> Args {
     method(40, 30).u16(0).short(destination).short(source).short(key).u8(1).table(&Table::new())
 }
@@ -54,4 +59,9 @@ pub fn publish_with(exchange: &str, key: &str, properties: &[u8], body: &[u8]) -
 
 pub fn publish(exchange: &str, key: &str, body: &[u8]) -> Vec<u8> {
     publish_with(exchange, key, &[0, 0], body)
+}
+
+/// Property flags and list of a message that has headers and nothing else.
+pub fn headers(table: &Table) -> Vec<u8> {
+    Args(vec![0x20, 0]).table(table).0
 }

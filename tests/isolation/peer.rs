@@ -3,8 +3,9 @@
 
 use std::{
     io::{self, ErrorKind, Read as _, Write as _},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
     ops::Range,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -135,6 +136,13 @@ impl Peer {
         }
     }
 
+    /// Sends these bytes so many times from a thread of its own, for a broker that may stop reading.
+    pub fn flood(self, times: usize, bytes: Vec<u8>) -> io::Result<Flood> {
+        let mut sender = Self { stream: self.stream.try_clone()?, arrived: Vec::new(), read: 0 };
+        let thread = thread::spawn(move || sender.repeat(times, &bytes));
+        Ok(Flood { stream: self.stream, thread: Some(thread) })
+    }
+
     fn answer(&mut self, (class, id): (u16, u16)) -> io::Result<Reader> {
         let deadline = Instant::now() + patience();
         while let Some(frame) = self.next(deadline.saturating_duration_since(Instant::now()))? {
@@ -163,6 +171,49 @@ impl Peer {
         let frame = Frame { kind: head[0], channel: u16::from_be_bytes([head[1], head[2]]), payload };
         self.read += end + 1;
         Some(frame)
+    }
+}
+
+/// A peer that sends and does not read. Dropped, it is gone without a word.
+pub struct Flood {
+    stream: TcpStream,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+/// What became of a flood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flooded {
+    /// All of it was taken.
+    Taken,
+    /// The broker ended the connection.
+    Refused,
+    /// The broker does not read any more.
+    HeldUp,
+}
+
+impl Flood {
+    /// Waits until all was taken or the broker ended the connection, or for so long.
+    pub fn wait(&mut self, patience: Duration) -> Flooded {
+        let began = Instant::now();
+        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            if began.elapsed() > patience {
+                return Flooded::HeldUp;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(Ok(()))) => Flooded::Taken,
+            _ => Flooded::Refused,
+        }
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 

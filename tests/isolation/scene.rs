@@ -65,6 +65,22 @@ impl Scene {
         Peer::open(&self.address)
     }
 
+    /// Sends these bytes so many times from each of three connections at once: as many as to keep all workers of a small
+    /// machine busy. Waits until all of it was handled.
+    pub fn from_all_sides(&self, times: usize, bytes: &(dyn Fn(usize) -> Vec<u8> + Sync)) -> io::Result<()> {
+        thread::scope(|scope| {
+            let attacker = || {
+                let mut peer = self.peer()?;
+                peer.bytes_of_each(0..times, bytes)?;
+                peer.barrier()
+            };
+            let attackers = [(); ATTACKERS].map(|()| scope.spawn(attacker));
+            attackers
+                .into_iter()
+                .try_for_each(|attacker| attacker.join().expect("an attacker does not panic"))
+        })
+    }
+
     /// Waits until the queue has these counts of ready messages and consumers.
     pub fn await_counts(&self, queue: &str, wanted: (u32, u32)) -> io::Result<()> {
         let (mut peer, began) = (self.peer()?, Instant::now());
@@ -186,7 +202,7 @@ fn seconds(duration: Option<Duration>) -> String {
 }
 
 /// Each row is two tests: beside victims, and with SIGTERM in its middle.
-macro_rules! rows {
+macro_rules! rows_and_stops {
     ($($name:ident)*) => { $(
         mod $name {
             #[test]
@@ -201,7 +217,39 @@ macro_rules! rows {
         }
     )* };
 }
+pub(crate) use rows_and_stops;
+
+/// Each row is a test.
+macro_rules! rows {
+    ($($name:ident)*) => {
+        mod rows {
+            $(
+                #[test]
+                fn $name() {
+                    crate::scene::run(&super::$name());
+                }
+            )*
+        }
+    };
+}
 pub(crate) use rows;
+
+/// Rows that are only run in full.
+macro_rules! rows_in_full {
+    ($($name:ident)*) => {
+        mod rows_in_full {
+            $(
+                #[test]
+                fn $name() {
+                    if crate::scene::is_full() {
+                        crate::scene::run(&super::$name());
+                    }
+                }
+            )*
+        }
+    };
+}
+pub(crate) use rows_in_full;
 
 /// A number of the tables, or a smaller one for every day.
 pub fn size(full: usize, small: usize) -> usize {
@@ -216,6 +264,9 @@ pub fn patience() -> Duration {
 pub fn is_full() -> bool {
     env::var("LEVERET_ISOLATION").is_ok_and(|size| size == "full")
 }
+
+/// How many attack at once.
+pub const ATTACKERS: usize = 3;
 
 const MIB: u64 = 1024 * 1024;
 const MIDDLE: Duration = Duration::from_millis(100);

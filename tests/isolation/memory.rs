@@ -1,0 +1,304 @@
+//! What a client can make the broker remember: resident memory stays near the limit, and when the client is gone the
+//! alarm is clear. Whether the broker holds the client up, refuses it, or serves it to the end is left to the broker.
+
+use std::{io, time::Duration};
+
+use crate::{
+    methods::{bind, consume, exchange, nack_all, publish, publish_with, queue},
+    peer::{Flooded, Peer},
+    scene::{Row, Scene, patience, rows, rows_in_full, size},
+    wire::{
+        BODY, DURABLE, HEADER, METHOD, NO_ACK, PASSIVE, Table, basic_publish, content_header, frame, method,
+        queue_declare,
+    },
+};
+
+rows! {
+    a_transaction_larger_than_the_limit
+    routes_remembered_by_many_channels
+    large_arguments
+    many_consumers
+    many_bindings
+    many_channels
+}
+
+rows_in_full! {
+    a_consumer_that_holds_all_and_dies
+    a_consumer_that_requeues_all
+    many_durable_queues
+    a_large_message_in_many_queues
+    histories_of_large_messages
+    unfinished_bodies_on_many_channels
+    replies_that_nobody_reads
+    publishers_held_up_by_the_alarm
+}
+
+/// 256 MB, or a budget that a moment fills.
+const LIMITED: Row =
+    Row { memory_limit: Some((268_435_456, 33_554_432)), may_be_refused: true, ..Row::USUAL };
+
+fn limit() -> usize {
+    size(268_435_456, 33_554_432)
+}
+
+fn a_consumer_that_holds_all_and_dies() -> Row {
+    Row {
+        name: "a consumer without prefetch that holds 2.7 M messages and dies",
+        attack: |scene, _| hold_as_many_as_possible(scene).map(drop),
+        ..LIMITED
+    }
+}
+
+fn a_consumer_that_requeues_all() -> Row {
+    Row {
+        name: "a nack with requeue of 2.7 M one-byte messages",
+        attack: |scene, _| {
+            let mut consumer = hold_as_many_as_possible(scene)?;
+            consumer.call(1, &method(60, 30).short("c").u8(0), (60, 31))?;
+            consumer.method(1, &nack_all(true))?;
+            consumer.barrier()
+        },
+        ..LIMITED
+    }
+}
+
+/// One-byte messages of the queue `q`, until the broker lets no more of them through.
+fn hold_as_many_as_possible(scene: &Scene) -> io::Result<Peer> {
+    let (mut publisher, mut consumer) = (scene.peer()?, scene.peer()?);
+    publisher.call(1, &queue_declare("q", 0), (50, 11))?;
+    consumer.method(1, &consume("q", "c", 0, &Table::new()))?;
+    let count = size(2_700_000, 300_000);
+    let _flood = publisher.flood(count, publish("", "q", b"x"))?;
+    let mut held = 0;
+    while held < count
+        && let Some(frame) = consumer.next(Duration::from_secs(1))?
+    {
+        held += usize::from(frame.kind == BODY);
+    }
+    Ok(consumer)
+}
+
+fn many_durable_queues() -> Row {
+    fn queues() -> usize {
+        size(300, 60)
+    }
+    Row {
+        name: "300 durable queues with 500 messages of 2 KB",
+        attack: |scene, _| {
+            let mut peer = scene.peer()?;
+            peer.each(0..queues(), |n| queue(&format!("q{n}"), DURABLE, &Table::new()))?;
+            peer.each(0..queues(), |n| bind(&format!("q{n}"), "amq.direct", &format!("{n}")))?;
+            peer.barrier()?;
+            let one_for_each: Vec<u8> = (0..queues())
+                .flat_map(|n| publish_with("amq.direct", &format!("{n}"), b"\x10\x00\x02", &[b'x'; 2_000]))
+                .collect();
+            taken(peer.flood(500, one_for_each)?.wait(patience()))
+        },
+        after: |scene| scene.await_counts("q7", (500, 0)),
+        ..LIMITED
+    }
+}
+
+fn taken(flooded: Flooded) -> io::Result<()> {
+    if flooded == Flooded::Taken {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("the publisher was {flooded:?}")))
+    }
+}
+
+fn a_large_message_in_many_queues() -> Row {
+    Row {
+        name: "one message of 1 MB to 300 queues",
+        attack: |scene, _| {
+            let mut peer = scene.peer()?;
+            peer.method(1, &exchange("all", "fanout", &Table::new()))?;
+            peer.each(0..300, |n| queue(&format!("q{n}"), 0, &Table::new()))?;
+            peer.each(0..300, |n| bind(&format!("q{n}"), "all", ""))?;
+            peer.send(&publish("all", "", &[b'x'; 1_000_000]))?;
+            peer.barrier()
+        },
+        after: |scene| scene.await_counts("q7", (1, 0)),
+        ..LIMITED
+    }
+}
+
+fn histories_of_large_messages() -> Row {
+    Row {
+        name: "5 recent-history exchanges full of large messages",
+        attack: |scene, _| {
+            let mut peer = scene.peer()?;
+            let length = Table::new().int("x-recent-history-length", 1_000);
+            peer.each(0..5, |n| exchange(&format!("x{n}"), "x-recent-history", &length))?;
+            peer.barrier()?;
+            let one_for_each: Vec<u8> =
+                (0..5).flat_map(|n| publish(&format!("x{n}"), "", &[b'x'; 1_000_000])).collect();
+            peer.flood(limit() * 2 / 5_000_000, one_for_each)?.wait(HELD_UP);
+            Ok(())
+        },
+        ..LIMITED
+    }
+}
+
+fn a_transaction_larger_than_the_limit() -> Row {
+    Row {
+        name: "a transaction larger than the limit, whose client dies",
+        attack: |scene, _| {
+            let mut peer = scene.peer()?;
+            peer.call(1, &queue_declare("q", 0), (50, 11))?;
+            peer.call(1, &method(90, 10), (90, 11))?;
+            peer.flood(size(250, 48), publish("", "q", &[b'x'; 1_000_000]))?.wait(HELD_UP);
+            Ok(())
+        },
+        // Below what a transaction may hold at all.
+        memory_limit: Some((134_217_728, 33_554_432)),
+        ..LIMITED
+    }
+}
+
+fn unfinished_bodies_on_many_channels() -> Row {
+    Row {
+        name: "unfinished bodies of 8 MB on 200 channels",
+        attack: |scene, _| {
+            let mut peer = scene.peer()?;
+            let mut bytes = Vec::new();
+            for channel in 2..2 + size(200, 50) as u16 {
+                peer.channel(channel)?;
+                bytes.extend(frame(METHOD, channel, &basic_publish("", "q", 0).0));
+                bytes.extend(frame(HEADER, channel, &content_header(16_000_000)));
+                bytes.extend(frame(BODY, channel, &[b'x'; 100_000]).repeat(size(80, 30)));
+            }
+            peer.flood(1, bytes)?.wait(HELD_UP);
+            Ok(())
+        },
+        ..LIMITED
+    }
+}
+
+fn routes_remembered_by_many_channels() -> Row {
+    Row {
+        name: "routes of 12 channels x 1,024 keys x 10,000 queues",
+        attack: |scene, _| {
+            let mut peer = scene.peer()?;
+            let queues = size(10_000, 500);
+            peer.method(1, &exchange("all", "fanout", &Table::new()))?;
+            peer.each(0..queues, |n| queue(&format!("q{n}"), 0, &Table::new().int("x-max-length", 0)))?;
+            peer.each(0..queues, |n| bind(&format!("q{n}"), "all", ""))?;
+            for channel in 2..2 + size(12, 4) as u16 {
+                peer.channel(channel)?;
+                peer.bytes_of_each(0..size(1_024, 50), |n| {
+                    let mut bytes = frame(METHOD, channel, &basic_publish("all", &format!("{n}"), 0).0);
+                    bytes.extend(frame(HEADER, channel, &content_header(0)));
+                    bytes
+                })?;
+                peer.call(channel, &method(60, 10).u32(0).u16(0).u8(0), (60, 11))?;
+            }
+            Ok(())
+        },
+        ..LIMITED
+    }
+}
+
+fn replies_that_nobody_reads() -> Row {
+    Row {
+        name: "replies that nobody reads on 300 connections",
+        attack: |scene, _| {
+            // The answer says the queue's name.
+            let name = "q".repeat(250);
+            scene.peer()?.call(1, &queue_declare(&name, 0), (50, 11))?;
+            let ask = frame(METHOD, 1, &queue_declare(&name, PASSIVE).0);
+            let floods: io::Result<Vec<_>> =
+                (0..size(300, 30)).map(|_| scene.peer()?.flood(60_000, ask.clone())).collect();
+            for flood in &mut floods? {
+                flood.wait(Duration::from_millis(50));
+            }
+            Ok(())
+        },
+        ..LIMITED
+    }
+}
+
+fn publishers_held_up_by_the_alarm() -> Row {
+    Row {
+        name: "1,500 publishers held up by the alarm",
+        attack: |scene, _| {
+            let (mut publisher, mut consumer) = (scene.peer()?, scene.peer()?);
+            publisher.call(1, &queue_declare("q", 0), (50, 11))?;
+            consumer.method(1, &consume("q", "c", 0, &Table::new()))?;
+            let message = publish("", "q", &[b'x'; 1_000_000]);
+            let _flood = publisher.flood(limit() * 2 / 1_000_000, message.clone())?;
+            while consumer.next(Duration::from_secs(1))?.is_some() {}
+            let held: io::Result<Vec<_>> =
+                (0..size(1_500, 60)).map(|_| scene.peer()?.flood(10, message.clone())).collect();
+            for flood in &mut held? {
+                flood.wait(Duration::from_millis(5));
+            }
+            Ok(())
+        },
+        ..LIMITED
+    }
+}
+
+fn large_arguments() -> Row {
+    Row {
+        name: "10,000 exchanges and 10,000 consumers with arguments of 60 KB",
+        attack: |scene, _| {
+            let mut peer = scene.peer()?;
+            peer.call(1, &queue_declare("q", 0), (50, 11))?;
+            let large = Table::new().text("argument", &"x".repeat(60_000));
+            peer.each(0..size(10_000, 500), |n| exchange(&format!("x{n}"), "fanout", &large))?;
+            peer.each(0..size(10_000, 500), |n| consume("q", &format!("{n}"), NO_ACK, &large))?;
+            peer.barrier()
+        },
+        ..LIMITED
+    }
+}
+
+fn many_consumers() -> Row {
+    Row {
+        name: "1 M consumers of one queue",
+        attack: |scene, _| {
+            let mut peer = scene.peer()?;
+            peer.call(1, &queue_declare("q", 0), (50, 11))?;
+            peer.each(0..size(1_000_000, 5_000), |n| {
+                consume("q", &format!("{n:0200}"), NO_ACK, &Table::new())
+            })?;
+            peer.barrier()
+        },
+        ..LIMITED
+    }
+}
+
+fn many_bindings() -> Row {
+    Row {
+        name: "2 M bindings with keys of 200 bytes",
+        attack: |scene, _| {
+            let mut peer = scene.peer()?;
+            peer.call(1, &queue_declare("q", 0), (50, 11))?;
+            peer.each(0..size(2_000_000, 20_000), |n| bind("q", "amq.direct", &format!("{n:0200}")))?;
+            peer.barrier()
+        },
+        ..LIMITED
+    }
+}
+
+fn many_channels() -> Row {
+    Row {
+        name: "2,000 channels on each of 100 connections",
+        attack: |scene, peers| {
+            let open: Vec<u8> =
+                (2..=2_000).flat_map(|channel| frame(METHOD, channel, &method(20, 10).short("").0)).collect();
+            for _ in 0..size(100, 5) {
+                let mut peer = scene.peer()?;
+                peer.send(&open)?;
+                peer.barrier()?;
+                peers.push(peer);
+            }
+            Ok(())
+        },
+        ..LIMITED
+    }
+}
+
+/// A publisher that gets on so slowly is held up.
+const HELD_UP: Duration = Duration::from_secs(5);
