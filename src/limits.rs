@@ -61,6 +61,12 @@ pub const STEP_BYTES: usize = 1_024;
 pub const FRAME_STEPS: usize = 4;
 /// Steps of a change of the topology: names are checked, and the journal hears of it.
 pub const TOPOLOGY_STEPS: usize = 64;
+/// Steps of a consumer that is fed again or leaves.
+pub const CONSUMER_STEPS: usize = 4;
+/// Steps of a message that comes back to its queue.
+pub const RETURN_STEPS: usize = 2;
+/// Steps of a message that a client rejects: it may go elsewhere.
+pub const DEATH_STEPS: usize = 8;
 /// Routes that one channel remembers.
 pub const ROUTES_CACHED_MAX: usize = 1_024;
 /// Bytes of publishes and acks that one transaction may hold.

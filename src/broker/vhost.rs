@@ -177,16 +177,13 @@ impl Vhost {
     }
 
     /// Deletes a queue that went with its last consumer, unless it has got another one meanwhile.
-    pub fn last_consumer_left(&self, queue: &Arc<SharedQueue>) {
-        let (deleted, _) = self.change(|topology| topology.expire_queue(queue, |consumers| consumers == 0));
-        drop(deleted);
+    pub fn last_consumer_left(&self, queue: &Arc<SharedQueue>) -> Deleted {
+        self.change(|topology| topology.expire_queue(queue, |consumers| consumers == 0)).0
     }
 
-    /// Deletes the exclusive queues of a connection that ended.
-    pub fn owner_left(&self, queues: impl Iterator<Item = Arc<SharedQueue>>) {
-        let (deleted, _): (Vec<Deleted>, _) =
-            self.change(|topology| queues.map(|queue| topology.expire_queue(&queue, |_| true)).collect());
-        drop(deleted);
+    /// Deletes an exclusive queue of a connection that ended.
+    pub fn owner_left(&self, queue: &Arc<SharedQueue>) -> Deleted {
+        self.change(|topology| topology.expire_queue(queue, |_| true)).0
     }
 }
 

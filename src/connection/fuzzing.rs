@@ -21,13 +21,17 @@ use parking_lot::Mutex;
 
 pub use steps::{Mutation, STEP_KINDS, Step, write_session};
 
-use super::session::{Negotiated, Phase, Session};
+use super::{
+    leaving::Then,
+    session::{Negotiated, Phase, Session},
+};
 use crate::broker::{Broker, ConnectionInfo, Vhost};
 use crate::config::{Config, Settings};
 use crate::core::{
     effects::Effects,
     outbox::{Outbox, SharedOutbox},
     queue::feed_by_outbox,
+    turn::Turn,
 };
 use crate::limits::LEFTOVER_BYTES_MAX;
 use crate::protocol::{FieldTable, ShortString, channel, frame};
@@ -182,13 +186,14 @@ impl Client {
         }
         let bytes = std::mem::take(&mut self.spare);
         let _reader = self.outbox.lock().written();
-        feed_by_outbox(&self.outbox, &mut Effects::default());
+        while feed_by_outbox(&self.outbox, &mut Effects::default(), &mut Turn::default()) {}
         bytes
     }
 
     /// Ends the connection: everything that it holds goes back.
     pub fn leave(mut self) {
-        self.session.release_everything();
+        self.session.release_everything(Then::Nothing);
+        while !self.session.finish() {}
         let _writer = self.outbox.lock().close();
     }
 

@@ -14,6 +14,7 @@ pub mod fuzzing;
 mod handshake;
 mod heartbeat;
 mod inbound;
+mod leaving;
 mod listener;
 #[cfg(test)]
 mod mutations;
@@ -21,6 +22,7 @@ mod overdue;
 mod scan;
 mod session;
 mod socket;
+mod work;
 mod writer;
 
 use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -47,6 +49,7 @@ use farewell::Farewell;
 use handshake::{Greeted, Refusal, capability};
 use heartbeat::{Silence, Ticks};
 use inbound::Inbound;
+use leaving::Then;
 use session::{Phase, Session, text};
 use socket::SharedWriter;
 
@@ -137,7 +140,10 @@ async fn run(
     };
     reading.run(heartbeat, &shutdown).await;
     let Reading { inbound, mut session, .. } = reading;
-    session.release_everything();
+    session.release_everything(Then::Nothing);
+    while !session.finish() {
+        yield_now().await;
+    }
     Farewell { inbound, session, socket, writing, heartbeat }.say(&shutdown).await;
     tracing::info!(%peer, "connection ended");
 }
@@ -178,7 +184,7 @@ impl Reading {
                     continue;
                 }
                 () = self.gone.cancelled() => return,
-                () = self.attention.notified() => {
+                () = self.attention.notified(), if !self.session.is_working() => {
                     self.session.return_overdue();
                     continue;
                 }
@@ -191,7 +197,9 @@ impl Reading {
             };
             let Ok(bytes_read) = read else { return };
             self.silence.broken();
-            if self.session.phase == Phase::Open {
+            self.wait_for_departures(shutdown).await;
+            // What is under way gives back memory, or holds some until it is done: it does not wait for any.
+            if self.session.phase == Phase::Open && !self.session.is_working() {
                 self.between_turns(bytes_read, shutdown).await;
             }
         }
@@ -213,14 +221,6 @@ impl Reading {
                 () = self.inbound.gone() => return,
             }
         }
-        if std::mem::take(&mut self.session.departed) {
-            let vhost = self.session.vhost.clone();
-            tokio::select! {
-                () = vhost.room_for_departures() => {}
-                () = shutdown.cancelled() => return,
-                () = self.gone.cancelled() => return,
-            }
-        }
         if std::mem::take(&mut self.session.replies_full) || self.session.outbox.lock().over_reply_budget() {
             let outbox = self.session.outbox.clone();
             tokio::select! {
@@ -240,6 +240,19 @@ impl Reading {
         // A socket that fills the buffer could keep this worker busy for ever: consumers get their turn.
         if bytes_read >= READ_BUFFER_BYTES / 2 {
             yield_now().await;
+        }
+    }
+
+    /// Who makes messages depart does not bring more of them than can be carried out.
+    async fn wait_for_departures(&mut self, shutdown: &CancellationToken) {
+        if std::mem::take(&mut self.session.departed) {
+            let vhost = self.session.vhost.clone();
+            tokio::select! {
+                biased;
+                () = vhost.room_for_departures() => {}
+                () = shutdown.cancelled() => {}
+                () = self.gone.cancelled() => {}
+            }
         }
     }
 

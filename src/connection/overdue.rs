@@ -6,8 +6,7 @@
 use super::session::{MethodIds, Session};
 use crate::core::{
     error::{AmqpError, precondition_failed},
-    outbox::send,
-    queue::{ConsumerId, feed_by_channel},
+    queue::ConsumerId,
     window::Overdue,
 };
 
@@ -27,8 +26,7 @@ impl Session {
         for (number, error) in failed {
             self.fail(number, &error, NO_METHOD);
         }
-        self.commit();
-        send(&self.outbox);
+        self.finish();
     }
 
     fn return_from(&mut self, number: u16, held: Vec<Overdue>) -> Result<(), AmqpError> {
@@ -54,7 +52,7 @@ impl Session {
                 self.cancel_late(number, &overdue, id);
             }
         }
-        feed_by_channel(&self.outbox, number, &mut self.effects);
+        self.feed(number);
         Ok(())
     }
 

@@ -5,11 +5,16 @@
 //! to the reader, which waits between turns. Publishes in a row to the same place, acknowledgements in a row and confirms of
 //! one turn are each gathered and done at once.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use super::{
     channel::{Channel, Mode, Outcome},
+    leaving::Then,
     scan::{Scan, Scanned, bytes_of_publish, scan},
+    work::Work,
 };
 use crate::broker::{Broker, Vhost};
 use crate::core::{
@@ -20,10 +25,10 @@ use crate::core::{
     journal::{Commit, Placement},
     message::Publication,
     outbox::{SharedOutbox, send},
-    queue::{Comeback, SharedQueue, feed_by_channel, settle_by_queue},
+    queue::{SharedQueue, settle_by_queue},
     topology::Topology,
     turn::{Turn, steps_of_bytes},
-    window::{Unacked, Window},
+    window::Unacked,
 };
 use crate::limits::{FRAME_STEPS, LEFTOVER_BYTES_MAX, TURN_STEPS_MAX};
 use crate::protocol::{
@@ -78,6 +83,8 @@ pub(super) struct Session {
     pub(super) turn: Turn,
     /// What each turn begins with; fewer in tests.
     pub(super) turn_steps: usize,
+    /// What is under way, in the order in which it came.
+    pub(super) works: VecDeque<Work>,
     frame_bytes_max: usize,
     channel_max: u16,
     acked: Vec<Unacked>,
@@ -119,6 +126,7 @@ impl Session {
             departed: false,
             turn: Turn::default(),
             turn_steps: TURN_STEPS_MAX,
+            works: VecDeque::new(),
             frame_bytes_max: negotiated.frame_max as usize,
             channel_max: negotiated.channel_max,
             acked: Vec::new(),
@@ -133,7 +141,9 @@ impl Session {
     /// took.
     pub(super) fn handle(&mut self, bytes: &[u8]) -> usize {
         self.turn = Turn::of(self.turn_steps);
-        let at = self.frames(bytes);
+        let at = if self.work_on() { self.frames(bytes) } else { 0 };
+        // What the last frame has begun.
+        self.work_on();
         self.settle_acked();
         self.commit();
         send(&self.outbox);
@@ -142,11 +152,11 @@ impl Session {
 
     /// Whether there may be something to do although nothing more was read.
     pub(super) fn is_busy(&self) -> bool {
-        self.turn.is_over()
+        self.turn.is_over() || self.is_working()
     }
 
-    fn goes_on(&self) -> bool {
-        !self.phase.is_over() && !self.replies_full && !self.turn.is_over()
+    fn goes_on(&mut self) -> bool {
+        !self.phase.is_over() && !self.replies_full && self.work_on() && !self.turn.is_over()
     }
 
     fn frames(&mut self, bytes: &[u8]) -> usize {
@@ -301,10 +311,10 @@ impl Session {
         if self.acked_on.is_empty() {
             return;
         }
-        let Self { acked, acked_on, effects, outbox, .. } = self;
+        let Self { acked, effects, .. } = self;
         settle_by_queue(std::mem::take(acked), |queue, unacked| queue.settle(unacked, effects));
-        while let Some(channel) = acked_on.pop() {
-            feed_by_channel(outbox, channel, effects);
+        while let Some(channel) = self.acked_on.pop() {
+            self.feed(channel);
         }
     }
 
@@ -418,77 +428,6 @@ impl Session {
         Ok(())
     }
 
-    /// Takes a channel's consumers, gives back its unacknowledged messages, and forgets it.
-    pub(super) fn release_channel(&mut self, number: u16) {
-        self.settle_acked();
-        if let Some(channel) = self.channel_slot(number) {
-            let held = channel.assembly.held_bytes();
-            let returned = std::mem::take(channel).into_unsettled();
-            self.broker.gauge.change(held, 0);
-            if let Some(window) = self.outbox.lock().window(number) {
-                window.restore(returned);
-            }
-        }
-        let window = self.outbox.lock().close_window(number);
-        if let Some(window) = window {
-            self.release_windows(vec![*window]);
-        }
-        self.commit();
-    }
-
-    fn release_windows(&mut self, windows: Vec<Window>) {
-        // What is held goes back before the consumers leave, so that a successor gets it in its order.
-        let mut left = Vec::with_capacity(windows.len());
-        for mut window in windows {
-            settle_by_queue(window.take_all(), |queue, unacked| {
-                queue.requeue(unacked, Comeback::Failed, &mut self.effects);
-            });
-            left.push(window);
-        }
-        let mut abandoned = Vec::new();
-        for window in &left {
-            for (queue, id) in window.consumers.values() {
-                if queue.cancel(*id, &mut self.effects) {
-                    abandoned.push(queue.clone());
-                }
-            }
-            if let Some(reply) = &window.reply {
-                self.broker.reply_consumers.remove(&reply.token);
-            }
-        }
-        for queue in abandoned {
-            self.last_consumer_left(&queue);
-        }
-    }
-
-    /// A queue that was to go with its last consumer goes, unless it has got another one meanwhile.
-    pub(super) fn last_consumer_left(&mut self, queue: &Arc<SharedQueue>) {
-        self.vhost.last_consumer_left(queue);
-        if queue.spec.owner.is_some() && queue.is_deleted() {
-            self.exclusive_queues.remove(&queue.spec.name);
-        }
-    }
-
-    /// Gives back everything that the connection holds, its place among the connections too. Nothing is delivered to it
-    /// afterwards.
-    pub(super) fn release_everything(&mut self) {
-        self.settle_acked();
-        for (number, channel) in self.channels.take_all() {
-            self.broker.gauge.change(channel.assembly.held_bytes(), 0);
-            if let Some(window) = self.outbox.lock().window(number) {
-                window.restore(channel.into_unsettled());
-            }
-        }
-        let windows = self.outbox.lock().close_windows();
-        self.release_windows(windows);
-        self.commit();
-        let owned = std::mem::take(&mut self.exclusive_queues);
-        if !owned.is_empty() {
-            self.vhost.owner_left(owned.into_values());
-        }
-        self.broker.disconnected(self.id);
-    }
-
     // ---- errors ----
 
     /// Answers an exception: a hard one, or one without a channel, ends the connection, any other the channel.
@@ -499,19 +438,16 @@ impl Session {
             return;
         }
         tracing::debug!(connection = self.id.0, channel = number, %error, "channel closed");
-        self.release_channel(number);
         if let Some(channel) = self.channel_slot(number) {
             channel.closing = true;
         }
-        self.reply(
-            number,
-            &channel::Close {
-                reply_code: error.code.code(),
-                reply_text: text(&error.reply_text()),
-                class_id,
-                method_id,
-            },
-        );
+        let close = channel::Close {
+            reply_code: error.code.code(),
+            reply_text: text(&error.reply_text()),
+            class_id,
+            method_id,
+        };
+        self.release_channel(number, Then::CloseChannel(number, close));
     }
 
     /// Sends `connection.close` and gives everything back; the client's answer is still awaited.
@@ -521,17 +457,13 @@ impl Session {
         }
         tracing::warn!(connection = self.id.0, channel = number, %error, "connection closed");
         self.phase = Phase::Closing;
-        self.release_everything();
-        self.reply(
-            0,
-            &connection::Close {
-                reply_code: error.code.code(),
-                reply_text: text(&error.reply_text()),
-                class_id,
-                method_id,
-            },
-        );
-        send(&self.outbox);
+        let close = connection::Close {
+            reply_code: error.code.code(),
+            reply_text: text(&error.reply_text()),
+            class_id,
+            method_id,
+        };
+        self.release_everything(Then::CloseConnection(close));
     }
 
     /// The bytes are no frames: nothing that follows can be understood, not even an answer.

@@ -9,11 +9,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::{io::AsyncWrite, time::sleep};
+use tokio::{io::AsyncWrite, task::yield_now, time::sleep};
 
 use super::heartbeat::Ticks;
 use crate::broker::Vhost;
-use crate::core::{effects::Effects, outbox::SharedOutbox, queue::feed_by_outbox, wakes::wake_all};
+use crate::core::{
+    effects::Effects, outbox::SharedOutbox, queue::feed_by_outbox, turn::Turn, wakes::wake_all,
+};
 use crate::limits::{IDLE_BUFFER_BYTES_MAX, SEND_TIMEOUT};
 
 /// A busy connection keeps its buffers: growing them again for each batch would cost as much as filling them.
@@ -28,6 +30,7 @@ pub(super) async fn run(
 ) -> io::Result<()> {
     let mut heartbeats = Ticks::every(heartbeat / 2);
     let mut buffer = Vec::new();
+    let mut feeding = false;
     let failed = loop {
         let open = tokio::select! {
             biased;
@@ -41,6 +44,10 @@ pub(super) async fn run(
                 outbox.lock().release_buffer();
                 continue;
             }
+            () = yield_now(), if feeding => {
+                feeding = feed(&outbox, &vhost);
+                continue;
+            }
         };
         if !open {
             break None;
@@ -51,16 +58,22 @@ pub(super) async fn run(
         buffer.clear();
         let reader = outbox.lock().written();
         wake_all(reader);
-        // What becomes of it is sent when it is dropped, before anything is waited for.
-        let mut effects = Effects::default();
-        feed_by_outbox(&outbox, &mut effects);
-        effects.outgoing.send();
-        vhost.append(&mut effects, false);
+        feeding = feed(&outbox, &vhost);
     };
     let (reader, line) = outbox.lock().abandon();
     drop(line);
     wake_all(reader);
     failed.map_or(Ok(()), Err)
+}
+
+/// One turn of feeding the consumers that waited for room. Whether there may be more of them.
+fn feed(outbox: &SharedOutbox, vhost: &Vhost) -> bool {
+    // What becomes of it is sent when it is dropped, before anything is waited for.
+    let mut effects = Effects::default();
+    let more = feed_by_outbox(outbox, &mut effects, &mut Turn::default());
+    effects.outgoing.send();
+    vhost.append(&mut effects, false);
+    more
 }
 
 /// Writes everything; fails if the socket takes nothing for `SEND_TIMEOUT`.

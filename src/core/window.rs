@@ -112,28 +112,39 @@ impl Window {
         self.unacked.push_back((unacked.tag, Some(unacked)));
     }
 
-    /// Takes what `delivery-tag` and `multiple` name, in order, into `taken`.
+    /// Takes what `delivery-tag` and `multiple` name, in order, into `taken`: `max` of them at most. If there are more, gives the
+    /// tag for [`Self::take_up_to`].
     ///
     /// Tag 0 with `multiple` is everything (AMQP 1.8.3.13). An unknown tag is RabbitMQ's 406.
-    pub fn settle(&mut self, tag: u64, multiple: bool, taken: &mut Vec<Unacked>) -> Result<(), AmqpError> {
+    pub fn settle(
+        &mut self,
+        tag: u64,
+        multiple: bool,
+        max: usize,
+        taken: &mut Vec<Unacked>,
+    ) -> Result<Option<u64>, AmqpError> {
         let unknown = || precondition_failed(format!("unknown delivery tag {tag}"));
         if multiple && tag == 0 {
-            self.take_front(u64::MAX, taken);
-            return Ok(());
+            let last = self.last_tag;
+            return Ok(self.take_up_to(last, max, taken).then_some(last));
         }
         let at = self.unacked.binary_search_by_key(&tag, |(tag, _)| *tag).map_err(|_| unknown())?;
         if multiple {
             if self.unacked[at].1.is_none() {
                 return Err(unknown());
             }
-            self.take_front(tag, taken);
-            return Ok(());
+            return Ok(self.take_up_to(tag, max, taken).then_some(tag));
         }
         let unacked = self.unacked[at].1.take().ok_or_else(unknown)?;
         self.forget(&unacked);
         taken.push(unacked);
         self.compact();
-        Ok(())
+        Ok(None)
+    }
+
+    /// The tag that was drawn last.
+    pub fn last_tag(&self) -> u64 {
+        self.last_tag
     }
 
     /// A consumer is still at work on a delivery, or with tag 0 on all of the channel: its time begins anew. Unknown tags
@@ -187,13 +198,6 @@ impl Window {
         self.consumers.iter().find(its).map(|(tag, _)| tag.clone())
     }
 
-    /// Takes everything that is unacknowledged, oldest first.
-    pub fn take_all(&mut self) -> Vec<Unacked> {
-        let mut taken = Vec::with_capacity(self.unacked_count);
-        self.take_front(u64::MAX, &mut taken);
-        taken
-    }
-
     /// What is unacknowledged, oldest first.
     pub fn unacked(&self) -> impl Iterator<Item = &Unacked> {
         self.unacked.iter().filter_map(|(_, unacked)| unacked.as_ref())
@@ -210,16 +214,28 @@ impl Window {
         if self.is_full() { None } else { self.starved.pop() }
     }
 
-    /// Puts back what a transaction had settled and then rolled back.
-    pub fn restore(&mut self, settled: Vec<Unacked>) {
-        for unacked in settled {
+    /// Puts back what a transaction had settled and then rolled back; in the time that it takes to go through both once.
+    pub fn restore(&mut self, mut settled: Vec<Unacked>) {
+        if !settled.is_sorted_by_key(|unacked| unacked.tag) {
+            settled.sort_by_key(|unacked| unacked.tag);
+        }
+        let Some(last) = settled.last().map(|unacked| unacked.tag) else { return };
+        for unacked in &settled {
             self.unacked_count += 1;
             self.consumer_unacked += u32::from(unacked.consumer.is_some());
-            match self.unacked.binary_search_by_key(&unacked.tag, |(tag, _)| *tag) {
-                Ok(at) => self.unacked[at].1 = Some(unacked),
-                Err(at) => self.unacked.insert(at, (unacked.tag, Some(unacked))),
-            }
         }
+        // Those that stand before the last one that comes back, and between them.
+        let mut before: VecDeque<_> = std::mem::take(&mut self.unacked);
+        let after = before.split_off(before.partition_point(|(tag, _)| *tag <= last));
+        let mut before = before.into_iter().filter_map(|(_, held)| held).peekable();
+        for unacked in settled {
+            while let Some(held) = before.next_if(|held| held.tag < unacked.tag) {
+                self.unacked.push_back((held.tag, Some(held)));
+            }
+            self.unacked.push_back((unacked.tag, Some(unacked)));
+        }
+        self.unacked.extend(before.map(|held| (held.tag, Some(held))));
+        self.unacked.extend(after);
     }
 
     /// Messages that a transaction has settled count against the prefetch until it ends (RabbitMQ).
@@ -236,14 +252,20 @@ impl Window {
         self.prefetch_global > 0 && self.consumer_unacked + self.uncommitted >= self.prefetch_global
     }
 
-    fn take_front(&mut self, up_to: u64, taken: &mut Vec<Unacked>) {
+    /// Takes what is unacknowledged up to and with a tag, oldest first, `max` of them at most. Whether there may be more.
+    pub fn take_up_to(&mut self, up_to: u64, max: usize, taken: &mut Vec<Unacked>) -> bool {
+        let full = taken.len().saturating_add(max);
         while self.unacked.front().is_some_and(|(tag, _)| *tag <= up_to) {
+            if taken.len() >= full {
+                return true;
+            }
             if let Some((_, Some(unacked))) = self.unacked.pop_front() {
                 self.forget(&unacked);
                 taken.push(unacked);
             }
         }
         self.release_memory();
+        false
     }
 
     fn forget(&mut self, unacked: &Unacked) {

@@ -10,7 +10,7 @@ use crate::core::{
         resource_locked,
     },
     message::View,
-    queue::{ConsumeError, ConsumerSpec, GetError, SharedQueue, feed_by_channel},
+    queue::{ConsumeError, ConsumerSpec, GetError, SharedQueue},
     window::{ReplyConsumer, Unacked},
 };
 use crate::protocol::{FieldTable, ShortString, basic};
@@ -29,7 +29,7 @@ impl Session {
             window.limit_prefetch(if qos.global { count } else { 0 });
         }
         self.reply(number, &basic::QosOk {});
-        feed_by_channel(&self.outbox, number, &mut self.effects);
+        self.feed(number);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use crate::connection::{
     channel::{Mode, Unconfirmed},
+    leaving::Then,
     session::Session,
 };
 use crate::core::error::{AmqpError, not_implemented, precondition_failed};
@@ -9,9 +10,7 @@ use crate::protocol::{channel, confirm};
 
 impl Session {
     pub(super) fn channel_close(&mut self, number: u16) {
-        self.release_channel(number);
-        self.channels.remove(number);
-        self.reply(number, &channel::CloseOk {});
+        self.release_channel(number, Then::AnswerChannelClose(number));
     }
 
     /// RabbitMQ slows consumers by prefetch, and has no `active=false`.

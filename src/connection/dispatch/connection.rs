@@ -1,7 +1,10 @@
 //! Class connection, once it is open (AMQP 1.4).
 
 use super::UNEXPECTED_ON_ZERO;
-use crate::connection::session::{Phase, Session};
+use crate::connection::{
+    leaving::Then,
+    session::{Phase, Session},
+};
 use crate::core::error::{AmqpError, channel_error};
 use crate::protocol::{Method, connection};
 
@@ -9,9 +12,7 @@ impl Session {
     pub(super) fn connection_method(&mut self, method: &Method) -> Result<(), AmqpError> {
         match method {
             Method::ConnectionClose(_) => {
-                self.release_everything();
-                self.reply(0, &connection::CloseOk {});
-                self.phase = Phase::Left;
+                self.release_everything(Then::AnswerConnectionClose);
             }
             // No mechanism that we offer has secrets that run out: a new one is as good as the old.
             Method::ConnectionUpdateSecret(_) => self.reply(0, &connection::UpdateSecretOk {}),

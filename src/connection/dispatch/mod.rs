@@ -11,6 +11,10 @@ mod queue;
 mod settle;
 mod tx;
 
+pub(super) use queue::Purging;
+pub(super) use settle::Settling;
+pub(super) use tx::Committing;
+
 use super::session::Session;
 use crate::core::error::{AmqpError, channel_error, command_invalid, frame_error, not_implemented};
 use crate::protocol::{

@@ -4,13 +4,20 @@ use std::sync::Arc;
 
 use super::exchange::strip_line_ends;
 use crate::broker::{REPLY_TO, draw_name, reply_token};
-use crate::connection::session::Session;
+use crate::connection::{session::Session, work::Work};
 use crate::core::{
     error::{AmqpError, Named, not_found, precondition_failed},
-    queue::SharedQueue,
+    queue::{Purged, SharedQueue},
     topology::{Binding, Destination, QueueDeclaration},
 };
 use crate::protocol::{FieldTable, ShortString, queue};
+
+/// A purge that is under way.
+pub(in crate::connection) struct Purging {
+    number: u16,
+    purged: Purged,
+    no_wait: bool,
+}
 
 /// Longest `x-name-prefix` (RabbitMQ).
 const NAME_PREFIX_BYTES_MAX: usize = 64;
@@ -127,13 +134,27 @@ impl Session {
     pub(super) fn queue_purge(&mut self, number: u16, purge: &queue::Purge) -> Result<(), AmqpError> {
         let name = self.named_queue(number, &purge.queue)?;
         let queue = self.vhost.accessible_queue(&name, self.id)?;
-        let message_count = queue.purge(&mut self.effects) as u32;
+        self.begin(Work::Purge(Purging { number, purged: queue.purge(), no_wait: purge.no_wait }));
+        Ok(())
+    }
+
+    /// Gives what is left when the turn is over.
+    pub(in crate::connection) fn go_on_purging(&mut self, mut purging: Purging) -> Option<Purging> {
+        let share = self.turn.share(usize::MAX, 1);
+        let before = self.effects.len();
+        let more = purging.purged.settle_some(share, &mut self.effects.changes);
+        self.turn.spend(if more { share } else { self.effects.len() - before });
+        // Its answer waits for all of these.
         let commit = self.append(false);
         self.hold_back(commit);
-        if !purge.no_wait {
-            self.reply(number, &queue::PurgeOk { message_count });
+        if more {
+            return Some(purging);
         }
-        Ok(())
+        if !purging.no_wait {
+            let message_count = purging.purged.message_count() as u32;
+            self.reply(purging.number, &queue::PurgeOk { message_count });
+        }
+        None
     }
 
     pub(super) fn queue_delete(&mut self, number: u16, delete: &queue::Delete) -> Result<(), AmqpError> {
@@ -147,7 +168,7 @@ impl Session {
             self.reply(number, &queue::DeleteOk { message_count: deleted.message_count() as u32 });
         }
         // Its consumers are told after that, as in RabbitMQ: clients take an earlier `basic.cancel` for an error.
-        drop(deleted);
+        self.let_go(deleted);
         Ok(())
     }
 

@@ -1,14 +1,19 @@
 //! Class basic: acknowledging, rejecting, recovering (AMQP 1.8.3.13 to 1.8.3.16; RabbitMQ's basic.nack).
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use crate::connection::{
     channel::{Mode, Settlement},
     session::Session,
+    work::Work,
 };
 use crate::core::{
     error::{AmqpError, not_implemented, unexpected_frame},
-    queue::{Comeback, feed_by_channel, settle_by_queue},
+    journal::QueueId,
+    queue::{Comeback, SharedQueue, settle_by_queue},
     window::Unacked,
 };
+use crate::limits::{DEATH_STEPS, RETURN_STEPS};
 use crate::protocol::basic;
 
 impl Session {
@@ -36,7 +41,16 @@ impl Session {
         let outbox = self.outbox.clone();
         let mut outbox = outbox.lock();
         let window = outbox.window(number).ok_or_else(|| unexpected_frame("channel has no window"))?;
-        window.settle(tag, multiple, self.acked(number))
+        let max = self.turn.share(usize::MAX, 1);
+        let acked = self.acked(number);
+        let before = acked.len();
+        let more = window.settle(tag, multiple, max, acked)?;
+        let settled = acked.len() - before;
+        self.turn.spend(settled);
+        if let Some(up_to) = more {
+            self.begin(Work::Settle(Settling::new(number, Settlement::Ack, up_to)));
+        }
+        Ok(())
     }
 
     pub(super) fn reject(&mut self, number: u16, reject: &basic::Reject) -> Result<(), AmqpError> {
@@ -51,44 +65,142 @@ impl Session {
 
     fn settle(&mut self, number: u16, tag: u64, multiple: bool, how: Settlement) -> Result<(), AmqpError> {
         self.settle_acked();
-        let transactional = matches!(self.channel(number).mode, Mode::Transaction(_));
         let mut taken = Vec::new();
-        if let Some(window) = self.outbox.lock().window(number) {
-            window.settle(tag, multiple, &mut taken)?;
-            if transactional {
-                window.settled_in_transaction(&taken);
+        let max = self.turn.share(usize::MAX, how.steps());
+        let more = match self.outbox.lock().window(number) {
+            Some(window) => window.settle(tag, multiple, max, &mut taken)?,
+            None => None,
+        };
+        let transactional = matches!(self.channel(number).mode, Mode::Transaction(_));
+        match more {
+            Some(up_to) => {
+                let mut settling = Settling::new(number, how, up_to);
+                self.settle_part(&mut settling, taken);
+                self.begin(Work::Settle(settling));
             }
-        }
-        if let Mode::Transaction(transaction) = &mut self.channel(number).mode {
-            if !taken.is_empty() {
-                transaction.settlements.push((how, taken));
+            None if transactional => self.settle_in_transaction(number, how, taken),
+            None => {
+                self.turn.spend(taken.len() * how.steps());
+                self.carry_out(number, how, taken);
             }
-        } else {
-            self.carry_out(number, how, taken);
         }
         Ok(())
     }
 
     /// Settles or gives back messages, each queue's in one go.
-    pub(super) fn carry_out(&mut self, number: u16, how: Settlement, unacked: Vec<Unacked>) {
+    fn carry_out(&mut self, number: u16, how: Settlement, unacked: Vec<Unacked>) {
         let effects = &mut self.effects;
         settle_by_queue(unacked, |queue, unacked| match how {
             Settlement::Ack => queue.settle(unacked, effects),
             Settlement::Drop => queue.reject(unacked, effects),
             Settlement::Requeue(why) => queue.requeue(unacked, why, effects),
         });
-        feed_by_channel(&self.outbox, number, effects);
+        self.feed(number);
     }
 
     pub(super) fn recover(&mut self, number: u16, requeue: bool, answer: bool) -> Result<(), AmqpError> {
         if !requeue {
             return Err(not_implemented("requeue=false"));
         }
-        let unacked = self.outbox.lock().window(number).map(|window| window.take_all());
-        self.carry_out(number, Settlement::Requeue(Comeback::Returned), unacked.unwrap_or_default());
-        if answer {
-            self.reply(number, &basic::RecoverOk {});
-        }
+        let Some(last) = self.outbox.lock().window(number).map(|window| window.last_tag()) else {
+            return Ok(());
+        };
+        let how = Settlement::Requeue(Comeback::Returned);
+        self.begin(Work::Settle(Settling { answer, ..Settling::new(number, how, last) }));
         Ok(())
+    }
+
+    /// Gives what is left when the turn is over.
+    pub(in crate::connection) fn go_on_settling(&mut self, mut settling: Settling) -> Option<Settling> {
+        self.settle_acked();
+        let Settling { number, how, up_to, answer, .. } = settling;
+        while !self.turn.is_over() {
+            let mut taken = Vec::new();
+            let max = self.turn.share(usize::MAX, how.steps());
+            let more = match self.outbox.lock().window(number) {
+                Some(window) => window.take_up_to(up_to, max, &mut taken),
+                None => false,
+            };
+            self.settle_part(&mut settling, taken);
+            if more {
+                continue;
+            }
+            while let Some((_, queue)) = settling.returned_to.pop_first() {
+                queue.dispatch(&mut self.effects);
+            }
+            self.feed(number);
+            if answer {
+                self.reply(number, &basic::RecoverOk {});
+            }
+            return None;
+        }
+        Some(settling)
+    }
+
+    /// Settles some of many messages. What comes back is given to nobody before all of it is there: it keeps its order.
+    fn settle_part(&mut self, settling: &mut Settling, taken: Vec<Unacked>) {
+        let Settling { number, how, returned_to, .. } = settling;
+        if let Some(Mode::Transaction(_)) = self.channel_slot(*number).map(|channel| &channel.mode) {
+            return self.settle_in_transaction(*number, *how, taken);
+        }
+        self.turn.spend(taken.len() * how.steps());
+        let effects = &mut self.effects;
+        settle_by_queue(taken, |queue, unacked| match how {
+            Settlement::Ack => queue.settle(unacked, effects),
+            Settlement::Drop => queue.reject(unacked, effects),
+            Settlement::Requeue(why) => {
+                queue.give_back(unacked, *why, effects);
+                returned_to.entry(queue.id).or_insert_with(|| queue.clone());
+            }
+        });
+    }
+
+    /// Notes what is settled with the commit.
+    fn settle_in_transaction(&mut self, number: u16, how: Settlement, taken: Vec<Unacked>) {
+        self.turn.spend(taken.len());
+        if let Some(window) = self.outbox.lock().window(number) {
+            window.settled_in_transaction(&taken);
+        }
+        if let Some(Mode::Transaction(transaction)) =
+            self.channel_slot(number).map(|channel| &mut channel.mode)
+            && !taken.is_empty()
+        {
+            transaction.settlements.push((how, taken));
+        }
+    }
+
+    /// Carries out what a transaction had settled: one piece of it, which came in one turn.
+    pub(super) fn settle_committed(&mut self, number: u16, how: Settlement, unacked: Vec<Unacked>) {
+        self.turn.spend(unacked.len() * how.steps());
+        self.carry_out(number, how, unacked);
+    }
+}
+
+/// Messages that a client settles at once, too many for one turn.
+pub(in crate::connection) struct Settling {
+    number: u16,
+    how: Settlement,
+    /// The last tag that is meant.
+    up_to: u64,
+    /// Queues to whose consumers nothing has been given yet of what came back.
+    returned_to: BTreeMap<QueueId, Arc<SharedQueue>>,
+    /// `basic.recover-ok` is due at the end.
+    answer: bool,
+}
+
+impl Settling {
+    fn new(number: u16, how: Settlement, up_to: u64) -> Self {
+        Self { number, how, up_to, returned_to: BTreeMap::new(), answer: false }
+    }
+}
+
+impl Settlement {
+    /// What it takes for each message.
+    fn steps(self) -> usize {
+        match self {
+            Self::Ack => 1,
+            Self::Drop => DEATH_STEPS,
+            Self::Requeue(_) => RETURN_STEPS,
+        }
     }
 }

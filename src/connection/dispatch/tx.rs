@@ -1,16 +1,22 @@
 //! Class tx (AMQP 1.9): publishes and settlements of a channel wait for commit or rollback.
 
+use std::{collections::VecDeque, vec};
+
 use super::publish::has_rules;
 use crate::connection::{
-    channel::{Mode, Transaction},
+    channel::{Mode, Outcome, Settlement, Transaction},
     session::Session,
+    work::Work,
 };
 use crate::core::{
+    clock::Millis,
     confirms::Fate,
     dedup::Seen,
+    effects::Effects,
     error::{AmqpError, precondition_failed},
-    journal::Commits,
+    journal::{Commit, Commits},
     message::{Message, Publication},
+    window::Unacked,
 };
 use crate::protocol::{ReplyCode, tx};
 
@@ -32,47 +38,84 @@ impl Session {
     pub(super) fn tx_commit(&mut self, number: u16) -> Result<(), AmqpError> {
         self.commit();
         let mut transaction = self.take_transaction(number)?;
-        let publishes = std::mem::take(&mut transaction.publishes);
-        let vhost = self.vhost.clone();
+        let publishes = std::mem::take(&mut transaction.publishes).into_iter();
+        let settlements = std::mem::take(&mut transaction.settlements).into();
         // A message without headers is nobody's duplicate.
-        let may_be_seen = publishes.iter().any(|(message, _)| has_rules(&message.view()));
-        let mut seen = may_be_seen.then(|| vhost.seen.lock());
-        let outcome = self.publish_all(number, publishes, seen.as_deref_mut());
-        let settlements = std::mem::take(&mut transaction.settlements);
-        if outcome.is_ok() {
-            for (how, unacked) in settlements {
-                self.carry_out(number, how, unacked);
-            }
-        } else {
-            // What it settled goes back with everything else that the channel holds.
-            transaction.settlements = settlements;
-            self.unsettle(number, transaction);
+        let may_be_seen = publishes.as_slice().iter().any(|(message, _)| has_rules(&message.view()));
+        self.begin(Work::Commit(Box::new(Committing {
+            number,
+            now: self.broker.clock.now(),
+            publishes,
+            settlements,
+            firsts: Some(Commits::default()),
+            effects: Effects::default(),
+            may_be_seen,
+            transaction,
+        })));
+        Ok(())
+    }
+
+    /// Gives what is left when the turn is over. A commit with messages that may be duplicates is carried out in one turn, under
+    /// the lock of what was seen: nobody can meet what the journal does not know of.
+    pub(in crate::connection) fn go_on_committing(
+        &mut self,
+        mut committing: Box<Committing>,
+    ) -> Option<Box<Committing>> {
+        let vhost = self.vhost.clone();
+        let mut seen = committing.may_be_seen.then(|| vhost.seen.lock());
+        // What the journal gets is apart from all else until it is whole.
+        std::mem::swap(&mut self.effects, &mut committing.effects);
+        let done = self.publish_some(&mut committing, seen.as_deref_mut());
+        let done = done.map(|published| published && self.settle_some(&mut committing));
+        if let Ok(false) = done {
+            self.effects.outgoing.send();
+            std::mem::swap(&mut self.effects, &mut committing.effects);
+            return Some(committing);
         }
         let commit = self.append(true);
         if let Some(seen) = &mut seen {
             seen.committed(commit);
         }
         drop(seen);
-        let Some(mut commits) = outcome? else { return Err(precondition_failed("partial tx completion")) };
-        commits.add(commit);
-        commits.iter().for_each(|commit| self.hold_back(commit));
-        self.reply(number, &tx::CommitOk {});
-        Ok(())
+        self.effects.outgoing.send();
+        std::mem::swap(&mut self.effects, &mut committing.effects);
+        self.end_commit(*committing, commit, done.map(drop));
+        None
     }
 
-    /// Delivers what a transaction published. Gives the commits of the first ones that its messages are duplicates of, or nothing if
-    /// a queue had no room for one of them.
-    fn publish_all(
+    fn end_commit(&mut self, committing: Committing, commit: Commit, outcome: Result<(), AmqpError>) {
+        let Committing { number, firsts, mut transaction, settlements, .. } = committing;
+        if let Some(window) = self.outbox.lock().window(number) {
+            window.transaction_ended();
+        }
+        let answer =
+            outcome.and_then(|()| firsts.ok_or_else(|| precondition_failed("partial tx completion")));
+        // After an error, what it settled goes back with everything else that the channel holds.
+        transaction.settlements = settlements.into();
+        self.unsettle(number, transaction);
+        match answer {
+            Ok(mut commits) => {
+                commits.add(commit);
+                commits.iter().for_each(|commit| self.hold_back(commit));
+                self.reply(number, &tx::CommitOk {});
+                self.feed(number);
+            }
+            Err(error) => self.fail(number, &error, (tx::CLASS_ID, tx::Commit::METHOD_ID)),
+        }
+    }
+
+    /// Delivers what a transaction published, as far as this turn allows, if what was seen need not be locked for all of it.
+    /// Whether that was all.
+    fn publish_some(
         &mut self,
-        number: u16,
-        publishes: Vec<(Message, bool)>,
+        committing: &mut Committing,
         mut seen: Option<&mut Seen>,
-    ) -> Result<Option<Commits>, AmqpError> {
-        let mut firsts = Some(Commits::default());
-        let now = self.broker.clock.now();
-        for (message, mandatory) in publishes {
+    ) -> Result<bool, AmqpError> {
+        let number = committing.number;
+        while seen.is_some() || !self.turn.is_over() {
+            let Some((message, mandatory)) = committing.publishes.next() else { return Ok(true) };
             // Its time to live begins now, as in RabbitMQ.
-            let mut run = [Publication::kept(message.published(now))];
+            let mut run = [Publication::kept(message.published(committing.now))];
             let way = self.way(number, &run);
             let outcome =
                 way.and_then(|way| self.hand_on(&way, number, mandatory, &mut run, seen.as_deref_mut()));
@@ -81,20 +124,27 @@ impl Session {
                 Err(error) if error.code == ReplyCode::NotFound => {
                     self.return_if(mandatory, number, &run[0].view());
                 }
-                Ok(outcome) => match outcome.fate {
-                    Fate::Refused => firsts = None,
-                    _ if !outcome.refused.is_empty() => firsts = None,
-                    Fate::After(commits) => firsts = firsts.map(|firsts| firsts.and(&commits)),
-                    Fate::Taken | Fate::Journaled => {}
-                },
+                Ok(outcome) => committing.note(outcome),
                 Err(error) => return Err(error),
             }
         }
-        Ok(firsts)
+        Ok(false)
+    }
+
+    /// Carries out what a transaction settled, in the same way.
+    fn settle_some(&mut self, committing: &mut Committing) -> bool {
+        while committing.may_be_seen || !self.turn.is_over() {
+            let Some((how, unacked)) = committing.settlements.pop_front() else { return true };
+            self.settle_committed(committing.number, how, unacked);
+        }
+        false
     }
 
     pub(super) fn tx_rollback(&mut self, number: u16) -> Result<(), AmqpError> {
         let transaction = self.take_transaction(number)?;
+        if let Some(window) = self.outbox.lock().window(number) {
+            window.transaction_ended();
+        }
         self.unsettle(number, transaction);
         self.reply(number, &tx::RollbackOk {});
         Ok(())
@@ -109,12 +159,35 @@ impl Session {
 
     fn take_transaction(&mut self, number: u16) -> Result<Transaction, AmqpError> {
         let empty = Transaction::new(self.broker.gauge.clone());
-        if let Some(window) = self.outbox.lock().window(number) {
-            window.transaction_ended();
-        }
         match &mut self.channel(number).mode {
             Mode::Transaction(transaction) => Ok(std::mem::replace(transaction, empty)),
             Mode::Plain | Mode::Confirm(_) => Err(precondition_failed("channel is not transactional")),
+        }
+    }
+}
+
+/// A commit that is under way. Consumers may have some of its messages already; the journal has nothing of it before the end.
+pub(in crate::connection) struct Committing {
+    number: u16,
+    /// When it was asked for.
+    now: Millis,
+    publishes: vec::IntoIter<(Message, bool)>,
+    settlements: VecDeque<(Settlement, Vec<Unacked>)>,
+    /// The commits of the first ones that its messages are duplicates of; nothing if a queue had no room for one of them.
+    firsts: Option<Commits>,
+    effects: Effects,
+    may_be_seen: bool,
+    /// What is left of the transaction: its share of memory.
+    transaction: Transaction,
+}
+
+impl Committing {
+    fn note(&mut self, outcome: Outcome) {
+        match outcome.fate {
+            Fate::Refused => self.firsts = None,
+            _ if !outcome.refused.is_empty() => self.firsts = None,
+            Fate::After(commits) => self.firsts = self.firsts.take().map(|firsts| firsts.and(&commits)),
+            Fate::Taken | Fate::Journaled => {}
         }
     }
 }

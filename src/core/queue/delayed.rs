@@ -61,6 +61,16 @@ pub struct Stored {
 }
 
 impl Delayed {
+    /// Of a queue that is gone: lets go of some of them, `max` at most. Whether there are more.
+    pub fn let_go(&mut self, max: usize) -> bool {
+        for _ in 0..max {
+            if self.waiting.pop_first().is_none() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// How many wait.
     pub fn len(&self) -> usize {
         self.waiting.len()

@@ -1,9 +1,12 @@
-//! What a deleted queue leaves behind, to be seen to when no lock is held.
+//! What a deleted or purged queue leaves behind, to be seen to when no lock is held, and in pieces.
 
 use std::sync::Arc;
 
 use super::{Feed, SharedQueue, consumers::Consumers, delayed::Delayed, ready::Ready};
-use crate::core::wakes::wake_all;
+use crate::core::{
+    journal::{Changes, QueueId},
+    wakes::wake_all,
+};
 use crate::limits::CONSUMERS_TOLD_AT_ONCE_MAX;
 
 /// Messages and consumers of a deleted queue, or nothing if there was no queue. Consumers are told in pieces, by
@@ -14,13 +17,24 @@ pub struct Deleted(Option<Left>);
 struct Left {
     queue: Arc<SharedQueue>,
     ready: Ready,
-    _delayed: Delayed,
+    delayed: Delayed,
     consumers: Consumers,
 }
 
 impl Deleted {
     pub(super) fn new(queue: Arc<SharedQueue>, ready: Ready, delayed: Delayed, consumers: Consumers) -> Self {
-        Self(Some(Left { queue, ready, _delayed: delayed, consumers }))
+        Self(Some(Left { queue, ready, delayed, consumers }))
+    }
+
+    /// Sees to some of what is left: consumers first, then `max` messages at most. Whether there is more.
+    pub fn let_go(&mut self, max: usize) -> bool {
+        if self.tell_consumers() {
+            return true;
+        }
+        let Some(left) = &mut self.0 else { return false };
+        // The journal knows that the queue is gone, and with it all of them.
+        let mut known = Changes::new();
+        left.ready.settle_some(left.queue.id, max, &mut known) || left.delayed.let_go(max)
     }
 
     /// Ready messages that went with the queue.
@@ -43,6 +57,29 @@ impl Deleted {
         wake_all(wakes);
         outgoing.wake_writers();
         !left.consumers.is_empty()
+    }
+}
+
+/// Messages that were purged, to be settled in pieces.
+pub struct Purged {
+    queue: QueueId,
+    ready: Ready,
+    count: usize,
+}
+
+impl Purged {
+    pub(super) fn new(queue: QueueId, ready: Ready) -> Self {
+        Self { queue, count: ready.len(), ready }
+    }
+
+    /// How many they were.
+    pub fn message_count(&self) -> usize {
+        self.count
+    }
+
+    /// Tells the journal of some of them, `max` at most. Whether there are more.
+    pub fn settle_some(&mut self, max: usize, changes: &mut Changes) -> bool {
+        self.ready.settle_some(self.queue, max, changes)
     }
 }
 

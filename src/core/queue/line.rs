@@ -278,21 +278,31 @@ impl Line {
         true
     }
 
-    /// Tells the journal that all of them have left `queue` for good.
-    pub fn settle_all(self, queue: QueueId, changes: &mut Changes) {
-        for entry in self.requeued.into_values() {
-            entry.settle(queue, changes);
-        }
-        for block in self.blocks {
-            match block {
-                Block::Resident(block) => {
-                    block.entries.into_iter().for_each(|entry| entry.settle(queue, changes));
-                }
-                Block::Paged(Paged { first, last, .. }) => {
-                    changes.push(Change::SettleRange { queue, first, last });
-                }
+    /// Tells the journal that some of them have left `queue` for good, as many as are `left` to be told; those that are on disk
+    /// alone count as one for each block. Whether there are more.
+    pub fn settle_some(&mut self, queue: QueueId, left: &mut usize, changes: &mut Changes) -> bool {
+        while !self.requeued.is_empty() || !self.blocks.is_empty() {
+            if *left == 0 {
+                return true;
             }
+            *left -= 1;
+            if let Some((_, entry)) = self.requeued.pop_first() {
+                entry.settle(queue, changes);
+                continue;
+            }
+            match self.blocks.front_mut() {
+                Some(Block::Resident(block)) if !block.entries.is_empty() => {
+                    block.entries.pop_front().into_iter().for_each(|entry| entry.settle(queue, changes));
+                    continue;
+                }
+                Some(Block::Paged(Paged { first, last, .. })) => {
+                    changes.push(Change::SettleRange { queue, first: *first, last: *last });
+                }
+                Some(Block::Resident(_)) | None => {}
+            }
+            self.blocks.pop_front();
         }
+        false
     }
 }
 
@@ -504,7 +514,7 @@ mod tests {
         line.push(on_disk(30));
         line.push(entry(31));
         let mut changes = Changes::new();
-        line.settle_all(QUEUE, &mut changes);
+        line.settle_some(QUEUE, &mut { usize::MAX }, &mut changes);
         assert!(matches!(
             changes[..],
             [

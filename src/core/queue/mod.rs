@@ -25,7 +25,7 @@ mod timing;
 use std::{sync::Arc, task::Waker};
 
 pub use consumers::{Consumer, ConsumerId, ConsumerSpec};
-pub use deleted::Deleted;
+pub use deleted::{Deleted, Purged};
 pub use entry::Entry;
 pub use feed::Feed;
 pub use leaving::Comeback;

@@ -152,9 +152,11 @@ impl Ready {
         std::mem::replace(self, empty)
     }
 
-    /// Tells the journal that all of them have left `queue` for good.
-    pub fn settle_all(self, queue: QueueId, changes: &mut Changes) {
-        self.lines.into_iter().for_each(|line| line.settle_all(queue, changes));
+    /// Of what [`Self::take_all`] gave: tells the journal that some of them have left `queue` for good, `max` at most. Whether
+    /// there are more. Books are not kept any more.
+    pub fn settle_some(&mut self, queue: QueueId, max: usize, changes: &mut Changes) -> bool {
+        let mut left = max;
+        self.lines.iter_mut().any(|line| line.settle_some(queue, &mut left, changes))
     }
 
     /// The line of a position: the last one, should the queue have had more of them once.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Comeback, ConsumerId, ConsumerSpec, Deleted, Dispatched, Entry, Origin, Overflow, Paged, Queue,
+    Comeback, ConsumerId, ConsumerSpec, Deleted, Dispatched, Entry, Origin, Overflow, Paged, Purged, Queue,
     QueueCounters, QueueSettings, QueueSpec, Taken, Traits,
     guard::{Locked, State},
 };
@@ -21,10 +21,11 @@ use crate::core::{
     journal::{Changes, Placement, QueueId, RestoredQueue, Surroundings},
     message::{Message, Publication},
     outbox::{Refusal, SharedOutbox},
+    turn::Turn,
     wakes::wake_all,
-    window::Unacked,
+    window::{ConsumerRef, Unacked},
 };
-use crate::limits::BLOCK_BYTES_MAX;
+use crate::limits::{BLOCK_BYTES_MAX, CONSUMER_STEPS};
 use crate::protocol::{PropertiesView, TableView};
 
 /// A queue as the broker shares it.
@@ -318,6 +319,15 @@ impl SharedQueue {
         self.trim_from_disk(unread, effects);
     }
 
+    /// The same for a part of what comes back at once: nobody is given anything before [`Self::dispatch`].
+    pub fn give_back(self: &Arc<Self>, unacked: Vec<Unacked>, why: Comeback, effects: &mut Effects) {
+        let mut queue = self.lock();
+        queue.requeue(self, unacked, why, effects);
+        let unread = queue.trim(self, effects);
+        drop(queue);
+        self.trim_from_disk(unread, effects);
+    }
+
     /// The outbox of a consumer that was turned away has room.
     pub fn fed(self: &Arc<Self>, id: ConsumerId, effects: &mut Effects) {
         let mut queue = self.lock();
@@ -328,12 +338,9 @@ impl SharedQueue {
         self.dispatch(effects);
     }
 
-    /// Drops what is ready; gives how many.
-    pub fn purge(self: &Arc<Self>, effects: &mut Effects) -> usize {
-        let purged = self.lock().ready.take_all();
-        let count = purged.len();
-        purged.settle_all(self.id, &mut effects.changes);
-        count
+    /// Takes out what is ready, to be settled by the caller.
+    pub fn purge(self: &Arc<Self>) -> Purged {
+        Purged::new(self.id, self.lock().ready.take_all())
     }
 
     /// Deletes the queue if `condition` allows it.
@@ -425,7 +432,7 @@ impl SharedQueue {
     }
 
     /// Gives waiting messages to consumers, letting go of the lock now and then.
-    pub(super) fn dispatch(self: &Arc<Self>, effects: &mut Effects) {
+    pub fn dispatch(self: &Arc<Self>, effects: &mut Effects) {
         self.dispatch_from(self.lock(), effects);
     }
 
@@ -475,23 +482,26 @@ impl Drop for SharedQueue {
     }
 }
 
-/// Feeds the consumers that an outbox had turned away, first come first served, while it has room.
-pub fn feed_by_outbox(outbox: &SharedOutbox, effects: &mut Effects) {
-    loop {
-        // The outbox's lock must be released before the queue's is taken.
-        let next = outbox.lock().next_starved();
-        let Some((queue, id)) = next else { return };
-        queue.fed(id, effects);
-    }
+/// Feeds the consumers that an outbox had turned away, first come first served, while it has room and the turn lasts. Whether
+/// there may be more of them.
+pub fn feed_by_outbox(outbox: &SharedOutbox, effects: &mut Effects, turn: &mut Turn) -> bool {
+    feed(|| outbox.lock().next_starved(), effects, turn)
 }
 
-/// Feeds the consumers that a channel's prefetch had turned away, while it has room.
-pub fn feed_by_channel(outbox: &SharedOutbox, channel: u16, effects: &mut Effects) {
-    loop {
-        let next = outbox.lock().window(channel).and_then(|window| window.next_starved());
-        let Some((queue, id)) = next else { return };
+/// Feeds the consumers that a channel's prefetch had turned away, while it has room and the turn lasts. Whether there may be
+/// more of them.
+pub fn feed_by_channel(outbox: &SharedOutbox, channel: u16, effects: &mut Effects, turn: &mut Turn) -> bool {
+    feed(|| outbox.lock().window(channel)?.next_starved(), effects, turn)
+}
+
+/// `next` releases the outbox's lock before the queue's is taken.
+fn feed(mut next: impl FnMut() -> Option<ConsumerRef>, effects: &mut Effects, turn: &mut Turn) -> bool {
+    while !turn.is_over() {
+        let Some((queue, id)) = next() else { return false };
+        turn.spend(CONSUMER_STEPS);
         queue.fed(id, effects);
     }
+    true
 }
 
 /// Gives messages of any queues back or settles them, each queue's in one go, in order.

@@ -28,7 +28,8 @@ use crate::core::{
     memory::Gauge,
     message::{Publication, View, build_image},
     outbox::{Outbox, SharedOutbox},
-    window::Unacked,
+    turn::Turn,
+    window::{Unacked, Window},
 };
 use crate::limits::OUTBOX_BYTES_MAX;
 use crate::protocol::{
@@ -293,7 +294,7 @@ fn purge_takes_what_is_ready_and_leaves_what_is_held() {
     let (queue, mut client) = (Q::plain(), Client::new());
     queue.consume(&client, "c", Wish { prefetch: 1, ..Wish::default() });
     queue.publish(0..4);
-    assert_eq!(queue.shared.purge(&mut queue.effects.borrow_mut()), 3);
+    assert_eq!(queue.purge(), 3);
     assert_eq!((queue.status().ready, queue.status().unacked), (0, 1));
     queue.requeue(&client, 1, false);
     assert_eq!(client.read_ids(), [0, 0]);
@@ -494,6 +495,13 @@ impl Q {
         self.settle(client, settled);
     }
 
+    /// Drops what is ready, in pieces; gives how many messages that were.
+    fn purge(&self) -> usize {
+        let mut purged = self.shared.purge();
+        while purged.settle_some(2, &mut self.effects.borrow_mut().changes) {}
+        purged.message_count()
+    }
+
     fn settle(&self, client: &Client, settled: Vec<Unacked>) {
         self.shared.settle(settled, &mut self.effects.borrow_mut());
         client.feed_channels();
@@ -508,13 +516,20 @@ impl Q {
     /// As `channel.close` does it: what is held goes back before the consumers leave.
     fn close_channel(&self, client: &Client, channel: u16) {
         let mut window = client.outbox.lock().close_window(channel).unwrap();
-        self.shared.requeue(window.take_all(), Comeback::Failed, &mut self.effects.borrow_mut());
+        self.shared.requeue(taken_all(&mut window), Comeback::Failed, &mut self.effects.borrow_mut());
         let mut consumers: Vec<_> = window.consumers.drain().collect();
         consumers.sort_by(|one, other| one.0.cmp(&other.0));
         for (_, (queue, id)) in consumers {
             queue.cancel(id, &mut self.effects.borrow_mut());
         }
     }
+}
+
+/// Everything that a channel's client has not settled.
+fn taken_all(window: &mut Window) -> Vec<Unacked> {
+    let mut taken = Vec::new();
+    assert!(!window.take_up_to(u64::MAX, usize::MAX, &mut taken));
+    taken
 }
 
 /// A connection with two open channels.
@@ -586,7 +601,8 @@ impl Client {
     fn written(&mut self) {
         self.spare.clear();
         let _reader = self.outbox.lock().written();
-        feed_by_outbox(&self.outbox, &mut self.effects.borrow_mut());
+        let turn = &mut Turn::of(usize::MAX);
+        feed_by_outbox(&self.outbox, &mut self.effects.borrow_mut(), turn);
     }
 
     fn read_ids(&mut self) -> Vec<u64> {
@@ -603,13 +619,14 @@ impl Client {
 
     fn settle(&self, channel: u16, tag: u64, multiple: bool) -> Result<Vec<Unacked>, AmqpError> {
         let mut taken = Vec::new();
-        self.outbox.lock().window(channel).unwrap().settle(tag, multiple, &mut taken)?;
+        self.outbox.lock().window(channel).unwrap().settle(tag, multiple, usize::MAX, &mut taken)?;
         Ok(taken)
     }
 
     fn feed_channels(&self) {
         for channel in [1, 2] {
-            feed_by_channel(&self.outbox, channel, &mut self.effects.borrow_mut());
+            let turn = &mut Turn::of(usize::MAX);
+            feed_by_channel(&self.outbox, channel, &mut self.effects.borrow_mut(), turn);
         }
     }
 

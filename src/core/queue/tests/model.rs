@@ -199,10 +199,10 @@ impl Pair {
                 assert_eq!(got, self.model.get(client, channel, no_ack));
             }
             Operation::Purge => {
-                assert_eq!(self.queue.shared.purge(&mut self.queue.effects.borrow_mut()), self.model.purge());
+                assert_eq!(self.queue.purge(), self.model.purge());
             }
             Operation::Recover { client, channel } => {
-                let all = self.clients[client].outbox.lock().window(channel).unwrap().take_all();
+                let all = super::taken_all(self.clients[client].outbox.lock().window(channel).unwrap());
                 self.queue.shared.requeue(all, Comeback::Failed, &mut self.queue.effects.borrow_mut());
                 self.clients[client].feed_channels();
                 let all = self.model.take_all(client, channel);
@@ -381,7 +381,7 @@ impl Pair {
         }
         let status = self.queue.status();
         assert_eq!((status.consumers, status.unacked), (0, 0));
-        let gone = self.model.gone + self.queue.shared.purge(&mut self.queue.effects.borrow_mut()) as u64;
+        let gone = self.model.gone + self.queue.purge() as u64;
         assert_eq!(gone, self.published, "every message that was published is accounted for");
         assert_eq!((self.queue.gauge.used_bytes(), self.queue.status().bytes), (0, 0));
     }

@@ -1,0 +1,205 @@
+//! The end of a channel or of a connection: what it holds goes back, piece by piece.
+//!
+//! First the messages that its client has not settled, then its consumers, so that a successor gets what was held in its order;
+//! then the queues that were to go with them. The client is answered when all of that is done.
+
+use std::{
+    collections::{BTreeMap, VecDeque, hash_map},
+    sync::Arc,
+};
+
+use super::{
+    channel::Channel,
+    session::{Phase, Session},
+    work::Work,
+};
+use crate::core::{
+    journal::QueueId,
+    outbox::send,
+    queue::{Comeback, SharedQueue, settle_by_queue},
+    window::{ConsumerRef, Window},
+};
+use crate::limits::{CONSUMER_STEPS, RETURN_STEPS, TOPOLOGY_STEPS};
+use crate::protocol::{ShortString, channel, connection};
+
+/// See the module's text.
+pub(super) struct Leaving {
+    who: Who,
+    /// What is left to be done, once it has begun.
+    left: Option<Left>,
+    then: Then,
+}
+
+/// Who ends.
+#[derive(Debug, Clone, Copy)]
+enum Who {
+    Channel(u16),
+    Connection,
+}
+
+/// What the client is told at the end.
+pub(super) enum Then {
+    /// Nothing: it has gone.
+    Nothing,
+    /// It has closed a channel.
+    AnswerChannelClose(u16),
+    /// We close a channel.
+    CloseChannel(u16, channel::Close),
+    /// It has closed the connection.
+    AnswerConnectionClose,
+    /// We close the connection.
+    CloseConnection(connection::Close),
+}
+
+/// What has not been given back yet.
+#[derive(Default)]
+struct Left {
+    windows: VecDeque<Window>,
+    consumers: VecDeque<hash_map::IntoValues<ShortString, ConsumerRef>>,
+    /// Queues to whose consumers nothing has been given yet of what came back.
+    returned_to: BTreeMap<QueueId, Arc<SharedQueue>>,
+    /// Queues that may go with their last consumer.
+    abandoned: VecDeque<Arc<SharedQueue>>,
+    /// Queues that go with the connection.
+    owned: Vec<Arc<SharedQueue>>,
+}
+
+impl Session {
+    /// Takes a channel's consumers, gives back its unacknowledged messages, and forgets both.
+    pub(super) fn release_channel(&mut self, number: u16, then: Then) {
+        self.begin(Work::Leave(Box::new(Leaving { who: Who::Channel(number), left: None, then })));
+    }
+
+    /// Gives back everything that the connection holds, its place among the connections too. Nothing is delivered to it
+    /// afterwards.
+    pub(super) fn release_everything(&mut self, then: Then) {
+        self.begin(Work::Leave(Box::new(Leaving { who: Who::Connection, left: None, then })));
+    }
+
+    /// Gives what is left when the turn is over.
+    pub(super) fn go_on_leaving(&mut self, mut leaving: Box<Leaving>) -> Option<Box<Leaving>> {
+        let mut left = leaving.left.take().unwrap_or_else(|| self.begin_leaving(leaving.who));
+        while !self.turn.is_over() {
+            if self.give_back_some(&mut left) {
+                continue;
+            }
+            self.commit();
+            if let Who::Connection = leaving.who {
+                self.broker.disconnected(self.id);
+            }
+            self.last_words(leaving.then);
+            return None;
+        }
+        leaving.left = Some(left);
+        Some(leaving)
+    }
+
+    fn begin_leaving(&mut self, who: Who) -> Left {
+        self.settle_acked();
+        match who {
+            Who::Channel(number) => {
+                if let Some(channel) = self.channel_slot(number) {
+                    let closing = channel.closing;
+                    let ended = std::mem::take(channel);
+                    channel.closing = closing;
+                    self.end_channel(number, ended);
+                }
+                let window = self.outbox.lock().close_window(number);
+                Left { windows: window.into_iter().map(|window| *window).collect(), ..Left::default() }
+            }
+            Who::Connection => {
+                for (number, channel) in self.channels.take_all() {
+                    self.end_channel(number, *channel);
+                }
+                let windows = self.outbox.lock().close_windows().into();
+                let owned = std::mem::take(&mut self.exclusive_queues).into_values().collect();
+                Left { windows, owned, ..Left::default() }
+            }
+        }
+    }
+
+    /// What an uncommitted transaction had settled is unacknowledged again.
+    fn end_channel(&mut self, number: u16, channel: Channel) {
+        self.broker.gauge.change(channel.assembly.held_bytes(), 0);
+        let returned = channel.into_unsettled();
+        if let Some(window) = self.outbox.lock().window(number) {
+            window.restore(returned);
+        }
+    }
+
+    /// Gives back one piece; false if nothing is left.
+    fn give_back_some(&mut self, left: &mut Left) -> bool {
+        if let Some(mut window) = left.windows.pop_front() {
+            if self.give_back_unacked(&mut window, left) {
+                left.windows.push_front(window);
+                return true;
+            }
+            if let Some(reply) = &window.reply {
+                self.broker.reply_consumers.remove(&reply.token);
+            }
+            left.consumers.push_back(window.consumers.into_values());
+        } else if let Some(consumers) = left.consumers.front_mut() {
+            self.turn.spend(CONSUMER_STEPS);
+            match consumers.next() {
+                Some((queue, id)) if queue.cancel(id, &mut self.effects) => left.abandoned.push_back(queue),
+                Some(_) => {}
+                None => drop(left.consumers.pop_front()),
+            }
+        } else if let Some((_, queue)) = left.returned_to.pop_first() {
+            self.turn.spend(CONSUMER_STEPS);
+            queue.dispatch(&mut self.effects);
+        } else if let Some(queue) = left.abandoned.pop_front() {
+            self.turn.spend(TOPOLOGY_STEPS);
+            self.last_consumer_left(&queue);
+        } else if let Some(queue) = left.owned.pop() {
+            self.turn.spend(TOPOLOGY_STEPS);
+            let deleted = self.vhost.owner_left(&queue);
+            self.let_go(deleted);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Gives back some of what a window holds; whether there may be more.
+    fn give_back_unacked(&mut self, window: &mut Window, left: &mut Left) -> bool {
+        let mut taken = Vec::new();
+        let more = window.take_up_to(u64::MAX, self.turn.share(usize::MAX, RETURN_STEPS), &mut taken);
+        self.turn.spend(taken.len() * RETURN_STEPS);
+        settle_by_queue(taken, |queue, unacked| {
+            queue.give_back(unacked, Comeback::Failed, &mut self.effects);
+            left.returned_to.entry(queue.id).or_insert_with(|| queue.clone());
+        });
+        more
+    }
+
+    /// A queue that was to go with its last consumer goes, unless it has got another one meanwhile.
+    pub(super) fn last_consumer_left(&mut self, queue: &Arc<SharedQueue>) {
+        let deleted = self.vhost.last_consumer_left(queue);
+        if queue.spec.owner.is_some() && queue.is_deleted() {
+            self.exclusive_queues.remove(&queue.spec.name);
+        }
+        self.let_go(deleted);
+    }
+
+    fn last_words(&mut self, then: Then) {
+        match then {
+            Then::Nothing => {}
+            Then::AnswerChannelClose(number) => {
+                self.channels.remove(number);
+                self.reply(number, &channel::CloseOk {});
+            }
+            Then::CloseChannel(number, close) => self.reply(number, &close),
+            Then::AnswerConnectionClose => {
+                self.reply(0, &connection::CloseOk {});
+                self.phase = Phase::Left;
+            }
+            // The client may have closed, and been answered, while this waited for its turn.
+            Then::CloseConnection(close) if self.phase != Phase::Left => {
+                self.reply(0, &close);
+                send(&self.outbox);
+            }
+            Then::CloseConnection(_) => {}
+        }
+    }
+}
