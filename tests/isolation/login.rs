@@ -13,7 +13,9 @@ use crate::{
 
 #[test]
 fn silent_sockets_leave_descriptors_to_the_store() {
-    silent_sockets(150, 256);
+    if is_full() {
+        silent_sockets(150, 256);
+    }
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! What a client can make the broker remember: resident memory stays near the limit, and when the client is gone the
 //! alarm is clear. Whether the broker holds the client up, refuses it, or serves it to the end is left to the broker.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use crate::{
-    methods::{bind, consume, exchange, nack_all, publish, publish_with, queue},
+    methods::{bind, consume, exchange, headers, nack_all, publish, publish_with, queue},
     peer::{Flooded, Peer},
     scene::{Row, Scene, patience, rows, rows_in_full, size},
     wire::{
@@ -23,6 +26,9 @@ rows! {
 }
 
 rows_in_full! {
+    delayed_messages_beyond_the_limit
+    queues_of_many_priorities
+    values_remembered_against_duplicates
     a_consumer_that_holds_all_and_dies
     a_consumer_that_requeues_all
     many_durable_queues
@@ -68,7 +74,7 @@ fn hold_as_many_as_possible(scene: &Scene) -> io::Result<Peer> {
     publisher.call(1, &queue_declare("q", 0), (50, 11))?;
     consumer.method(1, &consume("q", "c", 0, &Table::new()))?;
     let count = size(2_700_000, 300_000);
-    let _flood = publisher.flood(count, publish("", "q", b"x"))?;
+    let _flood = publisher.flood(move |peer| peer.repeat(count, &publish("", "q", b"x")))?;
     let mut held = 0;
     while held < count
         && let Some(frame) = consumer.next(Duration::from_secs(1))?
@@ -92,9 +98,54 @@ fn many_durable_queues() -> Row {
             let one_for_each: Vec<u8> = (0..queues())
                 .flat_map(|n| publish_with("amq.direct", &format!("{n}"), b"\x10\x00\x02", &[b'x'; 2_000]))
                 .collect();
-            taken(peer.flood(500, one_for_each)?.wait(patience()))
+            taken(peer.flood(move |peer| peer.repeat(500, &one_for_each))?.wait(patience()))
         },
         after: |scene| scene.await_counts("q7", (500, 0)),
+        ..LIMITED
+    }
+}
+
+fn delayed_messages_beyond_the_limit() -> Row {
+    fn count() -> usize {
+        limit() * 3 / 2_000
+    }
+    Row {
+        name: "transient messages of 1 KB, 1.5 x the limit, delayed for an hour",
+        attack: |scene, _| {
+            let mut peer = scene.peer()?;
+            let delays = Table::new().text("x-delayed-type", "fanout");
+            peer.method(1, &exchange("x", "x-delayed-message", &delays))?;
+            peer.method(1, &queue("q", 0, &Table::new()))?;
+            peer.method(1, &bind("q", "x", ""))?;
+            let delay = headers(&Table::new().int("x-delay", 3_600_000));
+            let message = publish_with("x", "", &delay, &[b'x'; 1_000]);
+            taken(peer.flood(move |peer| peer.repeat(count(), &message))?.wait(patience()))
+        },
+        ..LIMITED
+    }
+}
+
+fn queues_of_many_priorities() -> Row {
+    fn queues() -> usize {
+        size(100, 20)
+    }
+    Row {
+        name: "100 durable queues of 255 priorities with 10 messages of 2 KB in each",
+        attack: |scene, _| {
+            let mut peer = scene.peer()?;
+            let priorities = Table::new().int("x-max-priority", 255);
+            peer.each(0..queues(), |n| queue(&format!("q{n}"), DURABLE, &priorities))?;
+            peer.barrier()?;
+            // Delivery mode and priority; each body is a message of its own, so that nothing is shared.
+            let one_for_each = move |peer: &mut Peer| {
+                peer.bytes_of_each(0..queues() * 255 * 10, |n| {
+                    let properties = [0x18, 0x00, 2, (n % 255) as u8 + 1];
+                    publish_with("", &format!("q{}", n / 255 % queues()), &properties, &[b'x'; 2_000])
+                })
+            };
+            taken(peer.flood(one_for_each)?.wait(patience()))
+        },
+        after: |scene| scene.await_counts("q7", (2_550, 0)),
         ..LIMITED
     }
 }
@@ -133,7 +184,7 @@ fn histories_of_large_messages() -> Row {
             peer.barrier()?;
             let one_for_each: Vec<u8> =
                 (0..5).flat_map(|n| publish(&format!("x{n}"), "", &[b'x'; 1_000_000])).collect();
-            peer.flood(limit() * 2 / 5_000_000, one_for_each)?.wait(HELD_UP);
+            peer.flood(move |peer| peer.repeat(limit() * 2 / 5_000_000, &one_for_each))?.wait(HELD_UP);
             Ok(())
         },
         ..LIMITED
@@ -147,7 +198,8 @@ fn a_transaction_larger_than_the_limit() -> Row {
             let mut peer = scene.peer()?;
             peer.call(1, &queue_declare("q", 0), (50, 11))?;
             peer.call(1, &method(90, 10), (90, 11))?;
-            peer.flood(size(250, 48), publish("", "q", &[b'x'; 1_000_000]))?.wait(HELD_UP);
+            let message = publish("", "q", &[b'x'; 1_000_000]);
+            peer.flood(move |peer| peer.repeat(size(250, 48), &message))?.wait(HELD_UP);
             Ok(())
         },
         // Below what a transaction may hold at all.
@@ -161,14 +213,16 @@ fn unfinished_bodies_on_many_channels() -> Row {
         name: "unfinished bodies of 8 MB on 200 channels",
         attack: |scene, _| {
             let mut peer = scene.peer()?;
-            let mut bytes = Vec::new();
-            for channel in 2..2 + size(200, 50) as u16 {
-                peer.channel(channel)?;
-                bytes.extend(frame(METHOD, channel, &basic_publish("", "q", 0).0));
-                bytes.extend(frame(HEADER, channel, &content_header(16_000_000)));
-                bytes.extend(frame(BODY, channel, &[b'x'; 100_000]).repeat(size(80, 30)));
-            }
-            peer.flood(1, bytes)?.wait(HELD_UP);
+            let channels = 2..2 + size(200, 50) as u16;
+            channels.clone().try_for_each(|channel| peer.channel(channel))?;
+            let unfinished = move |peer: &mut Peer| {
+                channels.clone().try_for_each(|channel| {
+                    peer.method(channel, &basic_publish("", "q", 0))?;
+                    peer.send(&frame(HEADER, channel, &content_header(16_000_000)))?;
+                    peer.repeat(size(80, 30), &frame(BODY, channel, &[b'x'; 100_000]))
+                })
+            };
+            peer.flood(unfinished)?.wait(HELD_UP);
             Ok(())
         },
         ..LIMITED
@@ -207,12 +261,7 @@ fn replies_that_nobody_reads() -> Row {
             let name = "q".repeat(250);
             scene.peer()?.call(1, &queue_declare(&name, 0), (50, 11))?;
             let ask = frame(METHOD, 1, &queue_declare(&name, PASSIVE).0);
-            let floods: io::Result<Vec<_>> =
-                (0..size(300, 30)).map(|_| scene.peer()?.flood(60_000, ask.clone())).collect();
-            for flood in &mut floods? {
-                flood.wait(Duration::from_millis(50));
-            }
-            Ok(())
+            flood_from(scene, size(300, 30), 60_000, &ask)
         },
         ..LIMITED
     }
@@ -226,14 +275,10 @@ fn publishers_held_up_by_the_alarm() -> Row {
             publisher.call(1, &queue_declare("q", 0), (50, 11))?;
             consumer.method(1, &consume("q", "c", 0, &Table::new()))?;
             let message = publish("", "q", &[b'x'; 1_000_000]);
-            let _flood = publisher.flood(limit() * 2 / 1_000_000, message.clone())?;
+            let first = message.clone();
+            let _flood = publisher.flood(move |peer| peer.repeat(limit() * 2 / 1_000_000, &first))?;
             while consumer.next(Duration::from_secs(1))?.is_some() {}
-            let held: io::Result<Vec<_>> =
-                (0..size(1_500, 60)).map(|_| scene.peer()?.flood(10, message.clone())).collect();
-            for flood in &mut held? {
-                flood.wait(Duration::from_millis(5));
-            }
-            Ok(())
+            flood_from(scene, size(1_500, 60), 10, &message)
         },
         ..LIMITED
     }
@@ -248,6 +293,26 @@ fn large_arguments() -> Row {
             let large = Table::new().text("argument", &"x".repeat(60_000));
             peer.each(0..size(10_000, 500), |n| exchange(&format!("x{n}"), "fanout", &large))?;
             peer.each(0..size(10_000, 500), |n| consume("q", &format!("{n}"), NO_ACK, &large))?;
+            peer.barrier()
+        },
+        ..LIMITED
+    }
+}
+
+fn values_remembered_against_duplicates() -> Row {
+    Row {
+        name: "5 queues that remember 2 M values of 100 bytes against duplicates",
+        attack: |scene, _| {
+            let mut peer = scene.peer()?;
+            let remembering = Table::new()
+                .flag("x-message-deduplication", true)
+                .int("x-cache-size", 10_000_000)
+                .int("x-max-length", 0);
+            peer.each(0..5, |n| queue(&format!("q{n}"), 0, &remembering))?;
+            peer.bytes_of_each(0..size(2_000_000, 200_000), |n| {
+                let value = Table::new().text("x-deduplication-header", &format!("{n:0100}"));
+                publish_with("", &format!("q{}", n % 5), &headers(&value), b"")
+            })?;
             peer.barrier()
         },
         ..LIMITED
@@ -298,6 +363,20 @@ fn many_channels() -> Row {
         },
         ..LIMITED
     }
+}
+
+/// So many connections that each send this so many times, and are gone when the broker takes no more.
+fn flood_from(scene: &Scene, connections: usize, times: usize, bytes: &[u8]) -> io::Result<()> {
+    let flood = || {
+        let bytes = bytes.to_vec();
+        scene.peer()?.flood(move |peer| peer.repeat(times, &bytes))
+    };
+    let mut floods = (0..connections).map(|_| flood()).collect::<io::Result<Vec<_>>>()?;
+    let began = Instant::now();
+    for flood in &mut floods {
+        flood.wait(HELD_UP.saturating_sub(began.elapsed()));
+    }
+    Ok(())
 }
 
 /// A publisher that gets on so slowly is held up.

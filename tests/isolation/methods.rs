@@ -14,6 +14,11 @@ pub fn exchange(name: &str, kind: &str, arguments: &Table) -> Args {
     method(40, 10).u16(0).short(name).short(kind).u8(16).table(arguments)
 }
 
+/// One that goes with its last binding.
+pub fn auto_delete_exchange(name: &str, kind: &str) -> Args {
+    method(40, 10).u16(0).short(name).short(kind).u8(4 | 16).table(&Table::new())
+}
+
 pub fn bind(queue: &str, exchange: &str, key: &str) -> Args {
     bind_with(queue, exchange, key, &Table::new())
 }

@@ -136,11 +136,10 @@ impl Peer {
         }
     }
 
-    /// Sends these bytes so many times from a thread of its own, for a broker that may stop reading.
-    pub fn flood(self, times: usize, bytes: Vec<u8>) -> io::Result<Flood> {
+    /// Sends from a thread of its own, for a broker that may stop reading.
+    pub fn flood(self, send: impl FnOnce(&mut Self) -> io::Result<()> + Send + 'static) -> io::Result<Flood> {
         let mut sender = Self { stream: self.stream.try_clone()?, arrived: Vec::new(), read: 0 };
-        let thread = thread::spawn(move || sender.repeat(times, &bytes));
-        Ok(Flood { stream: self.stream, thread: Some(thread) })
+        Ok(Flood { stream: self.stream, thread: Some(thread::spawn(move || send(&mut sender))) })
     }
 
     fn answer(&mut self, (class, id): (u16, u16)) -> io::Result<Reader> {

@@ -13,6 +13,7 @@ use crate::{
 };
 
 rows_and_stops! {
+    a_queue_deleted_with_waiting_messages
     a_queue_of_many_bindings_that_is_deleted
     a_queue_deleted_with_its_messages
     a_purge
@@ -150,6 +151,27 @@ fn delayed_messages_due_at_once() -> Row {
         },
         attack: |_, _| Ok(()),
         after: |scene| scene.await_counts("q", (size(500_000, 10_000) as u32, 0)),
+        ..Row::USUAL
+    }
+}
+
+fn a_queue_deleted_with_waiting_messages() -> Row {
+    Row {
+        name: "queue.delete with 1 M messages whose delay is not over",
+        set_up: |scene| {
+            let mut peer = scene.peer()?;
+            let delays = Table::new().text("x-delayed-type", "fanout");
+            peer.method(1, &exchange("x", "x-delayed-message", &delays))?;
+            peer.method(1, &queue("q", 0, &Table::new()))?;
+            peer.method(1, &bind("q", "x", ""))?;
+            peer.bytes_of_each(0..size(1_000_000, 20_000), |n| {
+                let delay = Table::new().int("x-delay", 3_600_000 + (n * 7919 % 1_000_003) as i64);
+                publish_with("x", "", &headers(&delay), b"x")
+            })?;
+            peer.barrier()?;
+            Ok(vec![peer])
+        },
+        attack: |_, peers| peers[0].call(1, &method(50, 40).u16(0).short("q").u8(0), (50, 41)).map(drop),
         ..Row::USUAL
     }
 }

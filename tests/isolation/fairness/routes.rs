@@ -3,12 +3,18 @@
 use std::time::Duration;
 
 use crate::{
-    methods::{bind, bind_exchange, bind_with, exchange, headers, publish, publish_with, queue, unbind},
+    methods::{
+        auto_delete_exchange, bind, bind_exchange, bind_with, exchange, headers, publish, publish_with,
+        queue, unbind,
+    },
+    peer::Peer,
     scene::{ATTACKERS, Row, rows_and_stops, size},
     wire::{Args, METHOD, Table, frame, method},
 };
 
 rows_and_stops! {
+    a_wide_message_against_wide_bindings
+    a_chain_of_exchanges_that_delete_each_other
     a_fanout_to_many_queues
     exchanges_bound_in_cycles
     a_chain_of_alternate_exchanges
@@ -39,7 +45,8 @@ fn a_fanout_to_many_queues() -> Row {
         // The alarm may hold it up: the limit is far below what it wants to leave there.
         attack: |_, peers| {
             let peer = peers.remove(0);
-            peer.flood(size(6_000, 200), publish("all", "", b"x"))?.wait(Duration::from_secs(10));
+            let flood = |peer: &mut Peer| peer.repeat(size(6_000, 200), &publish("all", "", b"x"));
+            peer.flood(flood)?.wait(Duration::from_secs(10));
             Ok(())
         },
         ..Row::USUAL
@@ -318,6 +325,52 @@ fn returns() -> Row {
             }
             Ok(())
         },
+        ..Row::USUAL
+    }
+}
+
+fn a_chain_of_exchanges_that_delete_each_other() -> Row {
+    fn length() -> usize {
+        size(50_000, 5_000)
+    }
+    Row {
+        name: "50,000 auto-delete exchanges, each bound to the next, go with the last binding",
+        set_up: |scene| {
+            let mut peer = scene.peer()?;
+            let name = |n| format!("x{n}");
+            peer.each(0..length(), |n| auto_delete_exchange(&name(n), "fanout"))?;
+            peer.each(1..length(), |n| bind_exchange(&name(n), &name(n - 1), ""))?;
+            peer.method(1, &queue("q", 0, &Table::new()))?;
+            peer.method(1, &bind("q", &name(length() - 1), ""))?;
+            peer.barrier()?;
+            Ok(vec![peer])
+        },
+        attack: |_, peers| peers[0].call(1, &method(50, 40).u16(0).short("q").u8(0), (50, 41)).map(drop),
+        ..Row::USUAL
+    }
+}
+
+/// As many entries as fit into a frame.
+fn wide() -> Table {
+    (0..size(15_000, 3_000)).fold(Table::new(), |table, n| table.entry(&format!("{n:04x}"), b'V', &[]))
+}
+
+fn a_wide_message_against_wide_bindings() -> Row {
+    Row {
+        name: "5 publishes of 15,000 headers against 20 bindings of 15,000",
+        set_up: |scene| {
+            let mut peer = scene.peer()?;
+            peer.method(1, &exchange("x", "headers", &Table::new()))?;
+            peer.method(1, &queue("q", 0, &Table::new()))?;
+            peer.each(0..20, |n| bind_with("q", "x", &format!("{n}"), &wide()))?;
+            peer.barrier()?;
+            Ok(vec![peer])
+        },
+        attack: |scene, _| {
+            let message = publish_with("x", "", &headers(&wide()), b"x");
+            scene.from_all_sides(size(5, 1), &|_| message.clone())
+        },
+        after: |scene| scene.await_counts("q", ((ATTACKERS * size(5, 1)) as u32, 0)),
         ..Row::USUAL
     }
 }
