@@ -114,8 +114,15 @@ pub const REDRIVE_AT_ONCE_MAX: usize = 256;
 pub const CONSUMER_TIMEOUT_MS: u64 = 30 * 60 * 1_000;
 /// How often it is looked for consumers that hold messages too long.
 pub const CONSUMER_TIMEOUT_INTERVAL: Duration = Duration::from_secs(1);
-/// Messages of a queue that expire, or whose wait is over, before others may have the queue.
-pub const EXPIRED_AT_ONCE_MAX: usize = 1_024;
+/// Messages whose wait is over that one call of a queue lets come again.
+pub const DUE_AT_ONCE_MAX: usize = 1_024;
+/// Messages that one call of a queue drops because they have expired or there are too many.
+pub const DROPPED_AT_ONCE_MAX: usize = 1_024;
+/// Bytes that one call of a queue hands out.
+pub const DELIVERED_AT_ONCE_BYTES_MAX: usize = 8 * DISPATCH_BYTES_MAX;
+/// Pages that one call of a queue reads from disk: of [`BLOCK_BYTES_MAX`] each, or of one message. More in unit tests, whose
+/// blocks are short.
+pub const PAGES_AT_ONCE_MAX: usize = if cfg!(test) { 32 } else { 4 };
 /// Steps that whoever makes messages depart takes at once for those that wait: a message is one, and each queue that it goes to.
 pub const DEPARTURES_INLINE_MAX: usize = 64;
 /// Steps of one turn of the task that carries departures out.

@@ -106,6 +106,17 @@ impl Delayed {
         Some(self.taken(position, waiting))
     }
 
+    /// Puts back what was taken out and is not wanted yet.
+    pub fn put_back(&mut self, due: Millis, what: Due) {
+        match what {
+            Due::Entry(entry) => self.insert(due, entry),
+            Due::OnDisk(Stored { position, attempts, redelivered }) => {
+                let waiting = Waiting { message: None, attempts, redelivered, journaled: true };
+                self.waiting.insert((due, position), waiting);
+            }
+        }
+    }
+
     fn taken(&mut self, position: u64, waiting: Waiting) -> Due {
         let Waiting { message, attempts, redelivered, journaled } = waiting;
         match message {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Overflow, Queue, QueueSettings, SharedQueue,
+    allowance::Allowance,
     entry::Entry,
     expiry,
     line::{Front, Paged},
@@ -17,7 +18,6 @@ use crate::core::{
     message::{Publication, View},
     window::Unacked,
 };
-use crate::limits::EXPIRED_AT_ONCE_MAX;
 use crate::protocol::{PropertiesView, TableView, properties::FLAG_HEADERS, property_flags};
 
 /// Why a message comes back to its queue.
@@ -120,17 +120,25 @@ impl Queue {
 
     /// Drops what has expired at the head, as far as it is in memory; nothing behind it is looked at (RabbitMQ). False if
     /// there was more than is done at once.
-    pub(super) fn expire(&mut self, me: &Arc<SharedQueue>, now: Millis, effects: &mut Effects) -> bool {
-        for _ in 0..EXPIRED_AT_ONCE_MAX {
+    pub(super) fn expire(
+        &mut self,
+        me: &Arc<SharedQueue>,
+        now: Millis,
+        allowance: &mut Allowance,
+        effects: &mut Effects,
+    ) -> bool {
+        loop {
             let Some(Front::Entry(entry)) = self.ready.front() else { return true };
             if self.deadline(entry).is_none_or(|deadline| deadline > now) {
                 return true;
+            }
+            if !allowance.drop_one() {
+                return false;
             }
             if let Some(entry) = self.ready.pop() {
                 self.die(me, entry, Reason::Expired, effects);
             }
         }
-        false
     }
 
     /// When an entry expires.
@@ -151,15 +159,25 @@ impl Queue {
                 && over(settings.max_length_bytes, self.ready.body_bytes() + more_bytes))
     }
 
-    /// Drops the oldest messages until what is left is within the limits. Gives what must be read first.
-    pub(super) fn trim(&mut self, me: &Arc<SharedQueue>, effects: &mut Effects) -> Option<Paged> {
+    /// Drops the oldest messages until what is left is within the limits, or no more are allowed to be. Gives what must be read
+    /// first.
+    pub(super) fn trim(
+        &mut self,
+        me: &Arc<SharedQueue>,
+        allowance: &mut Allowance,
+        effects: &mut Effects,
+    ) -> Option<Paged> {
         if self.settings.overflow != Overflow::DropHead {
             return None;
         }
         while self.exceeds(0, 0) {
             match self.ready.front() {
-                Some(Front::Paged(paged)) => return Some(paged),
-                Some(Front::Entry(_)) => {}
+                Some(Front::Paged(paged)) if allowance.read_page() => return Some(paged),
+                Some(Front::Entry(_)) if allowance.drop_one() => {}
+                Some(_) => {
+                    self.unfinished = true;
+                    return None;
+                }
                 None => return None,
             }
             if let Some(entry) = self.ready.pop() {

@@ -4,6 +4,7 @@
 //! short lock, with the operations that the broker calls. A message is in exactly one of three places: ready, in
 //! the window of the channel that it was delivered to, or gone.
 
+mod allowance;
 mod by_priority;
 mod consumers;
 mod delayed;
@@ -50,6 +51,7 @@ use crate::limits::{
     DISPATCH_BYTES_MAX, FLOW_BYTES_DEEP, FLOW_BYTES_MAX, FLOW_BYTES_RESUME, QUEUE_RESIDENT_BYTES_MAX,
 };
 use crate::protocol::{FieldTable, FieldValue, ShortString};
+use allowance::Allowance;
 use consumers::Consumers;
 use delayed::Delayed;
 use line::{Front, Paged};
@@ -172,6 +174,8 @@ pub struct Queue {
     unacked_bytes: usize,
     /// Somebody reads the front from disk, and will go on delivering.
     loading: bool,
+    /// A call stopped before it was done, so that others get their turn: the timetable calls for the rest.
+    unfinished: bool,
     /// Messages were given to the journal only to make room in memory.
     spilled: bool,
     had_consumer: bool,
@@ -203,6 +207,7 @@ impl Queue {
             unacked_count: 0,
             unacked_bytes: 0,
             loading: false,
+            unfinished: false,
             spilled: false,
             had_consumer: false,
             deleted: false,
@@ -309,10 +314,16 @@ impl Queue {
         placement
     }
 
-    /// Gives waiting messages to consumers, as far as they are in memory.
-    fn dispatch(&mut self, me: &Arc<SharedQueue>, feed: &mut Feed, effects: &mut Effects) -> Dispatched {
+    /// Gives waiting messages to consumers, as far as they are in memory and are allowed.
+    fn dispatch(
+        &mut self,
+        me: &Arc<SharedQueue>,
+        feed: &mut Feed,
+        allowance: &mut Allowance,
+        effects: &mut Effects,
+    ) -> Dispatched {
         let now = if self.may_expire { me.now() } else { 0 };
-        if self.may_expire && !self.expire(me, now, effects) {
+        if self.may_expire && !self.expire(me, now, allowance, effects) {
             return Dispatched::All; // the timetable calls for the rest
         }
         let mut bytes = 0;
@@ -326,11 +337,19 @@ impl Queue {
             let front = match front {
                 Front::Entry(entry) => entry,
                 Front::Paged(_) if self.loading => return Dispatched::All,
+                Front::Paged(_) if !allowance.read_page() => {
+                    self.unfinished = true;
+                    return Dispatched::All;
+                }
                 Front::Paged(paged) => {
                     self.loading = true;
                     return Dispatched::UpTo(paged);
                 }
             };
+            if !allowance.may_deliver() {
+                self.unfinished = true;
+                return Dispatched::All;
+            }
             if bytes >= DISPATCH_BYTES_MAX {
                 return Dispatched::Some;
             }
@@ -342,6 +361,7 @@ impl Queue {
             if let Some(entry) = self.ready.pop() {
                 let size = entry.message.size_bytes();
                 bytes += size;
+                allowance.delivered(size);
                 if consumer.spec.no_ack {
                     entry.settle(me.id, &mut effects.changes);
                 } else {
@@ -355,7 +375,7 @@ impl Queue {
             self.counters.delivered += 1;
             self.counters.redelivered += u64::from(redelivered);
             self.consumers.delivered(id);
-            if self.may_expire && !self.expire(me, now, effects) {
+            if self.may_expire && !self.expire(me, now, allowance, effects) {
                 return Dispatched::All;
             }
         }
@@ -365,7 +385,7 @@ impl Queue {
     /// Takes the oldest message out for `basic.get`, if it is in memory.
     fn take(&mut self, me: &Arc<SharedQueue>, no_ack: bool, effects: &mut Effects) -> Taken {
         self.used_at = me.now();
-        if self.may_expire && !self.expire(me, self.used_at, effects) {
+        if self.may_expire && !self.expire(me, self.used_at, &mut Allowance::of_a_call(), effects) {
             return Taken::Expired;
         }
         match self.ready.front() {

@@ -11,6 +11,7 @@ use std::{
 use super::{
     Comeback, ConsumerId, ConsumerSpec, Deleted, Dispatched, Entry, Origin, Overflow, Paged, Purged, Queue,
     QueueCounters, QueueSettings, QueueSpec, Taken, Traits,
+    allowance::Allowance,
     guard::{Locked, State},
 };
 use crate::core::{
@@ -153,26 +154,33 @@ impl SharedQueue {
         }
         let congested = queue.is_congested();
         if queue.may_expire {
-            queue.expire(self, now.get(), effects);
+            queue.expire(self, now.get(), &mut Allowance::of_a_call(), effects);
         }
-        let unread = queue.trim(self, effects);
+        let mut allowance = Allowance::of_a_call();
+        let unread = queue.trim(self, &mut allowance, effects);
         locked.finish(effects);
-        self.trim_from_disk(unread, effects);
+        self.trim_from_disk(unread, allowance, effects);
         congested
     }
 
     /// Drops the oldest messages until what is left is within the limits.
     pub(super) fn make_room(self: &Arc<Self>, effects: &mut Effects) {
-        let unread = self.lock().trim(self, effects);
-        self.trim_from_disk(unread, effects);
+        let mut allowance = Allowance::of_a_call();
+        let unread = self.lock().trim(self, &mut allowance, effects);
+        self.trim_from_disk(unread, allowance, effects);
     }
 
     /// Goes on with that where they must be read first.
-    fn trim_from_disk(self: &Arc<Self>, unread: Option<Paged>, effects: &mut Effects) {
+    fn trim_from_disk(
+        self: &Arc<Self>,
+        unread: Option<Paged>,
+        mut allowance: Allowance,
+        effects: &mut Effects,
+    ) {
         let Some(mut unread) = unread else { return };
         effects.outgoing.wake_writers();
         while self.load(unread) {
-            let next = self.lock().trim(self, effects);
+            let next = self.lock().trim(self, &mut allowance, effects);
             let Some(next) = next else { return };
             unread = next;
         }
@@ -239,16 +247,17 @@ impl SharedQueue {
         let mut queue = self.lock();
         let consumer = queue.consumers.remove(id);
         queue.requeue(self, returned, Comeback::Returned, effects);
-        let unread = queue.trim(self, effects);
+        let mut allowance = Allowance::of_a_call();
+        let unread = queue.trim(self, &mut allowance, effects);
         let Some(consumer) = consumer else {
             self.dispatch_from(queue, effects);
-            self.trim_from_disk(unread, effects);
+            self.trim_from_disk(unread, allowance, effects);
             return false;
         };
         queue.used_at = self.now();
         let finished = self.spec.auto_delete && queue.had_consumer && queue.consumers.is_empty();
         drop(queue);
-        self.trim_from_disk(unread, effects);
+        self.trim_from_disk(unread, allowance, effects);
         if consumer.starved_by().is_some() {
             consumer.spec.outbox.lock().forget_starved(self, &consumer);
         }
@@ -259,7 +268,7 @@ impl SharedQueue {
     }
 
     /// The oldest message for `basic.get`, and how many remain. `taken` runs under the queue's lock; what it gives back is
-    /// settled.
+    /// settled. None is found behind very many that have expired and are still to be dropped.
     pub fn get(
         self: &Arc<Self>,
         no_ack: bool,
@@ -269,7 +278,7 @@ impl SharedQueue {
         if self.spec.single_active_consumer() {
             return Err(GetError::SingleActiveConsumer);
         }
-        loop {
+        for _ in 0..GET_TRIES_MAX {
             let mut queue = self.lock();
             match queue.take(self, no_ack, effects) {
                 Taken::Nothing => {
@@ -293,6 +302,7 @@ impl SharedQueue {
                 }
             }
         }
+        Err(GetError::Empty)
     }
 
     /// The client acknowledged these.
@@ -314,18 +324,20 @@ impl SharedQueue {
     pub fn requeue(self: &Arc<Self>, unacked: Vec<Unacked>, why: Comeback, effects: &mut Effects) {
         let mut queue = self.lock();
         queue.requeue(self, unacked, why, effects);
-        let unread = queue.trim(self, effects);
+        let mut allowance = Allowance::of_a_call();
+        let unread = queue.trim(self, &mut allowance, effects);
         self.dispatch_from(queue, effects);
-        self.trim_from_disk(unread, effects);
+        self.trim_from_disk(unread, allowance, effects);
     }
 
     /// The same for a part of what comes back at once: nobody is given anything before [`Self::dispatch`].
     pub fn give_back(self: &Arc<Self>, unacked: Vec<Unacked>, why: Comeback, effects: &mut Effects) {
         let mut queue = self.lock();
         queue.requeue(self, unacked, why, effects);
-        let unread = queue.trim(self, effects);
+        let mut allowance = Allowance::of_a_call();
+        let unread = queue.trim(self, &mut allowance, effects);
         drop(queue);
-        self.trim_from_disk(unread, effects);
+        self.trim_from_disk(unread, allowance, effects);
     }
 
     /// The outbox of a consumer that was turned away has room.
@@ -431,15 +443,16 @@ impl SharedQueue {
         self.state.read().deleted
     }
 
-    /// Gives waiting messages to consumers, letting go of the lock now and then.
+    /// Gives waiting messages to consumers, letting go of the lock now and then. What is much is done in several calls.
     pub fn dispatch(self: &Arc<Self>, effects: &mut Effects) {
         self.dispatch_from(self.lock(), effects);
     }
 
     fn dispatch_from<'a>(self: &'a Arc<Self>, mut locked: Locked<'a>, effects: &mut Effects) {
+        let mut allowance = Allowance::of_a_call();
         loop {
             let (queue, feed) = locked.parts();
-            let dispatched = queue.dispatch(self, feed, effects);
+            let dispatched = queue.dispatch(self, feed, &mut allowance, effects);
             locked.finish(effects);
             match dispatched {
                 Dispatched::Some => {}
@@ -526,6 +539,9 @@ pub fn settle_by_queue(
         operation(&queue, its);
     }
 }
+
+/// Pages that are read, and lots of expired messages that are dropped, before a `basic.get` gives up.
+const GET_TRIES_MAX: usize = 16;
 
 /// When a message that was published with a delay is due; not zero. At once if its headers say nothing of it.
 pub(super) fn due_of(message: &Message) -> Millis {

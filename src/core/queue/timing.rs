@@ -1,9 +1,10 @@
 //! What a queue does when it is time: messages expire, come again, are released; an unused queue goes.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     Queue, SharedQueue,
+    allowance::Allowance,
     delayed::{Due, Stored},
     entry::Entry,
     line::{Front, Paged},
@@ -14,7 +15,7 @@ use crate::core::{
     journal::Placement,
     message::Publication,
 };
-use crate::limits::{BLOCK_BYTES_MAX, EXPIRED_AT_ONCE_MAX};
+use crate::limits::{BLOCK_BYTES_MAX, DUE_AT_ONCE_MAX};
 
 /// What is left to do after a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,7 @@ impl SharedQueue {
             return Tick::Unused;
         }
         queue.called_at = Some(0); // nobody need ask before the end of this
+        queue.unfinished = false;
         let due = queue.take_due(now);
         drop(queue);
         self.release_due(due, effects);
@@ -73,22 +75,29 @@ impl SharedQueue {
         queue.hold_until(self, publication, due)
     }
 
-    /// Those whose time has come, in order; what is on disk alone is read first.
-    fn release_due(self: &Arc<Self>, due: Vec<Due>, effects: &mut Effects) {
+    /// Those whose time has come, in order; what is on disk alone is read first. What is more than may be read goes on waiting.
+    fn release_due(self: &Arc<Self>, mut due: VecDeque<(Millis, Due)>, effects: &mut Effects) {
         if due.is_empty() {
             return;
         }
+        let mut allowance = Allowance::of_a_call();
         let mut entries = Vec::with_capacity(due.len());
-        let mut due = due.into_iter().peekable();
-        while let Some(next) = due.next() {
+        while let Some((at, next)) = due.pop_front() {
             match next {
                 Due::Entry(entry) => entries.push(entry),
+                Due::OnDisk(first) if !allowance.read_page() => {
+                    due.push_front((at, Due::OnDisk(first)));
+                    break;
+                }
                 Due::OnDisk(first) => {
-                    let mut row = vec![first];
-                    while let Some(Due::OnDisk(next)) = due.next_if(|next| follows(next, &row)) {
-                        row.push(next);
+                    let mut row = vec![(at, first)];
+                    while let Some((at, next)) = next_of_row(&mut due, &row) {
+                        row.push((at, next));
                     }
-                    self.read(&row, &mut entries);
+                    let read = self.read(&row, &mut entries);
+                    for (at, unread) in row.drain(read..).rev() {
+                        due.push_front((at, Due::OnDisk(unread)));
+                    }
                 }
             }
         }
@@ -99,37 +108,37 @@ impl SharedQueue {
         for entry in entries {
             queue.come_back(self, entry, effects);
         }
+        for (at, later) in due {
+            queue.delayed.put_back(at, later);
+        }
         drop(queue);
     }
 
-    /// Reads messages in a row that are on disk alone; stops early if the broker is about to. What is remembered of them here is
-    /// newer than what the journal may have written.
-    fn read(&self, row: &[Stored], entries: &mut Vec<Entry>) {
-        let (Some(first), Some(last)) = (row.first(), row.last()) else { return };
-        let mut next = Some(first.position);
-        while let Some(from) = next {
-            let Some(page) = self.surroundings.pager.load(self.id, from, last.position, BLOCK_BYTES_MAX)
-            else {
-                return;
-            };
-            for loaded in page.messages {
-                let stored = &row[(loaded.position - first.position) as usize];
-                let Stored { attempts, redelivered, .. } = *stored;
-                entries.push(Entry { attempts, redelivered, ..Entry::from(loaded) });
-            }
-            next = page.rest_from;
+    /// Reads the first of messages in a row that are on disk alone, a page of them; gives how many these are. What is remembered
+    /// of them here is newer than what the journal may have written. All that cannot be read count as read: the broker is
+    /// about to stop.
+    fn read(&self, row: &[(Millis, Stored)], entries: &mut Vec<Entry>) -> usize {
+        let (Some((_, first)), Some((_, last))) = (row.first(), row.last()) else { return 0 };
+        let page = self.surroundings.pager.load(self.id, first.position, last.position, BLOCK_BYTES_MAX);
+        let Some(page) = page else { return row.len() };
+        let place = |position: u64| (position - first.position) as usize;
+        for loaded in page.messages {
+            let Stored { attempts, redelivered, .. } = row[place(loaded.position)].1;
+            entries.push(Entry { attempts, redelivered, ..Entry::from(loaded) });
         }
+        page.rest_from.map_or(row.len(), place)
     }
 
     /// Reads the front if it must be known when it expires, or what in it waits; drops what has expired. Stops when there is
     /// much to carry out: the timetable calls for the rest.
     fn look_at_front(self: &Arc<Self>, effects: &mut Effects) {
+        let mut allowance = Allowance::of_a_call();
         loop {
             let mut queue = self.lock();
-            if queue.may_expire {
-                queue.expire(self, self.now(), effects);
+            if queue.may_expire && !queue.expire(self, self.now(), &mut allowance, effects) {
+                return;
             }
-            let unread = queue.unread_front().filter(|_| effects.len() < EXPIRED_AT_ONCE_MAX);
+            let unread = queue.unread_front().filter(|_| allowance.read_page());
             let delays = queue.traits.delays;
             queue.loading |= unread.is_some();
             drop(queue);
@@ -152,6 +161,9 @@ impl Queue {
         let is_known = !self.traits.delays || self.ready.is_empty();
         let mut next = self.delayed.first_due().filter(|_| is_known);
         let mut sooner = |at: Millis| next = Some(next.map_or(at, |next| next.min(at)));
+        if self.unfinished {
+            sooner(0);
+        }
         if self.may_expire || self.traits.delays {
             match self.ready.front() {
                 Some(Front::Entry(entry)) => {
@@ -178,12 +190,13 @@ impl Queue {
         expires.is_some_and(|expires| self.used_at.saturating_add(expires) <= now)
     }
 
-    /// Those of the waiting whose time has come, in order. None before it is known what waits.
-    fn take_due(&mut self, now: Millis) -> Vec<Due> {
+    /// Those of the waiting whose time has come, in order, with that time. None before it is known what waits.
+    fn take_due(&mut self, now: Millis) -> VecDeque<(Millis, Due)> {
         if self.traits.delays && !self.ready.is_empty() {
-            return Vec::new();
+            return VecDeque::new();
         }
-        std::iter::from_fn(|| self.delayed.pop_due(now)).take(EXPIRED_AT_ONCE_MAX).collect()
+        let next = || Some((self.delayed.first_due()?, self.delayed.pop_due(now)?));
+        std::iter::from_fn(next).take(DUE_AT_ONCE_MAX).collect()
     }
 
     /// A message has waited long enough.
@@ -205,8 +218,13 @@ impl Queue {
     }
 }
 
-/// Whether a message that is due is on disk, right behind those of a row.
-fn follows(next: &Due, row: &[Stored]) -> bool {
-    let last = row.last().map(|last| last.position);
-    matches!(next, Due::OnDisk(next) if last.is_some_and(|last| next.position == last + 1))
+/// Takes the next message that is due, if it is on disk right behind those of a row.
+fn next_of_row(due: &mut VecDeque<(Millis, Due)>, row: &[(Millis, Stored)]) -> Option<(Millis, Stored)> {
+    let last = row.last()?.1.position;
+    let (at, Due::OnDisk(next)) = due.front()? else { return None };
+    let next = (*at, *next);
+    (next.1.position == last + 1).then(|| {
+        due.pop_front();
+        next
+    })
 }

@@ -9,7 +9,7 @@ use crate::core::{
     effects::Cause,
     queue::{QueueSettings, Tick},
 };
-use crate::limits::EXPIRED_AT_ONCE_MAX;
+use crate::limits::DROPPED_AT_ONCE_MAX;
 
 fn table() -> FieldTable {
     FieldTable::new()
@@ -153,7 +153,7 @@ fn a_message_that_was_delivered_at_once_expires_when_it_comes_back_too_late() {
 #[test]
 fn get_passes_any_number_of_expired_messages() {
     let (queue, client) = (Q::plain(), Client::new());
-    let many = 2 * EXPIRED_AT_ONCE_MAX as u64 + 1;
+    let many = 2 * DROPPED_AT_ONCE_MAX as u64 + 1;
     queue.publish_with(0..many, &expiring("10"));
     queue.publish(many..=many);
     queue.clock.advance(10);
@@ -162,9 +162,43 @@ fn get_passes_any_number_of_expired_messages() {
 }
 
 #[test]
+fn get_gives_up_behind_very_many_that_have_expired_and_finds_the_next_one_later() {
+    let (queue, client) = (Q::plain(), Client::new());
+    let many = 17 * DROPPED_AT_ONCE_MAX as u64;
+    queue.publish_with(0..many, &expiring("10"));
+    queue.publish(many..=many);
+    queue.clock.advance(10);
+    assert_eq!(queue.get(&client, true), Err(GetError::Empty));
+    assert_eq!(queue.get(&client, true), Ok(()));
+}
+
+#[test]
+fn a_queue_far_above_a_new_limit_comes_down_over_several_ticks() {
+    for durable in [false, true] {
+        let queue = Q::kept(durable, false, table());
+        let many = 5 * DROPPED_AT_ONCE_MAX;
+        queue.publish(0..many as u64);
+        if durable {
+            queue.to_disk();
+        }
+        let settings = QueueSettings { max_length: Some(10), ..QueueSettings::default() };
+        queue.shared.apply(settings.into());
+        let (mut ticks, mut before) = (0, many);
+        while !queue.calls.take().is_empty() {
+            queue.tick();
+            let dropped = before - queue.ready();
+            assert!(dropped <= DROPPED_AT_ONCE_MAX, "{dropped} in one call");
+            (ticks, before) = (ticks + 1, queue.ready());
+        }
+        assert!(ticks >= 5 && queue.ready() == 10, "{ticks} ticks, {} left", queue.ready());
+        assert_eq!(queue.dropped(Reason::MaxLen), many as u64 - 10);
+    }
+}
+
+#[test]
 fn a_tick_drops_so_many_and_asks_to_be_called_again_at_once() {
     let queue = Q::new(false, table().with("x-message-ttl", 10));
-    queue.publish(0..3 * EXPIRED_AT_ONCE_MAX as u64);
+    queue.publish(0..3 * DROPPED_AT_ONCE_MAX as u64);
     queue.calls.take();
     queue.pass(10);
     assert!(queue.ready() > 0);

@@ -13,7 +13,8 @@ use crate::core::{
         entry::Entry,
     },
 };
-use crate::limits::QUEUE_RESIDENT_BYTES_MAX;
+use crate::limits::{DELIVERED_AT_ONCE_BYTES_MAX, PAGES_AT_ONCE_MAX, QUEUE_RESIDENT_BYTES_MAX};
+use crate::protocol::{FieldValue, Properties};
 
 fn table() -> FieldTable {
     FieldTable::new()
@@ -57,6 +58,54 @@ fn what_waits_on_disk_is_read_when_it_is_due() {
     assert_eq!((queue.status().delayed, queue.gauge.used_bytes()), (20, 0));
     queue.pass(100);
     assert!(queue.departed().into_iter().map(|(id, _)| id).eq((0..20).rev()));
+}
+
+#[test]
+fn what_is_due_on_disk_is_released_in_order_over_several_ticks() {
+    let queue = Q::named(DELAY_QUEUE, true, false, table());
+    let many = 3 * PAGES_AT_ONCE_MAX as u64;
+    // None is on disk behind the one before it: each takes a page.
+    (0..many).for_each(|id| queue.delay(id, 1_000 - id));
+    queue.to_disk();
+    queue.delay(many, 1_000 - many - 1);
+    queue.delay(many + 1, 1_000);
+    queue.calls.take();
+    queue.pass(2_000);
+    let mut seen = queue.departed();
+    assert_eq!(seen.len(), PAGES_AT_ONCE_MAX + 1);
+    for _ in 0..2 {
+        assert!(queue.calls.take().iter().any(|at| *at <= NOW + 2_000), "it is to be called at once");
+        queue.tick();
+        seen.extend(queue.departed());
+    }
+    let expected = [many].into_iter().chain((1..many).rev()).chain([0, many + 1]);
+    assert_eq!(seen, expected.map(|id| (id, Cause::Due)).collect::<Vec<_>>());
+    assert_eq!(queue.status().delayed, 0);
+}
+
+#[test]
+fn a_call_hands_out_so_much_and_the_timetable_calls_for_the_rest() {
+    let arguments = table().with("x-delayed-retry-type", "all").with("x-delayed-retry-min", 10);
+    let (queue, getter) = (Q::new(false, arguments), Client::new());
+    let large = FieldTable::new().with("large", FieldValue::long_string([0; 16 * 1024]));
+    let count = 2 * DELIVERED_AT_ONCE_BYTES_MAX / (16 * 1024);
+    queue.publish_with(0..count as u64, &Properties { headers: Some(large), ..Properties::default() });
+    for _ in 0..count {
+        queue.get(&getter, false).unwrap();
+    }
+    let held = getter.settle(1, 0, true).unwrap();
+    queue.shared.requeue(held, Comeback::Failed, &mut queue.effects.borrow_mut());
+    let clients: Vec<_> = (0..6).map(|_| Client::new()).collect();
+    for client in &clients {
+        queue.consume(client, "c", Wish::default());
+    }
+    queue.calls.take();
+    queue.pass(10);
+    let handed_out = queue.status().unacked;
+    assert!((count / 3..count * 2 / 3).contains(&handed_out), "{handed_out} of {count}");
+    assert!(queue.calls.take().contains(&0));
+    queue.tick();
+    assert!(queue.status().unacked > handed_out);
 }
 
 #[test]
