@@ -68,12 +68,25 @@ impl Departures {
         Self { gauge, state: Mutex::default(), called: Notify::new() }
     }
 
-    /// Puts departures in line; gives the turn to whoever finds nobody there.
-    fn join(&self, departures: &mut Vec<Departure>) -> Option<Turn<'_>> {
+    /// Puts departures in line behind those of others.
+    fn join(&self, departures: &mut Vec<Departure>) {
         let mut state = self.state.lock();
-        let is_free = !state.is_turn && state.line.is_empty();
         self.join_line(&mut state.line, departures);
-        is_free.then(|| self.turn(&mut state))
+        let is_turn = state.is_turn;
+        drop(state);
+        if !is_turn {
+            self.called.notify_one();
+        }
+    }
+
+    /// Puts departures in line and gives the turn, if nobody is there.
+    fn join_first(&self, departures: &mut Vec<Departure>) -> Option<Turn<'_>> {
+        let mut state = self.state.lock();
+        if departures.is_empty() || state.is_turn || !state.line.is_empty() {
+            return None;
+        }
+        self.join_line(&mut state.line, departures);
+        Some(self.turn(&mut state))
     }
 
     /// The next turn, if there is something to do and nobody does it.
@@ -174,17 +187,24 @@ impl Vhost {
     ///
     /// Gives the commit of the caller's own changes. With `atomic` these are one group.
     pub fn append(&self, effects: &mut Effects, atomic: bool) -> Commit {
-        let turn = match effects.departures.is_empty() {
-            true => None,
-            false => self.departures.join(&mut effects.departures),
-        };
-        if let Some(turn) = &turn {
-            self.carry_out(turn, Budget::of_steps(DEPARTURES_INLINE_MAX), effects);
+        if effects.departures.is_empty() {
+            return self.append_changes(effects, atomic);
         }
-        if effects.changes.is_empty() {
-            return Commit::default();
+        if let Some(turn) = self.departures.join_first(&mut effects.departures) {
+            self.carry_out(&turn, Budget::of_steps(DEPARTURES_INLINE_MAX), effects);
+            return self.append_changes(effects, true);
         }
-        self.journal.append(&mut effects.changes, atomic || turn.is_some())
+        // Before others carry them out: what departs has come to its old queue, for the journal, when it leaves that.
+        let commit = self.append_changes(effects, atomic);
+        self.departures.join(&mut effects.departures);
+        commit
+    }
+
+    fn append_changes(&self, effects: &mut Effects, atomic: bool) -> Commit {
+        match effects.changes.is_empty() {
+            true => Commit::default(),
+            false => self.journal.append(&mut effects.changes, atomic),
+        }
     }
 
     /// Carries out what stands in line, as long as the broker runs.
@@ -209,9 +229,7 @@ impl Vhost {
         self.carry_out(&turn, Budget::of_steps(DEPARTURES_AT_ONCE_MAX), &mut effects);
         // Deliveries first: the disk takes longer than they do.
         effects.outgoing.send();
-        if !effects.changes.is_empty() {
-            self.journal.append(&mut effects.changes, true);
-        }
+        self.append_changes(&mut effects, true);
     }
 
     /// Carries out what stands in line, as far as the budget goes.

@@ -89,6 +89,22 @@ fn what_is_beyond_the_caller_s_turn_waits_for_the_task_and_keeps_its_order() {
 }
 
 #[test]
+fn what_others_carry_out_comes_after_the_caller_s_own_changes() {
+    let host = Host::new();
+    host.queue("dead", FieldTable::new());
+    host.queue("full", dying_to("dead").with("x-max-length", 0));
+    host.notebook.groups.lock().clear();
+    // Somebody else is at work.
+    host.vhost.departures.state.lock().is_turn = true;
+    host.publish("", "full", 0..1);
+    host.vhost.departures.state.lock().is_turn = false;
+    host.take_all_turns();
+    let groups = host.notebook.groups.lock();
+    let groups: Vec<_> = groups.iter().map(|(group, atomic)| (moves(group), *atomic)).collect();
+    assert_eq!((groups, host.ids("dead")), (vec![((1, 0), false), ((1, 1), true)], vec![0]));
+}
+
+#[test]
 fn every_group_moves_as_many_messages_in_as_out_and_not_too_many() {
     let host = Host::new().with_work();
     host.publish("orders", "new", 0..200);
