@@ -21,16 +21,25 @@ use crate::core::{
 /// When which queue is to be called; for one time each queue is there once.
 #[derive(Default)]
 pub struct Calls {
-    due: Mutex<BTreeMap<(Millis, QueueId), Weak<SharedQueue>>>,
+    due: Mutex<Due>,
     /// Something is due earlier than before.
     sooner: Notify,
+}
+
+#[derive(Default)]
+struct Due {
+    calls: BTreeMap<(Millis, QueueId), Weak<SharedQueue>>,
+    /// Up to here calls were looked for. Nobody is called for an earlier time: a queue that is never done would stand
+    /// before all others again and again.
+    passed: Millis,
 }
 
 impl Timetable for Calls {
     fn call(&self, queue: &Arc<SharedQueue>, at: Millis) {
         let mut due = self.due.lock();
-        let is_first = due.first_key_value().is_none_or(|((first, _), _)| at < *first);
-        due.insert((at, queue.id), Arc::downgrade(queue));
+        let at = at.max(due.passed);
+        let is_first = due.calls.first_key_value().is_none_or(|((first, _), _)| at < *first);
+        due.calls.insert((at, queue.id), Arc::downgrade(queue));
         drop(due);
         if is_first {
             self.sooner.notify_one();
@@ -42,8 +51,9 @@ impl Calls {
     /// The next queue that is due by `now`, or when there will be one.
     fn next(&self, now: Millis) -> Next {
         let mut due = self.due.lock();
+        due.passed = now;
         loop {
-            match due.first_entry() {
+            match due.calls.first_entry() {
                 None => return Next::Idle,
                 Some(first) if first.key().0 > now => return Next::At(first.key().0),
                 Some(first) => {
@@ -133,14 +143,20 @@ mod tests {
     };
 
     fn delay_queue(clock: &Arc<ManualClock>, calls: &Arc<Calls>) -> Arc<SharedQueue> {
-        let surroundings = Surroundings {
+        let [queue] = delay_queues(clock, calls);
+        queue
+    }
+
+    fn delay_queues<const N: usize>(clock: &Arc<ManualClock>, calls: &Arc<Calls>) -> [Arc<SharedQueue>; N] {
+        let surroundings = Arc::new(Surroundings {
             gauge: Arc::new(Gauge::new(usize::MAX)),
             pager: Arc::new(Forgetful),
             ids: Arc::default(),
             clock: clock.clone(),
             timetable: calls.clone(),
-        };
-        Arc::new(SharedQueue::new(QueueSpec::of_delays(), Arc::default(), Arc::new(surroundings)))
+        });
+        let queue = || SharedQueue::new(QueueSpec::of_delays(), Arc::default(), surroundings.clone());
+        [(); N].map(|()| Arc::new(queue()))
     }
 
     fn hold(queue: &Arc<SharedQueue>, due: Millis) {
@@ -162,8 +178,25 @@ mod tests {
                 ticks += 1;
             }
         }
-        assert_eq!((ticks, calls.due.lock().len()), (998, 1));
+        assert_eq!((ticks, calls.due.lock().calls.len()), (998, 1));
         assert!(matches!(calls.next(1_000), Next::At(1_000_000)));
+    }
+
+    #[test]
+    fn a_queue_that_is_never_done_does_not_overtake_those_that_are_due() {
+        let (clock, calls) = (Arc::new(ManualClock::at(1)), Arc::new(Calls::default()));
+        let [busy, other] = delay_queues(&clock, &calls);
+        calls.call(&busy, 0);
+        calls.call(&other, 3);
+        let mut called = Vec::new();
+        for now in 1..6 {
+            let Next::Due(queue) = calls.next(now) else { panic!("one of them is due") };
+            if Arc::ptr_eq(&queue, &busy) {
+                calls.call(&busy, 0);
+            }
+            called.push(Arc::ptr_eq(&queue, &other));
+        }
+        assert_eq!(called, [false, false, false, false, true]);
     }
 
     #[test]
@@ -175,6 +208,6 @@ mod tests {
             clock.advance(1);
             queue.tick(&mut Effects::default());
         }
-        assert_eq!(calls.due.lock().len(), 1);
+        assert_eq!(calls.due.lock().calls.len(), 1);
     }
 }
