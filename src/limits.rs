@@ -12,7 +12,9 @@ pub const FRAME_SIZE_BYTES_MIN: u32 = 8_192;
 /// Largest frame before `connection.tune-ok`: credentials and client properties only.
 pub const HANDSHAKE_FRAME_SIZE_BYTES_MAX: usize = 8_192;
 /// How long a client may take from connecting to `connection.open` (RabbitMQ: 10 s).
-pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
+/// As long as an operator may let it take, in milliseconds.
+pub const HANDSHAKE_TIMEOUT_MS_MAX: u64 = 3_600_000;
 /// Heartbeat that we propose, in seconds (RabbitMQ's default).
 pub const HEARTBEAT_SECONDS: u16 = 60;
 /// Channels on one connection (RabbitMQ's default).
@@ -87,12 +89,18 @@ pub const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 pub const GONE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the whole broker may take to stop.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Characters of one value, which a peer may have sent, in a line of the log.
+pub const SHOWN_CHARS_MAX: usize = 512;
 /// How often a raised alarm looks whether it may be cleared.
 pub const ALARM_INTERVAL: Duration = Duration::from_millis(20);
 /// How often queues are asked to make room while messages take more than half of their budget.
 pub const PAGING_INTERVAL: Duration = Duration::from_millis(50);
 /// Share of the machine's memory that messages may take before publishers are blocked, in percent.
 pub const MEMORY_PERCENT_DEFAULT: usize = 40;
+/// The smallest budget for messages: with less, no message of an ordinary size is taken.
+pub const MEMORY_LIMIT_BYTES_MIN: u64 = 1_000_000;
+/// The largest: a petabyte.
+pub const MEMORY_LIMIT_BYTES_MAX: u64 = 1 << 50;
 /// An alarm is cleared when use has fallen to this share of its limit, in percent.
 pub const MEMORY_RESUME_PERCENT: usize = 90;
 /// What a queued message costs beside its bytes: allocation headers and its place in a queue.
@@ -112,6 +120,8 @@ pub const PEEK_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const REDRIVE_AT_ONCE_MAX: usize = 256;
 /// How long a consumer may hold a message of a quorum queue (RabbitMQ: 30 minutes).
 pub const CONSUMER_TIMEOUT_MS: u64 = 30 * 60 * 1_000;
+/// The longest that can be configured, in milliseconds: ten years.
+pub const CONSUMER_TIMEOUT_MS_MAX: u64 = EXPIRATION_MS_MAX;
 /// How often it is looked for consumers that hold messages too long.
 pub const CONSUMER_TIMEOUT_INTERVAL: Duration = Duration::from_secs(1);
 /// Messages whose wait is over that one call of a queue lets come again.
@@ -160,6 +170,8 @@ pub const SEGMENT_RESERVE_FRACTION: usize = 16;
 pub const FOOTER_SLOTS_CACHED_MAX: usize = 512 * 1024;
 /// Room on the disk below which publishers are blocked.
 pub const DISK_FREE_BYTES_DEFAULT: u64 = 256 * 1024 * 1024;
+/// As much as an operator may ask for: an exabyte.
+pub const DISK_FREE_BYTES_MAX: u64 = 1 << 60;
 /// Room that is set free when the disk is full, so that segments can be deleted.
 pub const DISK_RESERVE_BYTES: u64 = 4 * 1024 * 1024;
 /// How often the keeper of the log looks round, if nobody calls it.

@@ -23,7 +23,7 @@ pub fn configured_policies(config: &Config) -> Result<Vec<(PolicyKind, PolicySpe
             BadPolicy { name: settings.name.clone(), why }
         };
         let spec = policy(settings).map_err(bad)?;
-        Policy::new(kind, spec.clone()).map_err(|error| bad(error.to_string()))?;
+        Policy::new(kind, spec.clone()).map_err(|error| bad(error.in_plain_words()))?;
         Ok((kind, spec))
     };
     users.chain(operators).map(checked).collect()
@@ -35,8 +35,10 @@ fn policy(settings: &PolicySettings) -> Result<PolicySpec, String> {
         let key = ShortString::try_from(key.as_str()).map_err(|error| error.to_string())?;
         definition.insert(key, field_value(value)?);
     }
-    let apply_to = ApplyTo::parse(settings.apply_to.as_bytes())
-        .ok_or_else(|| format!("apply-to '{}' is unknown", settings.apply_to))?;
+    let apply_to = ApplyTo::parse(settings.apply_to.as_bytes()).ok_or_else(|| {
+        let known = ApplyTo::ALL.map(ApplyTo::name).join(", ");
+        format!("apply-to cannot be '{}': it is one of {known}", settings.apply_to)
+    })?;
     Ok(PolicySpec {
         name: ShortString::try_from(settings.name.as_str()).map_err(|error| error.to_string())?,
         pattern: settings.pattern.clone(),
@@ -52,6 +54,6 @@ fn field_value(value: &toml::Value) -> Result<FieldValue, String> {
         toml::Value::Integer(number) => Ok(FieldValue::from(*number)),
         toml::Value::Float(number) => Ok(FieldValue::F64(*number)),
         toml::Value::Boolean(is) => Ok(FieldValue::from(*is)),
-        other => Err(format!("a value cannot be a {}", other.type_str())),
+        other => Err(format!("a value cannot be of the type {}", other.type_str())),
     }
 }

@@ -4,7 +4,7 @@
 //! is for [`store::fsck`](crate::store::fsck).
 
 use std::{
-    fmt::{self, Write as _},
+    fmt,
     io::{self, IsTerminal, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -13,6 +13,7 @@ use std::{
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use tracing::subscriber::NoSubscriber;
 
+use crate::protocol::Printable;
 use crate::store::{
     DataDir, DataDirError,
     fsck::{self, Checkpoint, FsckError, QueueReport, Report},
@@ -22,7 +23,7 @@ use crate::store::{
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// The data folder
-    #[arg(value_name = "DATA_DIR")]
+    #[arg(value_name = "DATA_DIR", env = "LEVERET_DATA_DIR")]
     folder: PathBuf,
     /// Name every queue and every file in quarantine, not only the first 20
     #[arg(long)]
@@ -169,7 +170,7 @@ impl Shown<'_> {
         writeln!(f, "messages     {} queues: {}", queues.len(), sum(queues))?;
         let (named, rest) = queues.split_at(queues.len().min(self.limit));
         for queue in named {
-            let name = format!("{} {}", printable(&queue.vhost), printable(&queue.name));
+            let name = format!("{} {}", Printable::new(&queue.vhost), Printable::new(&queue.name));
             writeln!(f, "  {name}: {}", sum(std::slice::from_ref(queue)))?;
         }
         if rest.is_empty() { Ok(()) } else { writeln!(f, "  and {} more: {}", rest.len(), sum(rest)) }
@@ -185,18 +186,6 @@ impl Shown<'_> {
             flaws => writeln!(f, "{flaws} places are damaged."),
         }
     }
-}
-
-/// A name on one line of a terminal: names may hold anything.
-fn printable(name: &str) -> String {
-    name.chars().fold(String::new(), |mut out, letter| {
-        if letter.is_control() {
-            let _ = write!(out, "{}", letter.escape_default());
-        } else {
-            out.push(letter);
-        }
-        out
-    })
 }
 
 /// Lines of a list, unless all are asked for.

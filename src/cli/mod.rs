@@ -3,13 +3,15 @@
 
 mod bench;
 mod fsck;
+mod log;
 mod serve;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, error::ErrorKind};
 
-use crate::config::Settings;
+use crate::config::{LogFilter, Settings};
+use crate::protocol::Printable;
 
 /// A message broker that speaks AMQP 0-9-1 as RabbitMQ does.
 #[derive(Parser)]
@@ -24,7 +26,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the broker (the default)
-    Serve(Settings),
+    Serve(Box<Settings>),
     /// Measure an AMQP 0-9-1 broker
     Bench(bench::Args),
     /// Check a data folder that no broker uses; changes nothing
@@ -33,11 +35,28 @@ enum Command {
 
 /// Does what the command line says.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse_from(bench::rewrite(std::env::args_os()));
+    let cli = match Cli::try_parse_from(bench::rewrite(std::env::args_os())) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     match cli.command {
         None => serve::run(cli.settings),
-        Some(Command::Serve(settings)) => serve::run(settings),
-        Some(Command::Bench(args)) => bench::run(args),
+        Some(Command::Serve(settings)) => serve::run(*settings),
+        Some(Command::Bench(args)) => {
+            log::start(LogFilter::default());
+            bench::run(args)
+        }
         Some(Command::Fsck(args)) => fsck::run(&args),
     }
+}
+
+/// A value that cannot be is one line, like what is wrong in the configuration file; the rest is for the parser to tell.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation) {
+        error.exit();
+    }
+    let text = error.to_string();
+    let text = text.split("\n\n").next().unwrap_or_default();
+    eprintln!("leveret: {}", Printable::new(text.trim_start_matches("error: ").replace('\n', " ")));
+    ExitCode::FAILURE
 }

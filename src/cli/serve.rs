@@ -8,15 +8,23 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-use crate::config::{Config, Settings};
+use super::log;
+use crate::config::{Config, ConfigError, Settings};
+use crate::protocol::Printable;
 use crate::server::{Server, Stop, StopError};
 
 /// Runs the broker until SIGINT or SIGTERM; the second of them ends the wait for clients, a third one everything.
 pub(super) fn run(settings: Settings) -> ExitCode {
     let config = match Config::load(settings) {
         Ok(config) => config,
+        // It shows the lines of the file.
+        Err(error @ ConfigError::Malformed { .. }) => {
+            eprintln!("leveret: {error}");
+            return ExitCode::FAILURE;
+        }
         Err(error) => return fail(&error),
     };
+    log::start(config.log.clone());
     let (control, workers) = match runtimes() {
         Ok(runtimes) => runtimes,
         Err(error) => return fail(&error),
@@ -76,6 +84,6 @@ async fn next_signal(interrupt: &mut Signal, terminate: &mut Signal) {
 }
 
 fn fail(error: &impl Display) -> ExitCode {
-    eprintln!("leveret: {error}");
+    eprintln!("leveret: {}", Printable::new(error).cut_at(usize::MAX));
     ExitCode::FAILURE
 }

@@ -1,16 +1,19 @@
 //! What the broker is told: flags over environment over file over defaults, merged into one validated, immutable
 //! [`Config`]. Nobody else reads flags or the environment.
 
+mod cgroup;
+mod listen;
+mod log;
+mod memory;
 mod settings;
+mod size;
 
-use std::{
-    fs,
-    net::{SocketAddr, ToSocketAddrs},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{fs, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
+pub use log::LogFilter;
+pub use memory::MemoryBudget;
 pub use settings::{PolicySettings, Settings};
+pub use size::{BadSize, Size};
 
 use crate::limits;
 use crate::protocol::ShortString;
@@ -42,12 +45,16 @@ pub struct Config {
     pub max_message_size: u64,
     /// Bytes of messages above which publishers are blocked.
     pub memory_limit_bytes: usize,
+    /// Where that comes from.
+    pub memory: MemoryBudget,
     /// Size of the log's segments, and the room that the disk must have.
     pub store: StoreConfig,
     /// How long a consumer may hold a message of a quorum queue, if neither it nor its queue says so, in milliseconds.
     pub consumer_timeout: Option<u64>,
     /// From connecting to `connection.open`.
     pub handshake_timeout: Duration,
+    /// What is logged.
+    pub log: LogFilter,
     /// Policies of the default virtual host that are set at each start.
     pub policies: Vec<PolicySettings>,
     /// The same for operator policies.
@@ -63,7 +70,7 @@ pub struct StoreConfig {
     pub disk_free_limit: u64,
 }
 
-/// Why the configuration cannot be used; one line for stderr.
+/// Why the configuration cannot be used: one line for stderr, and the place if it is in the file.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file is not there or not readable.
@@ -79,7 +86,7 @@ pub enum ConfigError {
     Malformed {
         /// As given.
         path: PathBuf,
-        /// Where and why, on one line.
+        /// Where and why, on several lines.
         message: String,
     },
     /// A value is out of its range.
@@ -102,7 +109,7 @@ impl Config {
                     .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
                 let file: Settings = toml::from_str(&text).map_err(|error| ConfigError::Malformed {
                     path: path.clone(),
-                    message: error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
+                    message: error.to_string().trim_end().to_owned(),
                 })?;
                 flags.over(file)
             }
@@ -111,17 +118,15 @@ impl Config {
     }
 
     fn validate(settings: Settings) -> Result<Self, ConfigError> {
-        let listen = settings.amqp_listen.unwrap_or_else(|| vec!["127.0.0.1:5672".into()]);
-        let default_user = settings.default_user.unwrap_or_else(|| "guest".into());
+        let memory = MemoryBudget::new(settings.memory_limit_bytes)?;
         Ok(Self {
-            amqp_listen: addresses("amqp-listen", &listen)?,
-            data_dir: settings.data_dir.unwrap_or_else(|| "leveret-data".into()),
-            default_vhost: ShortString::try_from(settings.default_vhost.unwrap_or_else(|| "/".into()))
-                .map_err(|error| invalid("default-vhost", error.to_string()))?,
-            default_pass: settings.default_pass.unwrap_or_else(|| "guest".into()),
+            amqp_listen: addresses("amqp-listen", settings.amqp_listen)?,
+            data_dir: folder("data-dir", settings.data_dir)?,
+            default_vhost: name("default-vhost", settings.default_vhost, "/")?,
+            default_user: name("default-user", settings.default_user, "guest")?.as_str_lossy().into_owned(),
+            default_pass: password("default-pass", settings.default_pass, "guest")?,
             loopback_users: settings.loopback_users.unwrap_or_else(|| vec!["guest".into()]),
-            default_user,
-            frame_max: in_range(
+            frame_max: size_in_range(
                 "frame-max",
                 settings.frame_max,
                 limits::FRAME_SIZE_BYTES_MAX,
@@ -140,58 +145,105 @@ impl Config {
                 limits::CONNECTIONS_MAX,
                 1..=limits::CONNECTIONS_MAX,
             )?,
-            max_message_size: in_range(
+            max_message_size: size_in_range(
                 "max-message-size",
                 settings.max_message_size,
                 limits::MESSAGE_SIZE_BYTES_MAX_DEFAULT,
                 1..=limits::MESSAGE_SIZE_BYTES_MAX_HARD,
             )?,
-            memory_limit_bytes: settings.memory_limit_bytes.unwrap_or_else(default_memory_limit),
+            memory_limit_bytes: memory.limit_bytes,
+            memory,
             store: StoreConfig {
-                segment_bytes: in_range(
+                segment_bytes: size_in_range(
                     "segment-bytes",
                     settings.segment_bytes,
                     limits::SEGMENT_BYTES_DEFAULT,
                     limits::SEGMENT_BYTES_MIN..=limits::SEGMENT_BYTES_MAX,
                 )?,
-                disk_free_limit: settings.disk_free_limit.unwrap_or(limits::DISK_FREE_BYTES_DEFAULT),
+                disk_free_limit: size_in_range(
+                    "disk-free-limit",
+                    settings.disk_free_limit,
+                    limits::DISK_FREE_BYTES_DEFAULT,
+                    0..=limits::DISK_FREE_BYTES_MAX,
+                )?,
             },
-            consumer_timeout: Some(settings.consumer_timeout.unwrap_or(limits::CONSUMER_TIMEOUT_MS))
-                .filter(|timeout| *timeout > 0),
-            handshake_timeout: settings
-                .handshake_timeout_ms
-                .map_or(limits::HANDSHAKE_TIMEOUT, Duration::from_millis),
+            consumer_timeout: Some(in_range(
+                "consumer-timeout",
+                settings.consumer_timeout,
+                limits::CONSUMER_TIMEOUT_MS,
+                0..=limits::CONSUMER_TIMEOUT_MS_MAX,
+            )?)
+            .filter(|timeout| *timeout > 0),
+            handshake_timeout: Duration::from_millis(in_range(
+                "handshake-timeout-ms",
+                settings.handshake_timeout_ms,
+                limits::HANDSHAKE_TIMEOUT_MS,
+                1..=limits::HANDSHAKE_TIMEOUT_MS_MAX,
+            )?),
+            log: settings.log.unwrap_or_default(),
             policies: settings.policies,
             operator_policies: settings.operator_policies,
         })
     }
 }
 
-/// A share of the machine's memory, or of the cgroup's when that is smaller.
-fn default_memory_limit() -> usize {
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    let total = system.cgroup_limits().map_or(system.total_memory(), |limits| limits.total_memory);
-    total as usize / 100 * limits::MEMORY_PERCENT_DEFAULT
-}
-
-fn addresses(name: &'static str, texts: &[String]) -> Result<Vec<SocketAddr>, ConfigError> {
-    let mut found = Vec::new();
-    for text in texts {
-        let resolved = text.to_socket_addrs().map_err(|error| invalid(name, format!("'{text}': {error}")))?;
-        found.extend(resolved.take(1));
-    }
-    if found.is_empty() {
+fn addresses(name: &'static str, texts: Option<Vec<String>>) -> Result<Vec<SocketAddr>, ConfigError> {
+    let texts = texts.unwrap_or_else(|| vec!["127.0.0.1:5672".into()]);
+    if texts.is_empty() {
         return Err(invalid(name, "no address".into()));
     }
-    Ok(found)
+    texts.iter().map(|text| listen::address(text).map_err(|error| invalid(name, error))).collect()
+}
+
+fn folder(name: &'static str, path: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
+    let path = path.unwrap_or_else(|| "leveret-data".into());
+    if path.as_os_str().is_empty() { Err(invalid(name, "is empty".into())) } else { Ok(path) }
+}
+
+/// A name that clients can send: not empty, and one that fits AMQP's short strings.
+fn name(name: &'static str, value: Option<String>, default: &str) -> Result<ShortString, ConfigError> {
+    let value = credential(name, value, default)?;
+    ShortString::try_from(value).map_err(|error| invalid(name, error.to_string()))
+}
+
+/// A password that clients can send.
+fn password(name: &'static str, value: Option<String>, default: &str) -> Result<String, ConfigError> {
+    credential(name, value, default)
+}
+
+/// What is empty, RabbitMQ refuses at each login; a zero octet ends a text of SASL.
+fn credential(name: &'static str, value: Option<String>, default: &str) -> Result<String, ConfigError> {
+    let value = value.unwrap_or_else(|| default.into());
+    if value.is_empty() {
+        return Err(invalid(name, "is empty".into()));
+    }
+    if value.contains('\0') {
+        return Err(invalid(name, "has a zero octet, which no client can send".into()));
+    }
+    Ok(value)
+}
+
+fn size_in_range<T>(
+    name: &'static str,
+    value: Option<Size>,
+    default: T,
+    range: RangeInclusive<T>,
+) -> Result<T, ConfigError>
+where
+    T: Copy + TryFrom<u64>,
+    u64: From<T>,
+{
+    let Some(Size(value)) = value else { return Ok(default) };
+    let range = u64::from(*range.start())..=u64::from(*range.end());
+    let checked = in_range(name, Some(value), value, range)?;
+    T::try_from(checked).map_err(|_| invalid(name, format!("{checked} is too large")))
 }
 
 fn in_range<T: PartialOrd + std::fmt::Display + Copy>(
     name: &'static str,
     value: Option<T>,
     default: T,
-    range: std::ops::RangeInclusive<T>,
+    range: RangeInclusive<T>,
 ) -> Result<T, ConfigError> {
     let value = value.unwrap_or(default);
     if range.contains(&value) {
@@ -221,15 +273,28 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_and_a_value_out_of_range_are_one_clear_line() {
+    fn an_unknown_key_is_shown_where_it_stands_and_a_value_out_of_range_is_one_line() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         writeln!(file, "no-such-key = 1").unwrap();
         let load = |settings| Config::load(settings).unwrap_err().to_string();
         let error = load(Settings { config: Some(file.path().into()), ..Settings::default() });
-        assert!(error.contains("no-such-key") && !error.contains('\n'), "{error}");
-        let error = load(Settings { frame_max: Some(100), ..Settings::default() });
+        assert!(error.contains("\n1 | no-such-key = 1\n  | ^^^^^^^^^^^\n"), "{error}");
+        let error = load(Settings { frame_max: Some(Size(100)), ..Settings::default() });
         assert_eq!(error, "frame-max: 100 is not between 8192 and 131072");
         let error = load(Settings { config: Some("/nonexistent.toml".into()), ..Settings::default() });
         assert!(error.starts_with("cannot read configuration file /nonexistent.toml"), "{error}");
+    }
+
+    #[test]
+    fn the_file_takes_sizes_with_units_and_a_text_for_a_list_of_one() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let text = "amqp-listen = ':5673'\nloopback-users = 'a'\nmax-message-size = '1MiB'\nsegment-bytes = 65536\nlog = 'debug'";
+        writeln!(file, "{text}").unwrap();
+        let config =
+            Config::load(Settings { config: Some(file.path().into()), ..Settings::default() }).unwrap();
+        assert_eq!(config.amqp_listen, ["127.0.0.1:5673".parse().unwrap()]);
+        assert_eq!(config.loopback_users, ["a"]);
+        assert_eq!((config.max_message_size, config.store.segment_bytes), (1 << 20, 65_536));
+        assert_eq!(config.log, "debug".parse().unwrap());
     }
 }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+
+use super::{LogFilter, Size};
 
 /// What was said, before defaults and checks. Keys in the file are the flags' names without the dashes in front.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
@@ -13,7 +15,9 @@ pub struct Settings {
     #[arg(long, env = "LEVERET_CONFIG", value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-    /// Listen here for AMQP; may be given several times [default: 127.0.0.1:5672]
+    /// Listen here for AMQP; may be given several times; a port alone is one of 127.0.0.1, all addresses are 0.0.0.0:5672
+    /// [default: 127.0.0.1:5672]
+    #[serde(deserialize_with = "one_or_more")]
     #[arg(long, env = "LEVERET_AMQP_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
     pub amqp_listen: Option<Vec<String>>,
     /// Data folder [default: ./leveret-data]
@@ -29,11 +33,12 @@ pub struct Settings {
     #[arg(long, env = "LEVERET_DEFAULT_PASS", value_name = "PASSWORD", hide_env_values = true)]
     pub default_pass: Option<String>,
     /// Users that may only connect from this machine; empty for none [default: guest]
+    #[serde(deserialize_with = "one_or_more")]
     #[arg(long, env = "LEVERET_LOOPBACK_USERS", value_name = "NAMES", value_delimiter = ',', num_args = 0..)]
     pub loopback_users: Option<Vec<String>>,
-    /// Largest frame, in bytes [default: 131072]
-    #[arg(long, env = "LEVERET_FRAME_MAX", value_name = "BYTES")]
-    pub frame_max: Option<u32>,
+    /// Largest frame [default: 128KiB]
+    #[arg(long, env = "LEVERET_FRAME_MAX", value_name = "SIZE")]
+    pub frame_max: Option<Size>,
     /// Channels on one connection [default: 2047]
     #[arg(long, env = "LEVERET_CHANNEL_MAX", value_name = "N")]
     pub channel_max: Option<u16>,
@@ -43,24 +48,29 @@ pub struct Settings {
     /// Connections at once [default: 100000]
     #[arg(long, env = "LEVERET_CONNECTION_MAX", value_name = "N")]
     pub connection_max: Option<usize>,
-    /// Largest message body, in bytes [default: 16777216]
-    #[arg(long, env = "LEVERET_MAX_MESSAGE_SIZE", value_name = "BYTES")]
-    pub max_message_size: Option<u64>,
-    /// Bytes of messages above which publishers are blocked [default: 0.4 of memory]
-    #[arg(long, env = "LEVERET_MEMORY_LIMIT_BYTES", value_name = "BYTES")]
-    pub memory_limit_bytes: Option<usize>,
-    /// Room on the disk, in bytes, below which publishers are blocked [default: 268435456]
-    #[arg(long, env = "LEVERET_DISK_FREE_LIMIT", value_name = "BYTES")]
-    pub disk_free_limit: Option<u64>,
-    /// Size of a segment of the log, in bytes [default: 67108864]
-    #[arg(long, env = "LEVERET_SEGMENT_BYTES", value_name = "BYTES")]
-    pub segment_bytes: Option<u32>,
+    /// Largest message body [default: 16MiB]
+    #[arg(long, env = "LEVERET_MAX_MESSAGE_SIZE", value_name = "SIZE")]
+    pub max_message_size: Option<Size>,
+    /// Messages in memory above which publishers are blocked [default: 0.4 of the memory of the machine, or of the container]
+    #[arg(long, env = "LEVERET_MEMORY_LIMIT_BYTES", value_name = "SIZE")]
+    pub memory_limit_bytes: Option<Size>,
+    /// Room on the disk below which publishers are blocked [default: 256MiB]
+    #[arg(long, env = "LEVERET_DISK_FREE_LIMIT", value_name = "SIZE")]
+    pub disk_free_limit: Option<Size>,
+    /// Size of a segment of the log [default: 64MiB]
+    #[arg(long, env = "LEVERET_SEGMENT_BYTES", value_name = "SIZE")]
+    pub segment_bytes: Option<Size>,
     /// How long a consumer may hold a message of a quorum queue, in milliseconds, 0 without limit [default: 1800000]
     #[arg(long, env = "LEVERET_CONSUMER_TIMEOUT", value_name = "MS")]
     pub consumer_timeout: Option<u64>,
     /// Time for a client to get through the handshake, in milliseconds [default: 10000]
     #[arg(long, env = "LEVERET_HANDSHAKE_TIMEOUT_MS", value_name = "MS")]
     pub handshake_timeout_ms: Option<u64>,
+    /// What is logged: off, error, warn, info, debug, trace; PART=LEVEL for one part, such as `leveret::store=debug`
+    /// [default: info]
+    #[arg(long, env = "LEVERET_LOG", value_name = "LEVEL")]
+    #[serde(deserialize_with = "parsed")]
+    pub log: Option<LogFilter>,
     /// Policies of the default virtual host; in the file only
     #[arg(skip)]
     pub policies: Vec<PolicySettings>,
@@ -113,8 +123,28 @@ impl Settings {
             segment_bytes: self.segment_bytes.or(lower.segment_bytes),
             consumer_timeout: self.consumer_timeout.or(lower.consumer_timeout),
             handshake_timeout_ms: self.handshake_timeout_ms.or(lower.handshake_timeout_ms),
+            log: self.log.or(lower.log),
             policies: lower.policies,
             operator_policies: lower.operator_policies,
         }
     }
+}
+
+/// A text, or a list of them.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a text, or a list of texts")]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(Some(match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(one) => vec![one],
+        OneOrMore::More(more) => more,
+    }))
+}
+
+/// What is read in the same way from flags.
+fn parsed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<LogFilter>, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Some).map_err(serde::de::Error::custom)
 }

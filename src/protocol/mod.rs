@@ -12,6 +12,7 @@ pub mod frame;
 #[allow(clippy::struct_excessive_bools, clippy::too_many_lines)] // methods have the bits and the number they have
 pub mod generated;
 pub mod method;
+pub mod printable;
 pub mod properties;
 pub mod short_string;
 pub mod table;
@@ -30,6 +31,7 @@ pub use generated::{
     confirm, connection, exchange, method_name, queue, tx,
 };
 pub use method::{Encode, MethodError};
+pub use printable::Printable;
 pub use properties::{ContentHeader, Properties, PropertiesError, PropertiesView, property_flags};
 pub use short_string::{SHORT_STRING_BYTES_MAX, ShortString, TooLong};
 pub use table::{

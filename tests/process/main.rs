@@ -3,11 +3,12 @@
 
 #[path = "../support/broker.rs"]
 mod broker;
+mod policies;
+mod settings;
 #[path = "../support/wire.rs"]
 mod wire;
 
 use std::{
-    io::Write,
     process::{Command, Output},
     sync::{
         Arc,
@@ -65,16 +66,6 @@ fn a_port_in_use_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let output = serve(&["--data-dir", folder.path().to_str().unwrap(), "--amqp-listen", &first.address]);
     assert_refused(&output, &["cannot listen on", &first.address]);
-}
-
-#[test]
-fn an_unreadable_or_invalid_configuration_is_refused() {
-    assert_refused(&serve(&["--config", "/nonexistent/leveret.toml"]), &["cannot read configuration file"]);
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    writeln!(file, "amqp-listen = 7").unwrap();
-    assert_refused(&serve(&["--config", file.path().to_str().unwrap()]), &["amqp-listen"]);
-    assert_refused(&serve(&["--amqp-listen", "nowhere"]), &["amqp-listen", "nowhere"]);
-    assert_refused(&serve(&["--frame-max", "1"]), &["frame-max"]);
 }
 
 #[test]
@@ -226,48 +217,4 @@ fn a_client_that_leaves_while_it_is_blocked_gives_back_what_it_holds() {
     }
     let mut purged = other.send(1, &method(50, 30).u16(0).short("held").u8(0)).expect(1, 50, 31);
     assert!(purged.u32() > 0);
-}
-
-#[test]
-fn a_policy_of_the_configuration_file_limits_a_queue() {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    let text = "[[policies]]\nname = 'short'\npattern = '^short'\napply-to = 'queues'\ndefinition = { max-length = 2 }\n";
-    file.write_all(text.as_bytes()).unwrap();
-    let Some(broker) = own(&["--config", file.path().to_str().unwrap()]) else { return };
-    let mut client = Wire::open_to(broker);
-    client.channel(1);
-    for (queue, left) in [("short", 2), ("long", 5)] {
-        client.send(1, &queue_declare(queue, 0)).expect(1, 50, 11);
-        for _ in 0..5 {
-            client.publish(1, "", queue, 0, b"m");
-        }
-        let mut declared = client.send(1, &queue_declare(queue, PASSIVE)).expect(1, 50, 11);
-        assert_eq!((declared.short().as_str(), declared.u32()), (queue, left));
-    }
-}
-
-#[test]
-fn a_policy_that_cannot_be_is_refused() {
-    for (policy, words) in [
-        ("name = 'p'\npattern = '('\ndefinition = { max-length = 1 }", ["policy 'p'", "("]),
-        ("name = 'p'\npattern = ''\ndefinition = { no-such-key = 1 }", ["policy 'p'", "no-such-key"]),
-        (
-            "name = 'p'\npattern = ''\napply-to = 'hares'\ndefinition = { max-length = 1 }",
-            ["policy 'p'", "hares"],
-        ),
-    ] {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        writeln!(file, "[[policies]]\n{policy}").unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path().to_str().unwrap();
-        let output = serve(&[
-            "--config",
-            file.path().to_str().unwrap(),
-            "--data-dir",
-            folder,
-            "--amqp-listen",
-            "127.0.0.1:0",
-        ]);
-        assert_refused(&output, &words);
-    }
 }

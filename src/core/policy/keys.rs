@@ -17,11 +17,20 @@ pub(super) fn validate(kind: PolicyKind, definition: &Definition) -> Result<(), 
     for (name, value) in definition.iter() {
         match key(kind, name) {
             Some(key) if (key.accepts)(value) => {}
-            Some(key) => return Err(PolicyError::Value { value: term(value), what: key.what }),
-            None => unknown.push(format!("{{<<\"{name}\">>,{}}}", term(value))),
+            Some(key) => {
+                let (value, shown) = (term(value), shown(value));
+                return Err(PolicyError::Value { key: key.name, value, shown, what: key.what });
+            }
+            None => unknown.push((name, value)),
         }
     }
-    if unknown.is_empty() { Ok(()) } else { Err(PolicyError::Unknown(format!("[{}]", unknown.join(",")))) }
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let terms: Vec<_> =
+        unknown.iter().map(|(name, value)| format!("{{<<\"{name}\">>,{}}}", term(value))).collect();
+    let keys: Vec<_> = unknown.iter().map(|(name, _)| name.to_string()).collect();
+    Err(PolicyError::Unknown { terms: format!("[{}]", terms.join(",")), keys: keys.join(", ") })
 }
 
 /// Whether a policy counts for queues of a type: none does that has a key which they do not know (RabbitMQ's
@@ -156,6 +165,11 @@ pub(in crate::core) fn is_multiplier(value: &FieldValue) -> bool {
 /// A share of a whole.
 pub(in crate::core) fn is_share(value: &FieldValue) -> bool {
     numbers::number(value).is_some_and(|share| (0.0..=1.0).contains(&share))
+}
+
+/// The value as people write it.
+fn shown(value: &FieldValue) -> String {
+    if is_text(value) { format!("\"{value}\"") } else { value.to_string() }
 }
 
 /// The value as Erlang writes a term.

@@ -1,0 +1,100 @@
+//! How much is logged: `debug`, or `info,leveret::store=debug,sled=trace`.
+
+use std::str::FromStr;
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+
+/// What is written to the log.
+///
+/// A level alone is the broker's; what the libraries write that it is built on comes at WARN, unless they are named.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogFilter(Targets);
+
+impl LogFilter {
+    /// What a subscriber takes.
+    pub fn targets(self) -> Targets {
+        self.0
+    }
+
+    fn of(level: LevelFilter) -> Targets {
+        Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(PROGRAM, level)
+    }
+}
+
+/// What the broker's own records begin with.
+const PROGRAM: &str = "leveret";
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        Self(Self::of(LevelFilter::INFO))
+    }
+}
+
+impl FromStr for LogFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let words = || text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let mut targets = Self::default().0;
+        for word in words().filter(|word| !word.contains('=')) {
+            targets = Self::of(level(word)?);
+        }
+        for (target, word) in words().filter_map(|word| word.split_once('=')) {
+            let is_path = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+            if target.is_empty() || !target.chars().all(is_path) {
+                return Err(format!("'{target}' is no part of a program: write leveret::store=debug"));
+            }
+            targets = targets.with_target(target, level(word)?);
+        }
+        Ok(Self(targets))
+    }
+}
+
+fn level(word: &str) -> Result<LevelFilter, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    if !LEVELS.contains(&word.to_ascii_lowercase().as_str()) {
+        return Err(format!("'{word}' is no level: they are {}", LEVELS.join(", ")));
+    }
+    word.parse().map_err(|error| format!("'{word}': {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    fn writes(filter: &str, target: &str, level: Level) -> bool {
+        filter.parse::<LogFilter>().unwrap().targets().would_enable(target, &level)
+    }
+
+    #[test]
+    fn a_level_is_the_brokers_and_libraries_speak_up_when_they_are_named() {
+        for (filter, target, level, written) in [
+            ("", "leveret::server", Level::INFO, true),
+            ("", "leveret::server", Level::DEBUG, false),
+            ("debug", "leveret::store::keeper", Level::DEBUG, true),
+            ("debug", "sled::pagecache", Level::DEBUG, false),
+            ("debug", "sled::pagecache", Level::WARN, true),
+            ("debug,sled=debug", "sled::pagecache", Level::DEBUG, true),
+            ("sled=debug", "leveret::server", Level::INFO, true),
+            ("leveret::store=debug, WARN", "leveret::store::keeper", Level::DEBUG, true),
+            ("leveret::store=debug, WARN", "leveret::server", Level::INFO, false),
+            ("error", "sled", Level::WARN, false),
+            ("off", "leveret", Level::ERROR, false),
+        ] {
+            assert_eq!(writes(filter, target, level), written, "{filter}: {target} {level}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_filter_is_refused() {
+        for filter in
+            ["inof", "][", "3", "leveret=", "leveret=inof", "=info", "le veret=info", "a[b]=info", "leveret"]
+        {
+            assert!(filter.parse::<LogFilter>().is_err(), "{filter}");
+        }
+        assert!("inof".parse::<LogFilter>().unwrap_err().contains("off, error, warn, info, debug, trace"));
+    }
+}
