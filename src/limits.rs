@@ -21,6 +21,22 @@ pub const HEARTBEAT_SECONDS: u16 = 60;
 pub const CHANNELS_PER_CONNECTION_MAX: u16 = 2_047;
 /// Connections that are accepted at once.
 pub const CONNECTIONS_MAX: usize = 100_000;
+/// Sockets beyond those connections: in their handshake, or to be told that they are too many. With few descriptors, a quarter of them.
+pub const HANDSHAKES_MAX: usize = 1_024;
+/// One part in so many of the file descriptors is kept for the store and for what the process opens besides,
+pub const DESCRIPTORS_RESERVE_FRACTION: u64 = 8;
+/// but no fewer than this,
+pub const DESCRIPTORS_RESERVE_MIN: u64 = 64;
+/// and no more than this.
+pub const DESCRIPTORS_RESERVE_MAX: u64 = 8_192;
+/// Lines of the log about clients that were not let in, in a row,
+pub const REFUSALS_LOGGED_MAX: u32 = 20;
+/// and how long it takes until there may be another one.
+pub const REFUSALS_LOGGED_REFILL: Duration = Duration::from_millis(200);
+/// Lines of the log about errors on the channels of one connection, in a row,
+pub const CHANNEL_ERRORS_LOGGED_MAX: u32 = 10;
+/// and how long it takes until there may be another one.
+pub const CHANNEL_ERRORS_LOGGED_REFILL: Duration = Duration::from_secs(1);
 /// Default bound of one message's body (RabbitMQ 4: 16 MiB).
 pub const MESSAGE_SIZE_BYTES_MAX_DEFAULT: u64 = 16 * 1024 * 1024;
 /// Bound that no configuration can lift (RabbitMQ: 512 MiB).
@@ -91,6 +107,8 @@ pub const GONE_INTERVAL: Duration = Duration::from_secs(1);
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Characters of one value, which a peer may have sent, in a line of the log.
 pub const SHOWN_CHARS_MAX: usize = 512;
+/// Characters of a client's name for its connection that stand in each line about it.
+pub const CONNECTION_NAME_SHOWN_CHARS_MAX: usize = 100;
 /// How often a raised alarm looks whether it may be cleared.
 pub const ALARM_INTERVAL: Duration = Duration::from_millis(20);
 /// How often queues are asked to make room while messages take more than half of their budget.

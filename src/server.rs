@@ -1,6 +1,8 @@
 //! The composition root: open the store, bind, announce, serve, and shut down in order: listeners, connections
 //! (`connection.close` 320), then the rest, with a deadline. Whoever asks twice is not told to wait for clients.
 
+mod descriptors;
+
 use std::{io, net::SocketAddr, sync::Arc};
 
 use tokio::{net::TcpListener, runtime::Handle, task::JoinSet, time::timeout};
@@ -8,9 +10,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::broker::{Broker, configured_policies};
 use crate::config::Config;
-use crate::connection;
+use crate::connection::{self, Gate};
 use crate::limits::SHUTDOWN_TIMEOUT;
 use crate::store::{DataDir, DataDirError, RecoveryError, Store};
+use descriptors::Share;
 
 /// Why the broker does not start; one line for stderr.
 #[derive(Debug, thiserror::Error)]
@@ -60,11 +63,13 @@ pub struct Server {
     store: Store,
     data_dir: DataDir,
     listeners: Vec<(SocketAddr, TcpListener)>,
+    gate: Arc<Gate>,
 }
 
 impl Server {
     /// Takes the data folder and the addresses, and recovers what was there.
-    pub async fn bind(config: Config) -> Result<Self, StartError> {
+    pub async fn bind(mut config: Config) -> Result<Self, StartError> {
+        let descriptors = descriptors::raise();
         let policies = configured_policies(&config).map_err(|error| StartError::Policy(error.to_string()))?;
         let data_dir = DataDir::open(&config.data_dir)?;
         let mut listeners = Vec::new();
@@ -74,13 +79,17 @@ impl Server {
             listeners.push((listener.local_addr().map_err(failed)?, listener));
         }
         let (store, opened) = Store::open(data_dir.path(), &config.store)?;
+        let share = descriptors::share(descriptors, descriptors::in_use(), config.connection_max);
+        config.connection_max = share.connections_max;
+        log_limits(&config, descriptors, share);
         let broker = Broker::new(config, opened);
         if let Some(vhost) = broker.vhost(&broker.config.default_vhost) {
             for (kind, spec) in policies {
                 vhost.set_policy(kind, spec).map_err(|error| StartError::Policy(error.to_string()))?;
             }
         }
-        Ok(Self { broker: Arc::new(broker), store, data_dir, listeners })
+        let gate = Arc::new(Gate::new(share.sockets_max));
+        Ok(Self { broker: Arc::new(broker), store, data_dir, listeners, gate })
     }
 
     /// What to tell people: name, version, addresses, folder.
@@ -101,9 +110,9 @@ impl Server {
         let shutdown = stop.orderly;
         let tasks = TaskTracker::new();
         for (_, listener) in self.listeners {
-            let broker = self.broker.clone();
+            let (broker, gate, workers) = (self.broker.clone(), self.gate.clone(), workers.clone());
             let listening =
-                connection::listen(broker, listener, tasks.clone(), workers.clone(), shutdown.clone());
+                connection::listen(broker, gate, listener, tasks.clone(), workers, shutdown.clone());
             tasks.spawn(listening);
         }
         let background = watch_resources(&self.broker, &self.store, workers);
@@ -126,6 +135,21 @@ impl Server {
         let closed = tokio::task::spawn_blocking(|| store.close()).await;
         closed.unwrap_or_else(|error| Err(error.to_string())).map_err(StopError::Storage)?;
         if in_time { Ok(()) } else { Err(StopError::Late) }
+    }
+}
+
+/// What holds here: the first thing to know when a broker does not do what was expected.
+fn log_limits(config: &Config, descriptors: u64, share: Share) {
+    tracing::info!(
+        memory = %config.memory,
+        disk_free_bytes = config.store.disk_free_limit,
+        descriptors,
+        connections = share.connections_max,
+        sockets = share.sockets_max,
+        "limits"
+    );
+    if config.memory.is_too_high() {
+        tracing::warn!(memory = %config.memory, "memory-limit-bytes is more than there is");
     }
 }
 

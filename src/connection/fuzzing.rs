@@ -23,7 +23,7 @@ pub use steps::{Mutation, STEP_KINDS, Step, write_session};
 
 use super::{
     leaving::Then,
-    session::{Negotiated, Phase, Session},
+    session::{Negotiated, Phase, Remote, Session},
 };
 use crate::broker::{Broker, ConnectionInfo, Vhost};
 use crate::config::{Config, Settings};
@@ -78,6 +78,7 @@ impl Stage {
         };
         let config = &self.broker.config;
         let negotiated = Negotiated {
+            remote: Remote::new(info.peer, &info.client_properties),
             vhost: self.vhost.clone(),
             user,
             frame_max: config.frame_max,

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::session::{MethodIds, Negotiated, text};
-use crate::auth::{MECHANISMS, credentials};
+use super::session::{MethodIds, Negotiated, Remote, text};
+use crate::auth::{LoginError, MECHANISMS, credentials};
 use crate::broker::{Broker, ConnectionInfo};
 use crate::core::error::{AmqpError, access_refused, channel_error, frame_error, not_allowed};
 use crate::limits::{FRAME_SIZE_BYTES_MIN, HANDSHAKE_FRAME_SIZE_BYTES_MAX};
@@ -30,8 +30,22 @@ pub(super) struct Greeted {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     /// It speaks something else; it is told what we speak.
-    #[error("unknown protocol header {0:?}")]
-    Header([u8; 8]),
+    #[error("{}", spoken(*header))]
+    Header {
+        /// What it began with.
+        header: [u8; 8],
+    },
+    /// It is not who it says; it gets `connection.close` if it understands that there.
+    #[error("{why}")]
+    Login {
+        /// For the log only.
+        why: LoginError,
+        /// What it is told.
+        told: Option<AmqpError>,
+    },
+    /// It is not needed to be told: a newer one has its place.
+    #[error("too many sockets: the oldest one that has not logged in makes room")]
+    Crowded,
     /// The socket is closed without a word.
     #[error("{0}")]
     Silent(String),
@@ -46,6 +60,30 @@ pub(super) enum Refusal {
     /// It went away.
     #[error("{0}")]
     Gone(#[from] std::io::Error),
+}
+
+impl Refusal {
+    /// Whether the client gets a `connection.close`, which it should have time to read.
+    pub(super) fn says_why(&self) -> bool {
+        matches!(self, Self::Close { .. } | Self::Login { told: Some(_), .. })
+    }
+}
+
+/// What somebody speaks who does not speak AMQP 0-9-1.
+fn spoken(header: [u8; 8]) -> String {
+    const HTTP: [&[u8]; 8] =
+        [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"PRI * "];
+    if HTTP.iter().any(|verb| header.starts_with(verb)) {
+        return "an HTTP request came to the port of AMQP".into();
+    }
+    match header {
+        [0x16, 3, ..] => "a TLS handshake came to the port of AMQP without TLS".into(),
+        [0x10, .., b'M', b'Q'] => "an MQTT client came to the port of AMQP".into(),
+        [b'A', b'M', b'Q', b'P', id, major, minor, revision] => {
+            format!("AMQP {major}-{minor}-{revision} (protocol {id}) is not spoken here, only AMQP 0-9-1")
+        }
+        _ => format!("unknown protocol header \"{}\"", header.escape_ascii()),
+    }
 }
 
 fn close(error: AmqpError, ids: MethodIds) -> Refusal {
@@ -67,7 +105,7 @@ where
     reader.read_exact(&mut header).await?;
     // RabbitMQ takes 0-9 (`1 1 0 9`) for 0-9-1.
     if header != PROTOCOL_HEADER && header != *b"AMQP\x01\x01\x00\x09" {
-        return Err(Refusal::Header(header));
+        return Err(Refusal::Header { header });
     }
     let mut greeter = Greeter { reader, writer, buffer: Vec::new() };
     let start_ok = greeter.start().await?;
@@ -93,6 +131,7 @@ where
         negotiated: Negotiated {
             vhost,
             user: user.clone(),
+            remote: Remote::new(peer, &start_ok.client_properties),
             frame_max: tune_ok.frame_max,
             channel_max: tune_ok.channel_max,
         },
@@ -114,15 +153,13 @@ fn log_in(broker: &Broker, start_ok: &connection::StartOk, peer: SocketAddr) -> 
     let Err(why) = broker.users.login(&claim.user, &claim.password, peer.ip()) else {
         return Ok(ShortString::try_from(claim.user).unwrap_or_default());
     };
-    tracing::warn!(%peer, %why, "login refused");
-    if capability(&start_ok.client_properties, "authentication_failure_close") {
-        let text = format!(
+    let told = capability(&start_ok.client_properties, "authentication_failure_close").then(|| {
+        access_refused(format!(
             "Login was refused using authentication mechanism {}. For details see the broker logfile.",
             start_ok.mechanism
-        );
-        return Err(close(access_refused(text), (0, 0)));
-    }
-    Err(Refusal::Silent(why.to_string()))
+        ))
+    });
+    Err(Refusal::Login { why, told })
 }
 
 struct Greeter<'a, R, W> {
@@ -223,21 +260,24 @@ fn server_properties() -> FieldTable {
         .with("version", COMPATIBLE_VERSION)
 }
 
+fn write_close(out: &mut Vec<u8>, error: &AmqpError, (class_id, method_id): MethodIds) {
+    let method = connection::Close {
+        reply_code: error.code.code(),
+        reply_text: text(&error.reply_text()),
+        class_id,
+        method_id,
+    };
+    frame::write_method(out, 0, &method);
+}
+
 /// The farewell of a connection that was refused.
 pub(super) async fn refuse(writer: &mut (impl AsyncWrite + Unpin), refusal: &Refusal) {
     let mut out = Vec::new();
     match refusal {
-        Refusal::Header(_) => out.extend_from_slice(&PROTOCOL_HEADER),
-        Refusal::Close { error, ids: (class_id, method_id) } => {
-            let method = connection::Close {
-                reply_code: error.code.code(),
-                reply_text: text(&error.reply_text()),
-                class_id: *class_id,
-                method_id: *method_id,
-            };
-            frame::write_method(&mut out, 0, &method);
-        }
-        Refusal::Silent(_) | Refusal::Gone(_) => {}
+        Refusal::Header { .. } => out.extend_from_slice(&PROTOCOL_HEADER),
+        Refusal::Close { error, ids } => write_close(&mut out, error, *ids),
+        Refusal::Login { told: Some(error), .. } => write_close(&mut out, error, (0, 0)),
+        Refusal::Login { told: None, .. } | Refusal::Silent(_) | Refusal::Crowded | Refusal::Gone(_) => {}
     }
     // Whether the client still hears it makes no difference.
     let _gone = async {

@@ -5,41 +5,43 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::Handle,
-    sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::serve;
+use super::{gate::Gate, serve};
 use crate::broker::Broker;
 
-/// Sockets beyond `connection_max` that may be in their handshake, to be told that they are too many.
-const HANDSHAKES_MAX: usize = 1_024;
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// Accepts until shutdown; each connection runs as a task of `tasks` on `workers`.
 pub async fn listen(
     broker: Arc<Broker>,
+    gate: Arc<Gate>,
     listener: TcpListener,
     tasks: TaskTracker,
     workers: Handle,
     shutdown: CancellationToken,
 ) {
-    let permits = Arc::new(Semaphore::new(broker.config.connection_max + HANDSHAKES_MAX));
+    let next = async || {
+        let (socket, peer) = accept(&listener).await;
+        (socket, peer, gate.place().await)
+    };
     loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
-        let accepted = tokio::select! {
-            accepted = accept(&listener) => accepted,
+        let (socket, peer, place) = tokio::select! {
+            next = next() => next,
             () = shutdown.cancelled() => return,
         };
-        let (socket, peer) = accepted;
+        let Some(place) = place else {
+            gate.refused(peer, &"too many connections");
+            continue;
+        };
         let (broker, shutdown) = (broker.clone(), shutdown.clone());
         let serving = async move {
             match moved_here(socket) {
-                Ok(socket) => serve(broker, socket, peer, shutdown).await,
+                Ok(socket) => serve(broker, socket, peer, place, shutdown).await,
                 Err(error) => tracing::error!(%peer, %error, "cannot serve a connection"),
             }
-            drop(permit);
         };
         tasks.spawn_on(serving, &workers);
     }

@@ -7,10 +7,12 @@
 mod assembly;
 mod channel;
 mod dispatch;
+mod ending;
 mod farewell;
 #[doc(hidden)]
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod gate;
 mod handshake;
 mod heartbeat;
 mod inbound;
@@ -22,10 +24,11 @@ mod overdue;
 mod scan;
 mod session;
 mod socket;
+mod sparing;
 mod work;
 mod writer;
 
-use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::poll_fn, net::SocketAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -36,16 +39,19 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use gate::Gate;
 pub use listener::listen;
 
-use crate::broker::{Broker, ConnectionInfo};
+use crate::broker::Broker;
 use crate::core::{
     error::AmqpError,
     outbox::{Outbox, SharedOutbox, send},
 };
 use crate::limits::{CLOSE_TIMEOUT, FLOW_PAUSE_MAX, READ_BUFFER_BYTES};
 use crate::protocol::{ReplyCode, connection};
+use ending::Ending;
 use farewell::Farewell;
+use gate::Place;
 use handshake::{Greeted, Refusal, capability};
 use heartbeat::{Silence, Ticks};
 use inbound::Inbound;
@@ -54,10 +60,11 @@ use session::{Phase, Session, text};
 use socket::SharedWriter;
 
 /// Serves one client to its end.
-pub(crate) async fn serve(
+async fn serve(
     broker: Arc<Broker>,
     socket: TcpStream,
     peer: SocketAddr,
+    mut place: Place,
     shutdown: CancellationToken,
 ) {
     if let Err(error) = socket.set_nodelay(true) {
@@ -65,22 +72,23 @@ pub(crate) async fn serve(
     }
     let (mut reader, writer) = socket.into_split();
     let mut writer = SharedWriter::from(writer);
-    let greeting = handshake::greet(&broker, &mut reader, &mut writer, peer);
+    let greeting = Box::pin(handshake::greet(&broker, &mut reader, &mut writer, peer));
     let greeted = tokio::select! {
         greeted = timeout(broker.config.handshake_timeout, greeting) => {
             greeted.unwrap_or_else(|_| Err(Refusal::Silent("handshake timeout".into())))
         }
+        () = place.wanted() => Err(Refusal::Crowded),
         () = shutdown.cancelled() => return,
     };
     match greeted {
-        Ok(greeted) => {
-            run(broker, reader, writer, greeted, shutdown).await;
-        }
+        Ok(_) if !place.keep() => place.gate().refused(peer, &Refusal::Crowded),
+        Ok(greeted) => run(broker, reader, writer, greeted, place, shutdown).await,
         Err(Refusal::Gone(error)) => tracing::debug!(%peer, %error, "client left during the handshake"),
         Err(refusal) => {
-            tracing::warn!(%peer, %refusal, "connection refused");
+            place.gate().refused(peer, &refusal);
             tokio::select! {
-                () = turn_away(reader, writer, &refusal) => {}
+                () = Box::pin(turn_away(reader, writer, &refusal)) => {}
+                () = place.wanted() => {}
                 () = shutdown.cancelled() => {}
             }
         }
@@ -91,7 +99,7 @@ pub(crate) async fn serve(
 async fn turn_away(reader: OwnedReadHalf, mut writer: SharedWriter, refusal: &Refusal) {
     // A deadline passed without the farewell being read: nothing is left to do.
     let _late = timeout(CLOSE_TIMEOUT, handshake::refuse(&mut writer, refusal)).await;
-    if matches!(refusal, Refusal::Close { .. }) {
+    if refusal.says_why() {
         inbound::discard_until_closed(reader, CLOSE_TIMEOUT).await;
     }
 }
@@ -102,6 +110,7 @@ async fn run(
     reader: OwnedReadHalf,
     socket: SharedWriter,
     greeted: Greeted,
+    mut place: Place,
     shutdown: CancellationToken,
 ) {
     let Greeted { negotiated, info, heartbeat, leftover } = greeted;
@@ -123,12 +132,10 @@ async fn run(
             written
         }
     });
-    let ConnectionInfo { peer, user, .. } = &info;
-    tracing::info!(%peer, %user, "connection opened");
-    let peer = *peer;
     let attention = Arc::new(Notify::new());
     let id = broker.connected(info, outbox.clone(), attention.clone());
     let session = Session::new(broker.clone(), id, negotiated, outbox.clone());
+    tracing::info!(parent: &session.span(), "connection opened");
     let mut reading = Reading {
         inbound: Inbound::new(reader, leftover),
         session,
@@ -138,14 +145,30 @@ async fn run(
         attention,
         unhandled: true,
     };
-    reading.run(heartbeat, &shutdown).await;
+    let ending = reading.run(heartbeat, &shutdown).await;
     let Reading { inbound, mut session, .. } = reading;
     session.release_everything(Then::Nothing);
+    ending.log(&session);
     while !session.finish() {
         yield_now().await;
     }
-    Farewell { inbound, session, socket, writing, heartbeat }.say(&shutdown).await;
-    tracing::info!(%peer, "connection ended");
+    place.lend();
+    // Not part of this task's own memory, which each idle connection has.
+    Box::pin(part(Farewell { inbound, session, socket, writing, heartbeat }, &place, &shutdown)).await;
+}
+
+/// Says good-bye; in haste, if somebody else wants the place.
+async fn part(farewell: Farewell, place: &Place, shutdown: &CancellationToken) {
+    let hurry = shutdown.child_token();
+    let wanted = async {
+        place.wanted().await;
+        hurry.cancel();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = farewell.say(&hurry) => {}
+        () = wanted => {}
+    }
 }
 
 /// The reader task's state.
@@ -164,26 +187,25 @@ struct Reading {
 
 impl Reading {
     /// Reads until the connection is no longer in use.
-    async fn run(&mut self, heartbeat: Duration, shutdown: &CancellationToken) {
+    async fn run(&mut self, heartbeat: Duration, shutdown: &CancellationToken) -> Ending {
         let mut ticks = Ticks::every(heartbeat);
         let stopped = shutdown.cancelled();
         tokio::pin!(stopped);
         while self.session.phase == Phase::Open {
             let busy = self.unhandled || self.session.is_busy();
-            let read = tokio::select! {
+            let bytes_read = tokio::select! {
                 biased;
                 () = &mut stopped => {
                     self.session.close(&shutdown_error(), (0, 0), 0);
-                    return;
+                    return Ending::Shutdown;
                 }
                 () = ticks.tick() => {
                     if self.silence.interval_over() {
-                        tracing::warn!("missed heartbeats from client");
-                        return;
+                        return Ending::Silent;
                     }
                     continue;
                 }
-                () = self.gone.cancelled() => return,
+                () = self.gone.cancelled() => return Ending::Unwritable,
                 () = self.attention.notified(), if !self.session.is_working() => {
                     self.session.return_overdue();
                     continue;
@@ -191,11 +213,14 @@ impl Reading {
                 () = yield_now(), if busy => {
                     self.unhandled = false;
                     self.inbound.resume(|bytes| self.session.handle(bytes));
-                    Ok(0)
+                    0
                 }
-                read = self.inbound.read(|bytes| self.session.handle(bytes)), if !busy => read.and_then(some),
+                read = self.inbound.read(|bytes| self.session.handle(bytes)), if !busy => match read {
+                    Ok(0) => return Ending::Gone,
+                    Ok(bytes) => bytes,
+                    Err(error) => return Ending::Broken(error),
+                },
             };
-            let Ok(bytes_read) = read else { return };
             self.silence.broken();
             self.wait_for_departures(shutdown).await;
             // What is under way gives back memory, or holds some until it is done: it does not wait for any.
@@ -203,6 +228,7 @@ impl Reading {
                 self.between_turns(bytes_read, shutdown).await;
             }
         }
+        Ending::Closed
     }
 
     /// Waits for whatever must not be overrun. A client that is silent meanwhile is not given up (RabbitMQ): its heartbeats may
@@ -277,11 +303,6 @@ impl Reading {
         }
         self.unhandled = true;
     }
-}
-
-/// Bytes that were read, or that there will be no more.
-fn some(bytes: usize) -> io::Result<usize> {
-    if bytes == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(bytes) }
 }
 
 /// What clients hear when the broker stops (RabbitMQ).

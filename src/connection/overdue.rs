@@ -69,7 +69,7 @@ impl Session {
             return; // the consumer had several that were late
         }
         tracing::warn!(
-            connection = self.id.0,
+            parent: &self.span(),
             channel = number,
             queue = %queue.spec.name,
             held_ms,

@@ -7,13 +7,16 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    net::SocketAddr,
     sync::Arc,
+    time::Instant,
 };
 
 use super::{
     channel::{Channel, Mode, Outcome},
     leaving::Then,
     scan::{Scan, Scanned, bytes_of_publish, scan},
+    sparing::Sparing,
     work::Work,
 };
 use crate::broker::{Broker, Vhost};
@@ -30,9 +33,13 @@ use crate::core::{
     turn::{Turn, steps_of_bytes},
     window::Unacked,
 };
-use crate::limits::{FRAME_STEPS, LEFTOVER_BYTES_MAX, TURN_STEPS_MAX};
+use crate::limits::{
+    CHANNEL_ERRORS_LOGGED_MAX, CHANNEL_ERRORS_LOGGED_REFILL, CONNECTION_NAME_SHOWN_CHARS_MAX, FRAME_STEPS,
+    LEFTOVER_BYTES_MAX, TURN_STEPS_MAX,
+};
 use crate::protocol::{
-    Encode, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, RawFrame, ShortString, channel, connection,
+    Encode, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, FieldTable, Printable, RawFrame,
+    SHORT_STRING_BYTES_MAX, ShortString, channel, connection,
     frame::{split, write_method},
 };
 
@@ -67,6 +74,7 @@ pub(super) struct Session {
     pub(super) vhost: Arc<Vhost>,
     pub(super) id: ConnectionId,
     pub(super) user: ShortString,
+    remote: Remote,
     pub(super) outbox: SharedOutbox,
     pub(super) phase: Phase,
     pub(super) channels: ByChannel<Box<Channel>>,
@@ -85,6 +93,10 @@ pub(super) struct Session {
     pub(super) turn_steps: usize,
     /// What is under way, in the order in which it came.
     pub(super) works: VecDeque<Work>,
+    /// What we have closed the connection for, and on which channel it was.
+    pub(super) closed_for: Option<Box<(u16, AmqpError)>>,
+    /// Lines of the log about errors on channels, once there were some.
+    errors_logged: Option<Box<Sparing>>,
     frame_bytes_max: usize,
     channel_max: u16,
     acked: Vec<Unacked>,
@@ -100,8 +112,24 @@ pub(super) struct Session {
 pub(super) struct Negotiated {
     pub(super) vhost: Arc<Vhost>,
     pub(super) user: ShortString,
+    pub(super) remote: Remote,
     pub(super) frame_max: u32,
     pub(super) channel_max: u16,
+}
+
+/// Who is at the other end, for the log.
+pub(super) struct Remote {
+    peer: SocketAddr,
+    /// What it calls its connection; empty if it has no name for it.
+    name: ShortString,
+}
+
+impl Remote {
+    pub(super) fn new(peer: SocketAddr, properties: &FieldTable) -> Self {
+        let name = properties.get("connection_name").and_then(|name| name.as_str_bytes()).unwrap_or_default();
+        let name = &name[..name.len().min(SHORT_STRING_BYTES_MAX)];
+        Self { peer, name: ShortString::try_from(name).unwrap_or_default() }
+    }
 }
 
 impl Session {
@@ -116,6 +144,7 @@ impl Session {
             vhost: negotiated.vhost,
             id,
             user: negotiated.user,
+            remote: negotiated.remote,
             outbox,
             phase: Phase::Open,
             channels: ByChannel::default(),
@@ -127,6 +156,8 @@ impl Session {
             turn: Turn::default(),
             turn_steps: TURN_STEPS_MAX,
             works: VecDeque::new(),
+            closed_for: None,
+            errors_logged: None,
             frame_bytes_max: negotiated.frame_max as usize,
             channel_max: negotiated.channel_max,
             acked: Vec::new(),
@@ -135,6 +166,16 @@ impl Session {
             effects: Effects::default(),
             placed: Vec::new(),
         }
+    }
+
+    /// What each record of the log about this connection says of it. Made when there is something to log: it costs nothing
+    /// else, neither memory nor time.
+    pub(super) fn span(&self) -> tracing::Span {
+        let Remote { peer, name } = &self.remote;
+        let name = (!name.is_empty())
+            .then(|| tracing::field::display(Printable::new(name).cut_at(CONNECTION_NAME_SHOWN_CHARS_MAX)));
+        let (number, user, vhost) = (self.id.0, &self.user, &self.vhost.name);
+        tracing::error_span!("connection", number, %peer, name, %user, %vhost)
     }
 
     /// Handles complete frames at the front of `bytes`, as many as there are or as this turn allows; gives how many bytes they
@@ -437,7 +478,7 @@ impl Session {
             self.close(error, (class_id, method_id), number);
             return;
         }
-        tracing::debug!(connection = self.id.0, channel = number, %error, "channel closed");
+        self.log_channel_error(number, error);
         if let Some(channel) = self.channel_slot(number) {
             channel.closing = true;
         }
@@ -450,12 +491,31 @@ impl Session {
         self.release_channel(number, Then::CloseChannel(number, close));
     }
 
+    /// A client that repeats an error for ever does not fill the log with it.
+    fn log_channel_error(&mut self, channel: u16, error: &AmqpError) {
+        let sparing = self.errors_logged.get_or_insert_with(|| {
+            Box::new(Sparing::new(CHANNEL_ERRORS_LOGGED_MAX, CHANNEL_ERRORS_LOGGED_REFILL))
+        });
+        match sparing.take(Instant::now()) {
+            None => {}
+            Some(0) => tracing::warn!(parent: &self.span(), channel, %error, "channel closed"),
+            Some(left_out) => {
+                tracing::warn!(parent: &self.span(), channel, %error, left_out, "channel closed, as others before it");
+            }
+        }
+    }
+
+    /// Errors on channels that the log does not have.
+    pub(super) fn unlogged_errors(&self) -> u64 {
+        self.errors_logged.as_ref().map_or(0, |sparing| sparing.left_out())
+    }
+
     /// Sends `connection.close` and gives everything back; the client's answer is still awaited.
     pub(super) fn close(&mut self, error: &AmqpError, (class_id, method_id): MethodIds, number: u16) {
         if self.phase != Phase::Open {
             return;
         }
-        tracing::warn!(connection = self.id.0, channel = number, %error, "connection closed");
+        self.closed_for = Some(Box::new((number, error.clone())));
         self.phase = Phase::Closing;
         let close = connection::Close {
             reply_code: error.code.code(),

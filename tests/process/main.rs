@@ -3,8 +3,10 @@
 
 #[path = "../support/broker.rs"]
 mod broker;
+mod log;
 mod policies;
 mod settings;
+mod sockets;
 #[path = "../support/wire.rs"]
 mod wire;
 

@@ -86,6 +86,18 @@ impl Broker {
         (!is_external()).then(|| Arc::new(Self::spawn(args, env)))
     }
 
+    /// The same with so many file descriptors at most.
+    pub fn start_with_descriptors(descriptors: u32, args: &[&str]) -> Option<Arc<Self>> {
+        if is_external() {
+            return None;
+        }
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\""), PROGRAM]);
+        let data = TempDir::new().unwrap();
+        let folder = data.path().to_str().unwrap().to_owned();
+        Some(Arc::new(Self::spawn_by(shell, &folder, Some(data), args, &[])))
+    }
+
     /// The child's process, when it is ours.
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
@@ -122,7 +134,17 @@ impl Broker {
     }
 
     fn spawn_on(folder: &str, data: Option<TempDir>, args: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_leveret"))
+        Self::spawn_by(Command::new(PROGRAM), folder, data, args, env)
+    }
+
+    fn spawn_by(
+        mut program: Command,
+        folder: &str,
+        data: Option<TempDir>,
+        args: &[&str],
+        env: &[(&str, &str)],
+    ) -> Self {
+        let mut child = program
             .args(["serve", "--amqp-listen", "127.0.0.1:0", "--data-dir"])
             .arg(folder)
             .args(args)
@@ -195,5 +217,7 @@ macro_rules! only_leveret {
     };
 }
 pub(crate) use only_leveret;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_leveret");
 
 static SHARED: Mutex<Weak<Broker>> = Mutex::new(Weak::new());

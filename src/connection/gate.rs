@@ -1,0 +1,162 @@
+//! The gate: how many sockets there may be at once, and which of them has to go when there are too many.
+//!
+//! A socket has a place from when it is accepted until it is closed. While its client has not logged in, or has said good-bye,
+//! the place is only lent: the oldest such socket is closed when a new one needs it. So silent sockets keep nobody out, however
+//! many there are, and a client that logs in at once is never asked to go.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use super::sparing::Sparing;
+use crate::limits::{REFUSALS_LOGGED_MAX, REFUSALS_LOGGED_REFILL};
+
+/// See the module's text. One for all listeners.
+pub struct Gate {
+    places: Arc<Semaphore>,
+    lent: Mutex<Lent>,
+    /// Lines of the log about clients that were not let in.
+    refusals: Mutex<Sparing>,
+}
+
+/// Those who may be asked to go, the oldest first.
+#[derive(Default)]
+struct Lent {
+    last: u64,
+    sockets: BTreeMap<u64, Arc<Notify>>,
+}
+
+impl Gate {
+    /// A gate for so many sockets.
+    pub fn new(sockets_max: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(sockets_max.min(Semaphore::MAX_PERMITS))),
+            lent: Mutex::default(),
+            refusals: Mutex::new(Sparing::new(REFUSALS_LOGGED_MAX, REFUSALS_LOGGED_REFILL)),
+        }
+    }
+
+    /// A place for a new socket, if need be that of the oldest one that may be closed; `None` if there is none such.
+    pub(super) async fn place(self: &Arc<Self>) -> Option<Place> {
+        let permit = if let Ok(permit) = self.places.clone().try_acquire_owned() {
+            permit
+        } else {
+            let (_, oldest) = self.lent.lock().sockets.pop_first()?;
+            oldest.notify_one();
+            self.places.clone().acquire_owned().await.ok()?
+        };
+        let mut place = Place { gate: self.clone(), _permit: permit, lent: None };
+        place.lend();
+        Some(place)
+    }
+
+    /// Writes to the log that somebody was not let in; of a flood of them only some, with how many were left out.
+    pub(super) fn refused(&self, peer: SocketAddr, why: &dyn std::fmt::Display) {
+        match self.refusals.lock().take(Instant::now()) {
+            None => {}
+            Some(0) => tracing::warn!(%peer, %why, "connection refused"),
+            Some(left_out) => {
+                tracing::warn!(%peer, %why, left_out, "connection refused, as others before it");
+            }
+        }
+    }
+}
+
+/// A socket's place; given back when it is dropped.
+pub(super) struct Place {
+    gate: Arc<Gate>,
+    _permit: OwnedSemaphorePermit,
+    /// While it is only lent.
+    lent: Option<(u64, Arc<Notify>)>,
+}
+
+impl Place {
+    /// From now on the socket may be asked to go.
+    pub(super) fn lend(&mut self) {
+        let wanted = Arc::new(Notify::new());
+        let mut lent = self.gate.lent.lock();
+        lent.last += 1;
+        let number = lent.last;
+        lent.sockets.insert(number, wanted.clone());
+        drop(lent);
+        self.lent = Some((number, wanted));
+    }
+
+    /// From now on it may stay. False if it is too late for that.
+    pub(super) fn keep(&mut self) -> bool {
+        let Some((number, _)) = self.lent.take() else { return true };
+        self.gate.lent.lock().sockets.remove(&number).is_some()
+    }
+
+    /// Waits until the place is wanted for somebody else.
+    pub(super) async fn wanted(&self) {
+        match &self.lent {
+            Some((_, wanted)) => wanted.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.keep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::poll_once;
+
+    use super::*;
+
+    async fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+        poll_once(Box::pin(future)).await
+    }
+
+    #[tokio::test]
+    async fn the_oldest_silent_socket_makes_room_for_a_new_one() {
+        let gate = Arc::new(Gate::new(2));
+        let mut first = gate.place().await.unwrap();
+        let second = gate.place().await.unwrap();
+        assert!(now(first.wanted()).await.is_none());
+        let third = tokio::spawn({
+            let gate = gate.clone();
+            async move { gate.place().await.is_some() }
+        });
+        first.wanted().await;
+        assert!(now(second.wanted()).await.is_none());
+        assert!(!first.keep(), "its place is promised");
+        drop(first);
+        assert!(third.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn who_has_logged_in_is_not_asked_to_go_before_it_says_good_bye() {
+        let gate = Arc::new(Gate::new(1));
+        let mut only = gate.place().await.unwrap();
+        assert!(only.keep() && only.keep());
+        assert!(gate.place().await.is_none());
+        only.lend();
+        let next = tokio::spawn({
+            let gate = gate.clone();
+            async move { gate.place().await.is_some() }
+        });
+        only.wanted().await;
+        drop(only);
+        assert!(next.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_has_gone_by_itself_is_not_asked() {
+        let gate = Arc::new(Gate::new(1));
+        for _ in 0..3 {
+            drop(gate.place().await.unwrap());
+        }
+        assert!(gate.lent.lock().sockets.is_empty());
+    }
+}
