@@ -247,3 +247,14 @@ fn a_folder_that_is_missing_or_holds_no_log_is_not_made_into_one() {
     assert_ends(&run(folder.path(), &[]), 2, &["is no data folder"]);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn the_folder_may_be_the_one_of_the_brokers_environment() {
+    let named = |folder: &Path, more: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_leveret"));
+        program.arg("fsck").args(more).env("LEVERET_DATA_DIR", folder).output().unwrap()
+    };
+    let empty = TempDir::new().unwrap();
+    assert_ends(&named(empty.path(), &[]), 2, &[empty.path().to_str().unwrap(), "is no data folder"]);
+    assert_ends(&named(empty.path(), &["/no/such/folder"]), 2, &["/no/such/folder"]);
+}
