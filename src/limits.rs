@@ -121,8 +121,30 @@ pub const MEMORY_LIMIT_BYTES_MIN: u64 = 1_000_000;
 pub const MEMORY_LIMIT_BYTES_MAX: u64 = 1 << 50;
 /// An alarm is cleared when use has fallen to this share of its limit, in percent.
 pub const MEMORY_RESUME_PERCENT: usize = 90;
-/// What a queued message costs beside its bytes: allocation headers and its place in a queue.
-pub const MESSAGE_OVERHEAD_BYTES: usize = 64;
+/// Bytes of messages that a thread makes or drops before others see it in the sum.
+pub const MEMORY_GRAIN_BYTES_MAX: usize = 64 * 1024;
+/// What each connection may have of some kinds of memory, however much is used: enough to go on.
+pub const MEMORY_FLOOR_BYTES: usize = 16 * 1024;
+/// Shares of the memory limit, in percent, for what cannot be paged out: unfinished messages,
+pub const MEMORY_ASSEMBLIES_PERCENT: usize = 18;
+/// entries of unacknowledged messages,
+pub const MEMORY_WINDOWS_PERCENT: usize = 7;
+/// these messages,
+pub const MEMORY_UNACKED_PERCENT: usize = 12;
+/// routes that connections remember,
+pub const MEMORY_ROUTES_PERCENT: usize = 3;
+/// what waits to be sent,
+pub const MEMORY_OUTBOXES_PERCENT: usize = 8;
+/// what has come and cannot be handled yet,
+pub const MEMORY_INBOUND_PERCENT: usize = 4;
+/// exchanges, queues, bindings and consumers,
+pub const MEMORY_TOPOLOGY_PERCENT: usize = 15;
+/// what recent-history exchanges keep,
+pub const MEMORY_HISTORIES_PERCENT: usize = 3;
+/// uncommitted transactions,
+pub const MEMORY_TRANSACTIONS_PERCENT: usize = 6;
+/// and what tells duplicates. Together clearly less than [`MEMORY_RESUME_PERCENT`].
+pub const MEMORY_DEDUPLICATION_PERCENT: usize = 3;
 /// Messages of one block of a queue: what is paged out and in at once. Few in unit tests, so that short queues have
 /// several blocks.
 pub const BLOCK_ENTRIES_MAX: usize = if cfg!(test) { 4 } else { 512 };

@@ -157,7 +157,7 @@ fn log_limits(config: &Config, descriptors: u64, share: Share) {
 fn watch_resources(broker: &Arc<Broker>, store: &Store, workers: &Handle) -> JoinSet<()> {
     let mut background = JoinSet::new();
     let memory = broker.clone();
-    background.spawn(async move { memory.alarm.watch_memory(&memory.gauge).await });
+    background.spawn(async move { memory.alarm.watch_memory(memory.gauge).await });
     let (disk, low) = (broker.clone(), store.disk_low());
     background.spawn(async move { disk.alarm.watch_disk(low).await });
     for vhost in broker.vhosts() {

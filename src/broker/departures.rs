@@ -17,7 +17,6 @@ mod tests;
 
 use std::{
     future::poll_fn,
-    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -28,7 +27,6 @@ use super::Vhost;
 use crate::core::{
     effects::{Departure, Effects},
     journal::Commit,
-    memory::Gauge,
     queue::Published,
     wakes::wake_all,
 };
@@ -39,8 +37,8 @@ use crate::limits::{
 use line::Line;
 
 /// The line of a virtual host.
+#[derive(Default)]
 pub(super) struct Departures {
-    gauge: Arc<Gauge>,
     state: Mutex<State>,
     /// Something stands in line, and nobody is at work.
     called: Notify,
@@ -64,14 +62,10 @@ struct Budget {
 }
 
 impl Departures {
-    pub(super) fn new(gauge: Arc<Gauge>) -> Self {
-        Self { gauge, state: Mutex::default(), called: Notify::new() }
-    }
-
     /// Puts departures in line behind those of others.
     fn join(&self, departures: &mut Vec<Departure>) {
         let mut state = self.state.lock();
-        self.join_line(&mut state.line, departures);
+        departures.drain(..).for_each(|departure| state.line.push(departure));
         let is_turn = state.is_turn;
         drop(state);
         if !is_turn {
@@ -85,7 +79,7 @@ impl Departures {
         if departures.is_empty() || state.is_turn || !state.line.is_empty() {
             return None;
         }
-        self.join_line(&mut state.line, departures);
+        departures.drain(..).for_each(|departure| state.line.push(departure));
         Some(self.turn(&mut state))
     }
 
@@ -99,12 +93,6 @@ impl Departures {
     fn turn(&self, state: &mut State) -> Turn<'_> {
         state.is_turn = true;
         Turn(self)
-    }
-
-    fn join_line(&self, line: &mut Line, departures: &mut Vec<Departure>) {
-        let before = line.bytes();
-        departures.drain(..).for_each(|departure| line.push(departure));
-        self.gauge.change(before, line.bytes());
     }
 
     /// Whether more may come.
@@ -135,14 +123,13 @@ impl State {
 
 impl Turn<'_> {
     fn next(&self) -> Option<Departure> {
-        let next = self.0.state.lock().line.pop()?;
-        self.0.gauge.change(next.entry.message.size_bytes(), 0);
-        Some(next)
+        self.0.state.lock().line.pop()
     }
 
     fn join(&self, departures: &mut Vec<Departure>) {
         if !departures.is_empty() {
-            self.0.join_line(&mut self.0.state.lock().line, departures);
+            let mut state = self.0.state.lock();
+            departures.drain(..).for_each(|departure| state.line.push(departure));
         }
     }
 }
@@ -158,12 +145,6 @@ impl Drop for Turn<'_> {
             self.0.called.notify_one();
         }
         wake_all(feeders);
-    }
-}
-
-impl Drop for Departures {
-    fn drop(&mut self) {
-        self.gauge.change(self.state.get_mut().line.bytes(), 0);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::core::{
     clock::ManualClock,
     effects::Effects,
     journal::{Changes, Commit, Done, Forgetful, Journal, QueueIds, Surroundings, note_published},
-    memory::Gauge,
+    memory::{Gauge, Holder},
     message::{Publication, View, build_image},
     outbox::{SharedOutbox, wake_writer},
     queue::{Cursor, Origin, Published, SharedQueue},
@@ -70,7 +70,7 @@ impl Journal for Notebook {
 pub(super) struct Host {
     pub(super) vhost: Vhost,
     pub(super) notebook: Arc<Notebook>,
-    pub(super) gauge: Arc<Gauge>,
+    pub(super) gauge: &'static Gauge,
 }
 
 impl Host {
@@ -82,9 +82,9 @@ impl Host {
         let notebook = Arc::new(notebook);
         let clock = Arc::new(ManualClock::at(NOW));
         let calls = Arc::new(Calls::default());
-        let gauge = Arc::new(Gauge::new(usize::MAX));
+        let gauge = Gauge::new(usize::MAX);
         let surroundings = Arc::new(Surroundings {
-            gauge: gauge.clone(),
+            memory: Holder::new(gauge),
             pager: Arc::new(Forgetful),
             ids: Arc::new(QueueIds::default()),
             clock: clock.clone(),
@@ -155,7 +155,7 @@ impl Host {
                 queue.publish(&mut run, Origin::Client, &mut published, &mut effects);
             }
             let placed = &mut published.placed;
-            note_published(&mut run, placed, &mut effects.changes, || NOW);
+            note_published(&mut run, placed, &mut effects.changes);
             self.vhost.append(&mut effects, false);
         }
     }

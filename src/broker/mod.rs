@@ -39,7 +39,7 @@ use crate::core::{
     ConnectionId,
     clock::Clock,
     journal::{Change, Changes, Journal, QueueIds, Surroundings, TopologyChange},
-    memory::Gauge,
+    memory::{Gauge, Holder},
     outbox::SharedOutbox,
     queue::{Cursor, Peek, SharedQueue},
     topology::Topology,
@@ -54,8 +54,8 @@ pub struct Broker {
     pub config: Config,
     /// Who may connect.
     pub users: Users,
-    /// Bytes of all messages in memory.
-    pub gauge: Arc<Gauge>,
+    /// Bytes that clients have made it take.
+    pub gauge: &'static Gauge,
     /// Keeps what must outlive the process.
     pub journal: Arc<dyn Journal>,
     /// Whether publishers are held up.
@@ -92,8 +92,13 @@ pub struct ConnectionInfo {
 impl Broker {
     /// A broker with its default user and virtual host, and with what the journal remembers.
     pub fn new(config: Config, opened: Opened) -> Self {
+        let gauge = Gauge::new(config.memory_limit_bytes);
+        Self::with_gauge(config, opened, gauge)
+    }
+
+    /// The same, with a gauge that is there already.
+    pub fn with_gauge(config: Config, opened: Opened, gauge: &'static Gauge) -> Self {
         let Opened { journal, pager, restored } = opened;
-        let gauge = Arc::new(Gauge::new(config.memory_limit_bytes));
         let users = Users::new(
             &config.default_user,
             &config.default_pass,
@@ -109,7 +114,7 @@ impl Broker {
         for (name, changes) in declared {
             let calls = Arc::new(Calls::default());
             let surroundings = Arc::new(Surroundings {
-                gauge: gauge.clone(),
+                memory: Holder::new(gauge),
                 pager: pager.clone(),
                 ids: ids.clone(),
                 clock: clock.clone(),

@@ -137,7 +137,7 @@ mod tests {
     use crate::core::{
         clock::ManualClock,
         journal::{Forgetful, Surroundings},
-        memory::Gauge,
+        memory::{Gauge, Holder},
         message::{Publication, View, build_image},
         queue::QueueSpec,
     };
@@ -149,7 +149,7 @@ mod tests {
 
     fn delay_queues<const N: usize>(clock: &Arc<ManualClock>, calls: &Arc<Calls>) -> [Arc<SharedQueue>; N] {
         let surroundings = Arc::new(Surroundings {
-            gauge: Arc::new(Gauge::new(usize::MAX)),
+            memory: Holder::new(Gauge::of_thread()),
             pager: Arc::new(Forgetful),
             ids: Arc::default(),
             clock: clock.clone(),

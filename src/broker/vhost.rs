@@ -13,6 +13,7 @@ use crate::core::{
     journal::{
         Change, Changes, Commit, Journal, Pager, RestoredQueue, RestoredRange, TopologyChange, counter_of,
     },
+    memory::Gauge,
     message::View,
     policy::{Policy, PolicyError, PolicyKind, PolicySpec},
     queue::{Deleted, SharedQueue},
@@ -26,6 +27,8 @@ use crate::protocol::ShortString;
 pub struct Vhost {
     /// Its name.
     pub name: ShortString,
+    /// Where messages count that the broker itself makes.
+    pub(super) gauge: &'static Gauge,
     topology: RwLock<Topology>,
     /// What queues and exchanges have seen that take each message once. Taken before the topology's lock, and held until the
     /// journal has what was remembered: see [`Seen`].
@@ -47,10 +50,11 @@ impl Vhost {
         clock: Arc<dyn Clock>,
         calls: Arc<Calls>,
     ) -> Self {
-        let seen = Mutex::new(Seen::new(topology.gauge().clone()));
-        let departures = Departures::new(topology.gauge().clone());
+        let seen = Mutex::new(Seen::new(topology.memory()));
+        let gauge = topology.memory().gauge();
+        let departures = Departures::default();
         let topology = RwLock::new(topology);
-        Self { name, topology, seen, journal, clock, calls, departures, drops: Drops::default() }
+        Self { name, gauge, topology, seen, journal, clock, calls, departures, drops: Drops::default() }
     }
 
     /// Reads the topology.

@@ -6,25 +6,26 @@ use std::{collections::HashMap, sync::Arc};
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
-use super::assembly::Assembly;
+use super::assembly::{Assembled, Assembly};
 use crate::broker::Vhost;
 use crate::core::{
     confirms::{Fate, Published},
     error::{AmqpError, precondition_failed},
-    memory::{Gauge, Held},
+    memory::{Exceeded, Held, Holder, Kind},
     message::{Message, View},
     queue::Comeback,
     topology::Route,
     window::Unacked,
 };
 use crate::limits::{ROUTES_CACHED_MAX, TRANSACTION_BYTES_MAX};
-use crate::protocol::ShortString;
+use crate::protocol::{RawFrame, ShortString, basic};
 
 /// See the module's text.
-#[derive(Default)]
 pub(super) struct Channel {
     pub(super) mode: Mode,
     pub(super) assembly: Assembly,
+    /// What the assembly takes.
+    assembled: Held,
     pub(super) routes: Routes,
     /// What `queue` means when it is empty (AMQP 1.7.2.1: the last queue declared on the channel).
     pub(super) last_queue: Option<ShortString>,
@@ -35,6 +36,45 @@ pub(super) struct Channel {
 }
 
 impl Channel {
+    /// A channel that was opened. What it takes is held by `holder`.
+    pub(super) fn new(holder: &Arc<Holder>) -> Self {
+        Self {
+            mode: Mode::Plain,
+            assembly: Assembly::Idle,
+            assembled: Held::new(holder, Kind::Assemblies),
+            routes: Routes::default(),
+            last_queue: None,
+            prefetch: 0,
+            closing: false,
+        }
+    }
+
+    /// A publish begins whose content did not come with it.
+    pub(super) fn begin_assembly(&mut self, publish: &basic::Publish) -> Result<(), AmqpError> {
+        self.assembly = Assembly::begin(publish);
+        self.count_assembly()
+    }
+
+    /// Takes the next header or body frame; gives the message with its last one.
+    pub(super) fn assemble(
+        &mut self,
+        frame: &RawFrame<'_>,
+        body_bytes_max: u64,
+    ) -> Result<Option<Assembled>, AmqpError> {
+        let assembled = self.assembly.frame(frame, body_bytes_max)?;
+        self.count_assembly()?;
+        Ok(assembled)
+    }
+
+    /// What is over the share is given up.
+    fn count_assembly(&mut self) -> Result<(), AmqpError> {
+        self.assembled.try_set(self.assembly.held_bytes()).map_err(|exceeded| {
+            self.assembly = Assembly::Idle;
+            self.assembled.set(0);
+            precondition_failed(exceeded.to_string())
+        })
+    }
+
     /// Ends the channel: what an uncommitted transaction had settled is unacknowledged again.
     pub(super) fn into_unsettled(self) -> Vec<Unacked> {
         match self.mode {
@@ -108,6 +148,9 @@ impl Unconfirmed {
     }
 }
 
+/// What a publish of a transaction takes beside its image, at most.
+const PUBLISH_BYTES: usize = 128;
+
 /// What a transaction will do when it is committed.
 pub(super) struct Transaction {
     pub(super) publishes: Vec<(Message, bool)>,
@@ -127,9 +170,10 @@ pub(super) enum Settlement {
 }
 
 impl Transaction {
-    /// An empty one, whose messages count against `gauge`.
-    pub(super) fn new(gauge: Arc<Gauge>) -> Self {
-        Self { publishes: Vec::new(), settlements: Vec::new(), held: Held::new(gauge) }
+    /// An empty one, which `holder` answers for.
+    pub(super) fn new(holder: &Arc<Holder>) -> Self {
+        let held = Held::new(holder, Kind::Transactions);
+        Self { publishes: Vec::new(), settlements: Vec::new(), held }
     }
 
     /// What it had settled, when it is rolled back.
@@ -137,15 +181,17 @@ impl Transaction {
         self.settlements.into_iter().flat_map(|(_, unacked)| unacked).collect()
     }
 
-    /// Notes a publish.
-    pub(super) fn publish(&mut self, message: Message, mandatory: bool) -> Result<(), AmqpError> {
-        self.held.add(message.size_bytes());
-        if self.held.bytes() > TRANSACTION_BYTES_MAX {
+    /// Notes a publish. It is published when the transaction is committed, and counts as a message from then on.
+    pub(super) fn publish(&mut self, view: &View<'_>, mandatory: bool) -> Result<(), AmqpError> {
+        let bytes = self.held.bytes() + view.image().len() + PUBLISH_BYTES;
+        let exceeded = |exceeded: Exceeded| precondition_failed(exceeded.to_string());
+        self.held.try_set(bytes).map_err(exceeded)?;
+        if bytes > TRANSACTION_BYTES_MAX {
             return Err(precondition_failed(format!(
                 "transaction is larger than {TRANSACTION_BYTES_MAX} bytes"
             )));
         }
-        self.publishes.push((message, mandatory));
+        self.publishes.push((Message::uncounted(*view, 0), mandatory));
         Ok(())
     }
 }

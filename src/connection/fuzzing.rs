@@ -29,6 +29,7 @@ use crate::broker::{Broker, ConnectionInfo, Vhost};
 use crate::config::{Config, Settings};
 use crate::core::{
     effects::Effects,
+    memory::Gauge,
     outbox::{Outbox, SharedOutbox},
     queue::feed_by_outbox,
     turn::Turn,
@@ -61,7 +62,7 @@ pub struct Remains {
 impl Default for Stage {
     fn default() -> Self {
         let config = Config::load(Settings::default()).expect("the defaults are valid");
-        let broker = Arc::new(Broker::new(config, Opened::forgetful()));
+        let broker = Arc::new(Broker::with_gauge(config, Opened::forgetful(), Gauge::of_thread()));
         let vhost = broker.vhost(&broker.config.default_vhost).expect("the default virtual host is there");
         Self { broker, vhost }
     }

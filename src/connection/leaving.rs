@@ -98,9 +98,10 @@ impl Session {
         self.settle_acked();
         match who {
             Who::Channel(number) => {
+                let memory = self.memory.clone();
                 if let Some(channel) = self.channel_slot(number) {
                     let closing = channel.closing;
-                    let ended = std::mem::take(channel);
+                    let ended = std::mem::replace(channel, Channel::new(&memory));
                     channel.closing = closing;
                     self.end_channel(number, ended);
                 }
@@ -120,7 +121,6 @@ impl Session {
 
     /// What an uncommitted transaction had settled is unacknowledged again.
     fn end_channel(&mut self, number: u16, channel: Channel) {
-        self.broker.gauge.change(channel.assembly.held_bytes(), 0);
         let returned = channel.into_unsettled();
         if let Some(window) = self.outbox.lock().window(number) {
             window.restore(returned);

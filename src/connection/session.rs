@@ -26,6 +26,7 @@ use crate::core::{
     effects::Effects,
     error::{AmqpError, channel_error, frame_error, not_allowed, unexpected_frame},
     journal::{Commit, Placement},
+    memory::Holder,
     message::Publication,
     outbox::{SharedOutbox, send},
     queue::{SharedQueue, settle_by_queue},
@@ -73,6 +74,8 @@ pub(super) struct Session {
     pub(super) broker: Arc<Broker>,
     pub(super) vhost: Arc<Vhost>,
     pub(super) id: ConnectionId,
+    /// What the connection makes the broker take.
+    pub(super) memory: Arc<Holder>,
     pub(super) user: ShortString,
     remote: Remote,
     pub(super) outbox: SharedOutbox,
@@ -140,6 +143,7 @@ impl Session {
         outbox: SharedOutbox,
     ) -> Self {
         Self {
+            memory: Holder::new(broker.gauge),
             broker,
             vhost: negotiated.vhost,
             id,
@@ -289,11 +293,8 @@ impl Session {
         if channel.closing {
             return;
         }
-        let before = channel.assembly.held_bytes();
         let ids = channel.assembly.method_ids();
-        let result = channel.assembly.frame(frame, body_bytes_max);
-        let after = channel.assembly.held_bytes();
-        self.broker.gauge.change(before, after);
+        let result = channel.assemble(frame, body_bytes_max);
         match result {
             Ok(None) => {}
             Ok(Some(message)) => {
@@ -462,7 +463,7 @@ impl Session {
                 self.channel_max
             )));
         }
-        self.channels.insert(number, Box::default());
+        self.channels.insert(number, Box::new(Channel::new(&self.memory)));
         let mut outbox = self.outbox.lock();
         outbox.open_window(number);
         outbox.send(number, &channel::OpenOk {});

@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 
 use crate::core::{
     clock::{Clock, ManualClock, Millis},
-    memory::Gauge,
+    memory::Holder,
     message::{Message, Publication},
     outbox::{SharedOutbox, wake_writer},
     policy::{PolicyKind, PolicySpec},
@@ -225,7 +225,6 @@ pub fn note_published(
     run: &mut [Publication<'_>],
     placed: &mut Vec<(usize, Placement)>,
     changes: &mut Changes,
-    now: impl Fn() -> Millis,
 ) {
     if placed.is_empty() {
         return;
@@ -234,8 +233,10 @@ pub fn note_published(
         placed.sort_by_key(|(index, _)| *index);
     }
     for same in placed.chunk_by(|one, other| one.0 == other.0) {
+        // A message that has a place in a queue is kept.
+        let Publication::Kept(message) = &run[same[0].0] else { continue };
         changes.push(Change::Publish {
-            message: run[same[0].0].keep(&now),
+            message: message.clone(),
             placements: same.iter().map(|(_, placement)| *placement).collect(),
             transient: false,
         });
@@ -408,8 +409,8 @@ impl Timetable for Uncalled {
 
 /// What all queues of a virtual host share.
 pub struct Surroundings {
-    /// Bytes of all messages in memory.
-    pub gauge: Arc<Gauge>,
+    /// Where memory counts; of what connections leave here, the broker itself is the holder.
+    pub memory: Arc<Holder>,
     /// Where messages come back from.
     pub pager: Arc<dyn Pager>,
     /// Numbers for queues.
@@ -428,10 +429,17 @@ pub struct QueueIds {
 }
 
 impl Surroundings {
+    /// Reads messages back, which count as memory then; see [`Pager::load`].
+    pub fn load(&self, queue: QueueId, first: u64, last: u64, bytes_max: usize) -> Option<Page> {
+        let mut page = self.pager.load(queue, first, last, bytes_max)?;
+        page.messages.iter_mut().for_each(|loaded| loaded.message.count_on(self.memory.gauge()));
+        Some(page)
+    }
+
     /// For queues whose messages nobody keeps.
-    pub fn forgetful(gauge: Arc<Gauge>) -> Arc<Self> {
+    pub fn forgetful(memory: Arc<Holder>) -> Arc<Self> {
         Arc::new(Self {
-            gauge,
+            memory,
             pager: Arc::new(Forgetful),
             ids: Arc::default(),
             clock: Arc::new(ManualClock::default()),

@@ -15,9 +15,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use triomphe::{Arc, ThinArc};
 
-use crate::core::{clock::Millis, rewrite};
+use crate::core::{
+    clock::Millis,
+    memory::{Gauge, Number, allocated_bytes},
+    rewrite,
+};
+use crate::limits::FRAME_SIZE_BYTES_MAX;
 use crate::protocol::Properties;
-use crate::protocol::frame::{FRAME_BODY, FRAME_END, FRAME_OVERHEAD_BYTES};
+use crate::protocol::frame::{FRAME_BODY, FRAME_END, FRAME_OVERHEAD_BYTES, write_frame};
 
 /// Where the parts of an image lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,16 +51,92 @@ impl Layout {
     }
 }
 
+/// No content header frame is as long as that: it came in one frame, and grows by a little at each hop.
+pub const HEADER_FRAME_BYTES_LIMIT: usize = 1 << 24;
+
 /// A kept message: one shared allocation, one pointer wide.
 #[derive(Clone)]
 pub struct Message(ThinArc<Header, u8>);
 
-/// What stands before the image.
+/// What stands before the image: 24 bytes, that of which there are millions.
 struct Header {
-    layout: Layout,
-    published_at: Millis,
+    /// Lowest 24 bits: bytes of the content header frame. Highest 8: of the exchange's name.
+    header_frame_and_exchange: u32,
+    body_bytes: u32,
     /// The journal's: the two lowest bits are the [`Stage`], the others count settlements before the message was written.
     journal: AtomicU32,
+    /// 48 bits of the time, lowest first: enough for another 8,900 years.
+    published_at: [u16; 3],
+    /// With these, the header tells how long the image is.
+    body_frames: u16,
+    /// Where it counts.
+    gauge: Number,
+    key_bytes: u8,
+    persistent: bool,
+}
+
+const _: () = assert!(size_of::<Header>() == 24);
+
+impl Header {
+    fn of(view: &View<'_>, body_frames: u16, published_at: Millis, gauge: Number) -> Self {
+        let Layout { header_frame_bytes, body_bytes, exchange_bytes, key_bytes, persistent } = view.layout;
+        assert!(
+            (header_frame_bytes as usize) < HEADER_FRAME_BYTES_LIMIT,
+            "headers are bounded by frame_max and hops"
+        );
+        let mut header = Self {
+            header_frame_and_exchange: header_frame_bytes | u32::from(exchange_bytes) << 24,
+            body_bytes,
+            journal: AtomicU32::new(0),
+            published_at: [0; 3],
+            body_frames,
+            gauge,
+            key_bytes,
+            persistent,
+        };
+        header.set_published_at(published_at);
+        header
+    }
+
+    #[inline]
+    fn layout(&self) -> Layout {
+        Layout {
+            header_frame_bytes: self.header_frame_and_exchange & 0x00ff_ffff,
+            body_bytes: self.body_bytes,
+            exchange_bytes: (self.header_frame_and_exchange >> 24) as u8,
+            key_bytes: self.key_bytes,
+            persistent: self.persistent,
+        }
+    }
+
+    fn set_published_at(&mut self, at: Millis) {
+        let at = at.min((1 << 48) - 1);
+        self.published_at = [at as u16, (at >> 16) as u16, (at >> 32) as u16];
+    }
+
+    fn published_at(&self) -> Millis {
+        let [low, middle, high] = self.published_at.map(Millis::from);
+        low | middle << 16 | high << 32
+    }
+
+    #[inline]
+    fn size_bytes(&self) -> usize {
+        let layout = self.layout();
+        let image = layout.content_at()
+            + layout.header_frame_bytes as usize
+            + layout.body_bytes as usize
+            + usize::from(self.body_frames) * FRAME_OVERHEAD_BYTES;
+        // The reference count and the length stand in the allocation, too.
+        allocated_bytes(size_of::<Self>() + 2 * size_of::<usize>() + image)
+    }
+}
+
+impl Drop for Header {
+    fn drop(&mut self) {
+        if let Some(gauge) = self.gauge.gauge() {
+            gauge.change_messages(-(self.size_bytes() as isize));
+        }
+    }
 }
 
 /// How far the journal is with a message. Only the journal's writer changes it.
@@ -72,20 +153,55 @@ pub enum Stage {
 }
 
 impl Message {
-    /// Copies an image of a message that was published at that time.
-    pub fn new(view: View<'_>, published_at: Millis) -> Self {
-        let header = Header { layout: view.layout, published_at, journal: AtomicU32::new(0) };
+    /// Copies an image of a message that was published at that time; it counts on `gauge` until its last reference is gone.
+    pub fn new(view: View<'_>, published_at: Millis, gauge: &Gauge) -> Self {
+        Self::copied(view, published_at, gauge.number())
+    }
+
+    /// One that counts nowhere; see [`Self::count_on`].
+    pub fn uncounted(view: View<'_>, published_at: Millis) -> Self {
+        Self::copied(view, published_at, Number::default())
+    }
+
+    /// It counts on `gauge` from now on: a message that was read back, and that nobody else has yet.
+    pub fn count_on(&mut self, gauge: &Gauge) {
+        self.0.with_arc_mut(|message| {
+            let Some(alone) = Arc::get_mut(message) else { return };
+            let header = alone.header_mut();
+            if header.gauge == Number::default() {
+                header.gauge = gauge.number();
+                gauge.change_messages(header.size_bytes() as isize);
+            }
+        });
+    }
+
+    /// The same message once more, counted where this one is: for whom the journal is to know by itself.
+    #[must_use]
+    pub fn duplicated(&self) -> Self {
+        Self::copied(self.view(), self.published_at(), self.0.header.header.gauge)
+    }
+
+    fn copied(view: View<'_>, published_at: Millis, gauge: Number) -> Self {
+        let Some(body_frames) = view.body_frames() else {
+            let (layout, image) = view.in_large_frames();
+            return Self::copied(View::new(layout, &image), published_at, gauge);
+        };
+        let header = Header::of(&view, body_frames, published_at, gauge);
+        if let Some(gauge) = gauge.gauge() {
+            gauge.change_messages(header.size_bytes() as isize);
+        }
         Self(ThinArc::from_header_and_slice(header, view.image))
     }
 
     /// Its parts.
+    #[inline]
     pub fn view(&self) -> View<'_> {
-        View { layout: self.0.header.header.layout, image: &self.0.slice }
+        View { layout: self.0.header.header.layout(), image: &self.0.slice }
     }
 
     /// When it was published, or dead-lettered, or released from a delay; zero where that is not known.
     pub fn published_at(&self) -> Millis {
-        self.0.header.header.published_at
+        self.0.header.header.published_at()
     }
 
     /// The same message, published at another time; copied only if somebody shares it.
@@ -93,9 +209,9 @@ impl Message {
     pub fn published(mut self, at: Millis) -> Self {
         let alone = self.0.with_arc_mut(|arc| {
             let header = Arc::get_mut(arc).map(|inner| inner.header_mut());
-            header.map(|header| header.published_at = at).is_some()
+            header.map(|header| header.set_published_at(at)).is_some()
         });
-        if alone { self } else { Self::new(self.view(), at) }
+        if alone { self } else { Self::copied(self.view(), at, self.0.header.header.gauge) }
     }
 
     /// How far the journal is with it.
@@ -127,9 +243,10 @@ impl Message {
         &self.0.header.header.journal
     }
 
-    /// Bytes that it occupies, for the memory budget.
+    /// Bytes of memory that it takes, whoever shares it.
+    #[inline]
     pub fn size_bytes(&self) -> usize {
-        self.0.slice.len() + crate::limits::MESSAGE_OVERHEAD_BYTES
+        self.0.header.header.size_bytes()
     }
 }
 
@@ -168,11 +285,12 @@ impl<'a> Publication<'a> {
     }
 
     /// The shared copy; made at the first call, so that a fan-out to many queues copies once. It is published `now`.
-    pub fn keep(&mut self, now: impl FnOnce() -> Millis) -> Message {
+    /// It counts on `gauge`.
+    pub fn keep(&mut self, gauge: &Gauge, now: impl FnOnce() -> Millis) -> Message {
         match self {
             Self::Kept(message) => message.clone(),
             Self::Borrowed(view) => {
-                let message = Message::new(*view, now());
+                let message = Message::new(*view, now(), gauge);
                 *self = Self::Kept(message.clone());
                 message
             }
@@ -233,6 +351,30 @@ impl<'a> View<'a> {
             .map(|frame| &frame[7..frame.len() - 1])
     }
 
+    /// How many body frames it has, up to 65,535.
+    #[inline]
+    fn body_frames(&self) -> Option<u16> {
+        let bytes = self.content_frames().len() - self.layout.header_frame_bytes as usize;
+        match bytes - self.layout.body_bytes as usize {
+            0 => Some(0),
+            FRAME_OVERHEAD_BYTES => Some(1),
+            overhead => u16::try_from(overhead / FRAME_OVERHEAD_BYTES).ok(),
+        }
+    }
+
+    /// The same message with as few body frames as can be: it was cut into very many.
+    #[cold]
+    fn in_large_frames(&self) -> (Layout, Vec<u8>) {
+        let body = self.body();
+        let head = self.layout.content_at() + self.layout.header_frame_bytes as usize;
+        let mut image = self.image[..head].to_vec();
+        image.reserve(body.len() + body.len() / 1024);
+        for piece in body.chunks(FRAME_SIZE_BYTES_MAX as usize - FRAME_OVERHEAD_BYTES) {
+            write_frame(&mut image, FRAME_BODY, 0, piece);
+        }
+        (self.layout, image)
+    }
+
     /// The body in one piece; for tools and tests, deliveries never need it.
     pub fn body(&self) -> Vec<u8> {
         self.body_payloads().collect::<Vec<_>>().concat()
@@ -269,7 +411,7 @@ impl<'a> View<'a> {
                 continue;
             }
             for piece in frame[7..frame.len() - 1].chunks(frame_size_bytes_max - FRAME_OVERHEAD_BYTES) {
-                crate::protocol::frame::write_frame(out, FRAME_BODY, channel, piece);
+                write_frame(out, FRAME_BODY, channel, piece);
             }
         }
     }
@@ -330,7 +472,7 @@ pub fn build_image_with(
         persistent,
     };
     for piece in body.iter().filter(|piece| !piece.is_empty()) {
-        crate::protocol::frame::write_frame(&mut image, FRAME_BODY, 0, piece);
+        write_frame(&mut image, FRAME_BODY, 0, piece);
     }
     (layout, image)
 }
@@ -342,7 +484,7 @@ mod tests {
     #[test]
     fn an_image_gives_back_its_parts_and_frames_for_any_channel() {
         let (layout, image) = build_image(b"logs", b"a.b", &[0, 0], &[b"hello ", b"world"], false);
-        let message = Message::new(View::new(layout, &image), 0);
+        let message = Message::uncounted(View::new(layout, &image), 0);
         let view = message.view();
         assert_eq!((view.exchange(), view.routing_key()), (&b"logs"[..], &b"a.b"[..]));
         assert_eq!(view.properties(), [0, 0]);
@@ -356,7 +498,7 @@ mod tests {
     #[test]
     fn a_message_can_be_published_later_and_others_who_share_it_see_nothing_of_that() {
         let (layout, image) = build_image(b"", b"q", &[0, 0], &[b"m"], false);
-        let message = Message::new(View::new(layout, &image), 1).published(2);
+        let message = Message::uncounted(View::new(layout, &image), 1).published(2);
         let shared = message.clone();
         let later = message.published(3);
         assert_eq!((shared.published_at(), later.published_at()), (2, 3));
@@ -370,6 +512,41 @@ mod tests {
         View::new(layout, &image).write_content(&mut out, 1, 48);
         let sizes: Vec<_> = Frames(&out).map(<[u8]>::len).collect();
         assert_eq!(sizes, [22, 48, 48, 28]);
+    }
+
+    #[test]
+    fn a_message_counts_once_what_its_allocation_takes_until_its_last_reference_is_gone() {
+        let gauge = Gauge::new(usize::MAX);
+        let bodies: [&[&[u8]]; 4] = [&[], &[&[7; 16]], &[&[7; 90], &[8; 9], &[9; 1]], &[&[1; 100_000]]];
+        let mut kept = vec![];
+        for (at, body) in bodies.into_iter().enumerate() {
+            let (layout, image) = build_image(b"x", b"key", &[0, 0], body, true);
+            let before = gauge.used_bytes();
+            let message = Message::new(View::new(layout, &image), 1 << 47 | at as u64, gauge);
+            assert_eq!(gauge.used_bytes() - before, allocated_bytes(image.len() + 40));
+            assert_eq!((message.view().layout, message.published_at()), (layout, 1 << 47 | at as u64));
+            kept.push((message.clone(), message));
+        }
+        let copies: Vec<_> = kept.iter().map(|(message, _)| message.duplicated()).collect();
+        let all = kept.iter().map(|(message, _)| message.size_bytes()).sum::<usize>();
+        assert_eq!(gauge.used_bytes(), 2 * all);
+        drop(copies);
+        let rest: Vec<_> = kept.into_iter().map(|(message, _)| message).collect();
+        assert_eq!(gauge.used_bytes(), all);
+        drop(rest);
+        assert_eq!(gauge.used_bytes(), 0);
+    }
+
+    #[test]
+    fn a_body_in_more_frames_than_a_header_counts_is_joined() {
+        let gauge = Gauge::new(usize::MAX);
+        let pieces: Vec<[u8; 1]> = (0..70_000_u32).map(|n| [n as u8]).collect();
+        let pieces: Vec<&[u8]> = pieces.iter().map(|piece| &piece[..]).collect();
+        let (layout, image) = build_image(b"", b"q", &[0, 0], &pieces, false);
+        let message = Message::new(View::new(layout, &image), 0, gauge);
+        assert_eq!(message.view().body(), pieces.concat());
+        assert_eq!(message.view().body_payloads().count(), 1);
+        assert_eq!(gauge.used_bytes(), allocated_bytes(message.view().image().len() + 40));
     }
 
     #[test]

@@ -97,11 +97,12 @@ impl Vhost {
         published: &mut Published,
         effects: &mut Effects,
     ) {
-        let mut run = [Publication::kept(Message::new(View::new(layout, image), self.clock.now()))];
+        let mut run =
+            [Publication::kept(Message::new(View::new(layout, image), self.clock.now(), self.gauge))];
         for target in targets {
             target.publish(&mut run, Origin::Broker, published, effects);
         }
-        note_published(&mut run, &mut published.placed, &mut effects.changes, || self.clock.now());
+        note_published(&mut run, &mut published.placed, &mut effects.changes);
     }
 }
 

@@ -73,7 +73,7 @@ mod tests {
 
     fn departure(queue: u64, position: u64) -> Departure {
         let (layout, image) = build_image(b"", b"q", &[0, 0], &[b"x"], false);
-        let message = Message::new(View::new(layout, &image), 0);
+        let message = Message::uncounted(View::new(layout, &image), 0);
         Departure {
             queue: QueueId(queue),
             name: ShortString::new(),

@@ -94,7 +94,7 @@ impl Session {
             Method::BasicQos(qos) => self.basic_qos(number, &qos)?,
             Method::BasicConsume(consume) => self.basic_consume(number, consume)?,
             Method::BasicCancel(cancel) => self.basic_cancel(number, cancel),
-            Method::BasicPublish(publish) => self.begin_publish(number, &publish),
+            Method::BasicPublish(publish) => self.begin_publish(number, &publish)?,
             Method::BasicGet(get) => self.basic_get(number, &get)?,
             Method::BasicAck(ack) => self.ack(number, ack.delivery_tag, ack.multiple)?,
             Method::BasicReject(reject) => self.reject(number, &reject)?,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::broker::{REPLY_TO, Vhost, reply_token};
 use crate::connection::{
-    assembly::Assembly,
     channel::{Mode, Outcome},
     session::{Session, text},
 };
@@ -74,10 +73,8 @@ impl Way {
 
 impl Session {
     /// A publish whose content did not come with it: it is put together frame by frame.
-    pub(super) fn begin_publish(&mut self, number: u16, publish: &basic::Publish) {
-        let assembly = Assembly::begin(publish);
-        self.broker.gauge.change(0, assembly.held_bytes());
-        self.channel(number).assembly = assembly;
+    pub(super) fn begin_publish(&mut self, number: u16, publish: &basic::Publish) -> Result<(), AmqpError> {
+        self.channel(number).begin_assembly(publish)
     }
 
     /// Messages in a row with the same exchange, key and bits. Gives how many of them are done with: one at least, the others
@@ -204,7 +201,7 @@ impl Session {
                 due_ms(&view, clock.now())?;
             }
             if let Mode::Transaction(transaction) = &mut channel.mode {
-                transaction.publish(publication.keep(|| clock.now()), mandatory)?;
+                transaction.publish(&view, mandatory)?;
             }
         }
         Ok(taken)
@@ -385,9 +382,8 @@ impl Session {
 
     /// Notes what the queues have of a run for the journal, and tells what became of it.
     pub(super) fn end_run(&mut self, run: &mut [Publication<'_>], mut published: Published) -> Outcome {
-        let clock = &self.broker.clock;
         let fate = if published.placed.is_empty() { Fate::Taken } else { Fate::Journaled };
-        note_published(run, &mut published.placed, &mut self.effects.changes, || clock.now());
+        note_published(run, &mut published.placed, &mut self.effects.changes);
         self.placed = published.placed;
         Outcome { fate, refused: published.refused }
     }

@@ -22,7 +22,7 @@ use crate::protocol::{ReplyCode, tx};
 
 impl Session {
     pub(super) fn tx_select(&mut self, number: u16) -> Result<(), AmqpError> {
-        let empty = Transaction::new(self.broker.gauge.clone());
+        let empty = Transaction::new(&self.memory);
         let channel = self.channel(number);
         match &channel.mode {
             Mode::Plain => channel.mode = Mode::Transaction(empty),
@@ -115,7 +115,9 @@ impl Session {
         while seen.is_some() || !self.turn.is_over() {
             let Some((message, mandatory)) = committing.publishes.next() else { return Ok(true) };
             // Its time to live begins now, as in RabbitMQ.
-            let mut run = [Publication::kept(message.published(committing.now))];
+            let mut message = message.published(committing.now);
+            message.count_on(self.broker.gauge);
+            let mut run = [Publication::kept(message)];
             let way = self.way(number, &run);
             let outcome =
                 way.and_then(|way| self.hand_on(&way, number, mandatory, &mut run, seen.as_deref_mut()));
@@ -158,7 +160,7 @@ impl Session {
     }
 
     fn take_transaction(&mut self, number: u16) -> Result<Transaction, AmqpError> {
-        let empty = Transaction::new(self.broker.gauge.clone());
+        let empty = Transaction::new(&self.memory);
         match &mut self.channel(number).mode {
             Mode::Transaction(transaction) => Ok(std::mem::replace(transaction, empty)),
             Mode::Plain | Mode::Confirm(_) => Err(precondition_failed("channel is not transactional")),

@@ -66,7 +66,8 @@ impl Client {
 
 fn stage_on(journal: Arc<dyn Journal>) -> Stage {
     let config = Config::load(Settings::default()).unwrap();
-    let broker = Arc::new(Broker::new(config, Opened { journal, ..Opened::forgetful() }));
+    let broker =
+        Arc::new(Broker::with_gauge(config, Opened { journal, ..Opened::forgetful() }, Gauge::of_thread()));
     let vhost = broker.vhost(&broker.config.default_vhost).unwrap();
     Stage { broker, vhost }
 }

@@ -16,7 +16,7 @@ use super::{Filter, Identity, Key, Owner, Window};
 use crate::core::{
     clock::Millis,
     journal::{Change, Changes, Commit, Loaded, Placement, QueueId, position_of},
-    memory::Gauge,
+    memory::{Held, Holder, Kind},
     message::{Message, Stage, View, build_image},
 };
 use crate::limits::DEDUPLICATION_ENTRY_BYTES;
@@ -33,7 +33,7 @@ pub struct Seen {
     next_counter: u64,
     /// What was remembered since the journal was last given something.
     fresh: Vec<(Owner, Key)>,
-    gauge: Arc<Gauge>,
+    held: Held,
 }
 
 /// What is known of a key.
@@ -51,9 +51,10 @@ struct Kept {
 }
 
 impl Seen {
-    /// Nobody has seen anything. Memory counts against `gauge`.
-    pub fn new(gauge: Arc<Gauge>) -> Self {
-        Self { windows: HashMap::default(), queue: None, next_counter: 0, fresh: Vec::new(), gauge }
+    /// Nobody has seen anything. What is remembered is held by `holder`.
+    pub fn new(holder: &Arc<Holder>) -> Self {
+        let held = Held::new(holder, Kind::Deduplication);
+        Self { windows: HashMap::default(), queue: None, next_counter: 0, fresh: Vec::new(), held }
     }
 
     /// The number of the hidden queue, and the counter of its next position if it is restored.
@@ -70,7 +71,7 @@ impl Seen {
     /// An owner is gone, and with it what it has seen.
     pub fn close(&mut self, owner: &Owner, changes: &mut Changes) {
         let Some(window) = self.windows.remove(owner) else { return };
-        self.gauge.change(window.len() * DEDUPLICATION_ENTRY_BYTES, 0);
+        self.held.set(self.held.bytes() - window.len() * DEDUPLICATION_ENTRY_BYTES);
         for note in window.into_notes() {
             self.settle(note, changes);
         }
@@ -107,7 +108,8 @@ impl Seen {
         });
         let forgotten = window.remember(identity, Note { commit: Commit::default(), entry }, now);
         let after = window.len();
-        self.gauge.change(before * DEDUPLICATION_ENTRY_BYTES, after * DEDUPLICATION_ENTRY_BYTES);
+        self.held
+            .set(self.held.bytes() + after * DEDUPLICATION_ENTRY_BYTES - before * DEDUPLICATION_ENTRY_BYTES);
         self.fresh.push((filter.owner.clone(), identity.key));
         for note in forgotten {
             self.settle(note, changes);
@@ -135,7 +137,8 @@ impl Seen {
         let before = window.len();
         let forgotten = window.remember(identity, note, now);
         let after = window.len();
-        self.gauge.change(before * DEDUPLICATION_ENTRY_BYTES, after * DEDUPLICATION_ENTRY_BYTES);
+        self.held
+            .set(self.held.bytes() + after * DEDUPLICATION_ENTRY_BYTES - before * DEDUPLICATION_ENTRY_BYTES);
         for note in forgotten {
             self.settle(note, changes);
         }
@@ -161,7 +164,8 @@ fn entry(owner: &Owner, identity: Identity, now: Millis) -> Message {
     body.extend_from_slice(&identity.until.to_be_bytes());
     body.extend_from_slice(&queue.to_be_bytes());
     let (layout, image) = build_image(exchange, b"", &NO_PROPERTIES, &[&body], true);
-    Message::new(View::new(layout, &image), now)
+    // It counts with what is remembered.
+    Message::uncounted(View::new(layout, &image), now)
 }
 
 fn decode(view: &View<'_>) -> Option<(Owner, Identity)> {

@@ -1,13 +1,13 @@
 //! Windows against a model, rules by their arguments, and entries over a restart.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::core::{
     journal::{Attempts, Change, Changes, Commit, Loaded},
-    memory::Gauge,
+    memory::{Gauge, Holder},
     message::{Message, build_image},
     rewrite,
 };
@@ -166,7 +166,7 @@ proptest! {
 /// What a virtual host has seen, and the entries that its journal has.
 struct Host {
     seen: Seen,
-    gauge: Arc<Gauge>,
+    gauge: &'static Gauge,
     entries: Vec<(u64, Message)>,
     now: Millis,
 }
@@ -175,8 +175,8 @@ const HIDDEN: QueueId = QueueId(9);
 
 impl Host {
     fn new(filters: &[&Filter]) -> Self {
-        let gauge = Arc::new(Gauge::new(usize::MAX));
-        let mut seen = Seen::new(gauge.clone());
+        let gauge = Gauge::new(usize::MAX);
+        let mut seen = Seen::new(&Holder::new(gauge));
         seen.keep_in(HIDDEN, 0);
         for filter in filters {
             seen.open(filter);
@@ -309,7 +309,7 @@ fn entries_of_owners_that_are_not_there_and_rotten_ones_are_settled_at_the_start
     let mut host = Host::new(&[&one, &two]);
     assert!(host.publish(&one, "a", true) && host.publish(&two, "a", true));
     let (layout, image) = build_image(b"", b"", &[0, 0], &[b"no entry"], true);
-    host.entries.push((7, Message::new(View::new(layout, &image), NOW)));
+    host.entries.push((7, Message::uncounted(View::new(layout, &image), NOW)));
     let mut host = host.restarted(&[&two]);
     assert_eq!(host.entries.len(), 1);
     assert!(!host.publish(&two, "a", true));

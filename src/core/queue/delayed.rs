@@ -76,10 +76,22 @@ impl Delayed {
         self.waiting.len()
     }
 
+    /// Those in memory.
+    #[cfg(test)]
+    pub(super) fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.waiting.values().filter_map(|waiting| waiting.message.as_ref())
+    }
+
     /// Bytes of those in memory.
-    #[inline]
-    pub fn resident_bytes(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn resident_bytes(&self) -> usize {
         self.resident_bytes
+    }
+
+    /// Bytes that their places take, beside the messages.
+    #[inline]
+    pub fn places_bytes(&self) -> usize {
+        self.waiting.len() * PLACE_BYTES + self.resident.capacity() * size_of::<(Millis, u64)>()
     }
 
     /// When the first of them is due.
@@ -119,6 +131,9 @@ impl Delayed {
 
     fn taken(&mut self, position: u64, waiting: Waiting) -> Due {
         let Waiting { message, attempts, redelivered, journaled } = waiting;
+        if self.waiting.is_empty() {
+            self.resident = VecDeque::new();
+        }
         match message {
             None => Due::OnDisk(Stored { position, attempts, redelivered }),
             Some(message) => {
@@ -156,6 +171,9 @@ impl Delayed {
             }
             self.resident.pop_front();
         }
+        if self.resident.is_empty() {
+            self.resident = VecDeque::new();
+        }
     }
 
     /// Lets go of everything that is on disk. Of what is not there yet a part is given to the journal; true when there is
@@ -166,7 +184,7 @@ impl Delayed {
         for (&(_, position), waiting) in &mut self.waiting {
             let Some(message) = waiting.message.as_mut().filter(|_| !waiting.journaled) else { continue };
             // The journal's notes in a message are about one place: a queue that spills has a copy of its own.
-            *message = Message::new(message.view(), message.published_at());
+            *message = message.duplicated();
             waiting.journaled = true;
             changes.push(Change::Publish {
                 message: message.clone(),
@@ -195,6 +213,8 @@ impl Delayed {
     }
 }
 
+/// What a place takes: time, position, what waits there, and its part of the map's nodes.
+const PLACE_BYTES: usize = 56;
 /// Keys of messages that have gone, beyond as many as there are messages in memory.
 const GONE_KEPT_MAX: usize = 64;
 
@@ -205,7 +225,7 @@ mod tests {
 
     fn entry(position: u64) -> Entry {
         let (layout, image) = build_image(b"", b"q", &[0, 0], &[b"x"], false);
-        let message = Message::new(View::new(layout, &image), 0);
+        let message = Message::uncounted(View::new(layout, &image), 0);
         Entry { message, position, attempts: Attempts::default(), redelivered: false, journaled: false }
     }
 

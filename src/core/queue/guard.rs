@@ -1,7 +1,7 @@
 //! A queue's lock, and what its release owes to others.
 //!
 //! Whoever changes a queue may make room in it, fill outboxes, and bring a deadline forward. So whoever locks a queue to
-//! change it holds a [`Locked`], and however that ends, it accounts for the queue's memory, releases the lock, and then
+//! change it holds a [`Locked`], and however that ends, it counts what the queue's places take, releases the lock, and then
 //! wakes writers and paused publishers and asks the timetable. There is no other way to change a queue.
 
 use std::{
@@ -26,8 +26,8 @@ impl State {
     #[inline]
     pub(super) fn lock<'a>(&'a self, owner: &'a Arc<SharedQueue>) -> Locked<'a> {
         let queue = self.0.lock();
-        let held_bytes = queue.held_bytes();
-        Locked { owner, held_bytes, queue: Some(queue), feed: Feed::default() }
+        let places_bytes = queue.places_bytes();
+        Locked { owner, places_bytes, queue: Some(queue), feed: Feed::default() }
     }
 
     /// Locks the state to look at it.
@@ -44,7 +44,7 @@ impl State {
 /// A queue that is locked to be changed; see the module's text.
 pub(super) struct Locked<'a> {
     owner: &'a Arc<SharedQueue>,
-    held_bytes: usize,
+    places_bytes: usize,
     /// `None` once it is released.
     queue: Option<MutexGuard<'a, Queue>>,
     feed: Feed,
@@ -70,7 +70,10 @@ impl Locked<'_> {
             wakes.extend(queue.resumed());
         }
         let surroundings = &self.owner.surroundings;
-        surroundings.gauge.change(self.held_bytes, queue.held_bytes());
+        let places_bytes = queue.places_bytes();
+        if places_bytes != self.places_bytes {
+            surroundings.memory.gauge().change_messages(places_bytes as isize - self.places_bytes as isize);
+        }
         let call = queue.next_call();
         drop(queue);
         wake_all(wakes);

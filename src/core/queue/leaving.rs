@@ -213,7 +213,7 @@ impl Queue {
     ) {
         self.counters.refused += 1;
         if self.settings.overflow == Overflow::RejectPublishDlx {
-            let message = publication.keep(|| me.now());
+            let message = publication.keep(me.surroundings.memory.gauge(), || me.now());
             let attempts = Attempts::default();
             // It has no place: the journal never hears of it here.
             let entry = Entry { message, position: u64::MAX, attempts, redelivered: false, journaled: false };

@@ -19,7 +19,7 @@ use super::{
 use crate::core::{
     clock::Millis,
     journal::{Change, Changes, Page, Placement, QueueId, RestoredRange},
-    message::{Message, Stage},
+    message::Stage,
 };
 use crate::limits::{BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, SPILL_BYTES_MAX};
 use holes::Holes;
@@ -66,8 +66,12 @@ pub struct Line {
     fresh_count: usize,
     resident: Size,
     paged: Size,
+    /// What the blocks take beside the messages.
+    block_bytes: usize,
 }
 
+/// What a requeued message takes beside itself: an entry, its position, and its part of the map's nodes.
+const REQUEUED_BYTES: usize = 56;
 /// Blocks at the head that stay in memory when a queue grows.
 const HEAD_BLOCKS: usize = 4;
 /// Blocks near the end that are looked at in vain before the next message is waited for.
@@ -83,14 +87,58 @@ impl Line {
             let paged = Paged { first, last, count: count as usize, size };
             self.fresh_count += paged.count;
             self.paged += paged.size;
-            self.blocks.push_back(Block::Paged(paged));
+            self.push_back(Block::Paged(paged));
         }
+    }
+
+    fn push_back(&mut self, block: Block) {
+        self.block_bytes += block.memory_bytes();
+        self.blocks.push_back(block);
+    }
+
+    fn push_front(&mut self, block: Block) {
+        self.block_bytes += block.memory_bytes();
+        self.blocks.push_front(block);
+    }
+
+    /// Takes a block out.
+    fn remove(&mut self, at: usize) -> Option<Block> {
+        let block = self.blocks.remove(at)?;
+        self.block_bytes -= block.memory_bytes();
+        Some(block)
+    }
+
+    /// Those in memory.
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let fresh = self.blocks.iter().flat_map(|block| match block {
+            Block::Resident(block) => block.entries.iter().collect(),
+            Block::Paged(_) => Vec::new(),
+        });
+        self.requeued.values().chain(fresh)
+    }
+
+    /// What [`Self::places_bytes`] says, found by looking at every place.
+    #[cfg(test)]
+    pub(super) fn walked_places_bytes(&self) -> usize {
+        self.requeued.len() * REQUEUED_BYTES + self.blocks.iter().map(Block::memory_bytes).sum::<usize>()
+    }
+
+    /// Bytes that its places take, beside the messages.
+    #[inline]
+    pub(super) fn places_bytes(&self) -> usize {
+        self.block_bytes + self.requeued.len() * REQUEUED_BYTES
     }
 
     /// What stands in it.
     #[inline]
     pub(super) fn total(&self) -> Total {
-        Total { count: self.fresh_count + self.requeued.len(), resident: self.resident, paged: self.paged }
+        Total {
+            count: self.fresh_count + self.requeued.len(),
+            resident: self.resident,
+            paged: self.paged,
+            places_bytes: self.places_bytes(),
+        }
     }
 
     /// Appends a message that has a higher position than all before it. True when that began a new block.
@@ -103,14 +151,16 @@ impl Line {
             && block.has_room()
         {
             block.size += size;
+            let room = block.entries.capacity();
             block.entries.push_back(entry);
+            self.block_bytes += (block.entries.capacity() - room) * size_of::<Entry>();
             return false;
         }
         // The first block of a queue starts small: most queues are short.
         let room = if self.blocks.is_empty() { 4 } else { BLOCK_ENTRIES_MAX };
         let mut entries = VecDeque::with_capacity(room);
         entries.push_back(entry);
-        self.blocks.push_back(Block::Resident(Resident { entries, size }));
+        self.push_back(Block::Resident(Resident { entries, size }));
         true
     }
 
@@ -160,7 +210,7 @@ impl Line {
         block.size -= entry.size();
         self.fresh_count -= 1;
         if block.entries.is_empty() {
-            self.blocks.pop_front();
+            self.remove(0);
             self.front_moved();
         }
         Some(entry)
@@ -196,7 +246,7 @@ impl Line {
         let front = self.blocks.front().filter(|block| block.is(&asked));
         let Some(Block::Paged(paged)) = front else { return Vec::new() };
         let paged = *paged;
-        self.blocks.pop_front();
+        self.remove(0);
         self.fresh_count -= paged.count;
         self.paged -= paged.size;
         let mut block = Resident::default();
@@ -221,7 +271,7 @@ impl Line {
         if !block.entries.is_empty() {
             self.fresh_count += block.entries.len();
             self.resident += block.size;
-            self.blocks.push_front(Block::Resident(block));
+            self.push_front(Block::Resident(block));
         }
         self.front_moved();
         waiting
@@ -235,7 +285,7 @@ impl Line {
         };
         self.fresh_count += count;
         self.paged += size;
-        self.blocks.push_front(Block::Paged(Paged { first, last: whole.last, count, size }));
+        self.push_front(Block::Paged(Paged { first, last: whole.last, count, size }));
     }
 
     /// Lets go of blocks that are on disk, last ones first, until no more than `bytes_max` are in memory; the head and the
@@ -274,7 +324,9 @@ impl Line {
         let Some(paged) = block.paged() else { return false };
         self.resident -= paged.size;
         self.paged += paged.size;
+        self.block_bytes -= self.blocks[at].memory_bytes();
         self.blocks[at] = Block::Paged(paged);
+        self.block_bytes += self.blocks[at].memory_bytes();
         true
     }
 
@@ -307,6 +359,15 @@ impl Line {
 }
 
 impl Block {
+    /// What it takes beside its messages.
+    fn memory_bytes(&self) -> usize {
+        let places = match self {
+            Self::Resident(block) => block.entries.capacity(),
+            Self::Paged(_) => 0,
+        };
+        size_of::<Self>() + places * size_of::<Entry>()
+    }
+
     fn is(&self, asked: &Paged) -> bool {
         matches!(self, Self::Paged(paged) if (paged.first, paged.last) == (asked.first, asked.last))
     }
@@ -333,7 +394,7 @@ impl Resident {
         let mut bytes = 0;
         for entry in self.entries.iter_mut().filter(|entry| !entry.journaled) {
             // The journal's notes in a message are about one place: a queue that spills has a copy of its own.
-            entry.message = Message::new(entry.message.view(), entry.message.published_at());
+            entry.message = entry.message.duplicated();
             entry.journaled = true;
             changes.push(Change::Publish {
                 message: entry.message.clone(),
@@ -351,14 +412,14 @@ mod tests {
     use super::*;
     use crate::core::{
         journal::{Attempts, Loaded},
-        message::{View, build_image},
+        message::{Message, View, build_image},
     };
 
     const QUEUE: QueueId = QueueId(1);
 
     fn message() -> Message {
         let (layout, image) = build_image(b"", b"q", &[0, 0], &[b"x"], false);
-        Message::new(View::new(layout, &image), 0)
+        Message::uncounted(View::new(layout, &image), 0)
     }
 
     fn entry(position: u64) -> Entry {

@@ -295,7 +295,7 @@ impl Queue {
         let position = position_of(line, *next);
         *next += 1;
         let journaled = me.spec.durable && publication.view().layout.persistent;
-        let message = publication.keep(|| now.get());
+        let message = publication.keep(me.surroundings.memory.gauge(), || now.get());
         Entry { message, position, attempts: Attempts::default(), redelivered: false, journaled }
     }
 
@@ -416,9 +416,22 @@ impl Queue {
         if drained { std::mem::take(&mut self.paused) } else { Vec::new() }
     }
 
-    /// Bytes in memory that the queue answers for.
-    fn held_bytes(&self) -> usize {
-        self.ready.resident_bytes() + self.delayed.resident_bytes() + self.unacked_bytes
+    /// Its messages in memory.
+    #[cfg(test)]
+    fn messages(&self) -> impl Iterator<Item = &crate::core::message::Message> {
+        self.ready.entries().map(|entry| &entry.message).chain(self.delayed.messages())
+    }
+
+    /// What [`Self::places_bytes`] says, found by looking at every place.
+    #[cfg(test)]
+    fn walked_places_bytes(&self) -> usize {
+        self.ready.walked_places_bytes() + self.delayed.places_bytes()
+    }
+
+    /// Bytes that it takes to hold its messages, beside these: they count themselves.
+    #[inline]
+    fn places_bytes(&self) -> usize {
+        self.ready.places_bytes() + self.delayed.places_bytes()
     }
 }
 

@@ -160,7 +160,7 @@ impl SharedQueue {
 
     /// Appends what is ready on disk between two positions; gives where to go on.
     fn peek_on_disk(&self, first: u64, last: u64, limit: usize, messages: &mut Vec<Peeked>) -> Option<u64> {
-        let page = self.surroundings.pager.load(self.id, first, last, BLOCK_BYTES_MAX);
+        let page = self.surroundings.load(self.id, first, last, BLOCK_BYTES_MAX);
         // The broker is about to stop.
         let Page { messages: loaded, rest_from } = page?;
         let now = self.surroundings.clock.now();
@@ -176,7 +176,7 @@ impl SharedQueue {
     }
 
     fn read_one(&self, position: u64) -> Option<Entry> {
-        let page = self.surroundings.pager.load(self.id, position, position, BLOCK_BYTES_MAX)?;
+        let page = self.surroundings.load(self.id, position, position, BLOCK_BYTES_MAX)?;
         page.messages.into_iter().next().map(Entry::from)
     }
 }

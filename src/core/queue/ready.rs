@@ -33,6 +33,8 @@ pub(super) struct Total {
     pub(super) count: usize,
     pub(super) resident: Size,
     pub(super) paged: Size,
+    /// What they take beside the messages.
+    pub(super) places_bytes: usize,
 }
 
 impl Ready {
@@ -67,6 +69,12 @@ impl Ready {
     #[inline]
     pub fn resident_bytes(&self) -> usize {
         self.total().resident.bytes
+    }
+
+    /// Bytes that their places take, beside the messages.
+    #[inline]
+    pub fn places_bytes(&self) -> usize {
+        self.total().places_bytes
     }
 
     /// Bytes of all of them.
@@ -146,6 +154,18 @@ impl Ready {
         self.all().any(|at| self.with(at, |line| line.page_out_all(queue, changes)))
     }
 
+    /// Those in memory.
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.lines.iter().flat_map(Line::entries)
+    }
+
+    /// What [`Self::places_bytes`] says, found by looking at every place.
+    #[cfg(test)]
+    pub(super) fn walked_places_bytes(&self) -> usize {
+        self.lines.iter().map(Line::walked_places_bytes).sum()
+    }
+
     /// Takes everything out.
     pub fn take_all(&mut self) -> Self {
         let empty = Self::new(self.lines.len());
@@ -204,6 +224,7 @@ impl Ready {
         self.total.resident += after.resident;
         self.total.paged -= before.paged;
         self.total.paged += after.paged;
+        self.total.places_bytes = self.total.places_bytes - before.places_bytes + after.places_bytes;
         let bit = 1 << (at % 64);
         match after.count {
             0 => self.occupied[at / 64] &= !bit,

@@ -470,7 +470,7 @@ impl SharedQueue {
 
     /// Reads the front back into memory. False when that is impossible, because the broker is about to stop.
     pub(super) fn load(self: &Arc<Self>, paged: Paged) -> bool {
-        let page = self.surroundings.pager.load(self.id, paged.first, paged.last, BLOCK_BYTES_MAX);
+        let page = self.surroundings.load(self.id, paged.first, paged.last, BLOCK_BYTES_MAX);
         // Without an answer it stays marked as being read: nobody is to try again.
         let Some(page) = page else { return false };
         let mut queue = self.lock();
@@ -491,7 +491,8 @@ impl SharedQueue {
 impl Drop for SharedQueue {
     fn drop(&mut self) {
         let queue = self.state.get_mut();
-        self.surroundings.gauge.change(queue.held_bytes(), 0);
+        let places_bytes = queue.places_bytes();
+        self.surroundings.memory.gauge().change_messages(-(places_bytes as isize));
     }
 }
 

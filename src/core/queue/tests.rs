@@ -1,6 +1,7 @@
 //! Queues as clients see them: deliveries are read back from the bytes in each client's outbox.
 
 mod lines;
+mod memory;
 mod model;
 mod operator;
 mod shelf;
@@ -25,7 +26,7 @@ use crate::core::{
     effects::Effects,
     error::AmqpError,
     journal::{QueueIds, Surroundings, Timetable, note_published},
-    memory::Gauge,
+    memory::{Gauge, Holder},
     message::{Publication, View, build_image},
     outbox::{Outbox, SharedOutbox},
     turn::Turn,
@@ -268,6 +269,7 @@ fn messages_of_a_deleted_queue_can_be_settled_and_do_not_come_back() {
     queue.publish(0..5);
     let deleted = queue.shared.delete(|_| true).unwrap();
     assert_eq!(deleted.message_count(), 3);
+    drop(deleted);
     queue.requeue(&client, 1, false);
     queue.ack(&client, 2, false);
     assert_eq!((queue.status().ready, queue.status().unacked, queue.gauge.used_bytes()), (0, 0, 0));
@@ -345,7 +347,7 @@ fn out_of_order_acks_do_not_make_the_window_grow() {
 /// A queue and what its messages are counted against.
 struct Q {
     shared: Arc<SharedQueue>,
-    gauge: Arc<Gauge>,
+    gauge: &'static Gauge,
     /// What the journal has to be told.
     effects: RefCell<Effects>,
     clock: Arc<ManualClock>,
@@ -394,12 +396,12 @@ impl Q {
     fn named(name: &'static str, durable: bool, auto_delete: bool, arguments: FieldTable) -> Self {
         let name = ShortString::from_static(name);
         let spec = QueueSpec { name, durable, auto_delete, owner: None, arguments };
-        let gauge = Arc::new(Gauge::new(usize::MAX));
+        let gauge = Gauge::new(usize::MAX);
         let shelf = Arc::new(Shelf::default());
         let clock = Arc::new(ManualClock::at(NOW));
         let calls = Arc::new(Calls::default());
         let surroundings = Surroundings {
-            gauge: gauge.clone(),
+            memory: Holder::new(gauge),
             pager: shelf.clone(),
             ids: Arc::new(QueueIds::default()),
             timetable: calls.clone(),
@@ -430,7 +432,7 @@ impl Q {
         let mut published = Published::default();
         let mut effects = self.effects.borrow_mut();
         self.shared.publish(&mut run, Origin::Client, &mut published, &mut effects);
-        note_published(&mut run, &mut published.placed, &mut effects.changes, || NOW);
+        note_published(&mut run, &mut published.placed, &mut effects.changes);
     }
 
     fn try_consume(&self, client: &Client, tag: &str, wish: Wish) -> Result<ConsumerId, ConsumeError> {

@@ -119,7 +119,7 @@ impl SharedQueue {
     /// about to stop.
     fn read(&self, row: &[(Millis, Stored)], entries: &mut Vec<Entry>) -> usize {
         let (Some((_, first)), Some((_, last))) = (row.first(), row.last()) else { return 0 };
-        let page = self.surroundings.pager.load(self.id, first.position, last.position, BLOCK_BYTES_MAX);
+        let page = self.surroundings.load(self.id, first.position, last.position, BLOCK_BYTES_MAX);
         let Some(page) = page else { return row.len() };
         let place = |position: u64| (position - first.position) as usize;
         for loaded in page.messages {

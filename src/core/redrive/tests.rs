@@ -6,13 +6,13 @@ const NOW: Millis = 1_000_000;
 fn message(exchange: &[u8], key: &[u8], headers: FieldTable) -> Message {
     let properties = Properties { headers: Some(headers), ..Properties::default() };
     let (layout, image) = build_image(exchange, key, &rewrite::encoded(&properties), &[b"body"], true);
-    Message::new(View::new(layout, &image), NOW)
+    Message::uncounted(View::new(layout, &image), NOW)
 }
 
 fn dead(message: &Message, reason: Reason, exchange: &[u8], routing_key: Option<&[u8]>) -> Message {
     let death = Death { queue: b"work", reason, at_ms: NOW, exchange, routing_key };
     let dead = dead_letter::dead_lettered(&message.view(), &death).unwrap();
-    Message::new(View::new(dead.layout, &dead.image), NOW)
+    Message::uncounted(View::new(dead.layout, &dead.image), NOW)
 }
 
 fn copies() -> FieldTable {
@@ -103,7 +103,7 @@ fn all_parts_of_a_filter_must_hold() {
 #[test]
 fn a_message_of_unknown_age_is_old_and_one_that_never_died_has_no_reason() {
     let (layout, image) = build_image(b"", b"k", &[0, 0], &[], true);
-    let ancient = Message::new(View::new(layout, &image), 0);
+    let ancient = Message::uncounted(View::new(layout, &image), 0);
     let filter = Filter { older_than_ms: Some(NOW), ..Filter::default() };
     assert!(filter.matcher().matches(&ancient, NOW));
     let filter = Filter { reason: Some(Reason::Expired), ..Filter::default() };
@@ -115,7 +115,7 @@ fn no_bytes_panic() {
     use proptest::{collection::vec, prelude::*};
     proptest!(|(properties in vec(any::<u8>(), 2..64), pattern in vec(any::<u8>(), 0..32))| {
         let (layout, image) = build_image(b"e", b"k", &properties, &[b"x"], false);
-        let message = Message::new(View::new(layout, &image), NOW);
+        let message = Message::uncounted(View::new(layout, &image), NOW);
         let pattern = ShortString::try_from(pattern).unwrap();
         let headers = vec![(name("a"), FieldValue::from(1))];
         let reason = Some(Reason::Expired);

@@ -143,7 +143,7 @@ impl Topology {
             ExchangeKind::RecentHistory => recent_history_length(&spec.arguments).ok()?,
             _ => return None,
         };
-        Some(Arc::new(History::new(length, self.surroundings.gauge.clone())))
+        Some(Arc::new(History::new(length, &self.surroundings.memory)))
     }
 
     /// Removes an exchange, the bindings from and to it, and auto-delete exchanges that this leaves without bindings.

@@ -6,7 +6,7 @@ use super::{Exchange, Topology};
 use crate::core::{
     dedup::{Filter, Owner, SEEN_QUEUE},
     journal::{RestoredQueue, TopologyChange},
-    memory::Gauge,
+    memory::Holder,
 };
 use crate::protocol::{FieldTable, ShortString};
 
@@ -43,8 +43,8 @@ impl Topology {
     }
 
     /// What memory is counted by.
-    pub fn gauge(&self) -> &Arc<Gauge> {
-        &self.surroundings.gauge
+    pub fn memory(&self) -> &Arc<Holder> {
+        &self.surroundings.memory
     }
 
     pub(super) fn opened(&mut self, filter: Option<&Arc<Filter>>) {

@@ -25,8 +25,7 @@ impl Topology {
                 // A copy: each message is published to the journal at most once.
                 let mut publication = [Publication::new(message.view())];
                 queue.publish(&mut publication, Origin::Client, &mut published, &mut effects);
-                let now = || self.surroundings.clock.now();
-                note_published(&mut publication, &mut published.placed, &mut effects.changes, now);
+                note_published(&mut publication, &mut published.placed, &mut effects.changes);
             }
         }
         effects

@@ -8,7 +8,13 @@ mod policies;
 use std::sync::Arc;
 
 use super::*;
-use crate::core::{ConnectionId, error::AmqpError, memory::Gauge, queue::SharedQueue, routing::Addressing};
+use crate::core::{
+    ConnectionId,
+    error::AmqpError,
+    memory::{Gauge, Holder},
+    queue::SharedQueue,
+    routing::Addressing,
+};
 
 const ME: ConnectionId = ConnectionId(1);
 const OTHER: ConnectionId = ConnectionId(2);
@@ -420,7 +426,7 @@ fn a_queue_that_expires_late_does_not_take_its_namesake_along() {
 type Change = fn(&mut Topology);
 
 fn topology() -> Topology {
-    Topology::new(ShortString::from_static("/"), Surroundings::forgetful(Arc::new(Gauge::new(usize::MAX))))
+    Topology::new(ShortString::from_static("/"), Surroundings::forgetful(Holder::new(Gauge::of_thread())))
 }
 
 fn queue(name: &'static str) -> QueueDeclaration {

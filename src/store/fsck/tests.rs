@@ -110,7 +110,7 @@ fn place(queue: u64, position: u64) -> Placement {
 
 fn message(body: &[u8]) -> Message {
     let (layout, image) = build_image(b"", b"key", &[0, 0], &[body], true);
-    Message::new(View::new(layout, &image), 1)
+    Message::uncounted(View::new(layout, &image), 1)
 }
 
 fn published(message: Message, placements: &[Placement]) -> Change {

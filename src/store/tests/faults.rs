@@ -55,7 +55,7 @@ fn delete(id: QueueId) -> Change {
 
 fn message(size: usize) -> Message {
     let (layout, image) = build_image(b"", b"q1", &[0, 0], &[&vec![7; size]], true);
-    Message::new(View::new(layout, &image), 1)
+    Message::uncounted(View::new(layout, &image), 1)
 }
 
 fn at(queue: QueueId, position: u64) -> Placement {

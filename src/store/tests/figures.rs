@@ -23,7 +23,7 @@ fn declare(id: QueueId) -> Change {
 
 fn publish(position: u64, queues: &[QueueId]) -> (Change, Message) {
     let (layout, image) = build_image(b"", b"q1", &[0, 0], &[&[7; BODY_BYTES as usize]], true);
-    let message = Message::new(View::new(layout, &image), 0);
+    let message = Message::uncounted(View::new(layout, &image), 0);
     let placements = queues.iter().map(|&queue| Placement { queue, position }).collect();
     (Change::Publish { message: message.clone(), placements, transient: false }, message)
 }

@@ -200,7 +200,7 @@ impl Story {
         self.chance.fill(&mut body[..]);
         let key = self.bodies.to_string();
         let (layout, image) = build_image(b"x", key.as_bytes(), &[0, 0], &[&body], persistent);
-        Message::new(View::new(layout, &image), self.chance.random())
+        Message::uncounted(View::new(layout, &image), self.chance.random())
     }
 
     /// A message that queues have; nothing is appended yet.

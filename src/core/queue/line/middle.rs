@@ -87,7 +87,7 @@ impl Line {
             self.holes.insert(entry.position);
         }
         if is_empty {
-            self.blocks.remove(at);
+            self.remove(at);
             self.front_moved();
         }
         Some(entry)

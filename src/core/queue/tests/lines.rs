@@ -35,7 +35,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 
 fn entry(position: u64, body_bytes: usize) -> Entry {
     let (layout, image) = build_image(b"", b"q", &[0, 0], &[&vec![0; body_bytes]], false);
-    let message = Message::new(View::new(layout, &image), 0);
+    let message = Message::uncounted(View::new(layout, &image), 0);
     Entry { message, position, attempts: Attempts::default(), redelivered: false, journaled: true }
 }
 

@@ -28,7 +28,7 @@ impl Shelf {
         for change in publishes.into_iter().chain(others) {
             match change {
                 Change::Publish { message, placements, .. } => {
-                    let copy = Message::new(message.view(), message.published_at());
+                    let copy = Message::uncounted(message.view(), message.published_at());
                     let before = kept.insert(placements[0].position, (copy, Attempts::default()));
                     assert!(before.is_none(), "a position is used once");
                     self.unwritten.lock().push(message);
@@ -67,6 +67,11 @@ impl Shelf {
         self.unwritten.lock().drain(..).for_each(|message| message.set_stage(Stage::Written));
     }
 
+    /// What was taken over and is not on disk yet.
+    pub(super) fn unwritten(&self) -> Vec<Message> {
+        self.unwritten.lock().clone()
+    }
+
     /// What is kept.
     pub(super) fn messages(&self) -> Vec<Message> {
         self.kept.lock().values().map(|(message, _)| message.clone()).collect()
@@ -84,7 +89,7 @@ impl Pager for Shelf {
                 page.rest_from = Some(position);
                 return ControlFlow::Break(());
             }
-            let message = Message::new(message.view(), message.published_at());
+            let message = Message::uncounted(message.view(), message.published_at());
             message.set_stage(Stage::Written);
             let attempts = *attempts;
             page.messages.push(Loaded { position, attempts, due: 0, redelivered: false, message });

@@ -27,7 +27,7 @@ impl Q {
         let mut run = [Publication::new(View::new(layout, &image))];
         let placement = self.shared.hold_until(&mut run[0], NOW + milliseconds);
         let mut placed = placement.map(|placement| (0, placement)).into_iter().collect();
-        note_published(&mut run, &mut placed, &mut self.effects.borrow_mut().changes, || NOW);
+        note_published(&mut run, &mut placed, &mut self.effects.borrow_mut().changes);
     }
 }
 
@@ -55,7 +55,7 @@ fn what_waits_on_disk_is_read_when_it_is_due() {
     let queue = Q::named(DELAY_QUEUE, true, false, table());
     (0..20).for_each(|id| queue.delay(id, 100 - id));
     queue.to_disk();
-    assert_eq!((queue.status().delayed, queue.gauge.used_bytes()), (20, 0));
+    assert_eq!((queue.status().delayed, queue.message_bytes()), (20, 0));
     queue.pass(100);
     assert!(queue.departed().into_iter().map(|(id, _)| id).eq((0..20).rev()));
 }
@@ -144,7 +144,7 @@ fn attempts_are_not_forgotten_on_disk() {
         for _ in 0..2 {
             queue.bounce(&client, Comeback::Failed);
             queue.to_disk();
-            assert_eq!(queue.gauge.used_bytes(), 0, "it is on disk alone");
+            assert_eq!(queue.message_bytes(), 0, "it is on disk alone");
             queue.pass(10);
             assert_eq!(queue.ready(), 1);
         }
@@ -183,7 +183,7 @@ fn a_message_that_waits_expires_when_it_comes_again() {
 
 fn entry(position: u64, on_disk: bool) -> Entry {
     let (layout, image) = build_image(b"", b"q", &[0, 0], &[b"x"], true);
-    let message = Message::new(View::new(layout, &image), NOW);
+    let message = Message::uncounted(View::new(layout, &image), NOW);
     if on_disk {
         message.set_stage(Stage::Written);
     }
@@ -229,7 +229,7 @@ fn beyond_the_budget_messages_leave_memory_as_others_come() {
     let mut delayed = Delayed::default();
     let (layout, image) = build_image(b"", b"q", &[0, 0], &[&vec![0; 1024 * 1024]], true);
     for position in 0..20 {
-        let message = Message::new(View::new(layout, &image), NOW);
+        let message = Message::uncounted(View::new(layout, &image), NOW);
         message.set_stage(Stage::Written);
         delayed.insert(position, Entry { message, journaled: true, ..entry(position, true) });
     }

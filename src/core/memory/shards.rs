@@ -1,0 +1,75 @@
+//! A sum that many threads add to.
+
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
+
+use crate::limits::MEMORY_GRAIN_BYTES_MAX;
+
+/// A sum, and what threads have added that is not in it yet: less than a grain in each shard, up or down.
+#[derive(Debug)]
+pub(super) struct Shards {
+    grain: usize,
+    sum: AtomicIsize,
+    shards: [Shard; SHARDS],
+}
+
+/// Two cache lines: some processors fetch them in pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shard(AtomicIsize);
+
+/// The sum before and after a change.
+pub(super) struct Passed {
+    pub(super) before: usize,
+    pub(super) after: usize,
+}
+
+const SHARDS: usize = 16;
+
+impl Shards {
+    /// A sum of nothing. All shards together do not hide more than about a sixtieth of `limit_bytes`.
+    pub(super) fn of(limit_bytes: usize) -> Self {
+        let grain = (limit_bytes / 1024).clamp(1, MEMORY_GRAIN_BYTES_MAX);
+        Self { grain, sum: AtomicIsize::new(0), shards: Default::default() }
+    }
+
+    /// Adds on this thread's shard. Gives how the sum has changed, if a grain was full.
+    #[inline]
+    pub(super) fn add(&self, bytes: isize) -> Option<Passed> {
+        let shard = &self.shards[own_shard()].0;
+        let now = shard.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        (now.unsigned_abs() >= self.grain).then(|| self.add_to_sum(shard.swap(0, Ordering::Relaxed)))
+    }
+
+    #[cold]
+    pub(super) fn add_to_sum(&self, bytes: isize) -> Passed {
+        let before = self.sum.fetch_add(bytes, Ordering::Relaxed);
+        Passed { before: positive(before), after: positive(before + bytes) }
+    }
+
+    /// The sum, without what is in the shards.
+    #[inline]
+    pub(super) fn sum(&self) -> usize {
+        positive(self.sum.load(Ordering::Relaxed))
+    }
+
+    /// The sum with what is in the shards; exact while nobody adds.
+    pub(super) fn exact_sum(&self) -> usize {
+        let shards = self.shards.iter().map(|shard| shard.0.load(Ordering::Relaxed));
+        positive(self.sum.load(Ordering::Relaxed) + shards.sum::<isize>())
+    }
+}
+
+/// A message that one thread makes and another one drops may be taken off before it is added.
+fn positive(bytes: isize) -> usize {
+    bytes.max(0) as usize
+}
+
+#[inline]
+fn own_shard() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
+    }
+    // When a thread ends, what it drops last may come after its own number.
+    OWN.try_with(|own| *own).unwrap_or(0)
+}
