@@ -28,7 +28,7 @@ enum Command {
     /// Run the broker (the default)
     Serve(Box<Settings>),
     /// Measure an AMQP 0-9-1 broker
-    Bench(bench::Args),
+    Bench(Box<bench::Args>),
     /// Check a data folder that no broker uses; changes nothing
     Fsck(fsck::Args),
 }
@@ -44,7 +44,7 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(settings)) => serve::run(*settings),
         Some(Command::Bench(args)) => {
             log::start(LogFilter::default());
-            bench::run(args)
+            bench::run(*args)
         }
         Some(Command::Fsck(args)) => fsck::run(&args),
     }

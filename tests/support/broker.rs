@@ -11,7 +11,7 @@
 
 use std::{
     env,
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader, Write},
     process::{Child, ChildStderr, ChildStdout, Command, Stdio},
     sync::{
         Arc, Condvar, Mutex, PoisonError, Weak,
@@ -60,7 +60,7 @@ impl Log {
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 if env::var_os("LEVERET_TEST_LOG").is_some() {
-                    eprintln!("{line}");
+                    let _ = writeln!(io::stderr(), "{line}");
                 }
                 log.0.0.lock().unwrap().push(line);
                 log.0.1.notify_all();
