@@ -184,7 +184,6 @@ impl Session {
 
     fn last_words(&mut self, then: Then) {
         match then {
-            Then::Nothing => {}
             Then::AnswerChannelClose(number) => {
                 self.channels.remove(number);
                 self.reply(number, &channel::CloseOk {});
@@ -199,7 +198,7 @@ impl Session {
                 self.reply(0, &close);
                 send(&self.outbox);
             }
-            Then::CloseConnection(_) => {}
+            Then::Nothing | Then::CloseConnection(_) => {}
         }
     }
 }

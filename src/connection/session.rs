@@ -201,7 +201,10 @@ impl Session {
     }
 
     fn goes_on(&mut self) -> bool {
-        !self.phase.is_over() && !self.replies_full && self.work_on() && !self.turn.is_over()
+        !self.phase.is_over()
+            && !self.replies_full
+            && (self.works.is_empty() || self.work_on())
+            && !self.turn.is_over()
     }
 
     fn frames(&mut self, bytes: &[u8]) -> usize {

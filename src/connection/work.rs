@@ -4,7 +4,7 @@
 //! comes to an end meanwhile, the connection too, comes after it: a commit that has begun is carried through.
 
 use super::{
-    dispatch::{Committing, Purging, Settling},
+    dispatch::{Committing, FanOut, Purging, Settling},
     leaving::Leaving,
     session::Session,
 };
@@ -16,18 +16,20 @@ use crate::core::{
 
 /// See the module's text.
 pub(super) enum Work {
+    /// A message for many queues.
+    FanOut(Box<FanOut>),
     /// Many messages that a client settles at once.
     Settle(Settling),
     /// `tx.commit`.
     Commit(Box<Committing>),
     /// `queue.purge`.
-    Purge(Purging),
+    Purge(Box<Purging>),
     /// A channel or the connection ends.
     Leave(Box<Leaving>),
     /// Consumers of a channel that its prefetch had turned away.
     Feed(u16),
     /// What a queue leaves behind that is gone.
-    LetGo(Deleted),
+    LetGo(Box<Deleted>),
 }
 
 impl Session {
@@ -67,6 +69,7 @@ impl Session {
     /// Gives what is left when the turn is over.
     fn step(&mut self, work: Work) -> Option<Work> {
         match work {
+            Work::FanOut(fan_out) => self.go_on_fanning_out(fan_out).map(Work::FanOut),
             Work::Settle(settling) => self.go_on_settling(settling).map(Work::Settle),
             Work::Commit(committing) => self.go_on_committing(committing).map(Work::Commit),
             Work::Purge(purging) => self.go_on_purging(purging).map(Work::Purge),
@@ -98,7 +101,7 @@ impl Session {
 
     /// Sees to what a queue leaves behind that is gone, now or in the next turns.
     pub(super) fn let_go(&mut self, deleted: Deleted) {
-        self.begin(Work::LetGo(deleted));
+        self.begin(Work::LetGo(Box::new(deleted)));
     }
 }
 

@@ -5,12 +5,14 @@ mod basic;
 mod channel;
 mod connection;
 mod exchange;
+mod fan_out;
 mod once;
 mod publish;
 mod queue;
 mod settle;
 mod tx;
 
+pub(super) use fan_out::FanOut;
 pub(super) use queue::Purging;
 pub(super) use settle::Settling;
 pub(super) use tx::Committing;

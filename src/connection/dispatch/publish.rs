@@ -35,6 +35,8 @@ const MANDATORY: u8 = 1;
 const IMMEDIATE: u8 = 2;
 /// Steps of a message whose properties are looked at.
 const RULES_STEPS: usize = 2;
+/// Bytes of them that are decoded in one step.
+const PROPERTIES_BYTES_PER_STEP: usize = 64;
 /// Deliveries whose time begins anew in one step.
 const RENEWED_PER_STEP: usize = 64;
 /// Properties that a rule of the broker looks at.
@@ -116,10 +118,11 @@ impl Session {
         }
         let mut taken = 0;
         for publication in run {
-            if taken > 0 && self.turn.is_over() {
+            if taken > 0 && (self.turn.is_over() || self.is_working()) {
                 break;
             }
-            self.turn.spend(RULES_STEPS);
+            let properties_bytes = publication.view().properties().len();
+            self.turn.spend(RULES_STEPS + properties_bytes / PROPERTIES_BYTES_PER_STEP);
             self.publish_with_rules(number, mandatory, publication)?;
             taken += 1;
         }
@@ -166,6 +169,12 @@ impl Session {
                 break;
             }
             let rest = &mut run[taken..];
+            if let Way::Queues(route) = &way
+                && route.queues.len() * steps_of_delivery(rest) > self.turn_steps
+            {
+                self.fan_out(number, route, &mut rest[0]);
+                return Ok(taken + 1);
+            }
             let share = self.share(&way, rest);
             let outcome = self.hand_on(&way, number, mandatory, &mut rest[..share], None)?;
             self.published_run(number, share, outcome);
@@ -293,6 +302,7 @@ impl Session {
         let (properties, headers) = (properties(&view)?, headers(&view)?);
         let mut keys = vec![view.routing_key()];
         keys.extend(extra_keys(headers.as_ref()).map_err(invalid_message)?);
+        self.turn.spend(keys.len());
         let addressing = Addressing::new(&keys, &properties, headers.as_ref());
         let addressing = Addressing { lot: rand::random(), ..addressing };
         if let Some(due) = due_ms(&view, self.broker.clock.now())? {

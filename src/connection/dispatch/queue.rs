@@ -134,12 +134,13 @@ impl Session {
     pub(super) fn queue_purge(&mut self, number: u16, purge: &queue::Purge) -> Result<(), AmqpError> {
         let name = self.named_queue(number, &purge.queue)?;
         let queue = self.vhost.accessible_queue(&name, self.id)?;
-        self.begin(Work::Purge(Purging { number, purged: queue.purge(), no_wait: purge.no_wait }));
+        let purging = Purging { number, purged: queue.purge(), no_wait: purge.no_wait };
+        self.begin(Work::Purge(Box::new(purging)));
         Ok(())
     }
 
     /// Gives what is left when the turn is over.
-    pub(in crate::connection) fn go_on_purging(&mut self, mut purging: Purging) -> Option<Purging> {
+    pub(in crate::connection) fn go_on_purging(&mut self, mut purging: Box<Purging>) -> Option<Box<Purging>> {
         let share = self.turn.share(usize::MAX, 1);
         let before = self.effects.len();
         let more = purging.purged.settle_some(share, &mut self.effects.changes);

@@ -45,8 +45,9 @@ impl Session {
         let acked = self.acked(number);
         let before = acked.len();
         let more = window.settle(tag, multiple, max, acked)?;
-        let settled = acked.len() - before;
-        self.turn.spend(settled);
+        // Its frame stands for one of them.
+        let others = (acked.len() - before).saturating_sub(1);
+        self.turn.spend(others);
         if let Some(up_to) = more {
             self.begin(Work::Settle(Settling::new(number, Settlement::Ack, up_to)));
         }

@@ -16,6 +16,7 @@ rows_and_stops! {
     a_wide_message_against_wide_bindings
     a_chain_of_exchanges_that_delete_each_other
     a_fanout_to_many_queues
+    a_message_for_very_many_queues
     exchanges_bound_in_cycles
     a_chain_of_alternate_exchanges
     topic_patterns_that_match_in_many_ways
@@ -49,6 +50,29 @@ fn a_fanout_to_many_queues() -> Row {
             peer.flood(flood)?.wait(Duration::from_secs(10));
             Ok(())
         },
+        ..Row::USUAL
+    }
+}
+
+fn a_message_for_very_many_queues() -> Row {
+    fn count() -> usize {
+        size(50_000, 6_000)
+    }
+    Row {
+        name: "20 messages for 50,000 queues",
+        set_up: |scene| {
+            let mut peer = scene.peer()?;
+            peer.method(1, &exchange("all", "fanout", &Table::new()))?;
+            peer.each(0..count(), |n| queue(&format!("q{n}"), 0, &Table::new()))?;
+            peer.each(0..count(), |n| bind(&format!("q{n}"), "all", ""))?;
+            peer.barrier()?;
+            Ok(vec![peer])
+        },
+        attack: |_, peers| {
+            peers[0].repeat(20, &publish("all", "", b"x"))?;
+            peers[0].barrier()
+        },
+        after: |scene| scene.await_counts("q7", (20, 0)),
         ..Row::USUAL
     }
 }

@@ -16,6 +16,7 @@ rows_and_stops! {
     a_channel_closed_with_unacked_messages
     a_connection_lost_with_unacked_messages
     a_commit_of_many_acks
+    a_rollback_of_many_acks
     a_large_commit
 }
 
@@ -115,6 +116,22 @@ fn a_commit_of_many_acks() -> Row {
             Ok(peers)
         },
         attack: |_, peers| peers[0].call(1, &method(90, 20), (90, 21)).map(drop),
+        ..Row::USUAL
+    }
+}
+
+fn a_rollback_of_many_acks() -> Row {
+    Row {
+        name: "tx.rollback of 1 M acks",
+        set_up: |scene| {
+            let mut peers = holding(scene, held())?;
+            peers[0].call(1, &method(90, 10), (90, 11))?;
+            peers[0].method(1, &basic_ack(0, true))?;
+            peers[0].barrier()?;
+            Ok(peers)
+        },
+        attack: |_, peers| peers[0].call(1, &method(90, 30), (90, 31)).map(drop),
+        after: |scene| scene.await_counts("q", (held() as u32, 0)),
         ..Row::USUAL
     }
 }

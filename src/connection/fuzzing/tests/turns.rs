@@ -54,10 +54,20 @@ impl Client {
 }
 
 fn publish(out: &mut Vec<u8>, exchange: &'static str, key: &'static str, body: &[u8]) {
+    publish_with(out, exchange, key, &[0, 0], body);
+}
+
+fn publish_with(
+    out: &mut Vec<u8>,
+    exchange: &'static str,
+    key: &'static str,
+    properties: &[u8],
+    body: &[u8],
+) {
     let (exchange, routing_key) = (ShortString::from_static(exchange), ShortString::from_static(key));
     let publish = basic::Publish { exchange, routing_key, ..basic::Publish::default() };
     frame::write_method(out, 1, &publish);
-    frame::write_header(out, 1, basic::CLASS_ID, body.len() as u64, &[0, 0]);
+    frame::write_header(out, 1, basic::CLASS_ID, body.len() as u64, properties);
     frame::write_bodies(out, 1, body, 4_096);
 }
 
@@ -112,6 +122,44 @@ fn a_message_for_more_queues_than_a_turn_has_steps_is_published_all_the_same() {
     }
     assert!(client.feed_in_turns(&bytes, 1) >= 3);
     assert!(queues.iter().all(|queue| queue.status().ready == 3));
+    client.leave();
+    drop(queues);
+    nothing_remains(&stage);
+}
+
+#[test]
+fn a_message_for_many_queues_is_confirmed_when_all_of_them_have_it() {
+    for properties in [&[0, 0][..], b"\x01\x00\x0599999"] {
+        two_messages_for_many_queues(properties);
+    }
+}
+
+fn two_messages_for_many_queues(properties: &[u8]) {
+    let stage = Stage::default();
+    let mut client = opened(&stage);
+    let queues = fanout_to(&mut client, 100);
+    client.send(1, &confirm::Select::default());
+    client.methods();
+    for body in [b"1", b"2"] {
+        publish_with(&mut client.unread, "amq.fanout", "", properties, body);
+    }
+    client.session.turn_steps = 10;
+    let mut turns = 1;
+    while client.one_turn() {
+        turns += 1;
+        let last = queues.iter().map(|queue| queue.status().ready).min();
+        let confirmed = client.methods().into_iter().filter_map(|method| match method {
+            Method::BasicAck(ack) => Some(ack.delivery_tag as usize),
+            _ => None,
+        });
+        assert!(confirmed.max() <= last, "after turn {turns}");
+    }
+    assert!((20..=30).contains(&turns), "{turns} turns");
+    for queue in &queues {
+        let peeked = queue.peek_ready(Default::default(), 3);
+        let bodies: Vec<_> = peeked.messages.iter().map(|it| it.entry.message.view().body()).collect();
+        assert_eq!(bodies, [b"1", b"2"]);
+    }
     client.leave();
     drop(queues);
     nothing_remains(&stage);
@@ -340,10 +388,7 @@ fn with_transaction(stage: &Stage) -> Client {
 }
 
 fn publish_persistent(out: &mut Vec<u8>, body: &[u8]) {
-    let publish = basic::Publish { routing_key: ShortString::from_static("q"), ..basic::Publish::default() };
-    frame::write_method(out, 1, &publish);
-    frame::write_header(out, 1, basic::CLASS_ID, body.len() as u64, &[0x10, 0, 2]);
-    frame::write_bodies(out, 1, body, 4_096);
+    publish_with(out, "", "q", &[0x10, 0, 2], body);
 }
 
 #[test]

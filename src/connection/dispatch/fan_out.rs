@@ -1,0 +1,48 @@
+//! One message for more queues than a turn has steps for: a few queues in each turn.
+
+use std::sync::Arc;
+
+use crate::connection::{session::Session, work::Work};
+use crate::core::{
+    message::{Message, Publication},
+    queue::Published,
+    topology::Route,
+};
+
+/// A message that some of its queues have.
+pub(in crate::connection) struct FanOut {
+    number: u16,
+    route: Arc<Route>,
+    /// The first of the queues that have not got it.
+    next: usize,
+    message: Message,
+    published: Published,
+}
+
+impl Session {
+    /// Hands a message to the queues of a route, now or in the next turns. Its confirm is due when all of them have it.
+    pub(super) fn fan_out(&mut self, number: u16, route: &Arc<Route>, publication: &mut Publication<'_>) {
+        let message = publication.keep(self.broker.gauge, || self.broker.clock.now());
+        let published = self.begin_run();
+        let fan_out = FanOut { number, route: route.clone(), next: 0, message, published };
+        self.begin(Work::FanOut(Box::new(fan_out)));
+    }
+
+    /// Gives what is left when the turn is over.
+    pub(in crate::connection) fn go_on_fanning_out(
+        &mut self,
+        mut fan_out: Box<FanOut>,
+    ) -> Option<Box<FanOut>> {
+        let mut run = [Publication::kept(fan_out.message.clone())];
+        while let Some(queue) = fan_out.route.queues.get(fan_out.next) {
+            if self.turn.is_over() {
+                return Some(fan_out);
+            }
+            fan_out.next += 1;
+            self.deliver_to(queue, &mut run, &mut fan_out.published);
+        }
+        let outcome = self.end_run(&mut run, fan_out.published);
+        self.published_run(fan_out.number, 1, outcome);
+        None
+    }
+}
