@@ -48,7 +48,7 @@ pub struct Settings {
     /// Connections at once [default: 100000]
     #[arg(long, env = "LEVERET_CONNECTION_MAX", value_name = "N")]
     pub connection_max: Option<usize>,
-    /// Largest message body [default: 16MiB]
+    /// Largest message body [default: 128MiB]
     #[arg(long, env = "LEVERET_MAX_MESSAGE_SIZE", value_name = "SIZE")]
     pub max_message_size: Option<Size>,
     /// Messages in memory above which publishers are blocked [default: 0.4 of the memory of the machine, or of the container]

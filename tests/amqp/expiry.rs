@@ -120,21 +120,48 @@ async fn a_queue_expires_unless_it_has_a_consumer() {
 }
 
 #[tokio::test]
-async fn getting_and_declaring_keep_a_queue_from_expiring() {
+async fn some_methods_are_use_of_a_queue_and_keep_it_from_expiring_and_others_are_not() {
     let ch = Ch::confirming().await;
     let table = args! { "x-expires": 1_000 };
-    let (got, declared) = (ch.queue_with(table.clone()).await, ch.queue_with(table.clone()).await);
     let clock = ch.queue().await;
     publish(&ch, &clock, "runs out", "1600").await;
-    while ch.counts(&clock).await.0 > 0 {
-        ch.get(&got, "").await.unwrap();
-        ch.declare(&declared, "exclusive", table.clone()).await.unwrap();
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    let mut queues = Vec::new();
+    for _ in 0..8 {
+        queues.push(ch.queue_with(table.clone()).await);
     }
-    ch.get(&got, "").await.unwrap();
-    ch.declare(&declared, "exclusive", table).await.unwrap();
-    await_expired(&ch, &got).await;
-    await_expired(&ch, &declared).await;
+    let [got, declared, asked, consumed, published, purged, bound, unbound] = &queues[..] else {
+        unreachable!()
+    };
+    let used = [got, declared, asked, consumed];
+    let mut gone = 0;
+    while ch.counts(&clock).await.0 > 0 {
+        ch.get(got, "").await.unwrap();
+        ch.declare(declared, "exclusive", table.clone()).await.unwrap();
+        ch.counts(asked).await;
+        let consumer = ch.consume(consumed, "").await;
+        ch.cancel(consumer.tag().as_str()).await;
+        gone += usize::from(ch.publish_mandatory("", published, "m").await.is_some());
+        for (queue, uses) in [(purged, 0), (bound, 1), (unbound, 2)] {
+            let other = ch.sibling().await;
+            // The first to find the queue gone loses its channel.
+            let _gone = match uses {
+                0 => other.purge(queue).await.map(drop),
+                1 => other.bind(queue, "amq.direct", "key").await,
+                _ => other.unbind(queue, "amq.direct", "key").await,
+            };
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(gone > 0, "publishing is no use");
+    for queue in used {
+        assert!(ch.publish_mandatory("", queue, "are you there?").await.is_none(), "{queue}");
+    }
+    for queue in [purged, bound, unbound] {
+        assert!(ch.publish_mandatory("", queue, "are you there?").await.is_some(), "{queue}");
+    }
+    for queue in used {
+        await_expired(&ch, queue).await;
+    }
 }
 
 #[tokio::test]

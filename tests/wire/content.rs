@@ -154,6 +154,21 @@ fn malformed_properties_close_the_connection() {
 }
 
 #[test]
+fn the_largest_body_is_128_mib_unless_configured_and_nothing_is_read_of_a_larger_one() {
+    only_leveret!("RabbitMQ reads it all before it refuses");
+    let (mut wire, queue) = consuming();
+    wire.send(1, &basic_publish("", &queue, 0)).raw(&frame(HEADER, 1, &content_header(134_217_729)));
+    let text = "PRECONDITION_FAILED - message size 134217729 is larger than configured max size 134217728";
+    wire.expect_channel_close(1, 406, text);
+    wire.channel(1).send(1, &basic_publish("", &queue, 0)).raw(&frame(
+        HEADER,
+        1,
+        &content_header(134_217_728),
+    ));
+    wire.raw(&frame(BODY, 1, b"the beginning")).assert_alive();
+}
+
+#[test]
 fn a_body_longer_than_announced_closes_the_connection() {
     only_leveret!("RabbitMQ counts below zero and waits for a body that never ends");
     let (mut wire, queue) = consuming();

@@ -29,7 +29,9 @@ impl Session {
             return self.reply_queue_declare(number, declare, &name);
         }
         let queue = if declare.passive {
-            self.vhost.accessible_queue(&name, self.id)?
+            let queue = self.vhost.accessible_queue(&name, self.id)?;
+            queue.touch(); // to ask for its counts is to use it (RabbitMQ)
+            queue
         } else {
             self.make_queue(declare, name)?
         };
