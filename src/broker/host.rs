@@ -164,7 +164,7 @@ impl Host {
     pub(super) fn get(&self, queue: &str, count: usize) -> Vec<Unacked> {
         let (queue, mut effects, mut taken) = (self.find(queue), Effects::default(), Vec::new());
         for tag in 0..count {
-            let hold = |entry, _| {
+            let hold = |entry, _, _| {
                 taken.push(Unacked::new(tag as u64, &queue, None, entry));
                 None
             };

@@ -6,7 +6,7 @@ use lapin::{BasicProperties, types::FieldTable};
 
 use crate::{
     broker::only_leveret,
-    client::{Ch, args, body, next},
+    client::{Ch, args, body, next, number, refused},
 };
 
 /// The broker counts whole milliseconds.
@@ -189,6 +189,58 @@ async fn what_comes_back_stands_where_it_was() {
 }
 
 #[tokio::test]
+async fn a_consumer_is_told_how_often_a_message_failed_wherever_that_counts() {
+    only_leveret!("classic queues neither count nor wait with RabbitMQ");
+    let retried = args! { "x-delayed-retry-type": "all", "x-delayed-retry-min": 1 };
+    for (table, headers) in [
+        (retried.clone(), args! {}),
+        (args! { "x-delivery-limit": 9 }, args! {}),
+        (args! {}, retried.clone()),
+    ] {
+        let ch = Ch::confirming().await;
+        let queue = ch.queue_with(table.clone()).await;
+        let properties = BasicProperties::default().with_headers(headers.clone());
+        ch.publish_with("", &queue, "m", "", properties).await.unwrap();
+        let got = ch.get(&queue, "").await.unwrap().unwrap();
+        assert_eq!(number(&got, "x-delivery-count"), None);
+        ch.reject(got.delivery_tag, "requeue").await;
+        ch.await_counts(&queue, (1, 0)).await;
+        let got = ch.get(&queue, "").await.unwrap().unwrap();
+        assert_eq!(number(&got, "x-delivery-count"), Some(1));
+        ch.reject(got.delivery_tag, "requeue").await;
+        let mut consumer = ch.consume(&queue, "").await;
+        for count in [Some(2), Some(3)] {
+            let delivery = next(&mut consumer).await;
+            let counts = ["x-delivery-count", "x-acquired-count"].map(|name| number(&delivery, name));
+            assert_eq!(counts, [count, count], "{table:?} {headers:?}");
+            ch.reject(delivery.delivery_tag, "requeue").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_waits_is_counted_and_goes_with_a_purge_and_keeps_a_queue_from_being_empty() {
+    only_leveret!("delayed retries came with RabbitMQ 4.3");
+    let ch = Ch::confirming().await;
+    let table = args! { "x-delayed-retry-type": "all", "x-delayed-retry-min": 600_000 };
+    let queue = ch.queue_with(table).await;
+    let returned = async || {
+        ch.fill(&queue, ["waits", "stays"]).await;
+        let got = ch.get(&queue, "").await.unwrap().unwrap();
+        ch.reject(got.delivery_tag, "requeue").await;
+        assert_eq!(ch.counts(&queue).await, (1, 0));
+    };
+    returned().await;
+    assert_eq!(ch.purge(&queue).await.unwrap(), 2);
+    assert_eq!(ch.purge(&queue).await.unwrap(), 0);
+    returned().await;
+    assert!(ch.get(&queue, "no-ack").await.unwrap().is_some());
+    let other = ch.sibling().await;
+    refused(other.delete(&queue, "if-empty").await, 406, "PRECONDITION_FAILED - ");
+    assert_eq!(ch.delete(&queue, "").await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn a_queue_that_is_deleted_forgets_what_waits() {
     only_leveret!("delayed retries came with RabbitMQ 4.3");
     let ch = Ch::confirming().await;
@@ -197,7 +249,7 @@ async fn a_queue_that_is_deleted_forgets_what_waits() {
     ch.fill(&queue, ["m"]).await;
     ch.get(&queue, "").await.unwrap().unwrap();
     ch.nack(1, "requeue").await;
-    assert_eq!(ch.delete(&queue, "").await.unwrap(), 0);
+    assert_eq!(ch.delete(&queue, "").await.unwrap(), 1);
     ch.declare(&queue, "exclusive", table).await.unwrap();
     crate::client::pass(&ch, 40).await;
     assert_eq!(ch.counts(&queue).await, (0, 0));

@@ -129,12 +129,11 @@ impl Session {
 
     fn take_one(&mut self, number: u16, queue: &Arc<SharedQueue>, no_ack: bool) -> Result<(), GetError> {
         let Self { outbox, replies_full, effects, .. } = self;
-        queue.get(no_ack, effects, |entry, remaining| {
+        queue.get(no_ack, effects, |entry, shown, remaining| {
             let mut outbox = outbox.lock();
             let delivery_tag = outbox.window(number).map(|window| window.next_tag())?;
-            let annotated = entry.with_attempts(queue.spec.is_quorum());
             let kept = entry.message.view();
-            let view = annotated.as_ref().map_or(kept, |(layout, image)| View::new(*layout, image));
+            let view = shown.as_ref().map_or(kept, |(layout, image)| View::new(*layout, image));
             let answer = basic::GetOk {
                 delivery_tag,
                 redelivered: entry.redelivered,
@@ -147,7 +146,7 @@ impl Session {
             if no_ack {
                 return Some(entry);
             }
-            drop(annotated);
+            drop(shown);
             outbox.window(number)?.hold(Unacked::new(delivery_tag, queue, None, entry));
             None
         })

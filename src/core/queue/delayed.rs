@@ -61,16 +61,6 @@ pub struct Stored {
 }
 
 impl Delayed {
-    /// Of a queue that is gone: lets go of some of them, `max` at most. Whether there are more.
-    pub fn let_go(&mut self, max: usize) -> bool {
-        for _ in 0..max {
-            if self.waiting.pop_first().is_none() {
-                return false;
-            }
-        }
-        true
-    }
-
     /// How many wait.
     pub fn len(&self) -> usize {
         self.waiting.len()
@@ -197,6 +187,19 @@ impl Delayed {
             }
         }
         false
+    }
+
+    /// Of those that were taken out of their queue: tells the journal that some have left `queue` for good, `max` at most. Whether
+    /// there are more. Books are not kept any more.
+    pub fn settle_some(&mut self, queue: QueueId, max: usize, changes: &mut Changes) -> bool {
+        for _ in 0..max {
+            let Some(((_, position), waiting)) = self.waiting.pop_first() else { return false };
+            if waiting.journaled {
+                let message = waiting.message.filter(|message| message.stage() != Stage::Written);
+                changes.push(Change::Settle { placement: Placement { queue, position }, message });
+            }
+        }
+        true
     }
 
     /// Those that wait, from a time and place on, first due first: when, their places, and those that are in memory.

@@ -34,12 +34,13 @@ impl Deleted {
         let Some(left) = &mut self.0 else { return false };
         // The journal knows that the queue is gone, and with it all of them.
         let mut known = Changes::new();
-        left.ready.settle_some(left.queue.id, max, &mut known) || left.delayed.let_go(max)
+        left.ready.settle_some(left.queue.id, max, &mut known)
+            || left.delayed.settle_some(left.queue.id, max, &mut known)
     }
 
-    /// Ready messages that went with the queue.
+    /// Messages that went with the queue: those that were ready, and those that waited to come again.
     pub fn message_count(&self) -> usize {
-        self.0.as_ref().map_or(0, |left| left.ready.len())
+        self.0.as_ref().map_or(0, |left| left.ready.len() + left.delayed.len())
     }
 
     /// Tells some of the consumers by `basic.cancel`. True if there are more.
@@ -64,12 +65,13 @@ impl Deleted {
 pub struct Purged {
     queue: QueueId,
     ready: Ready,
+    delayed: Delayed,
     count: usize,
 }
 
 impl Purged {
-    pub(super) fn new(queue: QueueId, ready: Ready) -> Self {
-        Self { queue, count: ready.len(), ready }
+    pub(super) fn new(queue: QueueId, ready: Ready, delayed: Delayed) -> Self {
+        Self { queue, count: ready.len() + delayed.len(), ready, delayed }
     }
 
     /// How many they were.
@@ -79,7 +81,7 @@ impl Purged {
 
     /// Tells the journal of some of them, `max` at most. Whether there are more.
     pub fn settle_some(&mut self, max: usize, changes: &mut Changes) -> bool {
-        self.ready.settle_some(self.queue, max, changes)
+        self.ready.settle_some(self.queue, max, changes) || self.delayed.settle_some(self.queue, max, changes)
     }
 }
 

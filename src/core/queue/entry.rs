@@ -23,6 +23,9 @@ pub struct Entry {
     pub journaled: bool,
 }
 
+/// A message as a consumer is to see it, where that is not as it came.
+pub type Shown = (Layout, Vec<u8>);
+
 /// What messages take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Size {
@@ -70,12 +73,8 @@ impl Entry {
         ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// The message as a quorum queue delivers it: with `x-delivery-count` and `x-acquired-count`, if it came back before
-    /// (RabbitMQ 4.3).
-    pub fn with_attempts(&self, shown: bool) -> Option<(Layout, Vec<u8>)> {
-        if !shown || self.attempts.returned == 0 {
-            return None;
-        }
+    /// The message with `x-delivery-count` and `x-acquired-count` (RabbitMQ 4.3). None if its properties cannot be read.
+    pub fn with_attempts(&self) -> Option<Shown> {
         let view = self.message.view();
         let mut properties = Properties::decode(view.properties()).ok()?;
         let headers = properties.headers.get_or_insert_default();

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::{
     Overflow, Queue, QueueSettings, SharedQueue,
     allowance::Allowance,
-    entry::Entry,
+    entry::{Entry, Shown},
     expiry,
     line::{Front, Paged},
-    retry::Retry,
+    retry::{Retry, RetryWhen},
 };
 use crate::core::{
     clock::Millis,
@@ -220,6 +220,19 @@ impl Queue {
             self.die(me, entry, Reason::MaxLen, effects);
         }
     }
+}
+
+/// How a message is to be delivered, if not as it came: one that came back says how often it did, in quorum queues (RabbitMQ, so
+/// `always`) and wherever a limit or a wait depends on that.
+#[inline]
+pub(super) fn shown(always: bool, settings: &QueueSettings, entry: &Entry) -> Option<Shown> {
+    if entry.attempts.returned == 0 {
+        return None;
+    }
+    let counts = always
+        || settings.delivery_limit.is_some()
+        || retry_of(settings, &entry.message.view()).when != RetryWhen::Disabled;
+    if counts { entry.with_attempts() } else { None }
 }
 
 /// When a message comes again: as the queue says, or its own headers.

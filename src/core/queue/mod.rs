@@ -27,7 +27,7 @@ use std::{sync::Arc, task::Waker};
 
 pub use consumers::{Consumer, ConsumerId, ConsumerSpec};
 pub use deleted::{Deleted, Purged};
-pub use entry::Entry;
+pub use entry::{Entry, Shown};
 pub use feed::Feed;
 pub use leaving::Comeback;
 pub use peek::{Cursor, Peek, Peeked};
@@ -54,6 +54,7 @@ use crate::protocol::{FieldTable, FieldValue, ShortString};
 use allowance::Allowance;
 use consumers::Consumers;
 use delayed::Delayed;
+use leaving::shown;
 use line::{Front, Paged};
 use ready::Ready;
 
@@ -354,7 +355,7 @@ impl Queue {
                 return Dispatched::Some;
             }
             let redelivered = front.redelivered;
-            let tag = match front.with_attempts(self.traits.shows_attempts) {
+            let tag = match shown(self.traits.shows_attempts, &self.settings, front) {
                 None => outbox.deliver(consumer, &front.message.view(), redelivered),
                 Some((layout, image)) => outbox.deliver(consumer, &View::new(layout, &image), redelivered),
             };

@@ -10,9 +10,10 @@ use std::{
 
 use super::{
     Comeback, ConsumerId, ConsumerSpec, Deleted, Dispatched, Entry, Origin, Overflow, Paged, Purged, Queue,
-    QueueCounters, QueueSettings, QueueSpec, Taken, Traits,
+    QueueCounters, QueueSettings, QueueSpec, Shown, Taken, Traits,
     allowance::Allowance,
     guard::{Locked, State},
+    leaving::shown,
 };
 use crate::core::{
     clock::{Millis, Moment},
@@ -267,13 +268,13 @@ impl SharedQueue {
         finished
     }
 
-    /// The oldest message for `basic.get`, and how many remain. `taken` runs under the queue's lock; what it gives back is
-    /// settled. None is found behind very many that have expired and are still to be dropped.
+    /// The oldest message for `basic.get`, as it is to be shown if not as it is, and how many remain. `taken` runs under the
+    /// queue's lock; what it gives back is settled. None is found behind very many that have expired and are still to be dropped.
     pub fn get(
         self: &Arc<Self>,
         no_ack: bool,
         effects: &mut Effects,
-        taken: impl FnOnce(Entry, usize) -> Option<Entry>,
+        taken: impl FnOnce(Entry, Option<Shown>, usize) -> Option<Entry>,
     ) -> Result<(), GetError> {
         if self.spec.single_active_consumer() {
             return Err(GetError::SingleActiveConsumer);
@@ -293,8 +294,9 @@ impl SharedQueue {
                     }
                 }
                 Taken::Entry(entry) => {
-                    let remaining = queue.ready.len();
-                    if let Some(entry) = taken(entry, remaining) {
+                    let (shown, remaining) =
+                        (shown(queue.traits.shows_attempts, &queue.settings, &entry), queue.ready.len());
+                    if let Some(entry) = taken(entry, shown, remaining) {
                         entry.settle(self.id, &mut effects.changes);
                     }
                     drop(queue);
@@ -350,9 +352,10 @@ impl SharedQueue {
         self.dispatch(effects);
     }
 
-    /// Takes out what is ready, to be settled by the caller.
+    /// Takes out what is ready and what waits to come again, to be settled by the caller.
     pub fn purge(self: &Arc<Self>) -> Purged {
-        Purged::new(self.id, self.lock().ready.take_all())
+        let mut queue = self.lock();
+        Purged::new(self.id, queue.ready.take_all(), std::mem::take(&mut queue.delayed))
     }
 
     /// Deletes the queue if `condition` allows it.

@@ -472,7 +472,7 @@ impl Q {
 
     /// As `basic.get` does it.
     fn get_on(&self, client: &Client, channel: u16, no_ack: bool) -> Result<(), GetError> {
-        self.shared.get(no_ack, &mut self.effects.borrow_mut(), |entry, remaining| {
+        self.shared.get(no_ack, &mut self.effects.borrow_mut(), |entry, _shown, remaining| {
             let mut outbox = client.outbox.lock();
             let tag = outbox.window(channel).unwrap().next_tag();
             let answer = basic::GetOk {

@@ -117,7 +117,7 @@ impl Topology {
         let deleted = queue.delete(|status| {
             refusal = match () {
                 () if if_unused && status.consumers > 0 => Some("in use"),
-                () if if_empty && status.ready > 0 => Some("not empty"),
+                () if if_empty && status.ready + status.delayed > 0 => Some("not empty"),
                 () => None,
             };
             refusal.is_none()

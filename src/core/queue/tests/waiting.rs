@@ -133,6 +133,39 @@ fn a_returned_message_waits_longer_each_time_until_the_limit_ends_it() {
 }
 
 #[test]
+fn a_purge_and_a_deletion_take_and_count_what_waits_as_well() {
+    let arguments = table().with("x-delayed-retry-type", "failed").with("x-delayed-retry-min", 10);
+    for (durable, on_disk) in [(true, false), (true, true), (false, false), (false, true)] {
+        for deleted in [false, true] {
+            let (queue, client) = (Q::kept(durable, false, arguments.clone()), Client::new());
+            queue.publish(0..6);
+            if on_disk {
+                queue.to_disk();
+            }
+            queue.bounce(&client, Comeback::Failed);
+            queue.get(&client, false).unwrap();
+            let first = client.settle(1, 0, true).unwrap();
+            queue.bounce(&client, Comeback::Failed);
+            queue.shared.requeue(first, Comeback::Returned, &mut queue.effects.borrow_mut());
+            if on_disk {
+                queue.to_disk();
+            }
+            assert_eq!((queue.ready(), queue.status().delayed), (4, 2));
+            let count =
+                if deleted { queue.shared.delete(|_| true).unwrap().message_count() } else { queue.purge() };
+            assert_eq!(count, 6, "durable: {durable}, on disk: {on_disk}, deleted: {deleted}");
+            assert_eq!((queue.ready(), queue.status().delayed, queue.gauge.used_bytes()), (0, 0, 0));
+            if !deleted {
+                queue.to_disk();
+                assert_eq!(queue.shelf.messages().len(), 0, "the journal knows");
+                queue.pass(10);
+                assert_eq!(queue.ready(), 0, "nothing comes back");
+            }
+        }
+    }
+}
+
+#[test]
 fn attempts_are_not_forgotten_on_disk() {
     let arguments = table()
         .with("x-delayed-retry-type", "all")
