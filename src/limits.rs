@@ -85,6 +85,12 @@ pub const CONSUMER_STEPS: usize = 4;
 pub const RETURN_STEPS: usize = 2;
 /// Steps of a message that a client rejects: it may go elsewhere.
 pub const DEATH_STEPS: usize = 8;
+/// Arguments of one declaration that the log tells of because they are not known.
+pub const UNKNOWN_ARGUMENTS_TOLD_MAX: usize = 8;
+/// Such lines of the log for one connection, in a row,
+pub const UNKNOWN_ARGUMENTS_LOGGED_MAX: u32 = 10;
+/// and how long it takes until there may be another one.
+pub const UNKNOWN_ARGUMENTS_LOGGED_REFILL: Duration = Duration::from_secs(1);
 /// Routes that one channel remembers.
 pub const ROUTES_CACHED_MAX: usize = 1_024;
 /// Bytes of publishes and acks that one transaction may hold.

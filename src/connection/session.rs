@@ -100,6 +100,8 @@ pub(super) struct Session {
     pub(super) closed_for: Option<Box<(u16, AmqpError)>>,
     /// Lines of the log about errors on channels, once there were some.
     errors_logged: Option<Box<Sparing>>,
+    /// Lines of the log about arguments that are not known, once there were some.
+    pub(super) arguments_logged: Option<Box<Sparing>>,
     frame_bytes_max: usize,
     channel_max: u16,
     acked: Vec<Unacked>,
@@ -162,6 +164,7 @@ impl Session {
             works: VecDeque::new(),
             closed_for: None,
             errors_logged: None,
+            arguments_logged: None,
             frame_bytes_max: negotiated.frame_max as usize,
             channel_max: negotiated.channel_max,
             acked: Vec::new(),

@@ -20,7 +20,9 @@ use std::{
 };
 
 use broker::Broker;
-use wire::{NO_ACK, PASSIVE, Wire, basic_ack, basic_consume, basic_get, method, publish, queue_declare};
+use wire::{
+    NO_ACK, PASSIVE, Table, Wire, basic_ack, basic_consume, basic_get, method, publish, queue_declare,
+};
 
 /// Runs `leveret serve` to its end: for starts that must fail.
 fn serve(args: &[&str]) -> Output {
@@ -219,4 +221,28 @@ fn a_client_that_leaves_while_it_is_blocked_gives_back_what_it_holds() {
     }
     let mut purged = other.send(1, &method(50, 30).u16(0).short("held").u8(0)).expect(1, 50, 31);
     assert!(purged.u32() > 0);
+}
+
+#[test]
+fn arguments_that_are_not_known_are_told_once_with_the_name_that_was_meant() {
+    let Some(broker) = own(&[]) else { return };
+    let mut wire = Wire::open_to(broker.clone());
+    wire.channel(1);
+    let declare = |queue: &str, argument: &str| {
+        let table = Table::new().entry(argument, b'I', &5_i32.to_be_bytes());
+        wire::method(50, 10).u16(0).short(queue).u8(0).table(&table)
+    };
+    for _ in 0..3 {
+        wire.send(1, &declare("misspelt", "x-max-lenght")).expect(1, 50, 11);
+    }
+    wire.send(1, &declare("strange", "x-a\n\u{1b}[31mb")).expect(1, 50, 11);
+    wire.send(1, &declare("well", "x-max-length")).expect(1, 50, 11);
+    let strange = broker.log().expect(&["argument is not known", "strange"]);
+    assert!(strange.contains(r"x-a\n\u{1b}[31mb"), "{strange}");
+    let told: Vec<_> =
+        broker.log().lines().into_iter().filter(|line| line.contains("argument is not known")).collect();
+    assert_eq!(told.len(), 2, "{told:#?}");
+    for word in ["misspelt", "x-max-lenght", "x-max-length"] {
+        assert!(told[0].contains(word), "{}", told[0]);
+    }
 }

@@ -11,6 +11,7 @@ use crate::core::{
     },
     message::View,
     queue::{ConsumeError, ConsumerSpec, GetError, SharedQueue},
+    topology::Declared,
     window::{ReplyConsumer, Unacked},
 };
 use crate::protocol::{FieldTable, ShortString, basic};
@@ -40,6 +41,7 @@ impl Session {
         let name = self.named_queue(number, &consume.queue)?;
         let queue = self.vhost.accessible_queue(&name, self.id)?;
         let tag = self.fresh_consumer_tag(number, consume.consumer_tag)?;
+        self.tell_of_unknown(Declared::Consumer, &name, &consume.arguments);
         let spec = ConsumerSpec {
             tag: tag.clone(),
             channel: number,

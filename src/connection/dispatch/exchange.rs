@@ -3,7 +3,7 @@
 use crate::connection::session::Session;
 use crate::core::{
     error::AmqpError,
-    topology::{Binding, Destination, ExchangeDeclaration},
+    topology::{Binding, Declared, Destination, ExchangeDeclaration},
 };
 use crate::protocol::{FieldTable, ShortString, exchange};
 
@@ -25,7 +25,14 @@ impl Session {
                 internal: declare.internal,
                 arguments: declare.arguments,
             };
-            self.change_topology(|topology| topology.declare_exchange(declaration))?;
+            let (name, arguments) = (declaration.name.clone(), declaration.arguments.clone());
+            let is_new = self.change_topology(|topology| {
+                let known = topology.check_exchange(&declaration.name).is_ok();
+                topology.declare_exchange(declaration).map(|()| !known)
+            })?;
+            if is_new {
+                self.tell_of_unknown(Declared::Exchange, &name, &arguments);
+            }
         }
         if !declare.no_wait {
             self.reply(number, &exchange::DeclareOk {});

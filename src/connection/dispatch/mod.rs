@@ -17,10 +17,19 @@ pub(super) use queue::Purging;
 pub(super) use settle::Settling;
 pub(super) use tx::Committing;
 
-use super::session::Session;
-use crate::core::error::{AmqpError, channel_error, command_invalid, frame_error, not_implemented};
+use std::time::Instant;
+
+use super::{session::Session, sparing::Sparing};
+use crate::core::{
+    error::{AmqpError, channel_error, command_invalid, frame_error, not_implemented},
+    topology::{Declared, Unknown},
+};
+use crate::limits::{
+    UNKNOWN_ARGUMENTS_LOGGED_MAX, UNKNOWN_ARGUMENTS_LOGGED_REFILL, UNKNOWN_ARGUMENTS_TOLD_MAX,
+};
 use crate::protocol::{
-    ErlangBinary, Method, MethodError, RawFrame, access, basic as basic_methods, channel as channel_methods,
+    ErlangBinary, FieldTable, Method, MethodError, RawFrame, ShortString, access, basic as basic_methods,
+    channel as channel_methods,
 };
 
 /// RabbitMQ's text for a method that makes no sense on channel 0 of an open connection.
@@ -70,6 +79,27 @@ impl Session {
                 self.fail(number, &channel_error("second 'channel.open' seen"), (20, 10));
             }
             _ => {}
+        }
+    }
+
+    /// Warns of arguments that mean nothing here, and names those that may have been meant. `name` is that of the queue or exchange.
+    fn tell_of_unknown(&mut self, declared: Declared, name: &ShortString, arguments: &FieldTable) {
+        for Unknown { name: argument, nearest } in
+            declared.unknown(arguments).take(UNKNOWN_ARGUMENTS_TOLD_MAX)
+        {
+            let sparing = self.arguments_logged.get_or_insert_with(|| {
+                Box::new(Sparing::new(UNKNOWN_ARGUMENTS_LOGGED_MAX, UNKNOWN_ARGUMENTS_LOGGED_REFILL))
+            });
+            let Some(left_out) = sparing.take(Instant::now()) else { return };
+            tracing::warn!(
+                parent: &self.span(),
+                of = ?declared,
+                ?name,
+                argument = ?String::from_utf8_lossy(argument),
+                nearest = nearest.unwrap_or("none"),
+                left_out,
+                "argument is not known and does nothing"
+            );
         }
     }
 

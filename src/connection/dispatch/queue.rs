@@ -8,7 +8,7 @@ use crate::connection::{session::Session, work::Work};
 use crate::core::{
     error::{AmqpError, Named, not_found, precondition_failed},
     queue::{Purged, SharedQueue},
-    topology::{Binding, Destination, QueueDeclaration},
+    topology::{Binding, Declared, Destination, QueueDeclaration},
 };
 use crate::protocol::{FieldTable, ShortString, queue};
 
@@ -66,7 +66,13 @@ impl Session {
             arguments: declare.arguments.clone(),
         };
         let id = self.id;
-        let queue = self.change_topology(|topology| topology.declare_queue(declaration, id))?;
+        let (queue, is_new) = self.change_topology(|topology| {
+            let known = topology.queue(&declaration.name).is_some();
+            topology.declare_queue(declaration, id).map(|queue| (queue, !known))
+        })?;
+        if is_new {
+            self.tell_of_unknown(Declared::Queue, &queue.spec.name, &queue.spec.arguments);
+        }
         if queue.spec.owner.is_some() {
             self.exclusive_queues.insert(queue.spec.name.clone(), queue.clone());
         }

@@ -31,6 +31,11 @@ pub(super) fn queue_type(named: &Named<'_>, arguments: &FieldTable) -> Result<Qu
     }
 }
 
+/// Their names; `x-queue-type` is none of them.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    RULES.iter().map(|rule| rule.name)
+}
+
 /// Checks the arguments of a new queue. Those that no type knows are kept and shown.
 pub(super) fn check(
     named: &Named<'_>,

@@ -15,6 +15,7 @@ mod replay;
 mod restore;
 mod route;
 mod settings;
+mod spelling;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -30,6 +31,7 @@ pub use queues::QueueDeclaration;
 pub use restore::Unrestored;
 pub use route::Route;
 pub use settings::VhostSettings;
+pub use spelling::{Declared, Unknown};
 
 use crate::core::{
     dedup::Filter,

@@ -42,6 +42,25 @@ func main() {
 	transactions(conn)
 	tables(conn)
 	must(conn.Close())
+	closing()
+}
+
+// closing: the client hangs up, not the broker; otherwise Close waits for ever for a channel that nobody reads yet.
+func closing() {
+	for range 50 {
+		conn := connect()
+		channel(conn).NotifyClose(make(chan *amqp.Error))
+		conn.NotifyClose(make(chan *amqp.Error))
+		closed := make(chan error, 1)
+		go func() { closed <- conn.Close() }()
+		select {
+		case err := <-closed:
+			must(err)
+		case <-time.After(wait):
+			fail("Close did not return")
+		}
+	}
+	check("a connection can be closed before anybody reads its NotifyClose")
 }
 
 // workQueue: manual acks, a prefetch window, and redelivery after a nack and after a lost connection.

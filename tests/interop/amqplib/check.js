@@ -223,6 +223,19 @@ async function brokerCancel(connection) {
   await channel.close();
 }
 
+// What was published just before a close does not turn it into an error.
+async function closing() {
+  for (let round = 0; round < 20; round += 1) {
+    const connection = await amqp.connect(URL);
+    connection.on('error', (error) => { throw error; });
+    const channel = await connection.createChannel();
+    const { queue } = await channel.assertQueue('', { exclusive: true });
+    for (let n = 0; n < 200; n += 1) channel.sendToQueue(queue, Buffer.alloc(10_000));
+    await soon('the close of a connection that has just published', connection.close());
+  }
+  holds('a connection that has just published can be closed', true);
+}
+
 async function main() {
   console.log('client amqplib', version);
   await workQueue();
@@ -242,6 +255,7 @@ async function main() {
   await retryLadder(connection);
   await exponentialRetries(connection);
   await connection.close();
+  await closing();
 }
 
 setTimeout(() => { console.error(`not done after ${PROGRAM_MS} ms`); process.exit(1); }, PROGRAM_MS).unref();
