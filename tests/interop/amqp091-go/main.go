@@ -47,7 +47,7 @@ func main() {
 
 // closing: the client hangs up, not the broker; otherwise Close waits for ever for a channel that nobody reads yet.
 func closing() {
-	for range 50 {
+	for i := 0; i < 50; i++ {
 		conn := connect()
 		channel(conn).NotifyClose(make(chan *amqp.Error))
 		conn.NotifyClose(make(chan *amqp.Error))
