@@ -119,7 +119,69 @@ const OWED_INTERVAL: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+
     use super::*;
+    use crate::{
+        broker::Broker,
+        config::{Config, Settings},
+        connection::session::Negotiated,
+        core::{ConnectionId, outbox::Outbox},
+        limits::LINGERING_SOCKETS_MAX,
+        protocol::ShortString,
+        store::Opened,
+    };
+
+    /// A client that was sent close-ok, and its connection.
+    async fn left(broker: &Arc<Broker>) -> (TcpStream, Farewell) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (reader, writer) = listener.accept().await.unwrap().0.into_split();
+        let negotiated = Negotiated {
+            vhost: broker.vhosts().remove(0),
+            user: ShortString::from_static("guest"),
+            frame_max: 4_096,
+            channel_max: 1,
+        };
+        let outbox = Arc::new(Mutex::new(Outbox::new(4_096, true)));
+        let mut session = Session::new(broker.clone(), ConnectionId(1), negotiated, outbox);
+        session.phase = Phase::Left;
+        let farewell = Farewell {
+            inbound: Inbound::new(reader, Vec::new()),
+            session,
+            socket: writer.into(),
+            writing: tokio::spawn(async { Ok(()) }),
+            heartbeat: Duration::ZERO,
+        };
+        (client, farewell)
+    }
+
+    /// What comes long before a socket is given up.
+    async fn soon<T>(what: impl Future<Output = T>) -> T {
+        timeout(LINGER_MAX / 3, what).await.expect("sooner than this")
+    }
+
+    #[tokio::test]
+    async fn a_socket_waits_for_its_client_while_there_are_not_too_many_such() {
+        let broker = Arc::new(Broker::new(Config::load(Settings::default()).unwrap(), Opened::forgetful()));
+        let (mut client, farewell) = left(&broker).await;
+        let said = tokio::spawn(async move { farewell.say(&CancellationToken::new()).await });
+        soon(client.write_all(&vec![0; 4 * 1024 * 1024])).await.unwrap();
+        assert!(!said.is_finished());
+        drop(client);
+        soon(said).await.unwrap();
+        let others = broker.lingering.try_acquire_many(LINGERING_SOCKETS_MAX as u32).unwrap();
+        let (mut client, farewell) = left(&broker).await;
+        soon(farewell.say(&CancellationToken::new())).await;
+        assert_eq!(soon(client.read(&mut [0])).await.unwrap(), 0);
+        drop(others);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_stop_waits_longer_only_for_a_client_that_is_owed_something() {
