@@ -131,10 +131,10 @@ mod tests {
     use crate::{
         broker::Broker,
         config::{Config, Settings},
-        connection::session::Negotiated,
+        connection::session::{Negotiated, Remote},
         core::{ConnectionId, outbox::Outbox},
         limits::LINGERING_SOCKETS_MAX,
-        protocol::ShortString,
+        protocol::{FieldTable, ShortString},
         store::Opened,
     };
 
@@ -142,12 +142,14 @@ mod tests {
     async fn left(broker: &Arc<Broker>) -> (TcpStream, Farewell) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (reader, writer) = listener.accept().await.unwrap().0.into_split();
+        let (socket, peer) = listener.accept().await.unwrap();
+        let (reader, writer) = socket.into_split();
         let negotiated = Negotiated {
             vhost: broker.vhosts().remove(0),
             user: ShortString::from_static("guest"),
             frame_max: 4_096,
             channel_max: 1,
+            remote: Remote::new(peer, &FieldTable::new()),
         };
         let outbox = Arc::new(Mutex::new(Outbox::new(4_096, true)));
         let mut session = Session::new(broker.clone(), ConnectionId(1), negotiated, outbox);
