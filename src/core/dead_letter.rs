@@ -202,9 +202,17 @@ impl<'a> Dying<'a> {
     fn write(&self, headers: &mut TableWriter<'_>) {
         let past = Deaths::of(self.view);
         let is_first = past.is_empty();
-        for entry in self.headers.clone().filter(|entry| !self.replaces(entry.key, is_first)) {
-            headers.encoded(entry.encoded);
+        // What stays is copied in as few pieces as possible: there may be a thousand headers.
+        let (all, mut kept_from, mut at) = (self.headers.rest(), 0, 0);
+        for entry in self.headers.clone() {
+            let end = at + entry.encoded.len();
+            if self.replaces(entry.key, is_first) {
+                headers.encoded(&all[kept_from..at]);
+                kept_from = end;
+            }
+            at = end;
         }
+        headers.encoded(&all[kept_from..at]);
         let names = [X_FIRST_DEATH, X_LAST_DEATH];
         let values = [self.death.reason.name().as_bytes(), self.death.queue, self.view.exchange()];
         for names in &names[usize::from(!is_first)..] {
@@ -216,6 +224,9 @@ impl<'a> Dying<'a> {
     }
 
     fn replaces(&self, name: &[u8], is_first: bool) -> bool {
+        if !name.starts_with(b"x-") && name != CC.as_bytes() {
+            return false;
+        }
         let is_one_of = |names: &[&str]| names.iter().any(|its| its.as_bytes() == name);
         is_one_of(&[X_DEATH])
             || is_one_of(&X_LAST_DEATH)

@@ -355,6 +355,11 @@ impl<'a> TableView<'a> {
         Self { rest: bytes }
     }
 
+    /// The bytes of what has not been passed yet.
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// The first entry called `name` that has not been passed yet.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<TableEntry<'a>> {
         let name = name.as_ref();
