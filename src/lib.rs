@@ -11,6 +11,7 @@
 //! * [`connection`]: listener, handshake, reader and writer of each connection, a handler for each AMQP class.
 //! * [`server`]: the composition root.
 //! * [`config`] and [`limits`]: what can be configured, and every bound there is.
+//! * [`containment`]: whose state a panic may have broken.
 //! * [`cli`]: the command line.
 
 pub mod auth;
@@ -18,6 +19,7 @@ pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod connection;
+pub mod containment;
 pub mod core;
 pub mod limits;
 pub mod protocol;

@@ -109,7 +109,9 @@ pub const LINGERING_SOCKETS_MAX: usize = 512;
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a reader that must not read looks whether the client has gone.
 pub const GONE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the whole broker may take to stop.
+/// How long the store may take to write what it was given when the broker stops.
+pub const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long connections may take to end when the broker stops.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Characters of one value, which a peer may have sent, in a line of the log.
 pub const SHOWN_CHARS_MAX: usize = 512;

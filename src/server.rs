@@ -3,7 +3,7 @@
 
 mod descriptors;
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{future, io, net::SocketAddr, sync::Arc};
 
 use tokio::{net::TcpListener, runtime::Handle, task::JoinSet, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::broker::{Broker, configured_policies};
 use crate::config::Config;
 use crate::connection::{self, Gate};
-use crate::limits::SHUTDOWN_TIMEOUT;
+use crate::limits::{SHUTDOWN_TIMEOUT, STORE_CLOSE_TIMEOUT};
 use crate::store::{DataDir, DataDirError, RecoveryError, Store};
 use descriptors::Share;
 
@@ -46,6 +46,9 @@ pub enum StopError {
     /// What is not confirmed may be lost.
     #[error("storage failed: {0}")]
     Storage(String),
+    /// Something that runs as long as the broker has ended before it.
+    #[error("{0} has ended by itself")]
+    Background(&'static str),
 }
 
 /// What is asked of a running broker, from outside: to stop, and then to hurry.
@@ -115,11 +118,17 @@ impl Server {
                 connection::listen(broker, gate, listener, tasks.clone(), workers, shutdown.clone());
             tasks.spawn(listening);
         }
-        let background = watch_resources(&self.broker, &self.store, workers);
+        let mut background = watch_resources(&self.broker, &self.store, workers);
         let failure = self.store.failure();
+        let mut ended = None;
         tokio::select! {
             () = shutdown.cancelled() => {}
             _ = failure.happened() => shutdown.cancel(),
+            what = any_end(&mut background) => {
+                tracing::error!(what, "a task that the broker needs has ended; the broker stops");
+                ended = Some(what);
+                shutdown.cancel();
+            }
         }
         tracing::info!("stopping");
         tasks.close();
@@ -132,9 +141,22 @@ impl Server {
         };
         drop(background);
         let store = self.store;
-        let closed = tokio::task::spawn_blocking(|| store.close()).await;
+        let closed = tokio::task::spawn_blocking(|| store.close(STORE_CLOSE_TIMEOUT)).await;
         closed.unwrap_or_else(|error| Err(error.to_string())).map_err(StopError::Storage)?;
-        if in_time { Ok(()) } else { Err(StopError::Late) }
+        match ended {
+            Some(what) => Err(StopError::Background(what)),
+            None if in_time => Ok(()),
+            None => Err(StopError::Late),
+        }
+    }
+}
+
+/// Waits until one of the tasks has ended: its name.
+async fn any_end(background: &mut JoinSet<&'static str>) -> &'static str {
+    match background.join_next().await {
+        Some(Ok(name)) => name,
+        Some(Err(_panicked)) => "a background task",
+        None => future::pending().await,
     }
 }
 
@@ -154,20 +176,56 @@ fn log_limits(config: &Config, descriptors: u64, share: Share) {
 }
 
 /// What raises and clears alarms; and on `workers` what makes room in memory and does what is due in queues.
-fn watch_resources(broker: &Arc<Broker>, store: &Store, workers: &Handle) -> JoinSet<()> {
+fn watch_resources(broker: &Arc<Broker>, store: &Store, workers: &Handle) -> JoinSet<&'static str> {
     let mut background = JoinSet::new();
+    let control = Handle::current();
     let memory = broker.clone();
-    background.spawn(async move { memory.alarm.watch_memory(memory.gauge).await });
+    named(&mut background, &control, "the memory alarm", async move {
+        memory.alarm.watch_memory(memory.gauge).await
+    });
     let (disk, low) = (broker.clone(), store.disk_low());
-    background.spawn(async move { disk.alarm.watch_disk(low).await });
+    named(&mut background, &control, "the disk alarm", async move { disk.alarm.watch_disk(low).await });
     for vhost in broker.vhosts() {
         let departing = vhost.clone();
-        background.spawn_on(async move { departing.send_departures().await }, workers);
-        background.spawn_on(async move { vhost.keep_time().await }, workers);
+        named(&mut background, workers, "the departures", async move { departing.send_departures().await });
+        named(&mut background, workers, "a timekeeper", async move { vhost.keep_time().await });
     }
     let consumers = broker.clone();
-    background.spawn_on(async move { consumers.watch_consumers().await }, workers);
+    named(
+        &mut background,
+        workers,
+        "the watch over consumers",
+        async move { consumers.watch_consumers().await },
+    );
     let paging = broker.clone();
-    background.spawn_on(async move { paging.page_out().await }, workers);
+    named(&mut background, workers, "paging", async move { paging.page_out().await });
     background
+}
+
+fn named(
+    background: &mut JoinSet<&'static str>,
+    runtime: &Handle,
+    name: &'static str,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    let task = async move {
+        task.await;
+        name
+    };
+    background.spawn_on(task, runtime);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_background_task_that_ends_or_dies_is_noticed() {
+        let (mut background, here) = (JoinSet::new(), Handle::current());
+        named(&mut background, &here, "what goes on", future::pending());
+        named(&mut background, &here, "what ends", future::ready(()));
+        assert_eq!(any_end(&mut background).await, "what ends");
+        named(&mut background, &here, "what dies", async { panic!("asked for by a test") });
+        assert_eq!(any_end(&mut background).await, "a background task");
+    }
 }

@@ -15,16 +15,20 @@ use std::{
 /// Who may refer to whom. Everybody may use `limits`.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("limits", &[]),
+    ("containment", &[]),
     ("protocol", &[]),
     ("core", &["protocol"]),
-    ("store", &["core", "protocol", "config"]),
+    ("store", &["core", "protocol", "config", "containment"]),
     ("auth", &["protocol"]),
     ("config", &["protocol"]),
     ("broker", &["store", "core", "protocol", "auth", "config"]),
-    ("connection", &["broker", "store", "core", "protocol", "auth", "config"]),
+    ("connection", &["broker", "store", "core", "protocol", "auth", "config", "containment"]),
     ("management", &["broker", "store", "core", "protocol", "auth", "config"]),
     ("server", &["connection", "management", "broker", "store", "core", "protocol", "auth", "config"]),
-    ("cli", &["server", "management", "broker", "store", "core", "protocol", "auth", "config"]),
+    (
+        "cli",
+        &["server", "management", "broker", "store", "core", "protocol", "auth", "config", "containment"],
+    ),
 ];
 
 /// What the pure layers do without.

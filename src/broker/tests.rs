@@ -77,7 +77,7 @@ fn with_broker(folder: &Path, run: impl FnOnce(&Broker)) {
     let config = StoreConfig { segment_bytes: 1 << 20, disk_free_limit: 0 };
     let (store, opened) = Store::open(folder, &config).unwrap();
     run(&Broker::new(Config::load(Settings::default()).unwrap(), opened));
-    store.close().unwrap();
+    store.close(crate::limits::STORE_CLOSE_TIMEOUT).unwrap();
 }
 
 fn lose(folder: &Path, loss: Loss) {

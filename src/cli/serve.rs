@@ -1,7 +1,12 @@
 //! `leveret serve`: two runtimes. This thread's has signals, listeners and alarms, and nothing else runs there; connections and
 //! whatever handles messages have the other one, with a thread for each processor.
 
-use std::{fmt::Display, io, process::ExitCode};
+use std::{
+    fmt::Display,
+    io, panic,
+    process::{self, ExitCode},
+    thread,
+};
 
 use tokio::{
     runtime::{Builder, Handle, Runtime},
@@ -10,8 +15,10 @@ use tokio::{
 
 use super::log;
 use crate::config::{Config, ConfigError, Settings};
+use crate::containment;
 use crate::protocol::Printable;
 use crate::server::{Server, Stop, StopError};
+use crate::store;
 
 /// Runs the broker until SIGINT or SIGTERM; the second of them ends the wait for clients, a third one everything.
 pub(super) fn run(settings: Settings) -> ExitCode {
@@ -25,12 +32,13 @@ pub(super) fn run(settings: Settings) -> ExitCode {
         Err(error) => return fail(&error),
     };
     log::start(config.log.clone());
+    end_on_panic();
     let (control, workers) = match runtimes() {
         Ok(runtimes) => runtimes,
         Err(error) => return fail(&error),
     };
     let code = control.block_on(serve(config, workers.handle().clone()));
-    // A handler that is still at work must not hold up the end.
+    // What is still at work, or stuck in the disk, must not hold up the end.
     workers.shutdown_background();
     code
 }
@@ -39,6 +47,22 @@ fn runtimes() -> io::Result<(Runtime, Runtime)> {
     let control = Builder::new_current_thread().enable_all().build()?;
     let workers = Builder::new_multi_thread().enable_all().build()?;
     Ok((control, workers))
+}
+
+/// From now on a panic ends the process: what connections share may be half changed. One that is contained is only told.
+pub(super) fn end_on_panic() {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let thread = thread::current();
+        let thread = thread.name().unwrap_or("unnamed");
+        if containment::is_own() || store::is_engine_thread(thread) {
+            tracing::error!(thread, panic = %info, "a failure that something else makes good");
+            return;
+        }
+        tracing::error!(thread, panic = %info, "the broker has failed in what connections share, and stops");
+        tell(info);
+        process::abort();
+    }));
 }
 
 async fn serve(config: Config, workers: Handle) -> ExitCode {
@@ -57,7 +81,7 @@ async fn serve(config: Config, workers: Handle) -> ExitCode {
             eprintln!("leveret: {late}");
             ExitCode::SUCCESS
         }
-        Err(error @ StopError::Storage(_)) => fail(&error),
+        Err(error @ (StopError::Storage(_) | StopError::Background(_))) => fail(&error),
     }
 }
 
@@ -86,4 +110,58 @@ async fn next_signal(interrupt: &mut Signal, terminate: &mut Signal) {
 fn fail(error: &impl Display) -> ExitCode {
     eprintln!("leveret: {}", Printable::new(error).cut_at(usize::MAX));
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        env,
+        os::unix::process::ExitStatusExt,
+        process::{Command, Stdio},
+    };
+
+    use super::*;
+
+    const CHILD: &str = "LEVERET_TEST_PANICS_IN";
+
+    /// What a process does that is to fail there.
+    fn fail_in(what: &str) {
+        end_on_panic();
+        let text = what.to_owned();
+        let panic_there = move || panic!("asked for in {text}");
+        match what {
+            "a thread" => drop(thread::spawn(panic_there).join()),
+            "a task" => {
+                let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+                drop(runtime.block_on(async { tokio::spawn(async move { panic_there() }).await }));
+            }
+            "what is given up" => drop(containment::contained(panic_there)),
+            _ => drop(panic::catch_unwind(panic_there)),
+        }
+        println!("it went on");
+    }
+
+    #[test]
+    fn a_panic_in_what_is_shared_ends_the_process_with_a_message_and_one_that_is_contained_does_not() {
+        if let Ok(what) = env::var(CHILD) {
+            return fail_in(&what);
+        }
+        let test = thread::current().name().unwrap().to_owned();
+        for what in ["a thread", "a task", "what somebody catches", "what is given up"] {
+            let child = Command::new(env::current_exe().unwrap())
+                .args([&test, "--exact", "--nocapture"])
+                .env(CHILD, what)
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            let told = String::from_utf8_lossy(&child.stderr);
+            if what == "what is given up" {
+                assert!(child.status.success(), "{told}");
+                continue;
+            }
+            assert!(told.contains(&format!("asked for in {what}")), "{told}");
+            assert!(!String::from_utf8_lossy(&child.stdout).contains("it went on"));
+            assert_eq!((child.status.code(), child.status.signal()), (None, Some(6)), "{what}");
+        }
+    }
 }

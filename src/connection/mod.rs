@@ -25,6 +25,8 @@ mod scan;
 mod session;
 mod socket;
 mod sparing;
+#[cfg(test)]
+mod tests;
 mod work;
 mod writer;
 
@@ -43,6 +45,7 @@ pub use gate::Gate;
 pub use listener::listen;
 
 use crate::broker::Broker;
+use crate::containment::contained_future;
 use crate::core::{
     error::AmqpError,
     outbox::{Outbox, SharedOutbox, send},
@@ -56,7 +59,7 @@ use handshake::{Greeted, Refusal, capability};
 use heartbeat::{Silence, Ticks};
 use inbound::Inbound;
 use leaving::Then;
-use session::{Phase, Session, text};
+use session::{Brought, Phase, Session, text};
 use socket::SharedWriter;
 
 /// Serves one client to its end.
@@ -72,11 +75,13 @@ async fn serve(
     }
     let (mut reader, writer) = socket.into_split();
     let mut writer = SharedWriter::from(writer);
-    let greeting = Box::pin(handshake::greet(&broker, &mut reader, &mut writer, peer));
+    let greeting = Box::pin(contained_future(handshake::greet(&broker, &mut reader, &mut writer, peer)));
     let greeted = tokio::select! {
-        greeted = timeout(broker.config.handshake_timeout, greeting) => {
-            greeted.unwrap_or_else(|_| Err(Refusal::Silent("handshake timeout".into())))
-        }
+        greeted = timeout(broker.config.handshake_timeout, greeting) => match greeted {
+            Ok(Some(greeted)) => greeted,
+            Ok(None) => Err(Refusal::Close { error: session::internal_error(), ids: (0, 0) }),
+            Err(_late) => Err(Refusal::Silent("handshake timeout".into())),
+        },
         () = place.wanted() => Err(Refusal::Crowded),
         () = shutdown.cancelled() => return,
     };
@@ -234,10 +239,12 @@ impl Reading {
     /// Waits for whatever must not be overrun. A client that is silent meanwhile is not given up (RabbitMQ): its heartbeats may
     /// stand behind what is not read; one that has closed its socket is.
     async fn between_turns(&mut self, bytes_read: usize, shutdown: &CancellationToken) {
-        if std::mem::take(&mut self.session.published) {
-            if self.session.broker.alarm.check(&self.session.broker.gauge) {
-                self.hold_up(shutdown).await;
-            }
+        let brought = std::mem::take(&mut self.session.brought);
+        if brought > Brought::Nothing && self.session.broker.alarm.check(&self.session.broker.gauge) {
+            self.hold_up(shutdown).await;
+        }
+        // Who brought nothing for the journal need not wait for the disk.
+        if brought == Brought::ForTheJournal {
             let journal = self.session.broker.journal.clone();
             tokio::select! {
                 biased;

@@ -8,6 +8,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Instant,
 };
@@ -20,6 +21,7 @@ use super::{
     work::Work,
 };
 use crate::broker::{Broker, Vhost};
+use crate::containment::own;
 use crate::core::{
     ConnectionId,
     by_channel::ByChannel,
@@ -39,7 +41,7 @@ use crate::limits::{
     LEFTOVER_BYTES_MAX, TURN_STEPS_MAX,
 };
 use crate::protocol::{
-    Encode, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, FieldTable, Printable, RawFrame,
+    Encode, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, FieldTable, Printable, RawFrame, ReplyCode,
     SHORT_STRING_BYTES_MAX, ShortString, channel, connection,
     frame::{split, write_method},
 };
@@ -69,6 +71,18 @@ impl Phase {
     }
 }
 
+/// What a client has brought by its publishes: for what it may have to wait.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Brought {
+    /// No publish.
+    #[default]
+    Nothing,
+    /// Messages, for memory.
+    Messages,
+    /// Messages, some of them for the journal too.
+    ForTheJournal,
+}
+
 /// See the module's text.
 pub(super) struct Session {
     pub(super) broker: Arc<Broker>,
@@ -82,8 +96,8 @@ pub(super) struct Session {
     pub(super) phase: Phase,
     pub(super) channels: ByChannel<Box<Channel>>,
     pub(super) exclusive_queues: HashMap<ShortString, Arc<SharedQueue>>,
-    /// Something was published since the reader last looked.
-    pub(super) published: bool,
+    /// What was published since the reader last looked.
+    pub(super) brought: Brought,
     /// So many replies wait that the rest of this read has to.
     pub(super) replies_full: bool,
     /// A queue that was published to grows faster than its consumers' sockets take it.
@@ -155,7 +169,7 @@ impl Session {
             phase: Phase::Open,
             channels: ByChannel::default(),
             exclusive_queues: HashMap::new(),
-            published: false,
+            brought: Brought::Nothing,
             replies_full: false,
             congested: None,
             departed: false,
@@ -186,8 +200,16 @@ impl Session {
     }
 
     /// Handles complete frames at the front of `bytes`, as many as there are or as this turn allows; gives how many bytes they
-    /// took.
+    /// took. A panic in what is the session's own ends the connection.
     pub(super) fn handle(&mut self, bytes: &[u8]) -> usize {
+        if let Ok(used) = catch_unwind(AssertUnwindSafe(|| self.take_turn(bytes))) {
+            return used;
+        }
+        self.lose_place(&internal_error());
+        bytes.len()
+    }
+
+    fn take_turn(&mut self, bytes: &[u8]) -> usize {
         self.turn = Turn::of(self.turn_steps);
         let at = if self.work_on() { self.frames(bytes) } else { 0 };
         // What the last frame has begun.
@@ -216,7 +238,7 @@ impl Session {
         let mut run = Run::default();
         while self.goes_on() {
             let rest = &bytes[at..];
-            match scan(rest, run.method, self.frame_bytes_max, body_bytes_max) {
+            match own(|| scan(rest, run.method, self.frame_bytes_max, body_bytes_max)) {
                 Scan::Complete(scanned) => {
                     if !run.takes(&scanned) {
                         at -= self.publish_run(&mut run);
@@ -237,7 +259,7 @@ impl Session {
                     }
                 }
             }
-            match split(&bytes[at..], self.frame_bytes_max) {
+            match own(|| split(&bytes[at..], self.frame_bytes_max)) {
                 Ok(Some((frame, frame_bytes))) => {
                     at += frame_bytes;
                     self.frame(&frame);
@@ -559,6 +581,11 @@ impl<'a> Run<'a> {
         self.bits = first.bits;
         self.method = first.method;
     }
+}
+
+/// What a client hears of a panic in what is its connection's own.
+pub(super) fn internal_error() -> AmqpError {
+    AmqpError::new(ReplyCode::InternalError, "the broker failed on what this connection sent")
 }
 
 /// A text as a short string; longer ones are cut before.

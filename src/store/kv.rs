@@ -16,13 +16,14 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
 use sha2::{Digest, Sha256};
+
+use crate::containment::contained;
 
 pub use key::{Key, KeyKind, KeyName};
 
@@ -191,7 +192,7 @@ impl SledKv {
     /// The engine writes what it has left when it goes, and may panic over it.
     fn abandon(&mut self) {
         let engine = self.engine.take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(engine)));
+        let _ = contained(|| drop(engine));
     }
 }
 
@@ -351,7 +352,7 @@ fn remove(path: &Path) -> io::Result<()> {
 
 /// The answer of the engine; an error if it panics. What it leaves behind then is not looked at again.
 fn caught<T>(ask: impl FnOnce() -> sled::Result<T>) -> Result<T, KvError> {
-    match catch_unwind(AssertUnwindSafe(ask)) {
+    match contained(ask) {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(sled::Error::Io(error))) => Err(KvError::Io(error)),
         Ok(Err(error)) => Err(KvError::Damaged(error.to_string())),

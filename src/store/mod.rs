@@ -24,14 +24,14 @@ pub mod segment;
 mod spares;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 use std::{
     collections::HashMap,
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::watch;
@@ -55,6 +55,7 @@ use pager::LogPager;
 use recovery::{Folders, Recovered};
 use segment::Segment;
 use spares::Spares;
+use worker::Worker;
 
 /// A journal that is ready, and what it remembers.
 pub struct Opened {
@@ -89,7 +90,8 @@ impl Opened {
 pub struct Store {
     pending: Arc<Pending>,
     bell: Arc<Bell>,
-    threads: Vec<JoinHandle<()>>,
+    log: Worker,
+    keeper: Worker,
     failure: Arc<Failure>,
     metrics: Arc<Metrics>,
     disk_low: watch::Receiver<bool>,
@@ -116,10 +118,10 @@ impl Store {
     ) -> io::Result<(Self, Opened)> {
         let (parts, restored) = Parts::assemble(folders, recovered, config, metrics)?;
         let Parts { writer, keeper, pager, pending, bell, metrics, failure, disk_low } = parts;
-        let threads =
-            vec![log::start(writer, pending.clone(), failure.clone())?, keeper.start(bell.clone())?];
+        let log = Worker::start("log", log::work(writer, pending.clone(), failure.clone()))?;
+        let keeper = Worker::start("keeper", keeper.work(bell.clone()))?;
         let opened = Opened { journal: pending.clone(), pager: Arc::new(pager), restored };
-        Ok((Self { pending, bell, threads, failure, metrics, disk_low }, opened))
+        Ok((Self { pending, bell, log, keeper, failure, metrics, disk_low }, opened))
     }
 
     /// Whether the disk has less room than it should.
@@ -137,17 +139,20 @@ impl Store {
         self.metrics.clone()
     }
 
-    /// Writes everything that was appended, makes a last checkpoint and ends; blocks for that long. Nothing may be
-    /// appended afterwards. The failure that it cannot go on after, if there was one.
-    pub fn close(self) -> Result<(), String> {
+    /// Writes everything that was appended, makes a last checkpoint and ends; blocks for that long, or `at_most`. Nothing may be
+    /// appended afterwards. The failure that it cannot go on after, if there was one, or what was not written in that time.
+    pub fn close(self, at_most: Duration) -> Result<(), String> {
+        let deadline = Instant::now() + at_most;
         self.pending.close();
-        let mut threads = self.threads.into_iter();
-        if let Some(writer) = threads.next() {
-            join(writer, &self.failure);
+        if !self.log.ends_by(deadline, &self.failure) {
+            let unsynced = self.pending.unsynced();
+            tracing::error!(%unsynced, "the disk has not taken everything in time");
+            return Err(format!("the disk has not taken everything in time: {unsynced} may be lost"));
         }
         self.bell.end();
-        for keeper in threads {
-            join(keeper, &self.failure);
+        if !self.keeper.ends_by(deadline, &self.failure) {
+            // Everything is in the log.
+            tracing::warn!("the last checkpoint is not finished: the next start takes longer");
         }
         self.failure.reason().map_or(Ok(()), Err)
     }
@@ -223,10 +228,9 @@ fn first_segment(folders: &Folders, spares: &Spares) -> io::Result<Segment> {
     Ok(spares.take_small()?.ok_or(io::ErrorKind::StorageFull)?)
 }
 
-fn join(thread: JoinHandle<()>, failure: &Failure) {
-    if thread.join().is_err() {
-        failure.report("a thread of the store panicked");
-    }
+/// Whether a thread of that name is one that the key-value store's engine has made: the engine is given up if it fails.
+pub fn is_engine_thread(name: &str) -> bool {
+    name.starts_with("sled-")
 }
 
 fn folders(root: &Path) -> Result<Folders, RecoveryError> {

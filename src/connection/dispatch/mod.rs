@@ -20,6 +20,7 @@ pub(super) use tx::Committing;
 use std::time::Instant;
 
 use super::{session::Session, sparing::Sparing};
+use crate::containment::own;
 use crate::core::{
     error::{AmqpError, channel_error, command_invalid, frame_error, not_implemented},
     topology::{Declared, Unknown},
@@ -43,7 +44,7 @@ impl Session {
             self.method_while_channel_closes(number, frame.payload);
             return;
         }
-        let method = match Method::decode(frame.payload) {
+        let method = match own(|| Method::decode(frame.payload)) {
             Ok(method) => method,
             Err(error) => {
                 let (error, ids) = undecodable(frame.payload, error);

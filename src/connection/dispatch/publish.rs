@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::broker::{REPLY_TO, Vhost, reply_token};
 use crate::connection::{
     channel::{Mode, Outcome},
-    session::{Session, text},
+    session::{Brought, Session, text},
 };
+use crate::containment::own;
 use crate::core::{
     clock::Millis,
     confirms::Fate,
@@ -158,7 +159,7 @@ impl Session {
         mandatory: bool,
         run: &mut [Publication<'_>],
     ) -> Result<usize, AmqpError> {
-        self.published = true;
+        self.brought = self.brought.max(Brought::Messages);
         if let Mode::Transaction(_) = self.channel(number).mode {
             return self.publish_in_transaction(number, mandatory, run);
         }
@@ -393,6 +394,9 @@ impl Session {
     /// Notes what the queues have of a run for the journal, and tells what became of it.
     pub(super) fn end_run(&mut self, run: &mut [Publication<'_>], mut published: Published) -> Outcome {
         let fate = if published.placed.is_empty() { Fate::Taken } else { Fate::Journaled };
+        if fate == Fate::Journaled {
+            self.brought = Brought::ForTheJournal;
+        }
         note_published(run, &mut published.placed, &mut self.effects.changes);
         self.placed = published.placed;
         Outcome { fate, refused: published.refused }
@@ -461,7 +465,7 @@ pub(super) fn has_rules(view: &View<'_>) -> bool {
 }
 
 fn properties<'a>(view: &View<'a>) -> Result<PropertiesView<'a>, AmqpError> {
-    PropertiesView::parse(view.properties()).map_err(invalid_message)
+    own(|| PropertiesView::parse(view.properties())).map_err(invalid_message)
 }
 
 fn invalid_message(error: impl std::fmt::Display) -> AmqpError {
@@ -469,7 +473,8 @@ fn invalid_message(error: impl std::fmt::Display) -> AmqpError {
 }
 
 fn headers(view: &View<'_>) -> Result<Option<FieldTable>, AmqpError> {
-    properties(view)?.headers.map(FieldTable::decode).transpose().map_err(invalid_message)
+    let headers = properties(view)?.headers;
+    own(|| headers.map(FieldTable::decode)).transpose().map_err(invalid_message)
 }
 
 /// When a message is due that was published with a delay; 406 if that is too far ahead.

@@ -100,12 +100,18 @@ impl SimDisk {
         self.0.lock().is_dark
     }
 
+    /// Syncs do not return, until it is healed.
+    pub(crate) fn stall(&self) {
+        self.0.lock().is_stalled = true;
+    }
+
     /// Nothing more is planned.
     pub(crate) fn heal(&self) {
         let mut state = self.0.lock();
         state.fault = None;
         state.capacity = None;
         state.unreadable.clear();
+        state.is_stalled = false;
     }
 
     /// How many writes, truncations, syncs, creates, replacements and removals there were, failed ones too.
@@ -246,6 +252,9 @@ impl File for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        while self.disk.0.lock().is_stalled {
+            std::thread::yield_now();
+        }
         let mut state = self.disk.0.lock();
         let outcome = state.begin();
         state.inodes[self.inode].sync(outcome.is_ok());
@@ -294,6 +303,7 @@ struct State {
     operations: u64,
     fault: Option<(u64, Fault)>,
     is_dark: bool,
+    is_stalled: bool,
     capacity: Option<u64>,
     /// Bytes of files that cannot be read now.
     unreadable: Vec<(usize, Range<u64>)>,

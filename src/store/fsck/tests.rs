@@ -35,7 +35,7 @@ impl Folder {
         for mut batch in batches {
             journal.append(&mut batch, false);
         }
-        store.close().unwrap();
+        store.close(crate::limits::STORE_CLOSE_TIMEOUT).unwrap();
     }
 
     /// Three queues, messages in two of them, and every kind of record.

@@ -9,7 +9,6 @@ mod reclaim;
 use std::{
     io,
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -73,18 +72,17 @@ enum CheckpointError {
 }
 
 impl Keeper {
-    /// Starts the keeper's thread. It ends with the bell, after a last checkpoint.
-    pub(super) fn start(mut self, bell: Arc<Bell>) -> io::Result<thread::JoinHandle<()>> {
+    /// What the keeper's thread does. It ends with the bell, after a last checkpoint.
+    pub(super) fn work(mut self, bell: Arc<Bell>) -> impl FnOnce() + Send + 'static {
         let failure = self.failure.clone();
-        let work = move || {
+        move || {
             failure.guard(|| {
                 while bell.wait(KEEPER_INTERVAL) && self.failure.reason().is_none() {
                     self.tick();
                 }
                 self.finish();
             });
-        };
-        thread::Builder::new().name("keeper".into()).spawn(work)
+        }
     }
 
     fn tick(&mut self) {

@@ -9,7 +9,6 @@ use std::{
     io,
     sync::Arc,
     task::{Context, Poll},
-    thread,
     time::Duration,
 };
 
@@ -39,20 +38,19 @@ impl Journal for Pending {
     }
 }
 
-/// Starts the writer's thread. It ends when nothing more comes, or with the first error.
-pub(super) fn start(
+/// What the writer's thread does. It ends when nothing more comes, or with the first error.
+pub(super) fn work(
     writer: Writer,
     pending: Arc<Pending>,
     failure: Arc<Failure>,
-) -> io::Result<thread::JoinHandle<()>> {
-    let work = move || {
+) -> impl FnOnce() + Send + 'static {
+    move || {
         let written = failure.guard(|| write_all(writer, &pending));
         if let Some(Err(error)) = written {
             failure.report(&format!("cannot write the log: {error}"));
         }
         pending.close();
-    };
-    thread::Builder::new().name("log".into()).spawn(work)
+    }
 }
 
 fn write_all(mut writer: Writer, pending: &Pending) -> io::Result<()> {

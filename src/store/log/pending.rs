@@ -4,6 +4,7 @@
 //! number that its appenders wait for. Knows nothing of files.
 
 use std::{
+    fmt,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -36,6 +37,26 @@ impl Batch {
     /// Whether there is nothing in it.
     pub(in crate::store) fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.moves.is_empty()
+    }
+}
+
+/// What is not durable.
+pub(in crate::store) struct Unsynced {
+    /// Changes that the writer has not even taken.
+    gathered: usize,
+    /// Bytes of messages, the writer's included.
+    bytes: usize,
+    /// Connections that wait for a commit.
+    waiting: usize,
+}
+
+impl fmt::Display for Unsynced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { gathered, bytes, waiting } = self;
+        write!(
+            f,
+            "{bytes} bytes of messages and {gathered} changes that {waiting} connections were not told of"
+        )
     }
 }
 
@@ -154,6 +175,19 @@ impl Pending {
             state.publishers.push(cx.waker().clone());
         }
         Poll::Pending
+    }
+
+    /// What was taken over and is not durable.
+    pub(in crate::store) fn unsynced(&self) -> Unsynced {
+        let state = self.state.lock();
+        let mut waiting: Vec<_> = state.waiters.iter().map(|(_, outbox)| Arc::as_ptr(outbox)).collect();
+        waiting.sort_unstable();
+        waiting.dedup();
+        Unsynced {
+            gathered: state.gathering.changes.len(),
+            bytes: state.waiting_bytes,
+            waiting: waiting.len(),
+        }
     }
 
     /// The writer's side: waits for a batch, no longer than `at_most` if that is given.

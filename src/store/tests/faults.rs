@@ -1,5 +1,6 @@
 //! What the store does when the disk fails, fills up or rots, one thing at a time.
 
+mod closing;
 mod full_start;
 mod keeping;
 mod lost_segments;
@@ -131,7 +132,7 @@ fn a_writer_that_failed_takes_nothing_more() {
     let pending = run.parts.pending.clone();
     let first = run.append_one(publish(&message(10), 0, &[QUEUE]));
     let failure = run.parts.failure.clone();
-    let thread = log::start(run.parts.writer, pending.clone(), failure.clone()).unwrap();
+    let thread = std::thread::spawn(log::work(run.parts.writer, pending.clone(), failure.clone()));
     thread.join().unwrap();
     assert!(failure.reason().unwrap().starts_with("cannot write the log"));
     let second = pending.append(&mut vec![publish(&message(10), 1, &[QUEUE])], false);

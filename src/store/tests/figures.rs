@@ -159,7 +159,7 @@ fn a_store_at_work_shows_its_figures() {
     for position in 0..50 {
         opened.journal.append(&mut vec![publish(position, &QUEUES[..1]).0], false);
     }
-    store.close().unwrap();
+    store.close(std::time::Duration::from_mins(10)).unwrap();
     let figures = metrics.snapshot();
     assert_eq!((figures.records, figures.payload_bytes), (52, 50 * BODY_BYTES));
     assert!((1..=53).contains(&figures.commits) && figures.checkpoints > 0, "{figures}");
