@@ -7,6 +7,7 @@ mod departures;
 mod drops;
 #[cfg(test)]
 mod host;
+mod reading;
 mod redrive;
 mod reply_to;
 mod timekeeper;
@@ -28,6 +29,7 @@ pub use alarm::Alarm;
 pub use clock::WallClock;
 pub use configured::{BadPolicy, configured_policies};
 pub use drops::{Drops, Lost};
+pub use reading::Quiet;
 pub use redrive::{Ended, Progress, RedriveError};
 pub use reply_to::{REPLY_TO, ReplyConsumers, reply_token};
 pub use timekeeper::Calls;
@@ -38,7 +40,7 @@ use crate::config::Config;
 use crate::core::{
     ConnectionId,
     clock::Clock,
-    journal::{Change, Changes, Journal, QueueIds, Surroundings, TopologyChange},
+    journal::{Change, Changes, Journal, Pager, QueueIds, Surroundings, TopologyChange},
     memory::{Gauge, Holder},
     outbox::SharedOutbox,
     queue::{Cursor, Peek, SharedQueue},
@@ -47,6 +49,7 @@ use crate::core::{
 use crate::limits::{CONSUMER_TIMEOUT_INTERVAL, LINGERING_SOCKETS_MAX, PAGING_INTERVAL};
 use crate::protocol::{FieldTable, ShortString};
 use crate::store::Opened;
+use reading::OffWorker;
 
 /// See the module's text.
 pub struct Broker {
@@ -99,6 +102,7 @@ impl Broker {
     /// The same, with a gauge that is there already.
     pub fn with_gauge(config: Config, opened: Opened, gauge: &'static Gauge) -> Self {
         let Opened { journal, pager, restored } = opened;
+        let pager: Arc<dyn Pager> = Arc::new(OffWorker(pager));
         let users = Users::new(
             &config.default_user,
             &config.default_pass,

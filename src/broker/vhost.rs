@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::{Calls, Drops, departures::Departures};
+use super::{Calls, Drops, Quiet, departures::Departures};
 use crate::core::{
     ConnectionId,
     clock::Clock,
@@ -32,7 +32,7 @@ pub struct Vhost {
     topology: RwLock<Topology>,
     /// What queues and exchanges have seen that take each message once. Taken before the topology's lock, and held until the
     /// journal has what was remembered: see [`Seen`].
-    pub seen: Mutex<Seen>,
+    seen: Mutex<Seen>,
     pub(super) journal: Arc<dyn Journal>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) calls: Arc<Calls>,
@@ -59,13 +59,26 @@ impl Vhost {
 
     /// Reads the topology.
     pub fn read<T>(&self, operation: impl FnOnce(&Topology) -> T) -> T {
-        operation(&self.topology.read())
+        operation(&self.read_lock())
+    }
+
+    /// What was seen, locked. See [`Effects::defer_reads`](crate::core::effects::Effects::defer_reads).
+    pub fn seen(&self) -> Quiet<MutexGuard<'_, Seen>> {
+        Quiet::new(self.seen.lock())
+    }
+
+    fn read_lock(&self) -> Quiet<RwLockReadGuard<'_, Topology>> {
+        Quiet::new(self.topology.read())
+    }
+
+    fn write(&self) -> Quiet<RwLockWriteGuard<'_, Topology>> {
+        Quiet::new(self.topology.write())
     }
 
     /// Changes the topology. Gives the commit to wait for, if something durable changed.
     pub fn change<T>(&self, operation: impl FnOnce(&mut Topology) -> T) -> (T, Option<Commit>) {
-        let mut seen = self.seen.lock();
-        let mut topology = self.topology.write();
+        let mut seen = self.seen();
+        let mut topology = self.write();
         let result = operation(&mut topology);
         let forgotten = follow(&mut seen, &mut topology);
         (result, self.append_topology(&mut topology, forgotten))
@@ -108,7 +121,7 @@ impl Vhost {
         }
         // What is delayed is appended after this, and waits for its own commit.
         // Not by `change`: whoever delays a message may hold what was seen.
-        let mut topology = self.topology.write();
+        let mut topology = self.write();
         let queue = topology.make_delay_queue();
         self.append_topology(&mut topology, Changes::new());
         queue
@@ -116,15 +129,14 @@ impl Vhost {
 
     /// Reads back what durable queues and exchanges had seen when the broker was last stopped; before anybody publishes.
     pub fn restore_seen(&self, pager: &dyn Pager) {
-        let mut seen = self.seen.lock();
-        let mut topology = self.topology.write();
-        let mut changes = follow(&mut seen, &mut topology);
-        if let Some(RestoredQueue { id, ranges, .. }) = topology.seen_queue() {
+        let mut changes = follow(&mut self.seen(), &mut self.write());
+        if let Some(RestoredQueue { id, ranges, .. }) = self.read(|topology| topology.seen_queue().cloned()) {
             let now = self.clock.now();
             for RestoredRange { first, last, .. } in ranges {
-                let mut next = Some(*first);
+                let mut next = Some(first);
                 while let Some(first) = next {
-                    let page = pager.load(*id, first, *last, BLOCK_BYTES_MAX).unwrap_or_default();
+                    let page = pager.load(id, first, last, BLOCK_BYTES_MAX).unwrap_or_default();
+                    let mut seen = self.seen();
                     for loaded in &page.messages {
                         seen.restore(loaded, now, &mut changes);
                     }
@@ -132,17 +144,17 @@ impl Vhost {
                 }
             }
         }
-        self.append_topology(&mut topology, changes);
+        self.append_topology(&mut self.write(), changes);
     }
 
     /// Where all messages with this exchange and key go, unless [`Route::needs_message`].
     pub fn route_by_key(&self, exchange: &[u8], key: &[u8]) -> Result<Route, AmqpError> {
-        self.topology.read().route(exchange, &Addressing::by_keys(&[key]))
+        self.read_lock().route(exchange, &Addressing::by_keys(&[key]))
     }
 
     /// Where a message goes. The exchanges that keep messages have it then.
     pub fn route(&self, message: &View<'_>, addressing: &Addressing<'_>) -> Result<Route, AmqpError> {
-        let topology = self.topology.read();
+        let topology = self.read_lock();
         let route = topology.route(message.exchange(), addressing)?;
         route.remember(message, addressing.headers);
         Ok(route)
@@ -154,7 +166,7 @@ impl Vhost {
         message: &View<'_>,
         addressing: &Addressing<'_>,
     ) -> Result<Route, AmqpError> {
-        let topology = self.topology.read();
+        let topology = self.read_lock();
         let route = topology.route_within(message.exchange(), addressing)?;
         route.remember(message, addressing.headers);
         Ok(route)
@@ -166,7 +178,7 @@ impl Vhost {
         name: &[u8],
         connection: ConnectionId,
     ) -> Result<Arc<SharedQueue>, AmqpError> {
-        self.topology.read().accessible_queue(name, connection).cloned()
+        self.read_lock().accessible_queue(name, connection).cloned()
     }
 
     /// Deletes a queue that nobody has used for long, unless somebody has declared or got from it meanwhile.

@@ -6,7 +6,7 @@ use crate::core::{
     dead_letter::Reason,
     journal::{Changes, QueueId},
     outbox::Outgoing,
-    queue::{Entry, QueueSettings},
+    queue::{Entry, QueueSettings, Unread},
 };
 use crate::protocol::ShortString;
 
@@ -20,6 +20,9 @@ pub struct Effects {
     pub departures: Vec<Departure>,
     /// Deliveries that are to be sent: before anything that takes longer than they do.
     pub outgoing: Outgoing,
+    /// What queues must read before they go on, and leave for later because somebody holds a lock that others need.
+    unread: Vec<Unread>,
+    defers_reads: bool,
 }
 
 /// A message that has left its queue and goes elsewhere: all that counts for where it goes is as it was at that moment.
@@ -46,8 +49,32 @@ pub enum Cause {
 }
 
 impl Effects {
+    /// From now on nothing is read from the disk, because a lock is held, until [`Self::read_deferred`].
+    pub fn defer_reads(&mut self) {
+        self.defers_reads = true;
+    }
+
+    /// Whether a queue that has something to read must leave it for later, by [`Self::defer`].
+    pub fn defers_reads(&self) -> bool {
+        self.defers_reads
+    }
+
+    /// Leaves something for later.
+    pub fn defer(&mut self, unread: Unread) {
+        self.unread.push(unread);
+    }
+
+    /// Lets queues go on that had something to read. To be called when no lock is held.
+    pub fn read_deferred(&mut self) {
+        self.defers_reads = false;
+        for unread in std::mem::take(&mut self.unread) {
+            unread.go_on(self);
+        }
+    }
+
     /// Takes over what another operation led to.
     pub fn append(&mut self, mut later: Self) {
+        self.unread.append(&mut later.unread);
         self.changes.append(&mut later.changes);
         self.departures.append(&mut later.departures);
         self.outgoing.append(later.outgoing);

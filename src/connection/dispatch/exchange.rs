@@ -58,6 +58,7 @@ impl Session {
         let id = self.id;
         let replayed = self.change_topology(|topology| topology.bind(binding, id))?;
         self.effects.append(replayed);
+        self.effects.read_deferred();
         if !bind.no_wait {
             self.reply(number, &exchange::BindOk {});
         }

@@ -55,11 +55,13 @@ impl Session {
         }
         self.journal(); // what came before has a commit of its own
         let vhost = self.vhost.clone();
-        let mut seen = vhost.seen.lock();
+        let mut seen = vhost.seen();
+        self.effects.defer_reads();
         let mut became = self.deliver_unseen(destined, publication, &mut seen);
         let commit = self.append(true);
         seen.committed(commit);
         drop(seen);
+        self.effects.read_deferred();
         became.firsts.add(commit);
         became.fate()
     }

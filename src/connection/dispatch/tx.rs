@@ -62,9 +62,12 @@ impl Session {
         mut committing: Box<Committing>,
     ) -> Option<Box<Committing>> {
         let vhost = self.vhost.clone();
-        let mut seen = committing.may_be_seen.then(|| vhost.seen.lock());
+        let mut seen = committing.may_be_seen.then(|| vhost.seen());
         // What the journal gets is apart from all else until it is whole.
         std::mem::swap(&mut self.effects, &mut committing.effects);
+        if seen.is_some() {
+            self.effects.defer_reads();
+        }
         let done = self.publish_some(&mut committing, seen.as_deref_mut());
         let done = done.map(|published| published && self.settle_some(&mut committing));
         if let Ok(false) = done {
@@ -79,6 +82,8 @@ impl Session {
         drop(seen);
         self.effects.outgoing.send();
         std::mem::swap(&mut self.effects, &mut committing.effects);
+        self.effects.append(std::mem::take(&mut committing.effects));
+        self.effects.read_deferred();
         self.end_commit(*committing, commit, done.map(drop));
         None
     }

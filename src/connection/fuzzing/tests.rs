@@ -2,6 +2,7 @@
 
 mod once;
 mod promised;
+mod reading;
 mod sending;
 mod turns;
 

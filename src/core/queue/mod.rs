@@ -33,7 +33,7 @@ pub use leaving::Comeback;
 pub use peek::{Cursor, Peek, Peeked};
 pub use settings::{Overflow, QueueSettings};
 pub use shared::{
-    ConsumeError, GetError, Published, QueueStatus, SharedQueue, feed_by_channel, feed_by_outbox,
+    ConsumeError, GetError, Published, QueueStatus, SharedQueue, Unread, feed_by_channel, feed_by_outbox,
     settle_by_queue,
 };
 pub use spec::QueueType;

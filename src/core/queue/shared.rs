@@ -179,6 +179,9 @@ impl SharedQueue {
         effects: &mut Effects,
     ) {
         let Some(mut unread) = unread else { return };
+        if effects.defers_reads() {
+            return effects.defer(Unread { queue: self.clone(), first: unread, then: Then::Trim(allowance) });
+        }
         effects.outgoing.wake_writers();
         while self.load(unread) {
             let next = self.lock().trim(self, &mut allowance, effects);
@@ -459,9 +462,12 @@ impl SharedQueue {
             locked.finish(effects);
             match dispatched {
                 Dispatched::Some => {}
-                Dispatched::UpTo(paged) => {
+                Dispatched::UpTo(first) => {
+                    if effects.defers_reads() {
+                        return effects.defer(Unread { queue: self.clone(), first, then: Then::Dispatch });
+                    }
                     effects.outgoing.wake_writers();
-                    if !self.load(paged) {
+                    if !self.load(first) {
                         return;
                     }
                 }
@@ -496,6 +502,31 @@ impl Drop for SharedQueue {
         let queue = self.state.get_mut();
         let places_bytes = queue.places_bytes();
         self.surroundings.memory.gauge().change_messages(-(places_bytes as isize));
+    }
+}
+
+/// A queue that has to read what comes first in it before it goes on.
+pub struct Unread {
+    queue: Arc<SharedQueue>,
+    first: Paged,
+    then: Then,
+}
+
+/// What it goes on with.
+enum Then {
+    Dispatch,
+    Trim(Allowance),
+}
+
+impl Unread {
+    /// Reads, and goes on.
+    pub fn go_on(self, effects: &mut Effects) {
+        let Self { queue, first, then } = self;
+        match then {
+            Then::Trim(allowance) => queue.trim_from_disk(Some(first), allowance, effects),
+            Then::Dispatch if queue.load(first) => queue.dispatch(effects),
+            Then::Dispatch => {}
+        }
     }
 }
 

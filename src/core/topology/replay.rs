@@ -17,6 +17,7 @@ impl Topology {
     /// sends each message. Under the topology's lock, so that nothing that comes later overtakes it.
     pub(super) fn replay(&self, source: &[u8], destination: &Destination) -> Effects {
         let mut effects = Effects::default();
+        effects.defer_reads();
         let mut published = Published::default();
         let history = self.exchanges.get(source).and_then(|exchange| exchange.history.as_ref());
         let messages = history.map(|history| history.messages()).unwrap_or_default();
