@@ -17,8 +17,14 @@ use crate::{
 };
 
 rows! {
+    a_consumer_that_requeues_all
+    a_large_message_in_many_queues
+    histories_of_large_messages
     a_transaction_larger_than_the_limit
+    unfinished_bodies_on_many_channels
     routes_remembered_by_many_channels
+    replies_that_nobody_reads
+    delayed_messages_beyond_the_limit
     large_arguments
     many_consumers
     many_bindings
@@ -26,17 +32,11 @@ rows! {
 }
 
 rows_in_full! {
-    delayed_messages_beyond_the_limit
-    queues_of_many_priorities
-    values_remembered_against_duplicates
     a_consumer_that_holds_all_and_dies
-    a_consumer_that_requeues_all
     many_durable_queues
-    a_large_message_in_many_queues
-    histories_of_large_messages
-    unfinished_bodies_on_many_channels
-    replies_that_nobody_reads
+    queues_of_many_priorities
     publishers_held_up_by_the_alarm
+    values_remembered_against_duplicates
 }
 
 /// 256 MB, or a budget that a moment fills.
@@ -77,7 +77,7 @@ fn hold_as_many_as_possible(scene: &Scene) -> io::Result<Peer> {
     let _flood = publisher.flood(move |peer| peer.repeat(count, &publish("", "q", b"x")))?;
     let mut held = 0;
     while held < count
-        && let Some(frame) = consumer.next(Duration::from_secs(1))?
+        && let Some(frame) = consumer.next(held_up() / 2)?
     {
         held += usize::from(frame.kind == BODY);
     }
@@ -184,7 +184,7 @@ fn histories_of_large_messages() -> Row {
             peer.barrier()?;
             let one_for_each: Vec<u8> =
                 (0..5).flat_map(|n| publish(&format!("x{n}"), "", &[b'x'; 1_000_000])).collect();
-            peer.flood(move |peer| peer.repeat(limit() * 2 / 5_000_000, &one_for_each))?.wait(HELD_UP);
+            peer.flood(move |peer| peer.repeat(limit() * 2 / 5_000_000, &one_for_each))?.wait(held_up());
             Ok(())
         },
         ..LIMITED
@@ -199,7 +199,7 @@ fn a_transaction_larger_than_the_limit() -> Row {
             peer.call(1, &queue_declare("q", 0), (50, 11))?;
             peer.call(1, &method(90, 10), (90, 11))?;
             let message = publish("", "q", &[b'x'; 1_000_000]);
-            peer.flood(move |peer| peer.repeat(size(250, 48), &message))?.wait(HELD_UP);
+            peer.flood(move |peer| peer.repeat(size(250, 48), &message))?.wait(held_up());
             Ok(())
         },
         // Below what a transaction may hold at all.
@@ -222,7 +222,7 @@ fn unfinished_bodies_on_many_channels() -> Row {
                     peer.repeat(size(80, 30), &frame(BODY, channel, &[b'x'; 100_000]))
                 })
             };
-            peer.flood(unfinished)?.wait(HELD_UP);
+            peer.flood(unfinished)?.wait(held_up());
             Ok(())
         },
         ..LIMITED
@@ -261,7 +261,7 @@ fn replies_that_nobody_reads() -> Row {
             let name = "q".repeat(250);
             scene.peer()?.call(1, &queue_declare(&name, 0), (50, 11))?;
             let ask = frame(METHOD, 1, &queue_declare(&name, PASSIVE).0);
-            flood_from(scene, size(300, 30), 60_000, &ask)
+            flood_from(scene, size(300, 12), size(60_000, 16_000), &ask)
         },
         ..LIMITED
     }
@@ -277,7 +277,7 @@ fn publishers_held_up_by_the_alarm() -> Row {
             let message = publish("", "q", &[b'x'; 1_000_000]);
             let first = message.clone();
             let _flood = publisher.flood(move |peer| peer.repeat(limit() * 2 / 1_000_000, &first))?;
-            while consumer.next(Duration::from_secs(1))?.is_some() {}
+            while consumer.next(held_up() / 2)?.is_some() {}
             flood_from(scene, size(1_500, 60), 10, &message)
         },
         ..LIMITED
@@ -374,10 +374,12 @@ fn flood_from(scene: &Scene, connections: usize, times: usize, bytes: &[u8]) -> 
     let mut floods = (0..connections).map(|_| flood()).collect::<io::Result<Vec<_>>>()?;
     let began = Instant::now();
     for flood in &mut floods {
-        flood.wait(HELD_UP.saturating_sub(began.elapsed()));
+        flood.wait(held_up().saturating_sub(began.elapsed()));
     }
     Ok(())
 }
 
 /// A publisher that gets on so slowly is held up.
-const HELD_UP: Duration = Duration::from_secs(5);
+fn held_up() -> Duration {
+    Duration::from_millis(size(5_000, 1_000) as u64)
+}

@@ -152,7 +152,8 @@ impl Victim {
                 self.peer.next(patience())?.ok_or_else(|| self.error("what was sent does not come"))?;
             self.on_frame(&frame)?;
         }
-        Ok(())
+        // The last acknowledgement is handled before the broker may be stopped.
+        self.peer.barrier()
     }
 
     fn publish(&mut self) -> io::Result<()> {
