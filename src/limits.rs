@@ -127,6 +127,8 @@ pub const MEMORY_PERCENT_DEFAULT: usize = 40;
 pub const MEMORY_LIMIT_BYTES_MIN: u64 = 1_000_000;
 /// The largest: a petabyte.
 pub const MEMORY_LIMIT_BYTES_MAX: u64 = 1 << 50;
+/// From this share of the limit on, queues let go of everything that is on disk, the next messages too, in percent.
+pub const MEMORY_PRESSED_PERCENT: usize = 75;
 /// An alarm is cleared when use has fallen to this share of its limit, in percent.
 pub const MEMORY_RESUME_PERCENT: usize = 90;
 /// Bytes of messages that a thread makes or drops before others see it in the sum.
@@ -158,6 +160,8 @@ pub const MEMORY_DEDUPLICATION_PERCENT: usize = 3;
 pub const BLOCK_ENTRIES_MAX: usize = if cfg!(test) { 4 } else { 512 };
 /// Bytes of one such block; a message may exceed it.
 pub const BLOCK_BYTES_MAX: usize = 1024 * 1024;
+/// Messages that a queue lets go of before others may have it.
+pub const PAGED_OUT_AT_ONCE_MAX: usize = 16 * 1024;
 /// Bytes of transient messages that a queue gives to the journal at once to make room.
 pub const SPILL_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of ready messages that a queue keeps in memory when they are on disk as well.

@@ -161,8 +161,8 @@ impl Broker {
         self.vhosts.iter().map(|vhost| vhost.value().clone()).collect()
     }
 
-    /// Makes room while messages take more than half of their budget: queues let go of what is far from its turn. Runs as
-    /// long as the broker.
+    /// Makes room while more than half of the memory limit is in use: queues let go of what is far from its turn, and of what is next, too,
+    /// when more is in use. Runs as long as the broker, a part of a queue at a time.
     pub async fn page_out(&self) {
         loop {
             poll_fn(|cx| self.gauge.poll_half(cx)).await;
@@ -180,7 +180,7 @@ impl Broker {
         let mut changes = Changes::new();
         let mut more = true;
         while more {
-            more = queue.page_out(&mut changes);
+            more = queue.page_out(self.gauge.is_pressed(), &mut changes);
             if !changes.is_empty() {
                 self.journal.append(&mut changes, false);
                 if queue.is_deleted() && !queue.spec.durable {
@@ -192,6 +192,7 @@ impl Broker {
                 }
             }
             poll_fn(|cx| self.journal.poll_room(cx)).await;
+            tokio::task::yield_now().await;
         }
     }
 

@@ -156,6 +156,9 @@ pub(super) struct Transaction {
     pub(super) publishes: Vec<(Message, bool)>,
     pub(super) settlements: Vec<(Settlement, Vec<Unacked>)>,
     held: Held,
+    /// What its settlements still hold, as they did when they were unacknowledged.
+    settled_entries: Held,
+    settled_messages: Held,
 }
 
 /// What happens to a message that a client is done with.
@@ -172,13 +175,27 @@ pub(super) enum Settlement {
 impl Transaction {
     /// An empty one, which `holder` answers for.
     pub(super) fn new(holder: &Arc<Holder>) -> Self {
-        let held = Held::new(holder, Kind::Transactions);
-        Self { publishes: Vec::new(), settlements: Vec::new(), held }
+        Self {
+            publishes: Vec::new(),
+            settlements: Vec::new(),
+            held: Held::new(holder, Kind::Transactions),
+            settled_entries: Held::new(holder, Kind::Windows),
+            settled_messages: Held::new(holder, Kind::Unacked),
+        }
     }
 
     /// What it had settled, when it is rolled back.
     pub(super) fn into_unsettled(self) -> Vec<Unacked> {
         self.settlements.into_iter().flat_map(|(_, unacked)| unacked).collect()
+    }
+
+    /// Notes a settlement.
+    pub(super) fn settle(&mut self, how: Settlement, unacked: Vec<Unacked>) {
+        let entries = unacked.capacity() * size_of::<Unacked>();
+        let messages = unacked.iter().map(|unacked| unacked.entry.message.size_bytes()).sum::<usize>();
+        self.settled_entries.set(self.settled_entries.bytes() + entries);
+        self.settled_messages.set(self.settled_messages.bytes() + messages);
+        self.settlements.push((how, unacked));
     }
 
     /// Notes a publish. It is published when the transaction is committed, and counts as a message from then on.

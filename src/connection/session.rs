@@ -158,8 +158,10 @@ impl Session {
         negotiated: Negotiated,
         outbox: SharedOutbox,
     ) -> Self {
+        let memory = Holder::new(broker.gauge);
+        outbox.lock().count_on(memory.clone());
         Self {
-            memory: Holder::new(broker.gauge),
+            memory,
             broker,
             vhost: negotiated.vhost,
             id,

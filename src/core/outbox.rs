@@ -23,6 +23,7 @@ use crate::core::{
     clock::Millis,
     confirms::{Answer, Published},
     journal::{Commit, Commits, Done},
+    memory::Holder,
     message::View,
     queue::{Consumer, ConsumerId, SharedQueue},
     starved::Starved,
@@ -61,6 +62,8 @@ pub struct Outbox {
     starved: Starved,
     writer: Writer,
     reader: Option<Waker>,
+    /// Who holds what it takes.
+    memory: Option<Arc<Holder>>,
     /// Where what is little is sent directly.
     line: Option<Arc<dyn Line>>,
     /// Something beside heartbeats was sent since the last [`Self::beat`].
@@ -106,11 +109,17 @@ impl Outbox {
             starved: Starved::default(),
             writer: Writer::Awake,
             reader: None,
+            memory: None,
             line: None,
             was_busy: false,
             has_beaten: false,
             closed: false,
         }
+    }
+
+    /// What it takes from now on is `holder`'s.
+    pub fn count_on(&mut self, holder: Arc<Holder>) {
+        self.memory = Some(holder);
     }
 
     // ---- the connection's side: methods, windows ----
@@ -149,7 +158,8 @@ impl Outbox {
 
     /// Starts a channel's deliveries.
     pub fn open_window(&mut self, channel: u16) {
-        self.windows.insert(channel, Box::default());
+        let window = self.memory.as_ref().map(Window::of).unwrap_or_default();
+        self.windows.insert(channel, Box::new(window));
     }
 
     /// Ends a channel's deliveries and gives back its state.

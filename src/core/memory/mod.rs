@@ -25,7 +25,7 @@ pub use kind::Kind;
 pub use numbers::Number;
 
 use crate::core::wakes::wake_all;
-use crate::limits::MEMORY_RESUME_PERCENT;
+use crate::limits::{MEMORY_PRESSED_PERCENT, MEMORY_RESUME_PERCENT};
 use kind::KINDS;
 use shards::Shards;
 
@@ -161,6 +161,11 @@ impl Gauge {
         *self.watcher.lock() = Some(cx.waker().clone());
         fence(Ordering::SeqCst);
         if self.messages.sum() < self.half() { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// Whether so much is in use that everything has to be paged out that can be.
+    pub fn is_pressed(&self) -> bool {
+        self.messages.sum() > self.limit_bytes / 100 * MEMORY_PRESSED_PERCENT
     }
 
     /// Whether publishers must be held up. One load, which may be a grain for each thread behind.

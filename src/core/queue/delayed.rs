@@ -11,7 +11,7 @@ use crate::core::{
     journal::{Attempts, Change, Changes, Placement, QueueId},
     message::{Message, Stage},
 };
-use crate::limits::{QUEUE_RESIDENT_BYTES_MAX, SPILL_BYTES_MAX};
+use crate::limits::{PAGED_OUT_AT_ONCE_MAX, QUEUE_RESIDENT_BYTES_MAX, SPILL_BYTES_MAX};
 
 /// See the module's text.
 #[derive(Default)]
@@ -21,6 +21,8 @@ pub struct Delayed {
     resident: VecDeque<(Millis, u64)>,
     resident_count: usize,
     resident_bytes: usize,
+    /// So many of the first in memory are known to the journal.
+    journaled_first: usize,
 }
 
 /// A message that waits, without its place.
@@ -98,7 +100,9 @@ impl Delayed {
         let waiting = Waiting { message: Some(message), attempts, redelivered, journaled };
         self.waiting.insert((due, position), waiting);
         self.resident.push_back((due, position));
-        self.page_out(QUEUE_RESIDENT_BYTES_MAX);
+        if self.resident_bytes > QUEUE_RESIDENT_BYTES_MAX {
+            self.page_out(QUEUE_RESIDENT_BYTES_MAX, &mut Vec::new());
+        }
     }
 
     /// Takes the first one out that is due by `now`.
@@ -123,6 +127,7 @@ impl Delayed {
         let Waiting { message, attempts, redelivered, journaled } = waiting;
         if self.waiting.is_empty() {
             self.resident = VecDeque::new();
+            self.journaled_first = 0;
         }
         match message {
             None => Due::OnDisk(Stored { position, attempts, redelivered }),
@@ -141,50 +146,70 @@ impl Delayed {
             let waiting = &self.waiting;
             self.resident.retain(|key| waiting.get(key).is_some_and(|waiting| waiting.message.is_some()));
             self.resident.shrink_to_fit();
+            self.journaled_first = 0;
         }
     }
 
-    /// Lets go of the oldest that are on disk, until no more than `bytes_max` are in memory.
-    pub fn page_out(&mut self, bytes_max: usize) {
+    /// Lets go of the oldest that are on disk, until no more than `bytes_max` are in memory, and no more of them at once than others should
+    /// wait for. True when there is more to be done.
+    pub fn page_out(&mut self, bytes_max: usize, dropped: &mut Vec<Message>) -> bool {
+        let before = dropped.len();
         while self.resident_bytes > bytes_max
             && let Some(key) = self.resident.front()
         {
+            if dropped.len() - before >= PAGED_OUT_AT_ONCE_MAX {
+                return true;
+            }
             if let Some(waiting) = self.waiting.get_mut(key)
                 && let Some(message) = &waiting.message
             {
                 if !waiting.journaled || message.stage() != Stage::Written {
-                    return;
+                    return false;
                 }
                 self.resident_count -= 1;
                 self.resident_bytes -= message.size_bytes();
-                waiting.message = None;
+                dropped.extend(waiting.message.take());
             }
             self.resident.pop_front();
+            self.journaled_first = self.journaled_first.saturating_sub(1);
         }
         if self.resident.is_empty() {
             self.resident = VecDeque::new();
         }
+        false
     }
 
-    /// Lets go of everything that is on disk. Of what is not there yet a part is given to the journal; true when there is
-    /// more of it.
-    pub fn page_out_all(&mut self, queue: QueueId, changes: &mut Changes) -> bool {
-        self.page_out(0);
+    /// Lets go of what is on disk, which is `dropped`. Of what is not there yet a part is given to the journal. True when there is more to be
+    /// done.
+    pub fn page_out_all(
+        &mut self,
+        queue: QueueId,
+        changes: &mut Changes,
+        dropped: &mut Vec<Message>,
+    ) -> bool {
+        if self.page_out(0, dropped) {
+            return true;
+        }
         let mut spilled = 0;
-        for (&(_, position), waiting) in &mut self.waiting {
-            let Some(message) = waiting.message.as_mut().filter(|_| !waiting.journaled) else { continue };
+        let until = self.journaled_first + PAGED_OUT_AT_ONCE_MAX;
+        while let Some(key) = self.resident.get(self.journaled_first) {
+            if spilled >= SPILL_BYTES_MAX || self.journaled_first == until {
+                return true;
+            }
+            self.journaled_first += 1;
+            let Some(waiting) = self.waiting.get_mut(key).filter(|waiting| !waiting.journaled) else {
+                continue;
+            };
+            let Some(message) = &mut waiting.message else { continue };
             // The journal's notes in a message are about one place: a queue that spills has a copy of its own.
             *message = message.duplicated();
             waiting.journaled = true;
             changes.push(Change::Publish {
                 message: message.clone(),
-                placements: [Placement { queue, position }].into_iter().collect(),
+                placements: [Placement { queue, position: key.1 }].into_iter().collect(),
                 transient: true,
             });
             spilled += message.size_bytes();
-            if spilled >= SPILL_BYTES_MAX {
-                return true;
-            }
         }
         false
     }

@@ -2,13 +2,13 @@
 //!
 //! Fresh ones stand in blocks, so that a long queue grows and shrinks without ever moving what it holds, and so that what is far from
 //! its turn can leave memory: of a block that the journal has on disk only a descriptor stays ([`Paged`]). Requeued ones
-//! go back to their original position (RabbitMQ: "requeued to its original position when possible"): they are few and
-//! out of order, so they stand in a sorted map before the blocks.
+//! go back to their original position, and stand in a list of their own ([`Requeued`]).
 
 mod holes;
 mod middle;
+mod requeued;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 pub use middle::Stand;
 
@@ -19,10 +19,11 @@ use super::{
 use crate::core::{
     clock::Millis,
     journal::{Change, Changes, Page, Placement, QueueId, RestoredRange},
-    message::Stage,
+    message::{Message, Stage},
 };
-use crate::limits::{BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, SPILL_BYTES_MAX};
+use crate::limits::{BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, PAGED_OUT_AT_ONCE_MAX, SPILL_BYTES_MAX};
 use holes::Holes;
+use requeued::Requeued;
 
 /// Messages in a row that are on disk alone; both ends included.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +34,8 @@ pub struct Paged {
     pub last: u64,
     count: usize,
     size: Size,
+    /// They are not all that the journal has there.
+    is_requeued: bool,
 }
 
 /// Messages in a row.
@@ -59,7 +62,7 @@ pub enum Front<'a> {
 /// Waiting messages, oldest position first.
 #[derive(Default)]
 pub struct Line {
-    requeued: BTreeMap<u64, Entry>,
+    requeued: Requeued,
     blocks: VecDeque<Block>,
     /// Messages of the blocks that were taken out before their turn.
     holes: Holes,
@@ -70,12 +73,12 @@ pub struct Line {
     block_bytes: usize,
 }
 
-/// What a requeued message takes beside itself: an entry, its position, and its part of the map's nodes.
-const REQUEUED_BYTES: usize = 56;
 /// Blocks at the head that stay in memory when a queue grows.
 const HEAD_BLOCKS: usize = 4;
 /// Blocks near the end that are looked at in vain before the next message is waited for.
 const PAGE_OUT_TRIES: usize = 16;
+/// Chunks of requeued messages that stay in memory while it is not short: about as many messages as in a block.
+const REQUEUED_CHUNKS_KEPT: usize = 8;
 
 impl Line {
     /// Puts in messages that were there when the broker started.
@@ -84,7 +87,7 @@ impl Line {
             let RestoredRange { first, last, count, bytes } = *range;
             // The bodies are not much less than the records.
             let size = Size { bytes: bytes as usize, bodies: bytes as usize };
-            let paged = Paged { first, last, count: count as usize, size };
+            let paged = Paged { first, last, count: count as usize, size, is_requeued: false };
             self.fresh_count += paged.count;
             self.paged += paged.size;
             self.push_back(Block::Paged(paged));
@@ -115,30 +118,29 @@ impl Line {
             Block::Resident(block) => block.entries.iter().collect(),
             Block::Paged(_) => Vec::new(),
         });
-        self.requeued.values().chain(fresh)
+        self.requeued.entries().chain(fresh)
     }
 
     /// What [`Self::places_bytes`] says, found by looking at every place.
     #[cfg(test)]
     pub(super) fn walked_places_bytes(&self) -> usize {
-        self.requeued.len() * REQUEUED_BYTES + self.blocks.iter().map(Block::memory_bytes).sum::<usize>()
+        self.requeued.walked_places_bytes() + self.blocks.iter().map(Block::memory_bytes).sum::<usize>()
     }
 
     /// Bytes that its places take, beside the messages.
     #[inline]
     pub(super) fn places_bytes(&self) -> usize {
-        self.block_bytes + self.requeued.len() * REQUEUED_BYTES
+        self.block_bytes + self.requeued.places_bytes()
     }
 
     /// What stands in it.
     #[inline]
     pub(super) fn total(&self) -> Total {
-        Total {
-            count: self.fresh_count + self.requeued.len(),
-            resident: self.resident,
-            paged: self.paged,
-            places_bytes: self.places_bytes(),
-        }
+        let (mut resident, mut paged) = self.requeued.sizes();
+        resident += self.resident;
+        paged += self.paged;
+        let count = self.fresh_count + self.requeued.len();
+        Total { count, resident, paged, places_bytes: self.places_bytes() }
     }
 
     /// Appends a message that has a higher position than all before it. True when that began a new block.
@@ -166,48 +168,41 @@ impl Line {
 
     /// Puts a message back to where it was.
     pub fn requeue(&mut self, entry: Entry) {
-        self.resident += entry.size();
-        self.requeued.insert(entry.position, entry);
+        self.requeued.insert(entry);
     }
 
     /// The oldest message.
     pub fn front(&self) -> Option<Front<'_>> {
-        let requeued = self.requeued.first_key_value().map(|(_, entry)| entry);
-        let fresh_position = match self.blocks.front() {
-            None => return requeued.map(Front::Entry),
-            Some(Block::Paged(paged)) => paged.first,
-            Some(Block::Resident(block)) => block.entries.front()?.position,
-        };
-        match (requeued, self.blocks.front()) {
-            (Some(entry), _) if entry.position < fresh_position => Some(Front::Entry(entry)),
-            (_, Some(Block::Paged(paged))) => Some(Front::Paged(*paged)),
-            (_, Some(Block::Resident(block))) => block.entries.front().map(Front::Entry),
-            (_, None) => None,
+        let fresh_position = self.blocks.front().map_or(u64::MAX, Block::first);
+        if !self.requeued.is_empty()
+            && let Some(front) = self.requeued.front(fresh_position)
+        {
+            return Some(front);
+        }
+        match self.blocks.front()? {
+            Block::Paged(paged) => Some(Front::Paged(*paged)),
+            Block::Resident(block) => block.entries.front().map(Front::Entry),
         }
     }
 
     /// Takes the oldest message, if it is in memory.
     pub fn pop(&mut self) -> Option<Entry> {
-        let fresh = match self.blocks.front() {
-            None => None,
-            Some(Block::Paged(paged)) => Some(paged.first),
-            Some(Block::Resident(block)) => block.entries.front().map(|entry| entry.position),
-        };
-        let entry = match self.requeued.first_key_value() {
-            Some((position, _)) if fresh.is_none_or(|fresh| *position < fresh) => {
-                self.requeued.pop_first().map(|(_, entry)| entry)
+        if !self.requeued.is_empty() {
+            let fresh_position = self.blocks.front().map_or(u64::MAX, Block::first);
+            if self.requeued.first_position().is_some_and(|position| position < fresh_position) {
+                return self.requeued.pop();
             }
-            _ => self.pop_fresh(),
-        }?;
-        self.resident -= entry.size();
-        Some(entry)
+        }
+        self.pop_fresh()
     }
 
     #[inline]
     fn pop_fresh(&mut self) -> Option<Entry> {
         let Some(Block::Resident(block)) = self.blocks.front_mut() else { return None };
         let entry = block.entries.pop_front()?;
-        block.size -= entry.size();
+        let size = entry.size();
+        block.size -= size;
+        self.resident -= size;
         self.fresh_count -= 1;
         if block.entries.is_empty() {
             self.remove(0);
@@ -243,6 +238,11 @@ impl Line {
         now: Millis,
         waits_until: impl Fn(&Entry, Millis) -> Millis,
     ) -> Vec<(Millis, Entry)> {
+        if asked.is_requeued {
+            let last = page.rest_from.map_or(asked.last, |rest| rest - 1);
+            self.requeued.loaded(page.messages, asked.first, last);
+            return Vec::new();
+        }
         let front = self.blocks.front().filter(|block| block.is(&asked));
         let Some(Block::Paged(paged)) = front else { return Vec::new() };
         let paged = *paged;
@@ -259,6 +259,8 @@ impl Line {
             let entry = Entry::from(loaded);
             let due = waits_until(&entry, due);
             if due > now {
+                // Should the block go to disk once more, this one is not to come back with it.
+                self.holes.insert(entry.position);
                 waiting.push((due, entry));
             } else {
                 block.size += entry.size();
@@ -285,7 +287,7 @@ impl Line {
         };
         self.fresh_count += count;
         self.paged += size;
-        self.push_front(Block::Paged(Paged { first, last: whole.last, count, size }));
+        self.push_front(Block::Paged(Paged { first, last: whole.last, count, size, is_requeued: false }));
     }
 
     /// Lets go of blocks that are on disk, last ones first, until no more than `bytes_max` are in memory; the head and the
@@ -297,49 +299,75 @@ impl Line {
             if done || tries == 0 {
                 return;
             }
-            tries -= usize::from(!self.page_out_block(at));
+            tries -= usize::from(!self.page_out_block(at, &mut Vec::new()));
         }
     }
 
-    /// Lets go of everything that is on disk but the first block and the one that is being filled. Of what is not there yet a
-    /// part is given to the journal, for which it is copied; true when there is more of it.
-    pub fn page_out_all(&mut self, queue: QueueId, changes: &mut Changes) -> bool {
+    /// Lets go of what is on disk: of everything, or but for what is next and the block that is being filled. It is `dropped`, to be given
+    /// back when no lock is held. Of what is not on disk yet a part is given to the journal, for which it is copied. True when
+    /// there is more to be done.
+    pub fn page_out_all(
+        &mut self,
+        everything: bool,
+        queue: QueueId,
+        changes: &mut Changes,
+        dropped: &mut Vec<Message>,
+    ) -> bool {
+        let kept = if everything { 0 } else { 1 };
+        let before = dropped.len();
         let mut spilled = 0;
-        for at in (1..self.blocks.len().saturating_sub(1)).rev() {
-            if !self.page_out_block(at)
+        for at in (kept..self.blocks.len().saturating_sub(kept)).rev() {
+            if !self.page_out_block(at, dropped)
                 && let Block::Resident(block) = &mut self.blocks[at]
             {
-                spilled += block.spill(queue, changes);
+                spilled += spill(&mut block.entries, queue, changes);
             }
-            if spilled >= SPILL_BYTES_MAX {
+            if spilled >= SPILL_BYTES_MAX || dropped.len() - before >= PAGED_OUT_AT_ONCE_MAX {
                 return true;
             }
         }
-        false
+        let kept = if everything { 0 } else { REQUEUED_CHUNKS_KEPT };
+        self.requeued.page_out(kept, queue, changes, dropped)
     }
 
-    /// True if the block is not in memory afterwards.
-    fn page_out_block(&mut self, at: usize) -> bool {
-        let Block::Resident(block) = &self.blocks[at] else { return true };
+    /// True if the block is not in memory afterwards. What was in it is `dropped`.
+    fn page_out_block(&mut self, at: usize, dropped: &mut Vec<Message>) -> bool {
+        let Block::Resident(block) = &mut self.blocks[at] else { return true };
         let Some(paged) = block.paged() else { return false };
+        dropped.extend(block.entries.drain(..).map(|entry| entry.message));
         self.resident -= paged.size;
         self.paged += paged.size;
         self.block_bytes -= self.blocks[at].memory_bytes();
         self.blocks[at] = Block::Paged(paged);
         self.block_bytes += self.blocks[at].memory_bytes();
+        self.join_with_next(at);
         true
     }
 
+    /// Two neighbours on disk that are as small as one block become one: between them is nothing that did not stand here.
+    fn join_with_next(&mut self, at: usize) {
+        if let (Some(Block::Paged(one)), Some(Block::Paged(next))) =
+            (self.blocks.get(at), self.blocks.get(at + 1))
+            && one.count + next.count <= BLOCK_ENTRIES_MAX
+            && one.size.bytes + next.size.bytes <= BLOCK_BYTES_MAX
+        {
+            let mut size = one.size;
+            size += next.size;
+            let joined = Paged { last: next.last, count: one.count + next.count, size, ..*one };
+            self.remove(at + 1);
+            self.blocks[at] = Block::Paged(joined);
+        }
+    }
+
     /// Tells the journal that some of them have left `queue` for good, as many as are `left` to be told; those that are on disk
-    /// alone count as one for each block. Whether there are more.
+    /// alone count as one for each row of them. Whether there are more.
     pub fn settle_some(&mut self, queue: QueueId, left: &mut usize, changes: &mut Changes) -> bool {
         while !self.requeued.is_empty() || !self.blocks.is_empty() {
             if *left == 0 {
                 return true;
             }
             *left -= 1;
-            if let Some((_, entry)) = self.requeued.pop_first() {
-                entry.settle(queue, changes);
+            if self.requeued.settle_first(queue, changes) {
                 continue;
             }
             match self.blocks.front_mut() {
@@ -347,8 +375,14 @@ impl Line {
                     block.entries.pop_front().into_iter().for_each(|entry| entry.settle(queue, changes));
                     continue;
                 }
-                Some(Block::Paged(Paged { first, last, .. })) => {
-                    changes.push(Change::SettleRange { queue, first: *first, last: *last });
+                Some(Block::Paged(paged)) => {
+                    if let Some((first, last)) = self.holes.rows_between(paged.first, paged.last).next() {
+                        changes.push(Change::SettleRange { queue, first, last });
+                        if last < paged.last {
+                            paged.first = last + 1;
+                            continue;
+                        }
+                    }
                 }
                 Some(Block::Resident(_)) | None => {}
             }
@@ -386,25 +420,25 @@ impl Resident {
             return None;
         }
         let (first, last) = (self.entries.front()?.position, self.entries.back()?.position);
-        Some(Paged { first, last, count: self.entries.len(), size: self.size })
+        Some(Paged { first, last, count: self.entries.len(), size: self.size, is_requeued: false })
     }
+}
 
-    /// Gives the journal what it does not know of; tells how many bytes that are.
-    fn spill(&mut self, queue: QueueId, changes: &mut Changes) -> usize {
-        let mut bytes = 0;
-        for entry in self.entries.iter_mut().filter(|entry| !entry.journaled) {
-            // The journal's notes in a message are about one place: a queue that spills has a copy of its own.
-            entry.message = entry.message.duplicated();
-            entry.journaled = true;
-            changes.push(Change::Publish {
-                message: entry.message.clone(),
-                placements: [Placement { queue, position: entry.position }].into_iter().collect(),
-                transient: true,
-            });
-            bytes += entry.message.size_bytes();
-        }
-        bytes
+/// Gives the journal what it does not know of; tells how many bytes that are.
+fn spill(entries: &mut VecDeque<Entry>, queue: QueueId, changes: &mut Changes) -> usize {
+    let mut bytes = 0;
+    for entry in entries.iter_mut().filter(|entry| !entry.journaled) {
+        // The journal's notes in a message are about one place: a queue that spills has a copy of its own.
+        entry.message = entry.message.duplicated();
+        entry.journaled = true;
+        changes.push(Change::Publish {
+            message: entry.message.clone(),
+            placements: [Placement { queue, position: entry.position }].into_iter().collect(),
+            transient: true,
+        });
+        bytes += entry.message.size_bytes();
     }
+    bytes
 }
 
 #[cfg(test)]
@@ -412,7 +446,7 @@ mod tests {
     use super::*;
     use crate::core::{
         journal::{Attempts, Loaded},
-        message::{Message, View, build_image},
+        message::{View, build_image},
     };
 
     const QUEUE: QueueId = QueueId(1);
@@ -557,14 +591,14 @@ mod tests {
             line.push(entry(position));
         }
         let mut changes = Changes::new();
-        assert!(!line.page_out_all(QUEUE, &mut changes));
+        assert!(!line.page_out_all(false, QUEUE, &mut changes, &mut Vec::new()));
         assert_eq!(changes.len(), 2 * BLOCK_ENTRIES_MAX);
         assert_eq!(line.resident.bytes, all_bytes(&line), "it is not there yet");
         for change in changes.drain(..) {
             let Change::Publish { message, transient: true, .. } = change else { panic!("{change:?}") };
             message.set_stage(Stage::Written);
         }
-        line.page_out_all(QUEUE, &mut changes);
+        line.page_out_all(false, QUEUE, &mut changes, &mut Vec::new());
         assert!(changes.is_empty());
         assert_eq!(line.resident.bytes, all_bytes(&line) / 2);
     }

@@ -170,7 +170,9 @@ impl SharedQueue {
             if messages.len() == limit {
                 return Some(loaded.position);
             }
-            messages.push(Peeked { entry: Entry::from(loaded), due: 0 });
+            let mut entry = Entry::from(loaded);
+            queue.ready.recall(&mut entry);
+            messages.push(Peeked { entry, due: 0 });
         }
         rest_from.or(last.checked_add(1))
     }

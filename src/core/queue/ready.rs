@@ -14,6 +14,7 @@ use super::{
 use crate::core::{
     clock::Millis,
     journal::{Changes, Page, QueueId, RestoredRange, line_of},
+    message::Message,
 };
 
 /// See the module's text.
@@ -124,6 +125,11 @@ impl Ready {
         self.lines[self.at(position)].holds(position)
     }
 
+    /// See [`Line::recall`].
+    pub fn recall(&self, entry: &mut Entry) {
+        self.lines[self.at(entry.position)].recall(entry);
+    }
+
     /// See [`Line::take_out`].
     pub fn take_out(&mut self, seen: &Entry) -> Option<Entry> {
         let at = self.at(seen.position);
@@ -150,8 +156,14 @@ impl Ready {
     }
 
     /// See [`Line::page_out_all`].
-    pub fn page_out_all(&mut self, queue: QueueId, changes: &mut Changes) -> bool {
-        self.all().any(|at| self.with(at, |line| line.page_out_all(queue, changes)))
+    pub fn page_out_all(
+        &mut self,
+        everything: bool,
+        queue: QueueId,
+        changes: &mut Changes,
+        dropped: &mut Vec<Message>,
+    ) -> bool {
+        self.all().any(|at| self.with(at, |line| line.page_out_all(everything, queue, changes, dropped)))
     }
 
     /// Those in memory.

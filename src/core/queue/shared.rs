@@ -376,12 +376,14 @@ impl SharedQueue {
         Some(Deleted::new(self.clone(), purged, delayed, consumers))
     }
 
-    /// Makes room in memory: what is far from its turn stays on disk, or goes there. True when there is more to be
-    /// done once the journal has what it was given.
-    pub fn page_out(self: &Arc<Self>, changes: &mut Changes) -> bool {
+    /// Makes room in memory: what is far from its turn, or everything, stays on disk or goes there. Does a part of it; true when there is more
+    /// to be done once the journal has what it was given.
+    pub fn page_out(self: &Arc<Self>, everything: bool, changes: &mut Changes) -> bool {
+        let mut dropped = Vec::new();
         let mut queue = self.lock();
         let before = changes.len();
-        let more = queue.ready.page_out_all(self.id, changes) | queue.delayed.page_out_all(self.id, changes);
+        let more = queue.ready.page_out_all(everything, self.id, changes, &mut dropped)
+            | queue.delayed.page_out_all(self.id, changes, &mut dropped);
         queue.spilled |= changes.len() > before;
         drop(queue);
         more

@@ -28,9 +28,30 @@ impl Holes {
         }
     }
 
+    /// The positions between two, both included, that are none: rows of them, by their first and last.
+    pub(super) fn rows_between(&self, first: u64, last: u64) -> impl Iterator<Item = (u64, u64)> {
+        let mut next = Some(first);
+        std::iter::from_fn(move || {
+            let mut first = next.filter(|first| *first <= last)?;
+            while self.contains(first) {
+                first = first.checked_add(1).filter(|first| *first <= last)?;
+            }
+            let words = self.0.range(first / 64..=last / 64);
+            let mut holes = words.flat_map(|(word, bits)| places(*bits).map(move |place| word * 64 + place));
+            let end = holes.find(|hole| *hole > first).filter(|hole| *hole <= last);
+            next = end;
+            Some((first, end.map_or(last, |end| end - 1)))
+        })
+    }
+
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
+}
+
+/// The places of bits, lowest first.
+fn places(bits: u64) -> impl Iterator<Item = u64> {
+    (0..64).filter(move |place| bits & (1 << place) != 0)
 }
 
 fn bit(position: u64) -> u64 {
@@ -40,6 +61,16 @@ fn bit(position: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lies_between_holes_is_told_in_rows() {
+        let mut holes = Holes::default();
+        assert!(holes.rows_between(3, 9).eq([(3, 9)]));
+        [3, 5, 6, 64, 70, 200].into_iter().for_each(|hole| holes.insert(hole));
+        assert!(holes.rows_between(3, 70).eq([(4, 4), (7, 63), (65, 69)]));
+        assert!(holes.rows_between(5, 6).eq([]));
+        assert!(holes.rows_between(100, u64::MAX).eq([(100, 199), (201, u64::MAX)]));
+    }
 
     #[test]
     fn a_hole_is_known_until_the_front_is_a_word_behind_it() {

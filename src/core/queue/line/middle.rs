@@ -12,35 +12,50 @@ pub enum Stand<'a> {
     OnDisk(u64, u64),
 }
 
+impl Stand<'_> {
+    fn first(&self) -> u64 {
+        match self {
+            Self::Entry(entry) => entry.position,
+            Self::OnDisk(first, _) => *first,
+        }
+    }
+
+    /// Without what stands at another place or after it.
+    fn up_to(self, other: &Self) -> Self {
+        match self {
+            Self::OnDisk(first, last) if other.first() > first => {
+                Self::OnDisk(first, last.min(other.first() - 1))
+            }
+            whole => whole,
+        }
+    }
+}
+
 impl Line {
     /// What stands at `from` or next after it.
     pub fn at_or_after(&self, from: u64) -> Option<Stand<'_>> {
-        let requeued = self.requeued.range(from..).next().map(|(_, entry)| entry);
+        let (requeued, fresh) = (self.requeued.at_or_after(from), self.fresh_at_or_after(from));
+        match (requeued, fresh) {
+            (Some(one), Some(other)) if one.first() <= other.first() => Some(one.up_to(&other)),
+            (Some(one), Some(other)) => Some(other.up_to(&one)),
+            (requeued, fresh) => requeued.or(fresh),
+        }
+    }
+
+    fn fresh_at_or_after(&self, from: u64) -> Option<Stand<'_>> {
         let at = self.blocks.partition_point(|block| block.last() < from);
-        match (self.blocks.get(at), requeued) {
-            (None, requeued) => requeued.map(Stand::Entry),
-            (Some(block), Some(entry)) if entry.position <= block.first().max(from) => {
-                Some(Stand::Entry(entry))
-            }
-            (Some(Block::Paged(paged)), requeued) => {
-                let before = requeued.map_or(u64::MAX, |entry| entry.position - 1);
-                Some(Stand::OnDisk(paged.first.max(from), paged.last.min(before)))
-            }
-            (Some(Block::Resident(block)), requeued) => {
+        match self.blocks.get(at)? {
+            Block::Paged(paged) => Some(Stand::OnDisk(paged.first.max(from), paged.last)),
+            Block::Resident(block) => {
                 let at = block.entries.partition_point(|entry| entry.position < from);
-                let fresh = block.entries.get(at);
-                let first = |one: &&Entry, other: &Entry| one.position < other.position;
-                match (requeued, fresh) {
-                    (Some(requeued), Some(fresh)) if first(&requeued, fresh) => Some(Stand::Entry(requeued)),
-                    (requeued, fresh) => fresh.or(requeued).map(Stand::Entry),
-                }
+                block.entries.get(at).map(Stand::Entry)
             }
         }
     }
 
     /// Whether a message that was seen here, in memory or on disk, still waits.
     pub fn holds(&self, position: u64) -> bool {
-        if self.requeued.contains_key(&position) {
+        if self.requeued.holds(position) {
             return true;
         }
         let at = self.blocks.partition_point(|block| block.last() < position);
@@ -52,14 +67,17 @@ impl Line {
         }
     }
 
+    /// Adds what is known here of a message that was read from disk.
+    pub fn recall(&self, entry: &mut Entry) {
+        self.requeued.recall(entry);
+    }
+
     /// Takes a message out that was seen here, if it still waits. What is on disk alone is given back as it was seen.
     pub fn take_out(&mut self, seen: &Entry) -> Option<Entry> {
         if !self.holds(seen.position) {
             return None;
         }
-        let Some(entry) = self.requeued.remove(&seen.position) else { return self.take_out_fresh(seen) };
-        self.resident -= entry.size();
-        Some(entry)
+        self.requeued.take_out(seen).or_else(|| self.take_out_fresh(seen))
     }
 
     fn take_out_fresh(&mut self, seen: &Entry) -> Option<Entry> {
@@ -83,9 +101,8 @@ impl Line {
             }
         };
         self.fresh_count -= 1;
-        if entry.journaled {
-            self.holes.insert(entry.position);
-        }
+        // Should it come back and go to disk by itself, its block is not to bring it a second time.
+        self.holes.insert(entry.position);
         if is_empty {
             self.remove(at);
             self.front_moved();
@@ -95,7 +112,7 @@ impl Line {
 }
 
 impl Block {
-    fn first(&self) -> u64 {
+    pub(super) fn first(&self) -> u64 {
         match self {
             Self::Resident(block) => block.entries.front().map_or(0, |entry| entry.position),
             Self::Paged(paged) => paged.first,

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Client, Q};
+use super::{Client, Comeback, FieldTable, Q, Wish};
 use crate::core::{
     journal::{Change, Changes},
+    memory::{Gauge, Holder, Kind},
     message::Message,
 };
 
@@ -74,5 +75,96 @@ fn a_message_in_many_queues_counts_once() {
         assert!(gauge.used_bytes() > 100_000, "a queue has it still");
         queue.purge();
     }
+    assert_eq!(gauge.used_bytes(), 0);
+}
+
+impl Q {
+    /// Everything that was told is on disk, and nothing stays in memory that need not.
+    fn to_disk_alone(&self) {
+        for _ in 0..3 {
+            self.to_disk();
+            self.shared.page_out(true, &mut self.effects.borrow_mut().changes);
+        }
+    }
+}
+
+#[test]
+fn messages_that_came_back_leave_memory_and_come_again_in_their_order() {
+    for durable in [true, false] {
+        let (queue, mut first) = (Q::kept(durable, false, FieldTable::new()), Client::new());
+        queue.publish(0..300);
+        queue.consume(&first, "c", Wish::default());
+        assert_eq!(first.read_ids().len(), 300);
+        queue.requeue(&first, 7, false);
+        queue.requeue(&first, 8, false);
+        queue.publish(300..310);
+        queue.close_channel(&first, 1);
+        queue.to_disk_alone();
+        assert_eq!((queue.ready(), queue.message_bytes()), (310, 0), "durable: {durable}");
+        assert!(queue.gauge.used_bytes() < 310 * 10, "{} bytes", queue.gauge.used_bytes());
+        let mut second = Client::new();
+        queue.consume(&second, "d", Wish::default());
+        let seen = second.read();
+        assert!(seen.iter().map(|seen| seen.id).eq(0..310));
+        assert!(seen.iter().take(300).all(|seen| seen.redelivered));
+    }
+}
+
+#[test]
+fn what_came_back_and_is_on_disk_can_be_purged_while_another_client_has_its_neighbours() {
+    let (queue, mut client) = (Q::kept(true, false, FieldTable::new()), Client::new());
+    queue.publish(0..100);
+    queue.consume(&client, "c", Wish::default());
+    client.read();
+    (1..=100).step_by(2).for_each(|tag| {
+        let returned = client.settle(1, tag, false).unwrap();
+        client.outbox.lock().window(1).unwrap().limit_prefetch(1);
+        queue.shared.requeue(returned, Comeback::Failed, &mut queue.effects.borrow_mut());
+    });
+    queue.to_disk_alone();
+    assert_eq!((queue.ready(), queue.purge()), (50, 50));
+    queue.shelf.absorb(&mut queue.effects.borrow_mut().changes);
+    assert_eq!(queue.shelf.messages().len(), 50, "the client has these");
+    queue.ack(&client, 0, true);
+    queue.shelf.absorb(&mut queue.effects.borrow_mut().changes);
+    assert!(queue.shelf.messages().is_empty());
+}
+
+#[test]
+fn a_short_queue_leaves_memory_whole_when_it_is_needed() {
+    let (queue, mut client) = (Q::kept(true, false, FieldTable::new()), Client::new());
+    for id in 0..10 {
+        queue.publish([id]);
+        queue.to_disk_alone();
+        assert_eq!(queue.message_bytes(), 0);
+    }
+    assert!(queue.gauge.used_bytes() < 10 * 128, "small blocks are joined");
+    queue.consume(&client, "c", Wish::default());
+    assert!(client.read_ids().into_iter().eq(0..10));
+}
+
+#[test]
+fn a_client_without_prefetch_holds_no_more_than_the_share_of_what_is_unacknowledged() {
+    let (queue, mut client) = (Q::plain(), Client::new());
+    let gauge = Gauge::new(1_000_000);
+    {
+        let mut outbox = client.outbox.lock();
+        outbox.close_window(1);
+        outbox.count_on(Holder::new(gauge));
+        outbox.open_window(1);
+    }
+    queue.publish(0..5_000);
+    queue.consume(&client, "c", Wish::default());
+    let mut seen = Vec::new();
+    while queue.ready() > 0 {
+        seen.extend(client.read_ids());
+        let entries = gauge.used_bytes_of(Kind::Windows);
+        assert!((1..2 * gauge.share_bytes(Kind::Windows)).contains(&entries));
+        assert!(queue.status().unacked < 1_100);
+        queue.ack(&client, 0, true);
+    }
+    seen.extend(client.read_ids());
+    assert!(seen.into_iter().eq(0..5_000));
+    queue.close_channel(&client, 1);
     assert_eq!(gauge.used_bytes(), 0);
 }

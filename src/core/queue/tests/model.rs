@@ -79,7 +79,9 @@ enum Operation {
     /// What the journal was told is on disk.
     Journal,
     /// Memory is short.
-    PageOut,
+    PageOut {
+        everything: bool,
+    },
     /// An operator takes a message from anywhere in the line.
     TakeOut {
         at: usize,
@@ -110,7 +112,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         3 => (0..CLIENTS).prop_map(|client| Operation::Take { client }),
         3 => (0..CLIENTS).prop_map(|client| Operation::Written { client }),
         3 => Just(Operation::Journal),
-        4 => Just(Operation::PageOut),
+        4 => any::<bool>().prop_map(|everything| Operation::PageOut { everything }),
         4 => (0..12_usize, prop::bool::weighted(0.2)).prop_map(|(at, back)| Operation::TakeOut { at, back }),
     ]
 }
@@ -225,8 +227,9 @@ impl Pair {
                 self.queue.shelf.write();
             }
             Operation::TakeOut { at, back } => self.take_out(at, back),
-            Operation::PageOut => {
-                let _more = self.queue.shared.page_out(&mut self.queue.effects.borrow_mut().changes);
+            Operation::PageOut { everything } => {
+                let changes = &mut self.queue.effects.borrow_mut().changes;
+                let _more = self.queue.shared.page_out(everything, changes);
             }
             Operation::Take { client } => self.take(client),
             Operation::Written { client } => self.written(client),

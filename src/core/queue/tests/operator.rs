@@ -13,7 +13,7 @@ fn deep(count: u64) -> Q {
     queue.publish(0..count);
     queue.absorb();
     queue.shelf.write();
-    queue.shared.page_out(&mut queue.effects.borrow_mut().changes);
+    queue.shared.page_out(false, &mut queue.effects.borrow_mut().changes);
     queue
 }
 
@@ -130,7 +130,7 @@ fn delayed_messages_on_disk_are_read_to_be_listed_and_not_to_be_cancelled() {
     (0..3).for_each(|id| queue.hold_until(id, NOW + id));
     queue.absorb();
     queue.shelf.write();
-    queue.shared.page_out(&mut queue.effects.borrow_mut().changes);
+    queue.shared.page_out(false, &mut queue.effects.borrow_mut().changes);
     assert_eq!(queue.message_bytes(), 0);
     assert_eq!(ids(&queue.shared.peek_delayed(Cursor::default(), 9)), [0, 1, 2]);
     assert_eq!(queue.message_bytes(), 0);

@@ -68,7 +68,7 @@ impl Q {
             let mut effects = self.effects.borrow_mut();
             self.shelf.absorb(&mut effects.changes);
             self.shelf.write();
-            self.shared.page_out(&mut effects.changes);
+            self.shared.page_out(false, &mut effects.changes);
         }
         self.shelf.absorb(&mut self.effects.borrow_mut().changes);
         self.shelf.write();
