@@ -54,7 +54,7 @@ use log::{pending::Pending, writer::Writer};
 use pager::LogPager;
 use recovery::{Folders, Recovered};
 use segment::Segment;
-use spares::Spares;
+use spares::{KEPT_BYTES, Spares};
 use worker::Worker;
 
 /// A journal that is ready, and what it remembers.
@@ -220,11 +220,15 @@ impl Parts {
 
 /// The segment to begin with. On a full disk it is a small one, in the room that was kept for that.
 fn first_segment(folders: &Folders, spares: &Spares) -> io::Result<Segment> {
+    let room = u64::from(spares.segment_bytes()) + KEPT_BYTES;
+    let has_reserve = folders.root.list()?.iter().any(|name| name == keeper::RESERVE);
+    spares.set_reserve_is_gone(!has_reserve && folders.log.free_bytes()? < room);
     if let Some(segment) = spares.take()? {
         return Ok(segment);
     }
     tracing::warn!("the disk is full");
     keeper::release_reserve(folders)?;
+    spares.set_reserve_is_gone(true);
     Ok(spares.take_small()?.ok_or(io::ErrorKind::StorageFull)?)
 }
 

@@ -27,11 +27,13 @@ use super::{
     format::{
         Flags, Footer, Kind, Publish, Return, Settle, Slot, TopologyRecord, record::RECORD_HEADER_BYTES,
     },
+    keeper,
     kv::{self, KeyValue, KvError},
     pager::footer_of,
     segment::{FIRST_RECORD_OFFSET, Scanned, Segment, SegmentError, quarantine},
 };
 use crate::core::journal::{Placement, QueueId, TopologyChange};
+use crate::limits::DISK_RESERVE_BYTES;
 
 /// The file beside the log that says what is declared.
 pub(super) const DEFINITIONS: &str = "definitions";
@@ -105,6 +107,7 @@ pub(super) struct Report {
 /// Reads everything back.
 pub(super) fn recover(folders: &Folders) -> Result<Recovered, RecoveryError> {
     let began = Instant::now();
+    make_room(folders)?;
     let segments = open_segments(folders)?;
     let (kv, loaded) = open_state(folders, &segments)?;
     let is_new = loaded.is_none();
@@ -152,6 +155,15 @@ pub(super) fn recover(folders: &Folders) -> Result<Recovered, RecoveryError> {
         "storage recovered"
     );
     Ok(recovered)
+}
+
+/// The key-value store cannot be opened on a disk without any room: the reserve is for that, too.
+fn make_room(folders: &Folders) -> Result<(), RecoveryError> {
+    let failed = |source| RecoveryError::Io { path: PathBuf::from(keeper::RESERVE), source };
+    if folders.log.free_bytes().map_err(failed)? < DISK_RESERVE_BYTES / 2 {
+        keeper::release_reserve(folders).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// All segments with a header, in order. Those that were never written to are removed.

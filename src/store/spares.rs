@@ -10,6 +10,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use rustix::io::Errno;
 
 use super::{SegmentId, bell::Bell, files::Files, segment::Segment};
 use crate::limits::DISK_RESERVE_BYTES;
@@ -22,6 +23,8 @@ pub(super) struct Spares {
     spare: Mutex<Option<Segment>>,
     wanted: AtomicBool,
     full: AtomicBool,
+    /// The reserve was set free: half of what it left is for checkpoints and the next start, and not for segments.
+    reserve_is_gone: AtomicBool,
     bell: Arc<Bell>,
 }
 
@@ -35,6 +38,7 @@ impl Spares {
             spare: Mutex::new(None),
             wanted: AtomicBool::new(true),
             full: AtomicBool::new(false),
+            reserve_is_gone: AtomicBool::new(false),
             bell,
         }
     }
@@ -48,14 +52,19 @@ impl Spares {
     pub(super) fn take(&self) -> io::Result<Option<Segment>> {
         let mut spare = self.spare.lock();
         if spare.is_none() {
-            *spare = self.make(self.segment_bytes)?;
+            *spare = self.make_whole()?;
         }
         Ok(spare.take())
     }
 
-    /// A segment that fits into the reserve; `None` when even that is too much.
+    /// A segment that takes a part of the reserve; `None` when even that is too much.
     pub(super) fn take_small(&self) -> io::Result<Option<Segment>> {
-        self.make(self.segment_bytes.min(DISK_RESERVE_BYTES as u32))
+        self.make(self.segment_bytes.min(SMALL_SEGMENT_BYTES))
+    }
+
+    /// Whether the reserve was set free, or is there again.
+    pub(super) fn set_reserve_is_gone(&self, is_gone: bool) {
+        self.reserve_is_gone.store(is_gone, Ordering::Relaxed);
     }
 
     /// The next segment should be made soon.
@@ -71,7 +80,7 @@ impl Spares {
         }
         let mut spare = self.spare.lock();
         if spare.is_none() {
-            *spare = self.make(self.segment_bytes)?;
+            *spare = self.make_whole()?;
         }
         self.wanted.store(spare.is_none(), Ordering::Relaxed);
         Ok(())
@@ -91,6 +100,15 @@ impl Spares {
         }
     }
 
+    fn make_whole(&self) -> io::Result<Option<Segment>> {
+        let needed = u64::from(self.segment_bytes) + KEPT_BYTES;
+        if self.reserve_is_gone.load(Ordering::Relaxed) && self.files.free_bytes()? < needed {
+            self.full.store(true, Ordering::Relaxed);
+            return Ok(None);
+        }
+        self.make(self.segment_bytes)
+    }
+
     fn make(&self, bytes: u32) -> io::Result<Option<Segment>> {
         let id = SegmentId(self.next_id.load(Ordering::Relaxed));
         match Segment::create(&*self.files, id, rand::random(), bytes.into()) {
@@ -108,7 +126,15 @@ impl Spares {
     }
 }
 
-/// Whether an error says that there is no room.
+/// What segments leave of a reserve that was set free.
+pub(super) const KEPT_BYTES: u64 = DISK_RESERVE_BYTES / 2;
+
+/// A segment to begin with on a full disk: the rest of the reserve is for checkpoints and the next start.
+const SMALL_SEGMENT_BYTES: u32 = DISK_RESERVE_BYTES as u32 / 4;
+
+/// Whether an error says that there is no room, on the disk or among open files, which passes.
 pub(super) fn is_full(error: &io::Error) -> bool {
+    let too_many_files = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        || too_many_files.contains(&error.raw_os_error())
 }

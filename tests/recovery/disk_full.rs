@@ -24,9 +24,13 @@ struct Small {
 
 impl Small {
     fn with_free_limit(bytes: &str) -> Option<Self> {
+        Self::with(&["--disk-free-limit", bytes])
+    }
+
+    fn with(arguments: &[&str]) -> Option<Self> {
         let folder = TempDir::new().unwrap();
         let mount = Mount::tmpfs(folder.path(), "48m")?;
-        let node = Node::on(&mount.at().join("data"), &["--disk-free-limit", bytes]);
+        let node = Node::on(&mount.at().join("data"), arguments);
         node.link().call(&queue_declare(QUEUE, DURABLE), 50, 11).unwrap();
         Some(Self { node, _mount: mount, _folder: folder })
     }
@@ -173,6 +177,21 @@ fn a_broker_that_was_killed_on_a_full_disk_starts_and_has_what_it_confirmed() {
         second.go_on(500);
         small.node.restart(Stop::Term);
         assert_all_there(&second, &drain(&small.node));
+    }
+}
+
+#[test]
+fn a_broker_whose_segments_fit_into_the_reserve_is_killed_on_a_full_disk_and_starts() {
+    for segment_bytes in ["1048576", "4194304"] {
+        let arguments = ["--disk-free-limit", "0", "--segment-bytes", segment_bytes];
+        let Some(mut small) = Small::with(&arguments) else { return };
+        let mut filler = Filler::new(&small.node, 0);
+        filler.fill();
+        for _ in 0..5 {
+            small.node.restart(Stop::Kill);
+        }
+        assert_all_there(&filler, &drain(&small.node));
+        Filler::new(&small.node, 1_000_000).go_on(500);
     }
 }
 

@@ -100,6 +100,11 @@ impl SimDisk {
         self.0.lock().is_dark
     }
 
+    /// No file can be made or opened: there are too many.
+    pub(crate) fn deny_files(&self, errno: Option<Errno>) {
+        self.0.lock().denied = errno;
+    }
+
     /// Syncs do not return, until it is healed.
     pub(crate) fn stall(&self) {
         self.0.lock().is_stalled = true;
@@ -157,6 +162,9 @@ impl SimDisk {
 impl Files for SimDisk {
     fn create(&self, name: &str, size_bytes: u64) -> io::Result<Arc<dyn File>> {
         let mut state = self.0.lock();
+        if let Some(errno) = state.denied {
+            return Err(errno.into());
+        }
         if state.names.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -304,6 +312,7 @@ struct State {
     fault: Option<(u64, Fault)>,
     is_dark: bool,
     is_stalled: bool,
+    denied: Option<Errno>,
     capacity: Option<u64>,
     /// Bytes of files that cannot be read now.
     unreadable: Vec<(usize, Range<u64>)>,

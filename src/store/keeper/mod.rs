@@ -58,7 +58,7 @@ pub(super) struct Keeper {
 }
 
 /// A file that is removed when the disk is full, so that a checkpoint can be made and segments deleted.
-const RESERVE: &str = "reserve";
+pub(super) const RESERVE: &str = "reserve";
 
 /// Why a checkpoint was not made.
 #[derive(Debug, thiserror::Error)]
@@ -195,12 +195,16 @@ impl Keeper {
 
     fn keep_reserve(&mut self, full: bool, low: bool) {
         if full && std::mem::take(&mut self.has_reserve) {
+            self.spares.set_reserve_is_gone(true);
             if let Err(error) = release_reserve(&self.folders) {
                 tracing::warn!(%error, "the reserve cannot be set free");
             }
         } else if !low && !self.has_reserve {
             match make_reserve(&self.folders) {
-                Ok(()) => self.has_reserve = true,
+                Ok(()) => {
+                    self.has_reserve = true;
+                    self.spares.set_reserve_is_gone(false);
+                }
                 // It is tried again; without room for it the next segment will not fit either, and that is told.
                 Err(error) => tracing::debug!(%error, "no reserve"),
             }

@@ -1,5 +1,7 @@
 //! A start on a full disk, in the room that was kept for it.
 
+use rustix::io::Errno;
+
 use super::*;
 use crate::{
     limits::DISK_RESERVE_BYTES,
@@ -39,7 +41,7 @@ fn a_start_on_a_full_disk_begins_with_a_small_segment_in_place_of_the_reserve() 
     assert_eq!(reserve(&machine), None);
     let segment = *machine.segments().last().unwrap();
     let bytes = Segment::open(&*machine.folders().log, segment).unwrap().len_bytes().unwrap();
-    assert_eq!(bytes, DISK_RESERVE_BYTES);
+    assert_eq!(bytes, DISK_RESERVE_BYTES / 4);
     // Messages leave and come, and are safe, until it is full too.
     run.append_one(Change::SettleRange { queue: QUEUE, first: 0, last: 3 });
     let commit = run.append_one(publish(&message(1_000), 10, &[QUEUE]));
@@ -104,5 +106,45 @@ fn a_reserve_that_a_crash_left_short_is_made_whole() {
         run.parts.keeper.watch_disk();
         assert_eq!(reserve(&machine), Some(DISK_RESERVE_BYTES), "{left} bytes");
         assert!(run.parts.keeper.has_reserve);
+    }
+}
+
+#[test]
+fn segments_leave_what_the_reserve_left_to_checkpoints_and_to_the_next_start() {
+    let (machine, mut run) = begin();
+    run.parts.keeper.watch_disk();
+    machine.disk.fill();
+    // Held up once before the reserve is free, and for good afterwards.
+    for position in 0..2_000 {
+        run.append_one(publish(&message(SEGMENT_BYTES as usize / 2), position, &[QUEUE]));
+        run.write().unwrap();
+        run.parts.keeper.watch_disk();
+    }
+    assert!(run.parts.writer.is_held_up());
+    let free = machine.folders().log.free_bytes().unwrap();
+    assert!(free >= DISK_RESERVE_BYTES / 2, "{free} bytes");
+    // Nor does one killed start after the other take it.
+    for _ in 0..10 {
+        drop(machine.start().unwrap());
+    }
+    let left = machine.folders().log.free_bytes().unwrap();
+    assert!(left > DISK_RESERVE_BYTES / 4, "{left} bytes");
+}
+
+#[test]
+fn too_many_open_files_pass_like_a_full_disk() {
+    for errno in [Errno::MFILE, Errno::NFILE] {
+        let (machine, mut run) = begin();
+        machine.disk.deny_files(Some(errno));
+        let mut last = Commit::default();
+        for position in 0..20 {
+            last = run.append_one(publish(&message(1_000), position, &[QUEUE]));
+            run.write().unwrap();
+        }
+        assert!(run.parts.writer.is_held_up() && !run.is_done(last));
+        machine.disk.deny_files(None);
+        run.write().unwrap();
+        assert!(run.is_done(last));
+        assert_eq!(after_power_cut(&machine), (0..20).collect::<Vec<_>>());
     }
 }
