@@ -66,6 +66,8 @@ pub const IDLE_BUFFER_BYTES_MAX: usize = 4 * 1024;
 /// Replies that may wait for a client that does not read them, beyond the deliveries' budget; a client over
 /// it is not read from until it has drained.
 pub const OUTBOX_REPLY_BYTES_MAX: usize = 4 * OUTBOX_BYTES_MAX;
+/// Messages that a channel holds which are looked at in a row, whether they are held for too long.
+pub const HELD_LOOKED_AT_ONCE_MAX: usize = 64 * 1024;
 /// Consumers of a deleted queue that are told before others have their turn.
 pub const CONSUMERS_TOLD_AT_ONCE_MAX: usize = 256;
 /// Bytes that one dispatch writes before it lets others have the queue's lock.

@@ -46,7 +46,9 @@ use crate::core::{
     queue::{Cursor, Peek, SharedQueue},
     topology::Topology,
 };
-use crate::limits::{CONSUMER_TIMEOUT_INTERVAL, LINGERING_SOCKETS_MAX, PAGING_INTERVAL};
+use crate::limits::{
+    CONSUMER_TIMEOUT_INTERVAL, HELD_LOOKED_AT_ONCE_MAX, LINGERING_SOCKETS_MAX, PAGING_INTERVAL,
+};
 use crate::protocol::{FieldTable, ShortString};
 use crate::store::Opened;
 use reading::OffWorker;
@@ -196,17 +198,35 @@ impl Broker {
         }
     }
 
-    /// Looks for clients that hold messages for long, and has their connections see to it. Runs as long as the broker.
+    /// Looks for clients that hold messages for too long, and has their connections see to it. Runs as long as the broker.
     pub async fn watch_consumers(&self) {
+        let mut policies_seen = 0;
         loop {
             tokio::time::sleep(CONSUMER_TIMEOUT_INTERVAL).await;
-            let now = self.clock.now();
-            for connected in &self.connections {
-                if connected.outbox.lock().holds_old(now) {
-                    connected.attention.notify_one();
+            let policies: u64 = self.vhosts.iter().map(|vhost| vhost.policies_changed()).sum();
+            let anew = policies != policies_seen;
+            policies_seen = policies;
+            let ids: Vec<_> = self.connections.iter().map(|connected| *connected.key()).collect();
+            let mut looked = 0;
+            for id in ids {
+                looked += self.watch_consumers_of(id, anew);
+                if looked >= HELD_LOOKED_AT_ONCE_MAX {
+                    looked = 0;
+                    tokio::task::yield_now().await;
                 }
             }
         }
+    }
+
+    /// Looks at what one client holds; gives how much it looked at.
+    fn watch_consumers_of(&self, id: ConnectionId, anew: bool) -> usize {
+        let Some(connected) = self.connections.get(&id) else { return 0 };
+        let (now, default) = (self.clock.now(), self.config.consumer_timeout);
+        let (looked, found) = connected.outbox.lock().look_for_overdue(now, default, anew);
+        if found {
+            connected.attention.notify_one();
+        }
+        looked + 1
     }
 
     /// Looks at messages of a queue that clients hold; see [`SharedQueue::peek_unacked`].
@@ -217,7 +237,7 @@ impl Broker {
 
     /// Registers a connection that has been opened.
     ///
-    /// `attention` is notified when the client holds something for long.
+    /// `attention` is notified when the client holds something for too long.
     pub fn connected(
         &self,
         info: ConnectionInfo,

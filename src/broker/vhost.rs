@@ -1,6 +1,9 @@
 //! A virtual host: its topology behind its lock.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -39,6 +42,7 @@ pub struct Vhost {
     pub(super) departures: Departures,
     /// Messages that were lost on their way between queues.
     pub drops: Drops,
+    policies_changed: AtomicU64,
 }
 
 impl Vhost {
@@ -54,7 +58,18 @@ impl Vhost {
         let gauge = topology.memory().gauge();
         let departures = Departures::default();
         let topology = RwLock::new(topology);
-        Self { name, gauge, topology, seen, journal, clock, calls, departures, drops: Drops::default() }
+        Self {
+            name,
+            gauge,
+            topology,
+            seen,
+            journal,
+            clock,
+            calls,
+            departures,
+            drops: Drops::default(),
+            policies_changed: AtomicU64::default(),
+        }
     }
 
     /// Reads the topology.
@@ -101,12 +116,20 @@ impl Vhost {
     pub fn set_policy(&self, kind: PolicyKind, spec: PolicySpec) -> Result<Option<Commit>, PolicyError> {
         let policy = Policy::new(kind, spec)?;
         let ((), commit) = self.change(|topology| topology.set_policy(kind, policy));
+        self.policies_changed.fetch_add(1, Ordering::Relaxed);
         Ok(commit)
     }
 
     /// Removes a policy: whether it was there, and the commit to wait for.
     pub fn delete_policy(&self, kind: PolicyKind, name: &[u8]) -> (bool, Option<Commit>) {
-        self.change(|topology| topology.delete_policy(kind, name))
+        let result = self.change(|topology| topology.delete_policy(kind, name));
+        self.policies_changed.fetch_add(1, Ordering::Relaxed);
+        result
+    }
+
+    /// How often policies were set or removed.
+    pub(super) fn policies_changed(&self) -> u64 {
+        self.policies_changed.load(Ordering::Relaxed)
     }
 
     /// Sets what counts for the virtual host as a whole. Gives the commit to wait for.

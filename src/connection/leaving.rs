@@ -137,7 +137,7 @@ impl Session {
             if let Some(reply) = &window.reply {
                 self.broker.reply_consumers.remove(&reply.token);
             }
-            left.consumers.push_back(window.consumers.into_values());
+            left.consumers.push_back(window.into_consumers());
         } else if let Some(consumers) = left.consumers.front_mut() {
             self.turn.spend(CONSUMER_STEPS);
             match consumers.next() {

@@ -182,7 +182,7 @@ struct Reading {
     session: Session,
     wants_blocked: bool,
     silence: Silence,
-    /// The broker has seen that the client holds something for long.
+    /// The broker has seen that the client holds something for too long.
     attention: Arc<Notify>,
     /// The writer has given up: the client is gone, whatever the reader still waits for.
     gone: CancellationToken,

@@ -1,25 +1,30 @@
-//! Consumers that hold messages longer than they may (RabbitMQ's `consumer_timeout`).
+//! What becomes of consumers that hold messages longer than they may (RabbitMQ's `consumer_timeout`).
 //!
 //! What they hold goes back to its queue, and the consumer is cancelled; a client that does not understand `basic.cancel` from
 //! the server loses the channel (RabbitMQ 4.3).
 
+use std::collections::HashMap;
+
 use super::session::{MethodIds, Session};
 use crate::core::{
     error::{AmqpError, precondition_failed},
+    journal::QueueId,
+    overdue::Overdue,
     queue::ConsumerId,
-    window::Overdue,
 };
+use crate::protocol::ShortString;
 
 const NO_METHOD: MethodIds = (0, 0);
 
 impl Session {
-    /// Looks for overdue messages on all channels, and takes them from their consumers.
+    /// Takes the messages that are overdue from their consumers.
     pub(super) fn return_overdue(&mut self) {
         self.settle_acked();
-        let old = self.outbox.lock().held_since(self.broker.clock.now());
+        let now = self.broker.clock.now();
+        let overdue = self.outbox.lock().take_overdue(now, self.broker.config.consumer_timeout);
         let mut failed = Vec::new();
-        for (number, held) in old {
-            if let Err(error) = self.return_from(number, held) {
+        for (number, overdue) in overdue {
+            if let Err(error) = self.return_from(number, overdue) {
                 failed.push((number, error));
             }
         }
@@ -29,45 +34,41 @@ impl Session {
         self.finish();
     }
 
-    fn return_from(&mut self, number: u16, held: Vec<Overdue>) -> Result<(), AmqpError> {
-        let mut late: Vec<(Overdue, u64)> = Vec::new();
-        for overdue in held {
-            let timeout =
-                overdue.queue.consumer_timeout(overdue.consumer, self.broker.config.consumer_timeout);
-            late.extend(
-                timeout.filter(|timeout| overdue.held_ms >= *timeout).map(|timeout| (overdue, timeout)),
-            );
-        }
-        let Some((_, timeout)) = late.first() else { return Ok(()) };
-        if late.iter().any(|(overdue, _)| overdue.consumer.is_none())
-            || !self.outbox.lock().cancels_consumers()
-        {
+    fn return_from(&mut self, number: u16, late: Vec<Overdue>) -> Result<(), AmqpError> {
+        let Some(Overdue { timeout_ms, .. }) = late.first() else { return Ok(()) };
+        if late.iter().any(|overdue| overdue.consumer.is_none()) || !self.outbox.lock().cancels_consumers() {
             return Err(precondition_failed(format!(
-                "delivery acknowledgement on channel {number} timed out. Timeout value used: {timeout} ms. This \
+                "delivery acknowledgement on channel {number} timed out. Timeout value used: {timeout_ms} ms. This \
                  timeout value can be configured, see consumers doc guide to learn more"
             )));
         }
-        for (overdue, _) in late {
+        let tags = self.consumer_tags(number);
+        for overdue in late {
             if let Some(id) = overdue.consumer {
-                self.cancel_late(number, &overdue, id);
+                let tag = tags.get(&(overdue.queue.id, id));
+                self.cancel_late(number, &overdue, id, tag);
             }
         }
         self.feed(number);
         Ok(())
     }
 
-    fn cancel_late(&mut self, number: u16, overdue: &Overdue, id: ConsumerId) {
+    /// The tags of a channel's consumers.
+    fn consumer_tags(&self, number: u16) -> HashMap<(QueueId, ConsumerId), ShortString> {
+        let mut outbox = self.outbox.lock();
+        let Some(window) = outbox.window(number) else { return HashMap::new() };
+        window.consumers().map(|(tag, (queue, id))| ((queue.id, *id), tag.clone())).collect()
+    }
+
+    fn cancel_late(&mut self, number: u16, overdue: &Overdue, id: ConsumerId, tag: Option<&ShortString>) {
         let Overdue { queue, held_ms, .. } = overdue;
         let mut outbox = self.outbox.lock();
         let Some(window) = outbox.window(number) else { return };
         let returned = window.take_held_by(id, queue);
-        if let Some(consumer_tag) = window.consumer_tag(id, queue) {
-            outbox.cancel_consumer(number, &consumer_tag, &(queue.clone(), id));
+        if let Some(consumer_tag) = tag {
+            outbox.cancel_consumer(number, consumer_tag, &(queue.clone(), id));
         }
         drop(outbox);
-        if returned.is_empty() {
-            return; // the consumer had several that were late
-        }
         tracing::warn!(
             parent: &self.span(),
             channel = number,

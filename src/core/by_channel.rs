@@ -39,6 +39,13 @@ impl<T> ByChannel<T> {
         }
     }
 
+    /// All values with their channels, to be changed, in no order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u16, &mut T)> {
+        let low =
+            self.low.iter_mut().enumerate().filter_map(|(at, value)| Some((at as u16, value.as_mut()?)));
+        low.chain(self.high.iter_mut().map(|(channel, value)| (*channel, value)))
+    }
+
     /// All values with their channels, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (u16, &T)> {
         let low = self.low.iter().enumerate().filter_map(|(at, value)| Some((at as u16, value.as_ref()?)));

@@ -15,6 +15,7 @@ pub mod memory;
 pub mod message;
 pub mod numbers;
 pub mod outbox;
+pub mod overdue;
 pub mod policy;
 pub mod queue;
 pub mod redrive;

@@ -25,9 +25,10 @@ use crate::core::{
     journal::{Commit, Commits, Done},
     memory::Holder,
     message::View,
+    overdue::Overdue,
     queue::{Consumer, ConsumerId, SharedQueue},
     starved::Starved,
-    window::{ConsumerRef, Overdue, ReplyConsumer, Unacked, Window},
+    window::{ConsumerRef, ReplyConsumer, Unacked, Window},
 };
 use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_BYTES_RESUME, OUTBOX_REPLY_BYTES_MAX};
 use crate::protocol::{Encode, HEARTBEAT_FRAME, ShortString, basic, frame};
@@ -310,9 +311,9 @@ impl Outbox {
     pub fn cancel_consumer(&mut self, channel: u16, consumer_tag: &ShortString, who: &ConsumerRef) {
         let Some(window) = self.window(channel) else { return };
         let its = |(queue, id): &ConsumerRef| *id == who.1 && Arc::ptr_eq(queue, &who.0);
-        let known = window.consumers.get(consumer_tag).is_some_and(its);
+        let known = window.consumer(consumer_tag).is_some_and(its);
         if known {
-            window.consumers.remove(consumer_tag);
+            window.remove_consumer(consumer_tag);
         }
         if known && self.cancel_notify {
             self.send(channel, &basic::Cancel { consumer_tag: consumer_tag.clone(), no_wait: true });
@@ -324,21 +325,30 @@ impl Outbox {
         self.cancel_notify
     }
 
-    /// What clients hold for a second and more, by channel.
-    pub fn held_since(&mut self, now: Millis) -> Vec<(u16, Vec<Overdue>)> {
-        let held = self.windows.iter().map(|(number, window)| (number, window.held_since(now)));
-        held.filter(|(_, held)| !held.is_empty()).collect()
+    /// Looks for messages that the client holds for too long; see [`Window::look`]. Gives how many it looked at, and whether
+    /// [`Self::take_overdue`] has something to give.
+    pub fn look_for_overdue(&mut self, now: Millis, default: Option<Millis>, anew: bool) -> (usize, bool) {
+        let (mut looked, mut found) = (0, false);
+        for (_, window) in self.windows.iter_mut() {
+            if anew {
+                window.watch.look_anew();
+            }
+            looked += window.look(now, default);
+            found |= window.watch.has_overdue();
+        }
+        (looked, found)
+    }
+
+    /// Takes what was found overdue, by channel.
+    pub fn take_overdue(&mut self, now: Millis, default: Option<Millis>) -> Vec<(u16, Vec<Overdue>)> {
+        let overdue = self.windows.iter_mut().map(|(number, it)| (number, it.take_overdue(now, default)));
+        overdue.filter(|(_, overdue)| !overdue.is_empty()).collect()
     }
 
     /// What clients hold of a queue.
     pub fn unacked_of<'a>(&'a mut self, queue: &'a Arc<SharedQueue>) -> impl Iterator<Item = &'a Unacked> {
         let unacked = self.windows.iter().flat_map(|(_, window)| window.unacked());
         unacked.filter(|unacked| Arc::ptr_eq(&unacked.queue, queue))
-    }
-
-    /// Whether there is any of that.
-    pub fn holds_old(&self, now: Millis) -> bool {
-        self.windows.iter().any(|(_, window)| window.holds_old(now))
     }
 
     /// The writer's waker, if it sleeps and there is something to write.

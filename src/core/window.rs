@@ -4,7 +4,7 @@
 //! must be drawn and written in one step.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map},
     sync::Arc,
 };
 
@@ -15,9 +15,11 @@ use crate::core::{
     confirms::Confirms,
     error::{AmqpError, precondition_failed},
     memory::{Exceeded, Held, Holder, Kind},
+    overdue::{Overdue, Watch},
     queue::{ConsumerId, Entry, SharedQueue},
     starved::Starved,
 };
+use crate::limits::HELD_LOOKED_AT_ONCE_MAX;
 use crate::protocol::ShortString;
 
 /// A message that a client has and has not settled.
@@ -40,21 +42,6 @@ impl Unacked {
     pub fn new(tag: u64, queue: &Arc<SharedQueue>, consumer: Option<ConsumerId>, entry: Entry) -> Self {
         Self { tag, queue: queue.clone(), consumer, entry, since: queue.about_now() }
     }
-}
-
-/// Held for so long, a message may be overdue: no timeout is shorter.
-const OLD_MS: Millis = 1_000;
-
-/// A message that is held for long.
-pub struct Overdue {
-    /// Its delivery tag.
-    pub tag: u64,
-    /// Its queue.
-    pub queue: Arc<SharedQueue>,
-    /// Who holds it; `None` after `basic.get`.
-    pub consumer: Option<ConsumerId>,
-    /// For how long, in milliseconds.
-    pub held_ms: Millis,
 }
 
 /// A consumer of a channel, by its queue and handle.
@@ -82,7 +69,8 @@ pub struct Window {
     uncommitted: u32,
     prefetch_global: u32,
     /// Consumers of this channel by tag.
-    pub consumers: HashMap<ShortString, ConsumerRef, RandomState>,
+    consumers: HashMap<ShortString, ConsumerRef, RandomState>,
+    pub(super) watch: Watch,
     /// Direct reply-to, when consumed.
     pub reply: Option<ReplyConsumer>,
     /// Publisher confirms that are not sent yet.
@@ -196,37 +184,70 @@ impl Window {
     }
 
     /// A consumer is still at work on a delivery, or with tag 0 on all of the channel: its time begins anew. Unknown tags
-    /// are nobody's work. Gives how many deliveries were looked at.
-    pub fn renew(&mut self, tag: u64, now: Millis) -> usize {
+    /// are nobody's work.
+    pub fn renew(&mut self, tag: u64, now: Millis) {
         if tag == 0 {
-            self.unacked.iter_mut().filter_map(|(_, unacked)| unacked.as_mut()).for_each(|it| it.since = now);
-            return self.unacked.len();
-        }
-        if let Ok(at) = self.unacked.binary_search_by_key(&tag, |(tag, _)| *tag)
+            self.watch.renewed_at = now;
+        } else if let Ok(at) = self.unacked.binary_search_by_key(&tag, |(tag, _)| *tag)
             && let Some(unacked) = &mut self.unacked[at].1
         {
             unacked.since = now;
         }
-        1
     }
 
-    /// Whether something has been held for a second and more.
-    pub fn holds_old(&self, now: Millis) -> bool {
-        self.unacked().any(|unacked| unacked.since.saturating_add(OLD_MS) <= now)
-    }
-
-    /// What has been held for a second and more.
-    pub fn held_since(&self, now: Millis) -> Vec<Overdue> {
-        if !self.holds_old(now) {
-            return Vec::new();
+    /// Looks at what has come since the last time, or at all of it when something may be overdue; no more than
+    /// [`HELD_LOOKED_AT_ONCE_MAX`]. Gives how many it looked at. `default` is the timeout of consumers that have no other.
+    pub fn look(&mut self, now: Millis, default: Option<Millis>) -> usize {
+        if self.watch.next_overdue_at.is_some_and(|at| at <= now) {
+            self.watch.look_anew();
         }
-        let held = self.unacked().map(|unacked| Overdue {
-            tag: unacked.tag,
-            queue: unacked.queue.clone(),
-            consumer: unacked.consumer,
-            held_ms: now.saturating_sub(unacked.since),
+        let from = self.unacked.partition_point(|(tag, _)| *tag <= self.watch.looked_up_to);
+        let mut looked = 0;
+        for (tag, unacked) in self.unacked.range(from..).take(HELD_LOOKED_AT_ONCE_MAX) {
+            self.watch.looked_up_to = *tag;
+            self.watch.note(unacked.as_ref(), now, default);
+            looked += 1;
+        }
+        looked
+    }
+
+    /// Takes what [`Self::look`] found overdue, one message of each consumer, if it still is.
+    pub fn take_overdue(&mut self, now: Millis, default: Option<Millis>) -> Vec<Overdue> {
+        let mut overdue = self.watch.take_overdue();
+        overdue.retain(|it| {
+            let at = self.unacked.binary_search_by_key(&it.tag, |(tag, _)| *tag);
+            let held = at.ok().and_then(|at| self.unacked[at].1.as_ref());
+            held.and_then(|held| self.watch.overdue_at(held, default)).is_some_and(|at| at <= now)
         });
-        held.filter(|overdue| overdue.held_ms >= OLD_MS).collect()
+        overdue
+    }
+
+    /// A consumer has come; `timeout` is what it asked for itself.
+    pub fn add_consumer(&mut self, tag: ShortString, who: ConsumerRef, timeout: Option<Millis>) {
+        self.watch.set_timeout(&who, timeout);
+        self.consumers.insert(tag, who);
+    }
+
+    /// A consumer is cancelled.
+    pub fn remove_consumer(&mut self, tag: &[u8]) -> Option<ConsumerRef> {
+        let who = self.consumers.remove(tag)?;
+        self.watch.set_timeout(&who, None);
+        Some(who)
+    }
+
+    /// The consumer of a tag.
+    pub fn consumer(&self, tag: &[u8]) -> Option<&ConsumerRef> {
+        self.consumers.get(tag)
+    }
+
+    /// The consumers of a channel that ends.
+    pub fn into_consumers(self) -> hash_map::IntoValues<ShortString, ConsumerRef> {
+        self.consumers.into_values()
+    }
+
+    /// The consumers of this channel, with their tags, in no order.
+    pub fn consumers(&self) -> impl ExactSizeIterator<Item = (&ShortString, &ConsumerRef)> {
+        self.consumers.iter()
     }
 
     /// Takes what a consumer holds, oldest first.
@@ -238,12 +259,6 @@ impl Window {
         }
         self.compact();
         taken
-    }
-
-    /// The tag of a consumer of this channel.
-    pub fn consumer_tag(&self, id: ConsumerId, queue: &Arc<SharedQueue>) -> Option<ShortString> {
-        let its = |(_, (other, its)): &(&ShortString, &ConsumerRef)| *its == id && Arc::ptr_eq(other, queue);
-        self.consumers.iter().find(its).map(|(tag, _)| tag.clone())
     }
 
     /// What is unacknowledged, oldest first.
@@ -268,6 +283,8 @@ impl Window {
             settled.sort_by_key(|unacked| unacked.tag);
         }
         let Some(last) = settled.last().map(|unacked| unacked.tag) else { return };
+        let first = settled.first().map_or(0, |unacked| unacked.tag);
+        self.watch.looked_up_to = self.watch.looked_up_to.min(first.saturating_sub(1));
         for unacked in &settled {
             self.unacked_count += 1;
             self.consumer_unacked += u32::from(unacked.consumer.is_some());

@@ -24,6 +24,20 @@ async fn counts(consumer: &mut lapin::Consumer) -> (Option<i64>, Option<i64>, u6
 }
 
 #[tokio::test]
+async fn priorities_count_in_32_levels_without_an_argument_and_the_middle_is_where_nothing_is_said() {
+    only_leveret!("levels are strict since RabbitMQ 4.3");
+    let ch = Ch::confirming().await;
+    let queue = quorum(&ch, args! {}).await;
+    for priority in [None, Some(3), Some(31), Some(5), Some(4), Some(0), Some(200), None] {
+        let text = priority.map_or("none".to_owned(), |priority| format!("p{priority}"));
+        let properties = priority.map(|priority| BasicProperties::default().with_priority(priority));
+        ch.publish_with("", &queue, &text, "", properties.unwrap_or_default()).await.unwrap();
+    }
+    assert_eq!(ch.drain(&queue).await, ["p31", "p200", "p5", "none", "p4", "none", "p3", "p0"]);
+    ch.delete(&queue, "").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_quorum_queue_is_a_queue() {
     let ch = Ch::confirming().await;
     let queue = quorum(&ch, args! {}).await;

@@ -116,20 +116,28 @@ async fn a_delivery_limit_counts_what_was_before(stop: Stop) {
 }
 
 async fn priorities_keep_their_order(stop: Stop) {
+    let kinds = [(args! { "x-max-priority": 9 }, 9), (args! { "x-queue-type": "quorum" }, 31)];
+    for (table, max) in kinds {
+        priorities_keep_their_order_in(stop, table, max).await;
+    }
+}
+
+async fn priorities_keep_their_order_in(stop: Stop, table: FieldTable, max: u8) {
     let mut node = Node::new();
     let ch = node.channel().await;
-    ch.declare("q", "durable", args! { "x-max-priority": 9 }).await.unwrap();
+    ch.declare("q", "durable", table).await.unwrap();
     for n in 0..60_u8 {
         let properties = persistent().with_priority(n % 12);
         ch.publish_with("", "q", &n.to_string(), "", properties).await.unwrap();
     }
     // The first one is held by a client.
-    assert_eq!(body(&take(&ch, "q").await.delivery), "9");
+    let first = if max == 9 { "9" } else { "11" };
+    assert_eq!(body(&take(&ch, "q").await.delivery), first);
     node.restart(stop);
     let ch = node.channel().await;
     ch.publish_with("", "q", "late", "", persistent().with_priority(9)).await.unwrap();
     let mut expected: Vec<u8> = (0..60).collect();
-    expected.sort_by_key(|n| 9 - (n % 12).min(9));
+    expected.sort_by_key(|n| max - (n % 12).min(max));
     let mut expected: Vec<String> = expected.iter().map(u8::to_string).collect();
     let highest = (0..60).filter(|n| n % 12 >= 9).count();
     expected.insert(highest, "late".into());

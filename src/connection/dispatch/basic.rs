@@ -52,12 +52,14 @@ impl Session {
             prefetch: self.channel(number).prefetch,
             arguments: consume.arguments,
         };
+        let timeout =
+            spec.arguments.get("x-consumer-timeout").and_then(|asked| asked.as_i64()?.try_into().ok());
         let outbox = self.outbox.clone();
         let its_queue = queue.clone();
         let accepted = move |id| {
             let mut outbox = outbox.lock();
             if let Some(window) = outbox.window(number) {
-                window.consumers.insert(tag.clone(), (its_queue, id));
+                window.add_consumer(tag.clone(), (its_queue, id), timeout);
             }
             if !consume.no_wait {
                 outbox.send(number, &basic::ConsumeOk { consumer_tag: tag });
@@ -94,7 +96,7 @@ impl Session {
 
     pub(super) fn basic_cancel(&mut self, number: u16, cancel: basic::Cancel) {
         let mut outbox = self.outbox.lock();
-        let consumer = outbox.window(number).and_then(|window| window.consumers.remove(&cancel.consumer_tag));
+        let consumer = outbox.window(number).and_then(|window| window.remove_consumer(&cancel.consumer_tag));
         let reply = outbox.window(number).and_then(|window| {
             window.reply.take_if(|reply| reply.tag == cancel.consumer_tag).map(|reply| reply.token)
         });
@@ -165,7 +167,7 @@ impl Session {
         }
         let mut outbox = self.outbox.lock();
         let used = outbox.window(number).is_some_and(|window| {
-            window.consumers.contains_key(&wanted)
+            window.consumer(&wanted).is_some()
                 || window.reply.as_ref().is_some_and(|reply| reply.tag == wanted)
         });
         if used {

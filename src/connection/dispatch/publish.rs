@@ -38,8 +38,6 @@ const IMMEDIATE: u8 = 2;
 const RULES_STEPS: usize = 2;
 /// Bytes of them that are decoded in one step.
 const PROPERTIES_BYTES_PER_STEP: usize = 64;
-/// Deliveries whose time begins anew in one step.
-const RENEWED_PER_STEP: usize = 64;
 /// Properties that a rule of the broker looks at.
 const FLAGS_WITH_RULES: u16 = FLAG_HEADERS | FLAG_EXPIRATION | FLAG_USER_ID | FLAG_REPLY_TO;
 
@@ -283,8 +281,9 @@ impl Session {
             }
             (Way::Renewal(tag), _) => {
                 let now = self.broker.clock.now();
-                let renewed = self.outbox.lock().window(number).map_or(0, |window| window.renew(*tag, now));
-                self.turn.spend(renewed / RENEWED_PER_STEP);
+                if let Some(window) = self.outbox.lock().window(number) {
+                    window.renew(*tag, now);
+                }
             }
             (Way::Nowhere | Way::Once(_) | Way::OfItsOwn, _) => {}
         }

@@ -9,7 +9,7 @@ use crate::core::{
     message::View,
     outbox::{Refusal, SharedOutbox},
 };
-use crate::protocol::{FieldTable, FieldValue, ShortString};
+use crate::protocol::{FieldTable, ShortString};
 
 /// A consumer's handle in its queue. Never used again for another consumer of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -140,12 +140,6 @@ impl Consumers {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.slots.len() - self.free.len()
-    }
-
-    /// What a consumer gave as an argument.
-    pub fn argument(&self, id: ConsumerId, name: &str) -> Option<&FieldValue> {
-        let consumer = self.slots.get(id.slot as usize)?.as_ref()?;
-        consumer.spec.arguments.get(name).filter(|_| consumer.id == id)
     }
 
     /// Whether there is none.

@@ -31,11 +31,9 @@ pub fn expiration(view: &View<'_>) -> Option<Millis> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Its `priority`; 0 if it has none (RabbitMQ).
-pub fn priority(view: &View<'_>) -> u8 {
+/// Its `priority`, if it has one.
+pub fn priority(view: &View<'_>) -> Option<u8> {
     let properties = view.properties();
-    if property_flags(properties).is_none_or(|flags| flags & FLAG_PRIORITY == 0) {
-        return 0;
-    }
-    PropertiesView::of_checked(properties).ok().and_then(|properties| properties.priority).unwrap_or(0)
+    property_flags(properties).filter(|flags| flags & FLAG_PRIORITY != 0)?;
+    PropertiesView::of_checked(properties).ok()?.priority
 }

@@ -132,8 +132,8 @@ pub struct QueueCounters {
 #[derive(Debug, Clone, Copy)]
 struct Traits {
     single_active_consumer: bool,
-    /// The highest priority of its messages, if it tells them apart.
-    max_priority: Option<u8>,
+    /// How it tells its messages' priorities apart, if it does.
+    priorities: Option<Priorities>,
     /// Deliveries say how often there were others (RabbitMQ: quorum queues).
     shows_attempts: bool,
     /// It holds what was published with a delay, and nobody consumes from it.
@@ -144,21 +144,42 @@ impl Traits {
     fn of(spec: &QueueSpec) -> Self {
         Self {
             single_active_consumer: spec.single_active_consumer(),
-            max_priority: spec.max_priority(),
+            priorities: Priorities::of(spec),
             shows_attempts: spec.is_quorum(),
             delays: spec.is_delay_queue(),
         }
     }
 
     fn lines(self) -> usize {
-        self.max_priority.map_or(1, |max| usize::from(max) + 1)
+        self.priorities.map_or(1, |its| usize::from(its.max) + 1)
     }
 
     /// The line of a message: positions are in the order of delivery, so the highest priority is in the first.
     #[inline]
     fn line(self, publication: &Publication<'_>) -> u8 {
-        let Some(max) = self.max_priority else { return 0 };
-        max - expiry::priority(&publication.view()).min(max)
+        let Some(Priorities { max, unsaid }) = self.priorities else { return 0 };
+        max - expiry::priority(&publication.view()).unwrap_or(unsaid).min(max)
+    }
+}
+
+/// Priorities of a queue's messages.
+#[derive(Debug, Clone, Copy)]
+struct Priorities {
+    /// The highest that is told apart.
+    max: u8,
+    /// That of a message that says nothing.
+    unsaid: u8,
+}
+
+impl Priorities {
+    /// Of a quorum queue: 32, without an argument (RabbitMQ 4.3).
+    const QUORUM: Self = Self { max: 31, unsaid: 4 };
+
+    fn of(spec: &QueueSpec) -> Option<Self> {
+        if spec.is_quorum() {
+            return Some(Self::QUORUM);
+        }
+        spec.max_priority().map(|max| Self { max, unsaid: 0 })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The messages of a queue that wait for a consumer: a line for each priority, the highest first.
 //!
 //! A message's position tells its line, and positions are in the order of delivery: the lines are one sequence, and
-//! choosing costs the same for one line as for 256.
+//! choosing costs the same for one line as for 256. A line is made when the first message comes for it.
 
 use std::ops::Range;
 
@@ -22,7 +22,11 @@ pub struct Ready {
     /// Messages in all lines.
     count: usize,
     lines: SmallVec<[Line; 1]>,
-    /// Which lines have messages, a bit for each; not looked at if there is one line.
+    /// The number of each line, ascending.
+    numbers: SmallVec<[u8; 8]>,
+    /// The highest number that a line may have.
+    number_max: u8,
+    /// Which of `lines` have messages, a bit for each; not looked at if there is one line.
     occupied: [u64; 4],
     /// Of all lines; not looked at if there is one line.
     total: Total,
@@ -41,15 +45,21 @@ pub(super) struct Total {
 impl Ready {
     /// Nothing, in so many lines (1 to 256).
     pub fn new(lines: usize) -> Self {
-        let lines = (0..lines).map(|_| Line::default()).collect();
-        Self { count: 0, lines, occupied: [0; 4], total: Total::default() }
+        Self {
+            count: 0,
+            lines: SmallVec::new(),
+            numbers: SmallVec::new(),
+            number_max: (lines - 1) as u8,
+            occupied: [0; 4],
+            total: Total::default(),
+        }
     }
 
     /// Messages that were there when the broker started.
     pub fn restored(lines: usize, ranges: &[RestoredRange]) -> Self {
         let mut ready = Self::new(lines);
         for its in ranges.chunk_by(|one, other| line_of(one.first) == line_of(other.first)) {
-            let at = ready.at(its[0].first);
+            let at = ready.line(its[0].first);
             ready.with(at, |line| line.restore(its));
         }
         ready
@@ -93,13 +103,13 @@ impl Ready {
     /// Appends a message to its line: it has a higher position than all before it there. True when that began a new block.
     #[inline]
     pub fn push(&mut self, entry: Entry) -> bool {
-        let at = self.at(entry.position);
+        let at = self.line(entry.position);
         self.with(at, |line| line.push(entry))
     }
 
     /// Puts a message back to where it was.
     pub fn requeue(&mut self, entry: Entry) {
-        let at = self.at(entry.position);
+        let at = self.line(entry.position);
         self.with(at, |line| line.requeue(entry));
     }
 
@@ -117,22 +127,25 @@ impl Ready {
 
     /// See [`Line::at_or_after`].
     pub fn at_or_after(&self, from: u64) -> Option<Stand<'_>> {
-        self.lines[self.at(from)..].iter().find_map(|line| line.at_or_after(from))
+        let first = self.numbers.partition_point(|number| *number < self.number(from));
+        self.lines[first..].iter().find_map(|line| line.at_or_after(from))
     }
 
     /// See [`Line::holds`].
     pub fn holds(&self, position: u64) -> bool {
-        self.lines[self.at(position)].holds(position)
+        self.find(position).is_some_and(|at| self.lines[at].holds(position))
     }
 
     /// See [`Line::recall`].
     pub fn recall(&self, entry: &mut Entry) {
-        self.lines[self.at(entry.position)].recall(entry);
+        if let Some(at) = self.find(entry.position) {
+            self.lines[at].recall(entry);
+        }
     }
 
     /// See [`Line::take_out`].
     pub fn take_out(&mut self, seen: &Entry) -> Option<Entry> {
-        let at = self.at(seen.position);
+        let at = self.find(seen.position)?;
         self.with(at, |line| line.take_out(seen))
     }
 
@@ -144,7 +157,7 @@ impl Ready {
         now: Millis,
         waits_until: impl Fn(&Entry, Millis) -> Millis,
     ) -> Vec<(Millis, Entry)> {
-        let at = self.at(asked.first);
+        let at = self.line(asked.first);
         self.with(at, |line| line.loaded(asked, page, now, waits_until))
     }
 
@@ -180,7 +193,7 @@ impl Ready {
 
     /// Takes everything out.
     pub fn take_all(&mut self) -> Self {
-        let empty = Self::new(self.lines.len());
+        let empty = Self::new(usize::from(self.number_max) + 1);
         std::mem::replace(self, empty)
     }
 
@@ -191,10 +204,37 @@ impl Ready {
         self.lines.iter_mut().any(|line| line.settle_some(queue, &mut left, changes))
     }
 
-    /// The line of a position: the last one, should the queue have had more of them once.
+    /// The number of a position's line: the last one, should the queue have had more of them once.
     #[inline]
-    fn at(&self, position: u64) -> usize {
-        usize::from(line_of(position)).min(self.lines.len() - 1)
+    fn number(&self, position: u64) -> u8 {
+        line_of(position).min(self.number_max)
+    }
+
+    /// The line of a position, if there is one.
+    fn find(&self, position: u64) -> Option<usize> {
+        self.numbers.binary_search(&self.number(position)).ok()
+    }
+
+    /// The line of a position.
+    #[inline]
+    fn line(&mut self, position: u64) -> usize {
+        let number = self.number(position);
+        match self.numbers.binary_search(&number) {
+            Ok(at) => at,
+            Err(at) => self.insert(at, number),
+        }
+    }
+
+    #[cold]
+    fn insert(&mut self, at: usize, number: u8) -> usize {
+        self.total = self.total();
+        self.lines.insert(at, Line::default());
+        self.numbers.insert(at, number);
+        self.occupied = [0; 4];
+        for (at, line) in self.lines.iter().enumerate() {
+            self.occupied[at / 64] |= u64::from(line.total().count > 0) << (at % 64);
+        }
+        at
     }
 
     fn all(&self) -> Range<usize> {

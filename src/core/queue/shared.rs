@@ -40,9 +40,16 @@ pub struct SharedQueue {
     pub filter: Option<Arc<Filter>>,
     /// Changes when the queue is deleted: routes that were worked out before are stale then.
     pub stamp: Arc<AtomicU64>,
+    /// What its settings say, or one of the two below; here it can be asked without the lock.
+    consumer_timeout: AtomicU64,
     pub(super) surroundings: Arc<Surroundings>,
     pub(super) state: State,
 }
+
+/// Its consumers may hold messages for ever.
+const NO_TIMEOUT: u64 = u64::MAX;
+/// They may do so as long as the broker's configuration says.
+const DEFAULT_TIMEOUT: u64 = u64::MAX - 1;
 
 /// Why a consumer was refused.
 #[derive(Debug, PartialEq, Eq)]
@@ -112,7 +119,9 @@ impl SharedQueue {
 
     fn assembled(spec: QueueSpec, id: QueueId, state: Queue, surroundings: Arc<Surroundings>) -> Self {
         let filter = Filter::of_queue(&spec, id).map(Arc::new);
-        Self { spec, id, filter, stamp: Arc::default(), surroundings, state: State::new(state) }
+        let consumer_timeout = AtomicU64::new(Self::consumer_timeout_of(&spec, &state.settings));
+        let stamp = Arc::default();
+        Self { spec, id, filter, stamp, consumer_timeout, surroundings, state: State::new(state) }
     }
 
     /// A message was not taken in because the queue has seen it.
@@ -393,6 +402,8 @@ impl SharedQueue {
     pub fn apply(self: &Arc<Self>, settings: Arc<QueueSettings>) {
         let mut queue = self.lock();
         queue.may_expire |= settings.message_ttl.is_some();
+        let timeout = Self::consumer_timeout_of(&self.spec, &settings);
+        self.consumer_timeout.store(timeout, Ordering::Relaxed);
         queue.settings = settings;
         queue.called_at = Some(0);
         drop(queue);
@@ -417,13 +428,19 @@ impl SharedQueue {
         queue.traits.delays || queue.settings.dead_letter_exchange.is_some()
     }
 
-    /// How long a consumer of it may hold a message, in milliseconds: as the consumer says, else the queue, else
-    /// `default` for a quorum queue (RabbitMQ 4.3 has no timeout for classic ones).
-    pub fn consumer_timeout(&self, consumer: Option<ConsumerId>, default: Option<Millis>) -> Option<Millis> {
-        let queue = self.state.read();
-        let asked = consumer.and_then(|id| queue.consumers.argument(id, "x-consumer-timeout")?.as_i64());
-        let asked = asked.and_then(|asked| Millis::try_from(asked).ok());
-        asked.or(queue.settings.consumer_timeout).or(default.filter(|_| self.spec.is_quorum()))
+    /// How long a consumer of it may hold a message, in milliseconds, if it asked for nothing itself: as the queue's settings
+    /// say, else `default` for a quorum queue (RabbitMQ 4.3 has no timeout for classic ones).
+    pub fn consumer_timeout(&self, default: Option<Millis>) -> Option<Millis> {
+        match self.consumer_timeout.load(Ordering::Relaxed) {
+            NO_TIMEOUT => None,
+            DEFAULT_TIMEOUT => default,
+            timeout => Some(timeout),
+        }
+    }
+
+    fn consumer_timeout_of(spec: &QueueSpec, settings: &QueueSettings) -> u64 {
+        let unsaid = if spec.is_quorum() { DEFAULT_TIMEOUT } else { NO_TIMEOUT };
+        settings.consumer_timeout.unwrap_or(unsaid)
     }
 
     /// The time.

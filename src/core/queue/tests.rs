@@ -4,6 +4,7 @@ mod lines;
 mod memory;
 mod model;
 mod operator;
+mod overdue;
 mod shelf;
 mod timed;
 mod waiting;
@@ -226,7 +227,7 @@ fn delete_tells_consumers_that_understand_basic_cancel_and_no_others() {
         drop(deleted);
         let seen = client.read();
         assert_eq!(seen.iter().filter(|seen| seen.what == What::Cancelled).count(), usize::from(understands));
-        assert!(client.outbox.lock().window(1).unwrap().consumers.is_empty());
+        assert!(client.outbox.lock().window(1).unwrap().consumers().len() == 0);
     }
 }
 
@@ -451,7 +452,7 @@ impl Q {
         let mut accepted = None;
         self.shared.consume(spec, &mut self.effects.borrow_mut(), |id| {
             let mut outbox = client.outbox.lock();
-            outbox.window(channel).unwrap().consumers.insert(tag, (self.shared.clone(), id));
+            outbox.window(channel).unwrap().add_consumer(tag, (self.shared.clone(), id), None);
             accepted = Some(id);
         })?;
         Ok(accepted.unwrap())
@@ -519,10 +520,10 @@ impl Q {
     fn close_channel(&self, client: &Client, channel: u16) {
         let mut window = client.outbox.lock().close_window(channel).unwrap();
         self.shared.requeue(taken_all(&mut window), Comeback::Failed, &mut self.effects.borrow_mut());
-        let mut consumers: Vec<_> = window.consumers.drain().collect();
-        consumers.sort_by(|one, other| one.0.cmp(&other.0));
+        let mut consumers: Vec<_> = window.consumers().collect();
+        consumers.sort_by(|one, other| one.0.cmp(other.0));
         for (_, (queue, id)) in consumers {
-            queue.cancel(id, &mut self.effects.borrow_mut());
+            queue.cancel(*id, &mut self.effects.borrow_mut());
         }
     }
 }
@@ -635,7 +636,7 @@ impl Client {
     fn forget_consumer(&self, tag: &str) {
         let mut outbox = self.outbox.lock();
         for channel in [1, 2] {
-            outbox.window(channel).unwrap().consumers.remove(tag.as_bytes());
+            outbox.window(channel).unwrap().remove_consumer(tag.as_bytes());
         }
     }
 

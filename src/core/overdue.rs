@@ -1,0 +1,117 @@
+//! Watches for messages that a channel holds longer than it may (RabbitMQ's `consumer_timeout`).
+//!
+//! A message is looked at once, some time after it was delivered; then it is known when the first of all may be overdue, and
+//! until that moment nothing is looked at again, however much is held. What is settled or renewed before makes that moment too
+//! early, never too late.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use foldhash::fast::RandomState;
+
+use crate::core::{
+    clock::Millis,
+    journal::QueueId,
+    queue::{ConsumerId, SharedQueue},
+    window::{ConsumerRef, Unacked},
+};
+
+/// A message that is held for too long.
+pub struct Overdue {
+    /// Its delivery tag.
+    pub tag: u64,
+    /// Its queue.
+    pub queue: Arc<SharedQueue>,
+    /// Who holds it; `None` after `basic.get`.
+    pub consumer: Option<ConsumerId>,
+    /// For how long, in milliseconds.
+    pub held_ms: Millis,
+    /// For how long it might have been.
+    pub timeout_ms: Millis,
+}
+
+/// What a channel's window knows of the time that its messages are held.
+#[derive(Default)]
+pub(super) struct Watch {
+    /// Messages up to this delivery tag have been looked at.
+    pub(super) looked_up_to: u64,
+    /// When the first of those may be overdue.
+    pub(super) next_overdue_at: Option<Millis>,
+    /// The client is still at work on all that it had then.
+    pub(super) renewed_at: Millis,
+    /// Timeouts that consumers asked for themselves.
+    timeouts: HashMap<(QueueId, ConsumerId), Millis, RandomState>,
+    /// The first one that was found of each consumer.
+    overdue: Vec<Overdue>,
+    holders: HashSet<(QueueId, Option<ConsumerId>), RandomState>,
+}
+
+impl Watch {
+    /// Timeouts may have changed, or something may be overdue.
+    pub(super) fn look_anew(&mut self) {
+        self.looked_up_to = 0;
+        self.next_overdue_at = None;
+        self.overdue.clear();
+        self.holders.clear();
+    }
+
+    /// Looks at a message, if it is still held.
+    pub(super) fn note(&mut self, held: Option<&Unacked>, now: Millis, default: Option<Millis>) {
+        let Some(held) = held else { return };
+        let Some(timeout_ms) = self.timeout_of(held, default) else { return };
+        let at = self.end_of(held, timeout_ms);
+        self.next_overdue_at = Some(self.next_overdue_at.map_or(at, |next| next.min(at)));
+        if at <= now && self.holders.insert((held.queue.id, held.consumer)) {
+            self.overdue.push(Overdue {
+                tag: held.tag,
+                queue: held.queue.clone(),
+                consumer: held.consumer,
+                held_ms: now.saturating_sub(self.since(held)),
+                timeout_ms,
+            });
+        }
+    }
+
+    /// Whether something was found.
+    pub(super) fn has_overdue(&self) -> bool {
+        !self.overdue.is_empty()
+    }
+
+    pub(super) fn take_overdue(&mut self) -> Vec<Overdue> {
+        self.holders.clear();
+        std::mem::take(&mut self.overdue)
+    }
+
+    /// When a message is overdue.
+    pub(super) fn overdue_at(&self, held: &Unacked, default: Option<Millis>) -> Option<Millis> {
+        Some(self.end_of(held, self.timeout_of(held, default)?))
+    }
+
+    fn end_of(&self, held: &Unacked, timeout: Millis) -> Millis {
+        self.since(held).saturating_add(timeout.max(TIMEOUT_MS_MIN))
+    }
+
+    pub(super) fn set_timeout(&mut self, (queue, id): &ConsumerRef, timeout: Option<Millis>) {
+        match timeout {
+            Some(timeout) => drop(self.timeouts.insert((queue.id, *id), timeout)),
+            None if self.timeouts.is_empty() => {}
+            None => drop(self.timeouts.remove(&(queue.id, *id))),
+        }
+    }
+
+    fn since(&self, held: &Unacked) -> Millis {
+        held.since.max(self.renewed_at)
+    }
+
+    /// As the consumer says, else the queue.
+    fn timeout_of(&self, held: &Unacked, default: Option<Millis>) -> Option<Millis> {
+        let its = || self.timeouts.get(&(held.queue.id, held.consumer?)).copied();
+        let asked = if self.timeouts.is_empty() { None } else { its() };
+        asked.or_else(|| held.queue.consumer_timeout(default))
+    }
+}
+
+/// No message is overdue sooner: the time of a delivery is noted up to a second too early.
+const TIMEOUT_MS_MIN: Millis = 1_000;
