@@ -70,6 +70,11 @@ impl<D: Clone + Eq + Hash> ConsistentHash<D> {
         self.on == HashOn::Key
     }
 
+    /// How many destinations there are.
+    pub fn len(&self) -> usize {
+        self.weights.len()
+    }
+
     /// Whether there is no binding.
     pub fn is_empty(&self) -> bool {
         self.weights.is_empty()

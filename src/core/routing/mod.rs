@@ -101,17 +101,22 @@ impl<D: Clone + Ord + Hash> Router<D> {
     }
 
     /// Calls `found` with each destination of a message, at times more than once with the same. Of several keys each
-    /// counts where keys are matched; where one destination is chosen, the first does.
-    pub fn route(&self, message: &Addressing<'_>, found: &mut dyn FnMut(&D)) {
+    /// counts where keys are matched; where one destination is chosen, the first does. Gives how many places it looked at
+    /// beyond those that it found.
+    pub fn route(&self, message: &Addressing<'_>, found: &mut dyn FnMut(&D)) -> usize {
         match self {
+            Self::Topic(topic) => return message.keys.iter().map(|key| topic.route(key, found)).sum(),
+            Self::ConsistentHash(hash) => {
+                hash.route(message, found);
+                return hash.len();
+            }
             Self::Direct(direct) => message.keys.iter().for_each(|key| direct.route(key, found)),
             Self::Fanout(fanout) => fanout.route(found),
-            Self::Topic(topic) => message.keys.iter().for_each(|key| topic.route(key, found)),
             Self::Headers(by_headers) => by_headers.route(message.headers, found),
-            Self::ConsistentHash(hash) => hash.route(message, found),
             Self::ModulusHash(one_of) => one_of.route_by_key(message, found),
             Self::Random(one_of) => one_of.route_by_lot(message, found),
         }
+        message.keys.len()
     }
 
     /// Whether messages with the same keys may go to different destinations: a route by keys alone says nothing then.

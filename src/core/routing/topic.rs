@@ -6,6 +6,7 @@
 //!
 //! Invariant: every node but the root leads to a binding, and every word is in use. A route visits a node at most
 //! once for each word of the key, whatever the patterns, so its cost has a bound that is a product and not a power.
+//! What follows a `#` waits for its word and is not asked at each word; between two `#` a single word counts once.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -21,7 +22,7 @@ use super::destinations::Destinations;
 /// A pattern is kept in its normal form: in a run of wildcards the `*` come first and one `#` stands for all of
 /// them, since `#.*`, `*.#` and `#.#.*` say the same (at least one word). Patterns that say the same share a node.
 ///
-/// Memory: a node is 48 bytes for a small handle, an edge 12, and each different word is stored once.
+/// Memory: a node is 56 bytes for a small handle, an edge 12, and each different word is stored once.
 /// `sensor.17.temp` next to its likes thus takes two nodes, two edges and the word `17`.
 #[derive(Debug)]
 pub struct Topic<D> {
@@ -37,17 +38,27 @@ struct Node<D> {
     one: Option<NodeId>,
     /// The child behind `#`.
     many: Option<NodeId>,
-    /// The number of children behind words; they are found in `edges`.
-    literals: u32,
+    /// The first of the children behind words; each is also found in `edges`.
+    first: Option<NodeId>,
+    /// The word before it, if it is such a child,
+    word: WordId,
+    /// and its neighbours among the children of its parent.
+    siblings: Siblings,
     /// What the pattern that ends here leads to.
     destinations: Destinations<D>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Siblings {
+    before: Option<NodeId>,
+    after: Option<NodeId>,
 }
 
 /// A place in `nodes`, counted from one, so that `Option` takes no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct NodeId(NonZeroU32);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 struct WordId(u32);
 
 /// One level of a pattern.
@@ -94,9 +105,9 @@ impl<D: Clone + Eq + Hash> Topic<D> {
     }
 
     /// Calls `found` with each destination of a message with this routing key: once for each of its patterns
-    /// (normal forms) that match.
-    pub fn route(&self, key: &[u8], found: &mut dyn FnMut(&D)) {
-        self.walk(key, found);
+    /// (normal forms) that match. Gives how many nodes it visited.
+    pub fn route(&self, key: &[u8], found: &mut dyn FnMut(&D)) -> usize {
+        self.walk(key, found)
     }
 
     /// Whether there is no binding.
@@ -108,23 +119,25 @@ impl<D: Clone + Eq + Hash> Topic<D> {
     ///
     /// The state is the set of nodes that the words so far lead to. A node behind a word or a `*` has one
     /// parent and one way in, so it cannot come up twice for the same word. A node behind `#`, once reached,
-    /// stays: any further word is one of its own. Those are collected apart, in `open`, which only grows.
+    /// stays: any further word is one of its own. So it is entered once, and what follows it waits in `after_many` for
+    /// its word. (In normal form that is always a word.)
     fn walk(&self, key: &[u8], found: &mut dyn FnMut(&D)) -> usize {
-        let mut visited = 1;
-        let mut open = Open::default();
+        let words: KeyWords = words(key).map(|word| self.words.id(word)).collect();
+        let mut after_many = AfterMany::default();
         let mut reached = SmallVec::<[NodeId; 32]>::from_slice(&[ROOT]);
         let mut next = SmallVec::new();
-        self.open_many(&reached, &mut open, found);
-        for word in words(key) {
-            let word = self.words.id(word);
-            for &node in reached.iter().chain(open.nodes()) {
-                self.step(node, word, &mut next);
+        let mut visited = 1 + self.enter_many(&reached, &words, &mut after_many, found);
+        for (at, word) in words.iter().enumerate() {
+            for &node in &reached {
+                self.step(node, *word, &mut next);
             }
-            visited += reached.len() + open.nodes().len();
+            if let Some(word) = word {
+                after_many.step(*word, at + 1 == words.len(), &mut next);
+            }
             std::mem::swap(&mut reached, &mut next);
             next.clear();
-            self.open_many(&reached, &mut open, found);
-            if reached.is_empty() && open.nodes().is_empty() {
+            visited += reached.len() + self.enter_many(&reached, &words, &mut after_many, found);
+            if reached.is_empty() && after_many.is_empty() {
                 break;
             }
         }
@@ -136,9 +149,9 @@ impl<D: Clone + Eq + Hash> Topic<D> {
 
     /// Where one more word leads from a node. A word that no pattern holds has no id.
     fn step(&self, node: NodeId, word: Option<WordId>, next: &mut SmallVec<[NodeId; 32]>) {
-        let Node { one, literals, .. } = self.node(node);
+        let Node { one, first, .. } = self.node(node);
         next.extend(*one);
-        if *literals > 0
+        if first.is_some()
             && let Some(word) = word
         {
             next.extend(self.edges.get(&(node, word)).copied());
@@ -146,15 +159,61 @@ impl<D: Clone + Eq + Hash> Topic<D> {
     }
 
     /// Enters the `#` behind each of these nodes: no word at all is enough for it. What is bound to it is found
-    /// at once, since whatever words remain are its own. A node after it is reached through it by later words.
-    fn open_many(&self, reached: &[NodeId], open: &mut Open, found: &mut dyn FnMut(&D)) {
+    /// at once, since whatever words remain are its own. A node after it is reached through it by later words. Returns how
+    /// many nodes it visited.
+    fn enter_many(
+        &self,
+        reached: &[NodeId],
+        words: &KeyWords,
+        after_many: &mut AfterMany,
+        found: &mut dyn FnMut(&D),
+    ) -> usize {
+        let mut visited = 0;
         for &node in reached {
             if let Some(many) = self.node(node).many
-                && open.insert(many)
+                && after_many.entered.insert(many)
             {
                 self.node(many).destinations.iter().for_each(&mut *found);
+                visited += 1 + self.wait_after(many, words, after_many);
             }
         }
+        visited
+    }
+
+    /// Has the children of a `#` wait for their words, as far as those are in the key: looks through the children or
+    /// through the words, whatever is less. Returns how many that were.
+    fn wait_after(&self, many: NodeId, words: &KeyWords, after_many: &mut AfterMany) -> usize {
+        if self.node(many).first.is_none() {
+            return 0;
+        }
+        after_many.know(words);
+        let different = after_many.words.len();
+        let few = self.children(many).take(different + 1).count() <= different;
+        if few {
+            for child in self.children(many) {
+                if let Ok(at) = after_many.words.binary_search(&self.node(child).word) {
+                    after_many.wait(at, child, self.is_between_many(child));
+                }
+            }
+        } else {
+            for at in 0..different {
+                if let Some(child) = self.edges.get(&(many, after_many.words[at])) {
+                    after_many.wait(at, *child, self.is_between_many(*child));
+                }
+            }
+        }
+        different
+    }
+
+    /// Whether nothing but a `#` follows a node: once that is entered, only the key's last word can lead to something new.
+    fn is_between_many(&self, node: NodeId) -> bool {
+        let Node { one, first, .. } = self.node(node);
+        one.is_none() && first.is_none()
+    }
+
+    /// The children behind words.
+    fn children(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
+        std::iter::successors(self.node(node).first, |child| self.node(*child).siblings.after)
     }
 
     fn child(&self, node: NodeId, segment: Segment<'_>) -> Option<NodeId> {
@@ -176,7 +235,7 @@ impl<D: Clone + Eq + Hash> Topic<D> {
             Segment::Word(word) => {
                 let word = self.words.acquire(word);
                 self.edges.insert((parent, word), child);
-                self.node_mut(parent).literals += 1;
+                self.link(parent, child, word);
             }
         }
         child
@@ -191,12 +250,33 @@ impl<D: Clone + Eq + Hash> Topic<D> {
                 let word = self.words.release(word);
                 self.edges.remove(&(parent, word));
                 super::shrink(&mut self.edges);
-                self.node_mut(parent).literals -= 1;
+                self.unlink(parent, child);
             }
         }
         self.free_nodes.push(child);
         if self.free_nodes.len() + 1 == self.nodes.len() {
             *self = Self { nodes: vec![std::mem::take(&mut self.nodes[0])], ..Self::default() };
+        }
+    }
+
+    fn link(&mut self, parent: NodeId, child: NodeId, word: WordId) {
+        let after = self.node_mut(parent).first.replace(child);
+        if let Some(after) = after {
+            self.node_mut(after).siblings.before = Some(child);
+        }
+        let node = self.node_mut(child);
+        node.word = word;
+        node.siblings = Siblings { before: None, after };
+    }
+
+    fn unlink(&mut self, parent: NodeId, child: NodeId) {
+        let Siblings { before, after } = std::mem::take(&mut self.node_mut(child).siblings);
+        match before {
+            Some(before) => self.node_mut(before).siblings.after = after,
+            None => self.node_mut(parent).first = after,
+        }
+        if let Some(after) = after {
+            self.node_mut(after).siblings.before = before;
         }
     }
 
@@ -222,13 +302,20 @@ impl<D> Default for Topic<D> {
 
 impl<D: Clone + Eq + Hash> Node<D> {
     fn leads_nowhere(&self) -> bool {
-        self.destinations.is_empty() && self.literals == 0 && self.one.is_none() && self.many.is_none()
+        self.destinations.is_empty() && self.first.is_none() && self.one.is_none() && self.many.is_none()
     }
 }
 
 impl<D> Default for Node<D> {
     fn default() -> Self {
-        Self { one: None, many: None, literals: 0, destinations: Destinations::default() }
+        Self {
+            one: None,
+            many: None,
+            first: None,
+            word: WordId::default(),
+            siblings: Siblings::default(),
+            destinations: Destinations::default(),
+        }
     }
 }
 
@@ -243,32 +330,80 @@ impl NodeId {
     }
 }
 
-/// The `#` nodes that a walk has entered.
+/// The words of a key; `None` for one that no pattern holds.
+type KeyWords = SmallVec<[Option<WordId>; 16]>;
+
+/// The `#` nodes that a walk has entered, and their children.
 #[derive(Default)]
-struct Open {
-    nodes: SmallVec<[NodeId; OPEN_SCANNED_MAX]>,
+struct AfterMany {
+    entered: Entered,
+    /// The different words of the key, sorted; not before something waits for one.
+    words: Vec<WordId>,
+    /// For each of them the nodes behind it.
+    waiting: Vec<Waiting>,
+}
+
+/// Nodes that wait for a word.
+#[derive(Default, Clone)]
+struct Waiting {
+    /// Each time that it comes.
+    always: Vec<NodeId>,
+    /// When it comes first, and if it is the key's last.
+    once: Vec<NodeId>,
+    /// So many of those have had it.
+    done: usize,
+}
+
+impl AfterMany {
+    fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    fn know(&mut self, words: &KeyWords) {
+        if self.words.is_empty() {
+            self.words.extend(words.iter().flatten());
+            self.words.sort_unstable();
+            self.words.dedup();
+            self.waiting.resize(self.words.len(), Waiting::default());
+        }
+    }
+
+    fn wait(&mut self, at: usize, node: NodeId, once: bool) {
+        let Waiting { always, once: first_time, .. } = &mut self.waiting[at];
+        if once { first_time.push(node) } else { always.push(node) }
+    }
+
+    fn step(&mut self, word: WordId, is_last: bool, next: &mut SmallVec<[NodeId; 32]>) {
+        let Ok(at) = self.words.binary_search(&word) else { return };
+        let Waiting { always, once, done } = &mut self.waiting[at];
+        next.extend_from_slice(always);
+        next.extend_from_slice(&once[if is_last { 0 } else { *done }..]);
+        *done = once.len();
+    }
+}
+
+/// A set of nodes that only grows.
+#[derive(Default)]
+struct Entered {
+    nodes: SmallVec<[NodeId; ENTERED_SCANNED_MAX]>,
     /// The same nodes, once there are too many to look through.
     set: Option<HashSet<NodeId, RandomState>>,
 }
 
-impl Open {
+impl Entered {
     /// False if it is there already.
     fn insert(&mut self, node: NodeId) -> bool {
-        if self.set.is_none() && self.nodes.len() == OPEN_SCANNED_MAX {
+        if let Some(set) = &mut self.set {
+            return set.insert(node);
+        }
+        if self.nodes.contains(&node) {
+            return false;
+        }
+        self.nodes.push(node);
+        if self.nodes.len() == ENTERED_SCANNED_MAX {
             self.set = Some(self.nodes.iter().copied().collect());
         }
-        let new = match &mut self.set {
-            Some(set) => set.insert(node),
-            None => !self.nodes.contains(&node),
-        };
-        if new {
-            self.nodes.push(node);
-        }
-        new
-    }
-
-    fn nodes(&self) -> &[NodeId] {
-        &self.nodes
+        true
     }
 }
 
@@ -344,7 +479,7 @@ fn segments(pattern: &[u8]) -> SmallVec<[Segment<'_>; 16]> {
 const ROOT: NodeId = NodeId(NonZeroU32::MIN);
 
 /// Up to so many `#` nodes of a walk are looked through one by one.
-const OPEN_SCANNED_MAX: usize = 16;
+const ENTERED_SCANNED_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -537,8 +672,8 @@ mod tests {
 
     #[test]
     fn a_node_is_small() {
-        assert!(size_of::<Node<u32>>() <= 48);
-        assert!(size_of::<Node<std::sync::Arc<u8>>>() <= 48);
+        assert!(size_of::<Node<u32>>() <= 56);
+        assert!(size_of::<Node<std::sync::Arc<u8>>>() <= 56);
     }
 
     #[test]
@@ -562,6 +697,25 @@ mod tests {
         assert!(visited <= topic.nodes.len() * 129, "{visited} visits of {} nodes", topic.nodes.len());
         assert!(visited < 60_000, "{visited} visits");
         assert!(calls <= 256, "{calls} calls");
+    }
+
+    #[test]
+    fn words_between_hashes_are_visited_once_however_often_they_come() {
+        let mut topic = Topic::default();
+        for n in 0..4_096_u32 {
+            let levels: Vec<_> = (0..12).map(|bit| if n >> bit & 1 == 0 { "#.a" } else { "#.b" }).collect();
+            topic.bind(levels.join(".").as_bytes(), n);
+        }
+        let key = vec!["a.b"; 60].join(".");
+        let mut matched = 0;
+        let visited = topic.walk(key.as_bytes(), &mut |_| matched += 1);
+        assert_eq!(matched, 2_048, "those that end in b");
+        assert!(visited < 8 * topic.nodes.len(), "{visited} visits of {} nodes", topic.nodes.len());
+        // More words in the patterns than in the key, and the other way round.
+        (0..1_000).for_each(|n| topic.bind(format!("#.x{n}").as_bytes(), n));
+        let mut matched = 0;
+        topic.walk(b"x7.x8.x9", &mut |_| matched += 1);
+        assert_eq!(matched, 1);
     }
 
     #[test]
