@@ -68,6 +68,8 @@ pub const IDLE_BUFFER_BYTES_MAX: usize = 4 * 1024;
 pub const OUTBOX_REPLY_BYTES_MAX: usize = 4 * OUTBOX_BYTES_MAX;
 /// Messages that a channel holds which are looked at in a row, whether they are held for too long.
 pub const HELD_LOOKED_AT_ONCE_MAX: usize = 64 * 1024;
+/// Bindings of a queue or exchange that is gone which are taken out before others have the topology.
+pub const BINDINGS_CLEARED_AT_ONCE_MAX: usize = 256;
 /// Consumers of a deleted queue that are told before others have their turn.
 pub const CONSUMERS_TOLD_AT_ONCE_MAX: usize = 256;
 /// Bytes that one dispatch writes before it lets others have the queue's lock.

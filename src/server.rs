@@ -188,6 +188,8 @@ fn watch_resources(broker: &Arc<Broker>, store: &Store, workers: &Handle) -> Joi
     for vhost in broker.vhosts() {
         let departing = vhost.clone();
         named(&mut background, workers, "the departures", async move { departing.send_departures().await });
+        let clearing = vhost.clone();
+        named(&mut background, workers, "the clearing", async move { clearing.keep_clear().await });
         named(&mut background, workers, "a timekeeper", async move { vhost.keep_time().await });
     }
     let consumers = broker.clone();

@@ -1,11 +1,15 @@
 //! A virtual host: its topology behind its lock.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::Notify;
 
 use super::{Calls, Drops, Quiet, departures::Departures};
 use crate::core::{
@@ -21,9 +25,9 @@ use crate::core::{
     policy::{Policy, PolicyError, PolicyKind, PolicySpec},
     queue::{Deleted, SharedQueue},
     routing::Addressing,
-    topology::{FilterChange, Route, Topology, VhostSettings},
+    topology::{Destination, FilterChange, Route, Topology, VhostSettings},
 };
-use crate::limits::BLOCK_BYTES_MAX;
+use crate::limits::{BINDINGS_CLEARED_AT_ONCE_MAX, BLOCK_BYTES_MAX};
 use crate::protocol::ShortString;
 
 /// See the module's text.
@@ -43,6 +47,8 @@ pub struct Vhost {
     /// Messages that were lost on their way between queues.
     pub drops: Drops,
     policies_changed: AtomicU64,
+    /// Bindings are left of what was deleted.
+    remains: Notify,
 }
 
 impl Vhost {
@@ -69,6 +75,7 @@ impl Vhost {
             departures,
             drops: Drops::default(),
             policies_changed: AtomicU64::default(),
+            remains: Notify::new(),
         }
     }
 
@@ -96,7 +103,42 @@ impl Vhost {
         let mut topology = self.write();
         let result = operation(&mut topology);
         let forgotten = follow(&mut seen, &mut topology);
-        (result, self.append_topology(&mut topology, forgotten))
+        let commit = self.append_topology(&mut topology, forgotten);
+        let (has_remains, routers) = (topology.has_remains(), topology.take_routers());
+        drop((topology, seen));
+        drop(routers);
+        if has_remains {
+            self.remains.notify_one();
+        }
+        (result, commit)
+    }
+
+    /// Takes out some of the bindings that deleted queues and exchanges have left. True if there are more.
+    pub fn clear_away(&self) -> bool {
+        self.change(|topology| topology.clear_away(BINDINGS_CLEARED_AT_ONCE_MAX)).0
+    }
+
+    /// Whether some are left of a queue or exchange of this name, which nobody can have until they are gone.
+    pub fn is_clearing(&self, name: &Destination) -> bool {
+        self.topology.read().is_clearing(name)
+    }
+
+    /// Makes a name free that somebody wants: takes out what is left of who had it.
+    pub fn make_free(&self, name: &Destination) {
+        while self.is_clearing(name) {
+            self.clear_away();
+        }
+    }
+
+    /// Takes out what deleted queues and exchanges leave, as long as the broker runs.
+    pub async fn keep_clear(&self) {
+        loop {
+            self.remains.notified().await;
+            while self.clear_away() {
+                poll_fn(|cx| self.journal.poll_room(cx)).await;
+                tokio::task::yield_now().await;
+            }
+        }
     }
 
     /// Gives the journal what changed in the topology, and what else went with it.

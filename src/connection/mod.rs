@@ -6,6 +6,7 @@
 
 mod assembly;
 mod channel;
+mod clearing;
 mod dispatch;
 mod ending;
 mod farewell;

@@ -4,6 +4,7 @@
 //! comes to an end meanwhile, the connection too, comes after it: a commit that has begun is carried through.
 
 use super::{
+    clearing::Clearing,
     dispatch::{Committing, FanOut, Purging, Settling},
     leaving::Leaving,
     session::Session,
@@ -28,6 +29,8 @@ pub(super) enum Work {
     Leave(Box<Leaving>),
     /// Consumers of a channel that its prefetch had turned away.
     Feed(u16),
+    /// `queue.delete` or `exchange.delete` with many bindings.
+    Clear(Clearing),
     /// What a queue leaves behind that is gone.
     LetGo(Box<Deleted>),
 }
@@ -78,6 +81,7 @@ impl Session {
                 let Self { outbox, effects, turn, .. } = self;
                 feed_by_channel(outbox, channel, effects, turn).then_some(Work::Feed(channel))
             }
+            Work::Clear(clearing) => self.go_on_clearing(clearing).map(Work::Clear),
             Work::LetGo(mut deleted) => {
                 while !self.turn.is_over() {
                     let share = self.turn.share(LET_GO_AT_ONCE, 1);

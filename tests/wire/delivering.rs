@@ -6,7 +6,7 @@ use crate::{
     broker::{DEADLINE, unique},
     wire::{
         AUTO_DELETE, BODY, CLIENT_CAPABILITIES, EXCLUSIVE, METHOD, NO_ACK, Table, Wire, basic_ack,
-        basic_consume, basic_get, confirm_select, frame, method, queue_declare, queue_delete,
+        basic_consume, basic_get, confirm_select, frame, method, queue_bind, queue_declare, queue_delete,
     },
 };
 
@@ -34,6 +34,27 @@ fn delete_ok_comes_before_the_cancellation_of_the_channels_own_consumers() {
     assert_eq!(wire.send(1, &queue_delete(&queue)).expect(1, 50, 41).u32(), 0);
     assert_eq!(wire.expect(1, 60, 30).short(), "own");
     assert_eq!(other.expect(1, 60, 30).short(), "other");
+}
+
+#[test]
+fn a_queue_with_thousands_of_bindings_is_answered_for_when_they_are_gone_and_its_namesake_has_none() {
+    let mut wire = Wire::open_with(&CLIENT_CAPABILITIES.table(), (2047, 131_072, 0));
+    let queue = unique("queue");
+    for round in 0..2 {
+        wire.channel(round + 1).send(round + 1, &queue_declare(&queue, AUTO_DELETE)).expect(
+            round + 1,
+            50,
+            11,
+        );
+        let keys: Vec<String> = (0..3_000).map(|n| format!("{queue}.{n}")).collect();
+        wire.publish(round + 1, "amq.direct", &keys[2_999], 0, b"to nobody");
+        for key in &keys {
+            wire.send(round + 1, &queue_bind(&queue, "amq.direct", key));
+        }
+        keys.iter().for_each(|_| drop(wire.expect(round + 1, 50, 21)));
+        wire.publish(round + 1, "amq.direct", &keys[2_999], 0, b"to the queue");
+        assert_eq!(wire.send(round + 1, &queue_delete(&queue)).expect(round + 1, 50, 41).u32(), 1);
+    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Class exchange (AMQP 1.6; RabbitMQ's exchange-to-exchange bindings).
 
-use crate::connection::session::Session;
+use crate::connection::{
+    clearing::{Answer, Clearing},
+    session::Session,
+};
 use crate::core::{
     error::AmqpError,
     topology::{Binding, Declared, Destination, ExchangeDeclaration},
@@ -25,6 +28,7 @@ impl Session {
                 internal: declare.internal,
                 arguments: declare.arguments,
             };
+            self.vhost.make_free(&Destination::Exchange(declaration.name.clone()));
             let (name, arguments) = (declaration.name.clone(), declaration.arguments.clone());
             let is_new = self.change_topology(|topology| {
                 let known = topology.check_exchange(&declaration.name).is_ok();
@@ -47,9 +51,11 @@ impl Session {
     ) -> Result<(), AmqpError> {
         let name = strip_line_ends(delete.exchange.clone());
         self.change_topology(|topology| topology.delete_exchange(&name, delete.if_unused))?;
-        if !delete.no_wait {
-            self.reply(number, &exchange::DeleteOk {});
-        }
+        self.clear(Clearing {
+            channel: number,
+            name: Destination::Exchange(name),
+            answer: (!delete.no_wait).then_some(Answer::Exchange(exchange::DeleteOk {})),
+        });
         Ok(())
     }
 

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use super::exchange::strip_line_ends;
 use crate::broker::{REPLY_TO, draw_name, reply_token};
-use crate::connection::{session::Session, work::Work};
+use crate::connection::{
+    clearing::{Answer, Clearing},
+    session::Session,
+    work::Work,
+};
 use crate::core::{
     error::{AmqpError, Named, not_found, precondition_failed},
     queue::{Purged, SharedQueue},
@@ -66,6 +70,7 @@ impl Session {
             arguments: declare.arguments.clone(),
         };
         let id = self.id;
+        self.vhost.make_free(&Destination::Queue(declaration.name.clone()));
         let (queue, is_new) = self.change_topology(|topology| {
             let known = topology.queue(&declaration.name).is_some();
             topology.declare_queue(declaration, id).map(|queue| (queue, !known))
@@ -174,9 +179,12 @@ impl Session {
             topology.delete_queue(&name, id, delete.if_unused, delete.if_empty)
         })?;
         self.exclusive_queues.remove(&name);
-        if !delete.no_wait {
-            self.reply(number, &queue::DeleteOk { message_count: deleted.message_count() as u32 });
-        }
+        let answer = queue::DeleteOk { message_count: deleted.message_count() as u32 };
+        self.clear(Clearing {
+            channel: number,
+            name: Destination::Queue(name),
+            answer: (!delete.no_wait).then_some(Answer::Queue(answer)),
+        });
         // Its consumers are told after that, as in RabbitMQ: clients take an earlier `basic.cancel` for an error.
         self.let_go(deleted);
         Ok(())

@@ -108,6 +108,7 @@ impl Topology {
             self.forget_leading_to(&binding.source, &id);
             if self.is_finished(&binding.source) {
                 self.remove_exchange(binding.source.clone());
+                self.clear_away(self.cleared_at_once);
             }
         }
         Ok(())
@@ -119,19 +120,6 @@ impl Topology {
         let source = &exchange.spec.name;
         let binding = |(id, bound): (&Arc<BindingId>, &Bound)| id.binding(source, bound.arguments.clone());
         exchange.bindings.iter().map(binding).collect()
-    }
-
-    /// Removes everything that leads to `destination`; gives the auto-delete exchanges that are without bindings now.
-    pub(super) fn unbind_all(&mut self, destination: &Destination) -> Vec<ShortString> {
-        let bindings = self.leading_to.remove(destination).unwrap_or_default();
-        let mut finished = Vec::new();
-        for (source, id) in bindings {
-            self.remove_binding(&source, &id);
-            if self.is_finished(&source) {
-                finished.push(source);
-            }
-        }
-        finished
     }
 
     pub(super) fn forget_leading_to(&mut self, source: &ShortString, id: &Arc<BindingId>) {
@@ -157,14 +145,16 @@ impl Topology {
         exchange.router.bind(&key, &arguments, destination.clone());
         exchange.bindings.insert(id.clone(), Bound { arguments, durable });
         exchange.stamp.fetch_add(1, Ordering::Release);
+        self.stamp.fetch_add(1, Ordering::Release);
         self.leading_to.entry(destination).or_default().insert((source, id))
     }
 
-    fn remove_binding(&mut self, source: &ShortString, id: &BindingId) -> Option<()> {
+    pub(super) fn remove_binding(&mut self, source: &ShortString, id: &BindingId) -> Option<()> {
         let exchange = self.exchanges.get_mut(source)?;
         let bound = exchange.bindings.remove(id)?;
         exchange.router.unbind(&id.key, &bound.arguments, &id.destination);
         exchange.stamp.fetch_add(1, Ordering::Release);
+        self.stamp.fetch_add(1, Ordering::Release);
         self.note_unbound(source, id, bound);
         Some(())
     }
@@ -190,7 +180,7 @@ impl Topology {
         }
     }
 
-    fn is_finished(&self, name: &ShortString) -> bool {
+    pub(super) fn is_finished(&self, name: &ShortString) -> bool {
         self.exchanges.get(name).is_some_and(|x| x.spec.auto_delete && x.bindings.is_empty())
     }
 

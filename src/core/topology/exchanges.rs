@@ -88,6 +88,7 @@ impl Topology {
                 "invalid arg 'alternate-exchange' for {named}: {{unacceptable_type,{kind}}}"
             )));
         }
+        self.clear_name(&Destination::Exchange(wanted.name.clone()));
         kind.validate(&wanted.arguments).map_err(|error| precondition_failed(error.to_string()))?;
         if let Some((argument, complaint)) = dedup::complaint(&wanted.arguments) {
             let named = self.named_exchange(&wanted.name);
@@ -113,6 +114,7 @@ impl Topology {
         }
         let name = exchange.spec.name.clone();
         self.remove_exchange(name);
+        self.clear_away(self.cleared_at_once);
         Ok(())
     }
 
@@ -146,22 +148,17 @@ impl Topology {
         Some(Arc::new(History::new(length, &self.surroundings.memory)))
     }
 
-    /// Removes an exchange, the bindings from and to it, and auto-delete exchanges that this leaves without bindings.
+    /// Removes an exchange. The bindings from and to it, and auto-delete exchanges that this leaves without bindings, are for
+    /// [`Self::clear_away`].
     pub(super) fn remove_exchange(&mut self, name: ShortString) {
-        let mut doomed = vec![name];
-        while let Some(name) = doomed.pop() {
-            let Some(exchange) = self.exchanges.remove(&name) else { continue };
-            exchange.stamp.fetch_add(1, Ordering::Release);
-            self.closed(exchange.filter.as_ref());
-            for (id, bound) in exchange.bindings {
-                self.forget_leading_to(&name, &id);
-                self.note_unbound(&name, &id, bound);
-            }
-            doomed.extend(self.unbind_all(&Destination::Exchange(name.clone())));
-            if exchange.spec.durable {
-                self.changes.push(TopologyChange::ExchangeDeleted(name));
-            }
+        let Some(exchange) = self.exchanges.remove(&name) else { return };
+        exchange.stamp.fetch_add(1, Ordering::Release);
+        self.stamp.fetch_add(1, Ordering::Release);
+        self.closed(exchange.filter.as_ref());
+        if exchange.spec.durable {
+            self.changes.push(TopologyChange::ExchangeDeleted(name));
         }
+        self.leave_exchange_behind(exchange);
     }
 
     fn check_same_exchange(

@@ -11,6 +11,7 @@ mod filters;
 mod history;
 mod policies;
 mod queues;
+mod remains;
 mod replay;
 mod restore;
 mod route;
@@ -41,10 +42,12 @@ use crate::core::{
     queue::SharedQueue,
     routing::{ExchangeKind, Router},
 };
+use crate::limits::BINDINGS_CLEARED_AT_ONCE_MAX;
 use crate::protocol::{FieldTable, ShortString};
 use bindings::BindingId;
 use history::History;
 use policies::CommonSettings;
+use remains::Remains;
 
 /// Counts the changes of one exchange's bindings or of one queue's existence.
 pub type Stamp = Arc<AtomicU64>;
@@ -64,6 +67,11 @@ pub struct Topology {
     seen_queue: Option<RestoredQueue>,
     /// Bindings by where they lead, each with its source.
     leading_to: HashMap<Destination, Sources, RandomState>,
+    remains: Remains,
+    /// Bindings of what is gone that a change takes out at once; the rest is left for [`Self::clear_away`].
+    cleared_at_once: usize,
+    /// Counts all changes that the stamps of exchanges and queues count.
+    stamp: Stamp,
     policies: Policies,
     settings: VhostSettings,
     common_settings: CommonSettings,
@@ -106,6 +114,9 @@ impl Topology {
             delay_queue: None,
             seen_queue: None,
             leading_to: HashMap::default(),
+            remains: Remains::default(),
+            cleared_at_once: BINDINGS_CLEARED_AT_ONCE_MAX,
+            stamp: Stamp::default(),
             policies: Policies::default(),
             settings: VhostSettings::default(),
             common_settings: CommonSettings::default(),

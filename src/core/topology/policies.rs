@@ -91,6 +91,7 @@ impl Topology {
         for (exchange, alternate) in self.exchanges.values_mut().zip(alternates) {
             exchange.change_policy_alternate(alternate);
         }
+        self.stamp.fetch_add(1, Ordering::Release);
     }
 }
 

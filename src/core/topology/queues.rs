@@ -1,6 +1,6 @@
 //! `queue.declare` and `queue.delete` (AMQP 1.7.2; texts of RabbitMQ).
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use super::{Destination, Topology, arguments, equivalence};
 use crate::core::{
@@ -71,6 +71,7 @@ impl Topology {
             return Ok(current.clone());
         }
         self.check_new_queue(&wanted)?;
+        self.clear_name(&Destination::Queue(wanted.name.clone()));
         let spec = QueueSpec {
             name: wanted.name.clone(),
             durable: wanted.durable,
@@ -145,18 +146,18 @@ impl Topology {
         deleted
     }
 
-    /// Takes a deleted queue and its bindings out.
+    /// Takes a deleted queue out, and its bindings as far as those are few.
     fn forget_queue(&mut self, queue: &Arc<SharedQueue>) {
         let name = &queue.spec.name;
         if self.queue(name).is_some_and(|current| Arc::ptr_eq(current, queue)) {
             self.queues.remove(name);
             self.closed(queue.filter.as_ref());
-            for exchange in self.unbind_all(&Destination::Queue(name.clone())) {
-                self.remove_exchange(exchange);
-            }
+            self.stamp.fetch_add(1, Ordering::Release);
             if queue.is_journaled() {
                 self.changes.push(TopologyChange::QueueDeleted { id: queue.id, name: name.clone() });
             }
+            self.leave_behind(Destination::Queue(name.clone()));
+            self.clear_away(self.cleared_at_once);
         }
     }
 

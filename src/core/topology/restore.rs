@@ -13,7 +13,7 @@ use crate::core::{
 /// What could not be made again: nothing, unless something was damaged.
 #[derive(Debug, Default)]
 pub struct Unrestored {
-    /// Bindings whose ends are missing.
+    /// Bindings whose ends are missing: they are gone now.
     pub bindings: Vec<Binding>,
     /// Policies whose pattern cannot be read.
     pub policies: Vec<(PolicySpec, PolicyError)>,
@@ -65,7 +65,20 @@ impl Topology {
             }
         }
         self.changes.clear();
+        self.drop_unrestored(&unrestored.bindings);
         unrestored
+    }
+
+    /// Bindings whose ends are missing were left by a deletion that a crash cut short: it is completed, or they would be
+    /// somebody else's who takes the name.
+    fn drop_unrestored(&mut self, bindings: &[Binding]) {
+        self.changes.extend(bindings.iter().cloned().map(TopologyChange::Unbound));
+        for Binding { source, .. } in bindings {
+            if self.is_finished(source) {
+                self.remove_exchange(source.clone());
+            }
+        }
+        while self.clear_away(self.cleared_at_once) {}
     }
 
     fn restore_queue(

@@ -17,6 +17,10 @@ use crate::protocol::{FieldTable, ShortString};
 
 /// Steps of an exchange on the way.
 const EXCHANGE_STEPS: usize = 2;
+/// Places in an exchange's bindings that are looked at in one step.
+const VISITS_PER_STEP: usize = 8;
+/// Stamps that a route remembers of its own.
+const STAMPS_MAX: usize = 64;
 /// Stamps that are compared in one step.
 const STAMPS_PER_STEP: usize = 16;
 
@@ -33,12 +37,13 @@ pub struct Route {
     /// The exchange that the message was published to takes each message once.
     filter: Option<Arc<Filter>>,
     deduplicates: bool,
+    steps: usize,
 }
 
 impl Route {
     /// Steps that it took to work it out.
     pub fn steps(&self) -> usize {
-        EXCHANGE_STEPS * self.stamps.len() + self.queues.len()
+        self.steps + self.queues.len()
     }
 
     /// Steps that it takes to see that it is current.
@@ -88,17 +93,18 @@ impl Route {
     }
 
     fn add(&mut self, queue: &Arc<SharedQueue>, seen: &mut Seen) {
-        if seen.queues.insert(queue.spec.name.clone()) {
+        if seen.queues.insert(Arc::as_ptr(queue)) {
             self.deduplicates |= queue.filter.is_some();
             self.queues.push(queue.clone());
         }
     }
 }
 
+/// Queues and exchanges that were met, by where they stand in memory.
 #[derive(Default)]
 struct Seen {
-    queues: HashSet<ShortString, RandomState>,
-    exchanges: HashSet<ShortString, RandomState>,
+    queues: HashSet<*const SharedQueue, RandomState>,
+    exchanges: HashSet<*const Exchange, RandomState>,
 }
 
 impl Topology {
@@ -129,10 +135,15 @@ impl Topology {
             return route;
         }
         let mut waiting = vec![first];
-        seen.exchanges.insert(first.spec.name.clone());
+        seen.exchanges.insert(std::ptr::from_ref(first));
         let mut hops = 0..;
         while let (Some(exchange), Some(hop)) = (waiting.pop(), hops.next()) {
             self.route_through(exchange, &message.at_hop(hop), &mut route, &mut seen, &mut waiting);
+        }
+        if route.stamps.len() > STAMPS_MAX {
+            // Any change makes it stale: that is rarer than publishing, and cheaper to see than thousands of stamps.
+            route.stamps.clear();
+            route.depend_on(&self.stamp);
         }
         route
     }
@@ -163,30 +174,29 @@ impl Topology {
         route.depend_on(&exchange.stamp);
         route.by_message |= exchange.router.looks_beyond_key() || exchange.history.is_some();
         route.histories.extend(exchange.history.clone());
+        route.steps += EXCHANGE_STEPS;
         let mut matched = false;
+        // What is gone may still stand in the bindings: it is no match.
         let mut follow = |name: &ShortString, seen: &mut Seen| {
-            if let Some(next) = self.exchanges.get(name)
-                && seen.exchanges.insert(name.clone())
-            {
-                waiting.push(next);
-            }
+            let next = self.exchanges.get(name);
+            waiting.extend(next.filter(|next| seen.exchanges.insert(std::ptr::from_ref(*next))));
+            next.is_some()
         };
-        exchange.router.route(message, &mut |destination| {
-            matched = true;
-            match destination {
-                Destination::Queue(name) => {
-                    if let Some(queue) = self.queue(name) {
-                        route.add(queue, seen);
-                    }
+        let visited = exchange.router.route(message, &mut |destination| match destination {
+            Destination::Queue(name) => {
+                if let Some(queue) = self.queue(name) {
+                    matched = true;
+                    route.add(queue, seen);
                 }
-                Destination::Exchange(name) => follow(name, seen),
             }
+            Destination::Exchange(name) => matched |= follow(name, seen),
         });
+        route.steps += visited / VISITS_PER_STEP;
         if !matched && let Some(alternate) = exchange.alternate() {
             match self.exchanges.get(alternate) {
                 // The default exchange as alternate routes by queue name.
                 Some(next) if next.spec.name.is_empty() => self.route_by_name(message.keys, route, seen),
-                Some(next) => follow(&next.spec.name, seen),
+                Some(next) => drop(follow(&next.spec.name, seen)),
                 None => route.reusable = false,
             }
         }

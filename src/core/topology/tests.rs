@@ -4,6 +4,7 @@ mod arguments;
 mod kinds;
 mod model;
 mod policies;
+mod remains;
 
 use std::sync::Arc;
 

@@ -1,0 +1,52 @@
+//! What a client has deleted, until it is told so: the bindings are taken out in pieces between which others have their turn.
+
+use super::{session::Session, work::Work};
+use crate::core::topology::Destination;
+use crate::protocol::{exchange, queue};
+
+/// A deletion under way.
+pub(super) struct Clearing {
+    pub(super) channel: u16,
+    pub(super) name: Destination,
+    /// What the client waits for, if it does.
+    pub(super) answer: Option<Answer>,
+}
+
+pub(super) enum Answer {
+    Queue(queue::DeleteOk),
+    Exchange(exchange::DeleteOk),
+}
+
+/// Steps of a piece of bindings.
+const PIECE_STEPS: usize = 2_048;
+
+impl Session {
+    /// Takes out what is left of a queue or exchange, now or in the next turns, and then tells the client that it is gone.
+    pub(super) fn clear(&mut self, clearing: Clearing) {
+        match self.vhost.is_clearing(&clearing.name) {
+            true => self.begin(Work::Clear(clearing)),
+            false => self.answer_deletion(clearing),
+        }
+    }
+
+    /// Gives what is left when the turn is over.
+    pub(super) fn go_on_clearing(&mut self, clearing: Clearing) -> Option<Clearing> {
+        while self.vhost.is_clearing(&clearing.name) {
+            if self.turn.is_over() {
+                return Some(clearing);
+            }
+            self.vhost.clear_away();
+            self.turn.spend(PIECE_STEPS);
+        }
+        self.answer_deletion(clearing);
+        None
+    }
+
+    fn answer_deletion(&mut self, clearing: Clearing) {
+        match clearing.answer {
+            Some(Answer::Queue(answer)) => self.reply(clearing.channel, &answer),
+            Some(Answer::Exchange(answer)) => self.reply(clearing.channel, &answer),
+            None => {}
+        }
+    }
+}

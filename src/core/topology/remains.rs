@@ -1,0 +1,140 @@
+//! What queues and exchanges leave behind that are gone: their bindings, taken out in bounded pieces.
+//!
+//! Whoever is deleted is found by nobody from then on, so nothing goes to it or through it, although its bindings still stand
+//! where they were. Until all of them are gone its name is not given to another one, which would get them. The journal hears of
+//! the deletion first and then of each binding; should a crash come between, recovery drops bindings whose ends are missing.
+
+use std::{
+    collections::{HashMap, VecDeque, hash_map, hash_set},
+    sync::Arc,
+};
+
+use foldhash::quality::RandomState;
+
+use super::{Bound, Destination, Exchange, Sources, Topology, bindings::BindingId};
+use crate::core::routing::Router;
+use crate::protocol::ShortString;
+
+/// See the module's text.
+#[derive(Default)]
+pub(super) struct Remains {
+    waiting: VecDeque<Left>,
+    /// How many of `waiting` each one that is gone has left.
+    names: HashMap<Destination, usize, RandomState>,
+    /// To be dropped when no lock is held.
+    routers: Vec<Router<Destination>>,
+}
+
+struct Left {
+    whose: Destination,
+    bindings: Bindings,
+}
+
+enum Bindings {
+    /// That lead to it.
+    To(hash_set::IntoIter<(ShortString, Arc<BindingId>)>),
+    /// That begin at it.
+    From(ShortString, hash_map::IntoIter<Arc<BindingId>, Bound>),
+}
+
+/// One of them.
+enum Next {
+    To(ShortString, Arc<BindingId>),
+    From(ShortString, Arc<BindingId>, Bound),
+}
+
+impl Remains {
+    fn add(&mut self, whose: Destination, bindings: Bindings) {
+        *self.names.entry(whose.clone()).or_default() += 1;
+        self.waiting.push_back(Left { whose, bindings });
+    }
+
+    /// The next binding, if there is one.
+    fn next(&mut self) -> Option<Next> {
+        loop {
+            let first = self.waiting.front_mut()?;
+            let next = match &mut first.bindings {
+                Bindings::To(bindings) => bindings.next().map(|(source, id)| Next::To(source, id)),
+                Bindings::From(source, bindings) => {
+                    bindings.next().map(|(id, bound)| Next::From(source.clone(), id, bound))
+                }
+            };
+            if next.is_some() {
+                return next;
+            }
+            self.end_first();
+        }
+    }
+
+    fn end_first(&mut self) {
+        let Some(Left { whose, .. }) = self.waiting.pop_front() else { return };
+        if let Some(left) = self.names.get_mut(&whose) {
+            *left -= 1;
+            if *left == 0 {
+                self.names.remove(&whose);
+            }
+        }
+    }
+}
+
+impl Topology {
+    /// Takes out up to so many bindings of what is gone. True if there are more.
+    pub fn clear_away(&mut self, bindings_max: usize) -> bool {
+        for _ in 0..bindings_max {
+            match self.remains.next() {
+                None => return false,
+                Some(Next::To(source, id)) => {
+                    if self.remove_binding(&source, &id).is_some() && self.is_finished(&source) {
+                        self.remove_exchange(source);
+                    }
+                }
+                Some(Next::From(source, id, bound)) => {
+                    self.forget_leading_to(&source, &id);
+                    self.note_unbound(&source, &id, bound);
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether bindings are left of what is gone.
+    pub fn has_remains(&self) -> bool {
+        !self.remains.waiting.is_empty()
+    }
+
+    /// Whether there are some of a queue or exchange of this name.
+    pub fn is_clearing(&self, name: &Destination) -> bool {
+        self.remains.names.contains_key(name)
+    }
+
+    /// What is to be dropped when no lock is held.
+    pub fn take_routers(&mut self) -> Vec<Router<Destination>> {
+        std::mem::take(&mut self.remains.routers)
+    }
+
+    /// Takes out everything that is left of what had this name.
+    pub(super) fn clear_name(&mut self, name: &Destination) {
+        while self.is_clearing(name) {
+            self.clear_away(self.cleared_at_once);
+        }
+    }
+
+    /// A queue or exchange is gone, and with it what leads to it.
+    pub(super) fn leave_behind(&mut self, whose: Destination) {
+        if let Some(bindings) = self.leading_to.remove(&whose) {
+            let bindings: Sources = bindings;
+            self.remains.add(whose, Bindings::To(bindings.into_iter()));
+        }
+    }
+
+    /// An exchange is gone, and with it what begins at it and what leads to it.
+    pub(super) fn leave_exchange_behind(&mut self, exchange: Exchange) {
+        let Exchange { spec, router, bindings, .. } = exchange;
+        let whose = Destination::Exchange(spec.name.clone());
+        if !bindings.is_empty() {
+            self.remains.routers.push(router);
+            self.remains.add(whose.clone(), Bindings::From(spec.name, bindings.into_iter()));
+        }
+        self.leave_behind(whose);
+    }
+}
