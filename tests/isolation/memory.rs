@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     methods::{bind, consume, exchange, headers, nack_all, publish, publish_with, queue},
-    peer::{Flooded, Peer},
+    peer::{Flood, Flooded, Peer},
     scene::{Row, Scene, patience, rows, rows_in_full, size},
     wire::{
         BODY, DURABLE, HEADER, METHOD, NO_ACK, PASSIVE, Table, basic_publish, content_header, frame, method,
@@ -17,7 +17,10 @@ use crate::{
 };
 
 rows! {
+    a_consumer_that_holds_all_and_dies
     a_consumer_that_requeues_all
+    many_durable_queues
+    queues_of_many_priorities
     a_large_message_in_many_queues
     histories_of_large_messages
     a_transaction_larger_than_the_limit
@@ -32,19 +35,16 @@ rows! {
 }
 
 rows_in_full! {
-    a_consumer_that_holds_all_and_dies
-    many_durable_queues
-    queues_of_many_priorities
     publishers_held_up_by_the_alarm
     values_remembered_against_duplicates
 }
 
 /// 256 MB, or a budget that a moment fills.
 const LIMITED: Row =
-    Row { memory_limit: Some((268_435_456, 33_554_432)), may_be_refused: true, ..Row::USUAL };
+    Row { memory_limit: Some((268_435_456, 50_331_648)), may_be_refused: true, ..Row::USUAL };
 
 fn limit() -> usize {
-    size(268_435_456, 33_554_432)
+    size(268_435_456, 50_331_648)
 }
 
 fn a_consumer_that_holds_all_and_dies() -> Row {
@@ -98,7 +98,7 @@ fn many_durable_queues() -> Row {
             let one_for_each: Vec<u8> = (0..queues())
                 .flat_map(|n| publish_with("amq.direct", &format!("{n}"), b"\x10\x00\x02", &[b'x'; 2_000]))
                 .collect();
-            taken(peer.flood(move |peer| peer.repeat(500, &one_for_each))?.wait(patience()))
+            taken(peer.flood(move |peer| peer.repeat(500, &one_for_each).and_then(|()| peer.barrier()))?)
         },
         after: |scene| scene.await_counts("q7", (500, 0)),
         ..LIMITED
@@ -119,7 +119,7 @@ fn delayed_messages_beyond_the_limit() -> Row {
             peer.method(1, &bind("q", "x", ""))?;
             let delay = headers(&Table::new().int("x-delay", 3_600_000));
             let message = publish_with("x", "", &delay, &[b'x'; 1_000]);
-            taken(peer.flood(move |peer| peer.repeat(count(), &message))?.wait(patience()))
+            taken(peer.flood(move |peer| peer.repeat(count(), &message).and_then(|()| peer.barrier()))?)
         },
         ..LIMITED
     }
@@ -141,20 +141,20 @@ fn queues_of_many_priorities() -> Row {
                 peer.bytes_of_each(0..queues() * 255 * 10, |n| {
                     let properties = [0x18, 0x00, 2, (n % 255) as u8 + 1];
                     publish_with("", &format!("q{}", n / 255 % queues()), &properties, &[b'x'; 2_000])
-                })
+                })?;
+                peer.barrier()
             };
-            taken(peer.flood(one_for_each)?.wait(patience()))
+            taken(peer.flood(one_for_each)?)
         },
         after: |scene| scene.await_counts("q7", (2_550, 0)),
         ..LIMITED
     }
 }
 
-fn taken(flooded: Flooded) -> io::Result<()> {
-    if flooded == Flooded::Taken {
-        Ok(())
-    } else {
-        Err(io::Error::other(format!("the publisher was {flooded:?}")))
+fn taken(mut flood: Flood) -> io::Result<()> {
+    match flood.wait(patience()) {
+        Flooded::Taken => Ok(()),
+        other => Err(io::Error::other(format!("the publisher was {other:?}"))),
     }
 }
 
@@ -203,7 +203,7 @@ fn a_transaction_larger_than_the_limit() -> Row {
             Ok(())
         },
         // Below what a transaction may hold at all.
-        memory_limit: Some((134_217_728, 33_554_432)),
+        memory_limit: Some((134_217_728, 50_331_648)),
         ..LIMITED
     }
 }

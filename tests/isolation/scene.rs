@@ -49,9 +49,10 @@ impl Row {
         Node::with(&args)
     }
 
-    /// Resident memory that it may take at its peak.
+    /// Resident memory that it may take at its peak. A small limit is small beside the program, which is a debug build then.
     fn peak_max(&self) -> Option<u64> {
-        self.memory_limit.map(|(full, small)| size(full, small) as u64 * 13 / 10 + 64 * MIB)
+        let program = size(64, 96) as u64 * MIB;
+        self.memory_limit.map(|(full, small)| size(full, small) as u64 * 13 / 10 + program)
     }
 }
 
