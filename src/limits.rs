@@ -135,6 +135,8 @@ pub const MEMORY_LIMIT_BYTES_MAX: u64 = 1 << 50;
 pub const MEMORY_PRESSED_PERCENT: usize = 75;
 /// An alarm is cleared when use has fallen to this share of its limit, in percent.
 pub const MEMORY_RESUME_PERCENT: usize = 90;
+/// About what an exchange, a queue, a binding or a consumer takes beside its arguments.
+pub const ENTITY_BYTES: usize = 1024;
 /// Bytes of messages that a thread makes or drops before others see it in the sum.
 pub const MEMORY_GRAIN_BYTES_MAX: usize = 64 * 1024;
 /// What each connection may have of some kinds of memory, however much is used: enough to go on.

@@ -29,7 +29,7 @@ use crate::broker::{Broker, ConnectionInfo, Vhost};
 use crate::config::{Config, Settings};
 use crate::core::{
     effects::Effects,
-    memory::Gauge,
+    memory::{Gauge, Kind},
     outbox::{Outbox, SharedOutbox},
     queue::feed_by_outbox,
     turn::Turn,
@@ -97,9 +97,9 @@ impl Stage {
         self.vhost.read(|topology| topology.queues().count())
     }
 
-    /// Bytes on the gauge.
+    /// Bytes on the gauge, without what is declared.
     pub fn used_bytes(&self) -> usize {
-        self.broker.gauge.used_bytes()
+        self.broker.gauge.used_bytes() - self.broker.gauge.used_bytes_of(Kind::Topology)
     }
 
     /// Deletes all that clients made, once they are gone, and tells what should not have been left.

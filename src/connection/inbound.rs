@@ -9,6 +9,7 @@ use std::{
     future::poll_fn,
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -19,7 +20,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::limits::{GONE_INTERVAL, READ_BUFFER_BYTES};
+use crate::core::memory::{Held, Holder, Kind};
+use crate::limits::{GONE_INTERVAL, MEMORY_FLOOR_BYTES, READ_BUFFER_BYTES};
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -31,12 +33,13 @@ pub(super) struct Inbound {
     leftover: Vec<u8>,
     /// Of these, so many were handled since.
     handled: usize,
+    held: Held,
 }
 
 impl Inbound {
     /// `leftover` came before and has not been handled.
-    pub(super) fn new(socket: OwnedReadHalf, leftover: Vec<u8>) -> Self {
-        Self { socket, leftover, handled: 0 }
+    pub(super) fn new(socket: OwnedReadHalf, leftover: Vec<u8>, memory: &Arc<Holder>) -> Self {
+        Self { socket, leftover, handled: 0, held: Held::new(memory, Kind::Inbound) }
     }
 
     /// Handles what was left over.
@@ -46,25 +49,13 @@ impl Inbound {
             self.leftover = Vec::new();
             self.handled = 0;
         }
+        self.held.set(self.leftover.capacity());
     }
 
     /// Reads once and lends what is there to `handle`, which tells how many bytes it has used up. Gives how many bytes
     /// were read; zero is the end of the stream.
     pub(super) async fn read(&mut self, mut handle: impl FnMut(&[u8]) -> usize) -> io::Result<usize> {
         poll_fn(|cx| self.poll_read(cx, &mut handle)).await
-    }
-
-    /// Waits for the peer's end, for a reader that must not handle anything now. What comes meanwhile is kept, up to
-    /// one buffer; beyond it the socket is left alone.
-    pub(super) async fn ended(&mut self) {
-        let kept_max = self.leftover.len() - self.handled + READ_BUFFER_BYTES;
-        while self.leftover.len() < kept_max {
-            match self.read(|_| 0).await {
-                Ok(1..) => {}
-                Ok(0) | Err(_) => return,
-            }
-        }
-        self.gone().await;
     }
 
     /// Waits until the client has closed or broken its connection, without reading: what it has sent before may still be unread.
@@ -97,7 +88,10 @@ impl Inbound {
             if buffer.len() < kept + READ_BUFFER_BYTES {
                 buffer.resize(kept + READ_BUFFER_BYTES, 0);
             }
-            let mut target = ReadBuf::new(&mut buffer[kept..kept + READ_BUFFER_BYTES]);
+            // What cannot be handled stays: where memory is short, little is taken in at once.
+            let is_short = self.held.holder().gauge().is_pressed();
+            let room = if is_short { MEMORY_FLOOR_BYTES } else { READ_BUFFER_BYTES };
+            let mut target = ReadBuf::new(&mut buffer[kept..kept + room]);
             ready!(Pin::new(&mut self.socket).poll_read(cx, &mut target))?;
             let read = target.filled().len();
             if read == 0 {
@@ -118,6 +112,7 @@ impl Inbound {
         } else {
             self.leftover.extend_from_slice(rest);
         }
+        self.held.set(self.leftover.capacity());
     }
 }
 

@@ -143,7 +143,7 @@ async fn run(
     let session = Session::new(broker.clone(), id, negotiated, outbox.clone());
     tracing::info!(parent: &session.span(), "connection opened");
     let mut reading = Reading {
-        inbound: Inbound::new(reader, leftover),
+        inbound: Inbound::new(reader, leftover, &session.memory),
         session,
         wants_blocked,
         silence: Silence::default(),
@@ -303,7 +303,7 @@ impl Reading {
             _ = alarm.wait_for(Option::is_none) => {}
             () = shutdown.cancelled() => return,
             () = self.gone.cancelled() => return,
-            () = self.inbound.ended() => return,
+            () = self.inbound.gone() => return,
         }
         if self.wants_blocked {
             self.session.tell(&connection::Unblocked {});

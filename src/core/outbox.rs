@@ -23,14 +23,14 @@ use crate::core::{
     clock::Millis,
     confirms::{Answer, Published},
     journal::{Commit, Commits, Done},
-    memory::Holder,
+    memory::{Held, Holder, Kind},
     message::View,
     overdue::Overdue,
     queue::{Consumer, ConsumerId, SharedQueue},
     starved::Starved,
     window::{ConsumerRef, ReplyConsumer, Unacked, Window},
 };
-use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_BYTES_RESUME, OUTBOX_REPLY_BYTES_MAX};
+use crate::limits::{MEMORY_FLOOR_BYTES, OUTBOX_BYTES_MAX, OUTBOX_BYTES_RESUME, OUTBOX_REPLY_BYTES_MAX};
 use crate::protocol::{Encode, HEARTBEAT_FRAME, ShortString, basic, frame};
 
 /// An outbox, shared between its connection and the queues that deliver to it.
@@ -65,6 +65,9 @@ pub struct Outbox {
     reader: Option<Waker>,
     /// Who holds what it takes.
     memory: Option<Arc<Holder>>,
+    /// What its buffers take, and how much of that is the writer's.
+    held: Option<Held>,
+    writing_bytes: usize,
     /// Where what is little is sent directly.
     line: Option<Arc<dyn Line>>,
     /// Something beside heartbeats was sent since the last [`Self::beat`].
@@ -111,6 +114,8 @@ impl Outbox {
             writer: Writer::Awake,
             reader: None,
             memory: None,
+            held: None,
+            writing_bytes: 0,
             line: None,
             was_busy: false,
             has_beaten: false,
@@ -120,7 +125,26 @@ impl Outbox {
 
     /// What it takes from now on is `holder`'s.
     pub fn count_on(&mut self, holder: Arc<Holder>) {
+        self.held = Some(Held::new(&holder, Kind::Outboxes));
         self.memory = Some(holder);
+    }
+
+    /// Counts what its buffers take by now.
+    #[inline]
+    fn count(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.set(self.bytes.capacity() + self.writing_bytes);
+        }
+    }
+
+    /// Whether so much waits that no more should come: more than `max`, or more than everybody's part when all outboxes together have
+    /// used up their share.
+    #[inline]
+    fn is_full(&self, max: usize) -> bool {
+        let pending = self.pending_bytes();
+        pending >= max
+            || (pending > MEMORY_FLOOR_BYTES
+                && self.memory.as_ref().is_some_and(|memory| memory.may_have(Kind::Outboxes, 1).is_err()))
     }
 
     // ---- the connection's side: methods, windows ----
@@ -251,7 +275,7 @@ impl Outbox {
         if self.closed {
             return Err(Refusal::Gone);
         }
-        if self.pending_bytes() >= OUTBOX_BYTES_MAX {
+        if self.is_full(OUTBOX_BYTES_MAX) {
             return Err(Refusal::Outbox(self.starved.add(who())));
         }
         let window = self.window(consumer.spec.channel).ok_or(Refusal::Gone)?;
@@ -354,6 +378,7 @@ impl Outbox {
     /// The writer's waker, if it sleeps and there is something to write.
     #[inline]
     pub fn wake_writer(&mut self) -> Option<Waker> {
+        self.count();
         if self.free_bytes() == 0 && !self.closed { None } else { self.writer.take_sleeping() }
     }
 
@@ -380,6 +405,8 @@ impl Outbox {
         }
         self.held_back.iter_mut().for_each(|(at, _)| *at -= free);
         self.in_flight_bytes = spare.len();
+        self.writing_bytes = spare.capacity();
+        self.count();
         // It may have been woken by something else, but now it is awake.
         self.writer = Writer::Awake;
         Poll::Ready(true)
@@ -407,6 +434,8 @@ impl Outbox {
         if self.bytes.is_empty() {
             self.bytes = Vec::new();
         }
+        self.writing_bytes = 0;
+        self.count();
     }
 
     /// The consumer that has waited longest for room, if there is room now. One at a time, so that the first in line cannot
@@ -433,12 +462,14 @@ impl Outbox {
         self.held_back.clear();
         self.bytes = Vec::new();
         self.in_flight_bytes = 0;
+        self.writing_bytes = 0;
+        self.count();
         (self.reader.take(), self.line.take())
     }
 
     /// Pending while a client that does not read its replies has too many waiting.
     pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.pending_bytes() < OUTBOX_REPLY_BYTES_MAX || self.closed {
+        if !self.over_reply_budget() || self.closed {
             return Poll::Ready(());
         }
         self.reader = Some(cx.waker().clone());
@@ -447,7 +478,7 @@ impl Outbox {
 
     /// Whether a client has left too many replies unread.
     pub fn over_reply_budget(&self) -> bool {
-        self.pending_bytes() >= OUTBOX_REPLY_BYTES_MAX
+        self.is_full(OUTBOX_REPLY_BYTES_MAX)
     }
 
     /// Bytes that the client has not been sent yet.

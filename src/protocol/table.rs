@@ -30,6 +30,12 @@ impl FieldTable {
         Self { entries: Vec::new() }
     }
 
+    /// About how many bytes of memory its entries take: many times what they took on the wire, if they are small.
+    pub fn memory_bytes(&self) -> usize {
+        let values = self.entries.iter().map(|(name, value)| name.len() + value.memory_bytes());
+        self.entries.capacity() * size_of::<(ShortString, FieldValue)>() + values.sum::<usize>()
+    }
+
     /// The value under `name`.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&FieldValue> {
         let name = name.as_ref();
@@ -162,6 +168,18 @@ pub enum FieldValue {
 }
 
 impl FieldValue {
+    /// About how many bytes it takes beside itself.
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Self::LongString(bytes) | Self::Bytes(bytes) => bytes.len() + 2 * size_of::<usize>(),
+            Self::Array(values) => {
+                values.capacity() * size_of::<Self>() + values.iter().map(Self::memory_bytes).sum::<usize>()
+            }
+            Self::Table(table) => table.memory_bytes(),
+            _ => 0,
+        }
+    }
+
     /// A long string of these bytes.
     pub fn long_string(bytes: impl AsRef<[u8]>) -> Self {
         Self::LongString(Arc::from(bytes.as_ref()))

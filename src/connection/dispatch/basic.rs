@@ -9,6 +9,7 @@ use crate::core::{
         AmqpError, Named, access_refused, not_allowed, not_found, not_implemented, precondition_failed,
         resource_locked,
     },
+    memory::{Held, Kind, entity_bytes},
     message::View,
     queue::{ConsumeError, ConsumerSpec, GetError, SharedQueue},
     topology::Declared,
@@ -42,7 +43,11 @@ impl Session {
         let queue = self.vhost.accessible_queue(&name, self.id)?;
         let tag = self.fresh_consumer_tag(number, consume.consumer_tag)?;
         self.tell_of_unknown(Declared::Consumer, &name, &consume.arguments);
+        let mut held = Held::new(&self.memory, Kind::Topology);
+        held.try_set(entity_bytes(&consume.arguments))
+            .map_err(|exceeded| precondition_failed(exceeded.to_string()))?;
         let spec = ConsumerSpec {
+            held: Some(held),
             tag: tag.clone(),
             channel: number,
             outbox: self.outbox.clone(),

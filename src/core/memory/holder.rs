@@ -87,6 +87,14 @@ impl Held {
         Self { holder: holder.clone(), kind, bytes: 0 }
     }
 
+    /// So many, whatever the share.
+    #[must_use]
+    pub fn of(holder: &Arc<Holder>, kind: Kind, bytes: usize) -> Self {
+        let mut held = Self::new(holder, kind);
+        held.set(bytes);
+        held
+    }
+
     /// So many, whatever the share: for what cannot be refused.
     #[inline]
     pub fn set(&mut self, bytes: usize) {

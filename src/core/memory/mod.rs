@@ -25,7 +25,8 @@ pub use kind::Kind;
 pub use numbers::Number;
 
 use crate::core::wakes::wake_all;
-use crate::limits::{MEMORY_PRESSED_PERCENT, MEMORY_RESUME_PERCENT};
+use crate::limits::{ENTITY_BYTES, MEMORY_PRESSED_PERCENT, MEMORY_RESUME_PERCENT};
+use crate::protocol::FieldTable;
 use kind::KINDS;
 use shards::Shards;
 
@@ -178,6 +179,11 @@ impl Gauge {
     pub fn has_recovered(&self) -> bool {
         self.used_bytes() <= self.limit_bytes / 100 * MEMORY_RESUME_PERCENT
     }
+}
+
+/// What an exchange, a queue, a binding or a consumer takes with these arguments.
+pub fn entity_bytes(arguments: &FieldTable) -> usize {
+    ENTITY_BYTES + arguments.memory_bytes()
 }
 
 /// What an allocation of so many bytes takes: the sizes that jemalloc gives, a fourth of a power of two apart; of a large

@@ -1,7 +1,7 @@
 //! What waits for the journal, and what does not.
 
 use super::*;
-use crate::core::{confirms::Fate, wakes::tests::Count};
+use crate::core::{confirms::Fate, memory::Gauge, wakes::tests::Count};
 
 const FRAME_SIZE_BYTES_MAX: usize = 4_096;
 
@@ -234,4 +234,27 @@ fn a_channel_that_closed_meanwhile_gets_no_confirm() {
     assert_eq!(acks(&sent(&mut outbox)), [(2, 1, false)]);
     let published = Published { first: 1, last: 1, fate: Fate::Journaled };
     assert!(outbox.confirm(3, [published], Commit(2)).is_empty(), "there is no such channel");
+}
+
+#[test]
+fn outboxes_that_nobody_reads_share_what_is_there_for_them() {
+    let gauge = Gauge::new(1_000_000);
+    let [mut greedy, mut modest] = [(); 2].map(|()| {
+        let mut outbox = outbox();
+        outbox.count_on(Holder::new(gauge));
+        outbox
+    });
+    let share = gauge.share_bytes(Kind::Outboxes);
+    greedy.send_frames(&vec![0; share]);
+    assert!(!greedy.over_reply_budget(), "nobody has looked yet");
+    greedy.wake_writer();
+    assert!(gauge.used_bytes_of(Kind::Outboxes) >= share);
+    modest.send_frames(&vec![0; MEMORY_FLOOR_BYTES]);
+    modest.wake_writer();
+    assert!(greedy.over_reply_budget() && !modest.over_reply_budget(), "a little is everybody's");
+    drop(greedy.abandon());
+    modest.send_frames(b"more");
+    assert!(!modest.over_reply_budget());
+    drop((greedy, modest));
+    assert_eq!(gauge.used_bytes(), 0);
 }

@@ -6,6 +6,7 @@
 
 use super::by_priority::ByPriority;
 use crate::core::{
+    memory::Held,
     message::View,
     outbox::{Refusal, SharedOutbox},
 };
@@ -36,6 +37,8 @@ pub struct ConsumerSpec {
     pub prefetch: u32,
     /// Arguments of `basic.consume`, kept to be shown.
     pub arguments: FieldTable,
+    /// What it takes.
+    pub held: Option<Held>,
 }
 
 /// A consumer as its queue knows it.

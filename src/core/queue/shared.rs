@@ -21,6 +21,7 @@ use crate::core::{
     delay::due_ms,
     effects::Effects,
     journal::{Changes, Placement, QueueId, RestoredQueue, Surroundings},
+    memory::{Held, Kind, entity_bytes},
     message::{Message, Publication},
     outbox::{Refusal, SharedOutbox},
     turn::Turn,
@@ -44,6 +45,8 @@ pub struct SharedQueue {
     consumer_timeout: AtomicU64,
     pub(super) surroundings: Arc<Surroundings>,
     pub(super) state: State,
+    /// What it takes beside messages.
+    _held: Held,
 }
 
 /// Its consumers may hold messages for ever.
@@ -121,7 +124,9 @@ impl SharedQueue {
         let filter = Filter::of_queue(&spec, id).map(Arc::new);
         let consumer_timeout = AtomicU64::new(Self::consumer_timeout_of(&spec, &state.settings));
         let stamp = Arc::default();
-        Self { spec, id, filter, stamp, consumer_timeout, surroundings, state: State::new(state) }
+        let _held = Held::of(&surroundings.memory, Kind::Topology, entity_bytes(&spec.arguments));
+        let state = State::new(state);
+        Self { spec, id, filter, stamp, consumer_timeout, surroundings, state, _held }
     }
 
     /// A message was not taken in because the queue has seen it.

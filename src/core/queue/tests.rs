@@ -82,7 +82,7 @@ fn a_consumer_without_acknowledgements_has_no_prefetch() {
     queue.consume(&client, "c", Wish { prefetch: 1, no_ack: true, ..Wish::default() });
     queue.publish(0..5);
     assert_eq!(client.read_ids(), [0, 1, 2, 3, 4]);
-    assert_eq!((queue.status().unacked, queue.gauge.used_bytes()), (0, 0));
+    assert_eq!((queue.status().unacked, queue.used_bytes()), (0, 0));
 }
 
 // ---- who is next ----
@@ -273,7 +273,7 @@ fn messages_of_a_deleted_queue_can_be_settled_and_do_not_come_back() {
     drop(deleted);
     queue.requeue(&client, 1, false);
     queue.ack(&client, 2, false);
-    assert_eq!((queue.status().ready, queue.status().unacked, queue.gauge.used_bytes()), (0, 0, 0));
+    assert_eq!((queue.status().ready, queue.status().unacked, queue.used_bytes()), (0, 0, 0));
     assert_eq!(queue.try_consume(&client, "d", Wish::default()), Err(ConsumeError::Gone));
     assert!(queue.shared.delete(|_| true).is_none(), "it can be deleted once");
 }
@@ -448,6 +448,7 @@ impl Q {
             priority: wish.priority,
             prefetch: wish.prefetch,
             arguments: FieldTable::new(),
+            held: None,
         };
         let mut accepted = None;
         self.shared.consume(spec, &mut self.effects.borrow_mut(), |id| {

@@ -87,6 +87,7 @@ impl Topology {
     pub fn bind(&mut self, binding: Binding, connection: ConnectionId) -> Result<Effects, AmqpError> {
         self.check_binding(&binding, connection)?;
         self.check_kind(&binding)?;
+        self.check_memory(&binding.arguments)?;
         let durable = self.ends(&binding) == Ends::Durable;
         let (source, destination) = (binding.source.clone(), binding.destination.clone());
         let is_new = self.insert_binding(binding, durable);
@@ -134,6 +135,7 @@ impl Topology {
     /// Adds a binding whose ends are there; false if it is there already.
     pub(super) fn insert_binding(&mut self, binding: Binding, durable: bool) -> bool {
         let id = BindingId::of(&binding);
+        let _held = self.held(&binding.arguments);
         let Some(exchange) = self.exchanges.get_mut(&binding.source) else { return false };
         if exchange.bindings.contains_key(&id) {
             return false;
@@ -143,7 +145,7 @@ impl Topology {
         }
         let Binding { source, destination, key, arguments } = binding;
         exchange.router.bind(&key, &arguments, destination.clone());
-        exchange.bindings.insert(id.clone(), Bound { arguments, durable });
+        exchange.bindings.insert(id.clone(), Bound { arguments, durable, _held });
         exchange.stamp.fetch_add(1, Ordering::Release);
         self.stamp.fetch_add(1, Ordering::Release);
         self.leading_to.entry(destination).or_default().insert((source, id))

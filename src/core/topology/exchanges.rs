@@ -94,6 +94,7 @@ impl Topology {
             let named = self.named_exchange(&wanted.name);
             return Err(precondition_failed(format!("invalid arg '{argument}' for {named}: {complaint}")));
         }
+        self.check_memory(&wanted.arguments)?;
         let ExchangeDeclaration { name, kind: _, durable, auto_delete, internal, arguments } = wanted;
         self.insert_exchange(ExchangeSpec { name, kind, durable, auto_delete, internal, arguments });
         Ok(())
@@ -134,6 +135,7 @@ impl Topology {
             stamp: Stamp::default(),
             history: self.history_of(&spec),
             filter: Exchange::filter_of(&spec),
+            _held: self.held(&spec.arguments),
             spec,
         };
         self.opened(exchange.filter.as_ref());

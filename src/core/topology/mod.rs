@@ -36,8 +36,9 @@ pub use spelling::{Declared, Unknown};
 
 use crate::core::{
     dedup::Filter,
-    error::Named,
+    error::{AmqpError, Named, precondition_failed},
     journal::{RestoredQueue, Surroundings, TopologyChange},
+    memory::{Held, Kind, entity_bytes},
     policy::Policies,
     queue::SharedQueue,
     routing::{ExchangeKind, Router},
@@ -93,6 +94,8 @@ struct Exchange {
     history: Option<Arc<History>>,
     /// It takes each message once.
     filter: Option<Arc<Filter>>,
+    /// What it takes.
+    _held: Held,
 }
 
 /// What an exchange knows of a binding beside its identity.
@@ -100,6 +103,8 @@ struct Bound {
     arguments: FieldTable,
     /// Both its ends are.
     durable: bool,
+    /// What it takes.
+    _held: Held,
 }
 
 impl Topology {
@@ -173,6 +178,17 @@ impl Topology {
     /// All exchanges, in no order.
     pub fn exchanges(&self) -> impl Iterator<Item = &ExchangeSpec> {
         self.exchanges.values().map(|exchange| &exchange.spec)
+    }
+
+    /// Whether there is memory for one thing more with such arguments.
+    fn check_memory(&self, arguments: &FieldTable) -> Result<(), AmqpError> {
+        let room = self.surroundings.memory.may_have(Kind::Topology, entity_bytes(arguments));
+        room.map_err(|exceeded| precondition_failed(exceeded.to_string()))
+    }
+
+    /// Counts one thing with such arguments.
+    fn held(&self, arguments: &FieldTable) -> Held {
+        Held::of(&self.surroundings.memory, Kind::Topology, entity_bytes(arguments))
     }
 
     fn named_queue<'a>(&'a self, name: &'a [u8]) -> Named<'a> {

@@ -71,6 +71,7 @@ impl Topology {
             return Ok(current.clone());
         }
         self.check_new_queue(&wanted)?;
+        self.check_memory(&wanted.arguments)?;
         self.clear_name(&Destination::Queue(wanted.name.clone()));
         let spec = QueueSpec {
             name: wanted.name.clone(),

@@ -16,6 +16,7 @@ use crate::core::{
     queue::SharedQueue,
     routing::Addressing,
 };
+use crate::protocol::{FieldValue, ReplyCode};
 
 const ME: ConnectionId = ConnectionId(1);
 const OTHER: ConnectionId = ConnectionId(2);
@@ -494,4 +495,33 @@ fn sorted_names(queues: &[Arc<SharedQueue>]) -> Vec<String> {
 
 fn text_of<T>(result: Result<T, AmqpError>) -> String {
     result.err().expect("this is refused").reply_text()
+}
+
+#[test]
+fn what_there_is_no_memory_for_is_refused_and_what_goes_gives_it_back() {
+    let gauge = Gauge::new(1_000_000);
+    let mut topology =
+        Topology::new(ShortString::from_static("/"), Surroundings::forgetful(Holder::new(gauge)));
+    let empty = gauge.used_bytes();
+    let padding = FieldTable::new().with("padding", vec![FieldValue::Void; 100]);
+    let mut declare = |n: usize| {
+        topology.declare_exchange(ExchangeDeclaration {
+            name: ShortString::try_from(n.to_string()).unwrap(),
+            kind: ShortString::from_static("fanout"),
+            durable: false,
+            auto_delete: false,
+            internal: false,
+            arguments: padding.clone(),
+        })
+    };
+    let declared = (0..1_000).take_while(|n| declare(*n).is_ok()).count();
+    let refusal = declare(declared).unwrap_err();
+    assert_eq!(refusal.code, ReplyCode::PreconditionFailed);
+    assert!(refusal.to_string().contains("exchanges, queues, bindings and consumers"), "{refusal}");
+    let share = gauge.share_bytes(Kind::Topology);
+    assert!((share / 2..share).contains(&gauge.used_bytes()), "{declared} were declared");
+    for n in 0..declared {
+        topology.delete_exchange(n.to_string().as_bytes(), false).unwrap();
+    }
+    assert_eq!(gauge.used_bytes(), empty);
 }

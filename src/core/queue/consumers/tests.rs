@@ -21,6 +21,7 @@ fn spec(outbox: &SharedOutbox, priority: i32, prefetch: u32, no_ack: bool) -> Co
         priority,
         prefetch,
         arguments: FieldTable::new(),
+        held: None,
     }
 }
 

@@ -342,7 +342,7 @@ impl Pair {
             || model.clients.iter().flat_map(|client| client.channels.values()).flat_map(|it| &it.held);
         assert_eq!(status.unacked, held().count());
         if self.late.is_empty() {
-            assert_eq!(self.queue.gauge.used_bytes(), self.queue.walked_bytes(&self.clients));
+            assert_eq!(self.queue.used_bytes(), self.queue.walked_bytes(&self.clients));
         }
         assert_eq!(status.bytes == 0, status.ready + status.unacked == 0);
         assert_eq!(status.counters.published, self.published);
@@ -360,7 +360,7 @@ impl Pair {
 
     /// An operator sees what is there, and that changes nothing.
     fn compare_peeks(&self) {
-        let before = (self.queue.status(), self.queue.gauge.used_bytes());
+        let before = (self.queue.status(), self.queue.used_bytes());
         let ready = all_of(|from| self.queue.shared.peek_ready(from, 3));
         let expected = self.model.ready.values().map(|message| (message.id, message.returned));
         assert!(ready.iter().map(shown).eq(expected), "{:?}", ready.iter().map(shown).collect::<Vec<_>>());
@@ -370,7 +370,7 @@ impl Pair {
         let held: BTreeSet<u64> = held.flat_map(|it| &it.held).map(|it| it.message.id).collect();
         assert!(unacked.iter().map(|peeked| shown(peeked).0).eq(held));
         drop((ready, unacked));
-        assert_eq!((self.queue.status(), self.queue.gauge.used_bytes()), before);
+        assert_eq!((self.queue.status(), self.queue.used_bytes()), before);
     }
 
     /// Everybody leaves; what is left is counted and purged.
@@ -392,7 +392,7 @@ impl Pair {
         self.queue.shelf.absorb_late(&mut self.late);
         self.queue.shelf.absorb(&mut self.queue.effects.borrow_mut().changes);
         self.queue.shelf.write();
-        assert_eq!((self.queue.gauge.used_bytes(), self.queue.status().bytes), (0, 0));
+        assert_eq!((self.queue.used_bytes(), self.queue.status().bytes), (0, 0));
     }
 }
 

@@ -92,7 +92,7 @@ fn messages_leave_the_middle_of_a_deep_queue_and_the_others_keep_their_order() {
     assert_eq!(queue.shelf.messages().len(), left.len());
     queue.ack(&client, 0, true);
     queue.absorb();
-    assert_eq!((queue.gauge.used_bytes(), queue.status().bytes), (0, 0));
+    assert_eq!((queue.used_bytes(), queue.status().bytes), (0, 0));
 }
 
 #[test]

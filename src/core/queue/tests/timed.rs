@@ -96,7 +96,7 @@ fn a_message_expires_when_its_time_has_come_and_not_before() {
     queue.pass(99);
     assert_eq!(queue.ready(), 3);
     queue.pass(1);
-    assert_eq!((queue.ready(), queue.dropped(Reason::Expired), queue.gauge.used_bytes()), (0, 3, 0));
+    assert_eq!((queue.ready(), queue.dropped(Reason::Expired), queue.used_bytes()), (0, 3, 0));
 }
 
 #[test]

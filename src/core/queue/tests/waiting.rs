@@ -47,7 +47,7 @@ fn the_delay_queue_releases_messages_in_the_order_of_their_times() {
     assert_eq!(queue.departed(), [(2, Cause::Due), (0, Cause::Due)]);
     queue.to_disk();
     assert!(queue.shelf.messages().is_empty());
-    assert_eq!((queue.status().delayed, queue.gauge.used_bytes()), (0, 0));
+    assert_eq!((queue.status().delayed, queue.used_bytes()), (0, 0));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_purge_and_a_deletion_take_and_count_what_waits_as_well() {
             assert_eq!((queue.ready(), queue.status().delayed), (0, 0));
             if !deleted {
                 queue.to_disk();
-                assert_eq!(queue.gauge.used_bytes(), 0);
+                assert_eq!(queue.used_bytes(), 0);
                 assert_eq!(queue.shelf.messages().len(), 0, "the journal knows");
                 queue.pass(10);
                 assert_eq!(queue.ready(), 0, "nothing comes back");
