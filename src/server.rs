@@ -181,7 +181,7 @@ fn watch_resources(broker: &Arc<Broker>, store: &Store, workers: &Handle) -> Joi
     let control = Handle::current();
     let memory = broker.clone();
     named(&mut background, &control, "the memory alarm", async move {
-        memory.alarm.watch_memory(memory.gauge).await
+        memory.alarm.watch_memory(memory.gauge).await;
     });
     let (disk, low) = (broker.clone(), store.disk_low());
     named(&mut background, &control, "the disk alarm", async move { disk.alarm.watch_disk(low).await });

@@ -182,10 +182,10 @@ impl Vhost {
     }
 
     fn append_changes(&self, effects: &mut Effects, atomic: bool) -> Commit {
-        match effects.changes.is_empty() {
-            true => Commit::default(),
-            false => self.journal.append(&mut effects.changes, atomic),
+        if effects.changes.is_empty() {
+            return Commit::default();
         }
+        self.journal.append(&mut effects.changes, atomic)
     }
 
     /// Carries out what stands in line, as long as the broker runs.

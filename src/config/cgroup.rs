@@ -95,6 +95,7 @@ mod tests {
         found.map(|limit| (limit.bytes, limit.file.to_str().unwrap().to_owned()))
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "as what it is compared with")]
     fn found(bytes: u64, file: &str) -> Option<(u64, String)> {
         Some((bytes, file.to_owned()))
     }

@@ -23,9 +23,10 @@ const PIECE_STEPS: usize = 2_048;
 impl Session {
     /// Takes out what is left of a queue or exchange, now or in the next turns, and then tells the client that it is gone.
     pub(super) fn clear(&mut self, clearing: Clearing) {
-        match self.vhost.is_clearing(&clearing.name) {
-            true => self.begin(Work::Clear(clearing)),
-            false => self.answer_deletion(clearing),
+        if self.vhost.is_clearing(&clearing.name) {
+            self.begin(Work::Clear(clearing));
+        } else {
+            self.answer_deletion(clearing);
         }
     }
 

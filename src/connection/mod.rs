@@ -241,7 +241,7 @@ impl Reading {
     /// stand behind what is not read; one that has closed its socket is.
     async fn between_turns(&mut self, bytes_read: usize, shutdown: &CancellationToken) {
         let brought = std::mem::take(&mut self.session.brought);
-        if brought > Brought::Nothing && self.session.broker.alarm.check(&self.session.broker.gauge) {
+        if brought > Brought::Nothing && self.session.broker.alarm.check(self.session.broker.gauge) {
             self.hold_up(shutdown).await;
         }
         // Who brought nothing for the journal need not wait for the disk.

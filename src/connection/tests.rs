@@ -73,7 +73,7 @@ impl Raw {
         let tune_ok = connection::TuneOk { channel_max: 10, frame_max: 131_072, heartbeat: 0 };
         raw.send(0, &tune_ok).await;
         let virtual_host = ShortString::from_static("/");
-        raw.send(0, &connection::Open { virtual_host, ..connection::Open::default() }).await;
+        raw.send(0, &connection::Open { virtual_host }).await;
         assert!(matches!(raw.next().await, Method::ConnectionOpenOk(_)));
         raw.send(1, &channel::Open {}).await;
         assert!(matches!(raw.next().await, Method::ChannelOpenOk(_)));

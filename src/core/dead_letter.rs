@@ -242,9 +242,10 @@ impl<'a> Dying<'a> {
         };
         entries.table(|entry| {
             for part in same.entry {
-                match part.key == COUNT.as_bytes() {
-                    true => entry.long(COUNT, same.count.saturating_add(1)),
-                    false => entry.encoded(part.encoded),
+                if part.key == COUNT.as_bytes() {
+                    entry.long(COUNT, same.count.saturating_add(1));
+                } else {
+                    entry.encoded(part.encoded);
                 }
             }
         });

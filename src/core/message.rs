@@ -61,7 +61,7 @@ pub struct Message(ThinArc<Header, u8>);
 /// What stands before the image: 24 bytes, that of which there are millions.
 struct Header {
     /// Lowest 24 bits: bytes of the content header frame. Highest 8: of the exchange's name.
-    header_frame_and_exchange: u32,
+    content_header_and_exchange: u32,
     body_bytes: u32,
     /// The journal's: the two lowest bits are the [`Stage`], the others count settlements before the message was written.
     journal: AtomicU32,
@@ -85,7 +85,7 @@ impl Header {
             "headers are bounded by frame_max and hops"
         );
         let mut header = Self {
-            header_frame_and_exchange: header_frame_bytes | u32::from(exchange_bytes) << 24,
+            content_header_and_exchange: header_frame_bytes | u32::from(exchange_bytes) << 24,
             body_bytes,
             journal: AtomicU32::new(0),
             published_at: [0; 3],
@@ -101,9 +101,9 @@ impl Header {
     #[inline]
     fn layout(&self) -> Layout {
         Layout {
-            header_frame_bytes: self.header_frame_and_exchange & 0x00ff_ffff,
+            header_frame_bytes: self.content_header_and_exchange & 0x00ff_ffff,
             body_bytes: self.body_bytes,
-            exchange_bytes: (self.header_frame_and_exchange >> 24) as u8,
+            exchange_bytes: (self.content_header_and_exchange >> 24) as u8,
             key_bytes: self.key_bytes,
             persistent: self.persistent,
         }

@@ -47,7 +47,8 @@ pub enum Refusal {
     Gone,
 }
 
-/// See the module's text.
+/// Bytes and deliveries on their way to one connection.
+#[allow(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub struct Outbox {
     bytes: Vec<u8>,
     in_flight_bytes: usize,

@@ -129,7 +129,7 @@ async fn some_methods_are_use_of_a_queue_and_keep_it_from_expiring_and_others_ar
     for _ in 0..8 {
         queues.push(ch.queue_with(table.clone()).await);
     }
-    let [got, declared, asked, consumed, published, purged, bound, unbound] = &queues[..] else {
+    let [got, declared, asked, consumed, routed_to, purged, with_binding, without_binding] = &queues[..] else {
         unreachable!()
     };
     let used = [got, declared, asked, consumed];
@@ -140,8 +140,8 @@ async fn some_methods_are_use_of_a_queue_and_keep_it_from_expiring_and_others_ar
         ch.counts(asked).await;
         let consumer = ch.consume(consumed, "").await;
         ch.cancel(consumer.tag().as_str()).await;
-        gone += usize::from(ch.publish_mandatory("", published, "m").await.is_some());
-        for (queue, uses) in [(purged, 0), (bound, 1), (unbound, 2)] {
+        gone += usize::from(ch.publish_mandatory("", routed_to, "m").await.is_some());
+        for (queue, uses) in [(purged, 0), (with_binding, 1), (without_binding, 2)] {
             let other = ch.sibling().await;
             // The first to find the queue gone loses its channel.
             let _gone = match uses {
@@ -156,7 +156,7 @@ async fn some_methods_are_use_of_a_queue_and_keep_it_from_expiring_and_others_ar
     for queue in used {
         assert!(ch.publish_mandatory("", queue, "are you there?").await.is_none(), "{queue}");
     }
-    for queue in [purged, bound, unbound] {
+    for queue in [purged, with_binding, without_binding] {
         assert!(ch.publish_mandatory("", queue, "are you there?").await.is_some(), "{queue}");
     }
     for queue in used {

@@ -68,7 +68,11 @@ impl Scene {
 
     /// Sends these bytes so many times from each of three connections at once: as many as to keep all workers of a small
     /// machine busy. Waits until all of it was handled.
-    pub fn from_all_sides(&self, times: usize, bytes: &(dyn Fn(usize) -> Vec<u8> + Sync)) -> io::Result<()> {
+    pub fn send_from_all_sides(
+        &self,
+        times: usize,
+        bytes: &(dyn Fn(usize) -> Vec<u8> + Sync),
+    ) -> io::Result<()> {
         thread::scope(|scope| {
             let attacker = || {
                 let mut peer = self.peer()?;

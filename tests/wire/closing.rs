@@ -52,7 +52,8 @@ fn a_close_that_crosses_ours_is_answered_and_the_socket_stays_open() {
 
 #[test]
 fn everything_that_a_connection_holds_is_given_back_before_its_socket_is_closed() {
-    let mut closings: [(&str, fn(&mut Wire)); 3] = [
+    type Close = fn(&mut Wire);
+    let mut closings: [(&str, Close); 3] = [
         ("closed by the client", |wire| drop(wire.send(0, &connection_close()).expect(0, 10, 51))),
         ("closed by the broker", |wire| {
             drop(wire.send(1, &method(20, 10).short("")).expect(0, 10, 50));

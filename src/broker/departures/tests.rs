@@ -154,7 +154,7 @@ fn what_left_a_queue_goes_on_when_that_is_deleted() {
     host.publish("orders", "new", 0..100);
     host.reject("work", 100);
     let work = host.find("work");
-    host.vhost.change(|topology| topology.expire_queue(&work, |_| true)).0;
+    drop(host.vhost.change(|topology| topology.expire_queue(&work, |_| true)));
     assert!(work.is_deleted() && host.waiting() > 0);
     host.take_all_turns();
     assert_eq!(host.ids("dead"), (0..100).collect::<Vec<_>>());
@@ -281,7 +281,7 @@ proptest! {
             match step {
                 Step::Publish(queue) => {
                     for _ in 0..20.min(250 - published) {
-                        host.publish("", QUEUES[queue], published..published + 1);
+                        host.publish("", QUEUES[queue], published..=published);
                         published += 1;
                     }
                 }

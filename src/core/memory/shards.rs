@@ -9,7 +9,7 @@ use crate::limits::MEMORY_GRAIN_BYTES_MAX;
 pub(super) struct Shards {
     grain: usize,
     sum: AtomicIsize,
-    shards: [Shard; SHARDS],
+    parts: [Shard; SHARDS],
 }
 
 /// Two cache lines: some processors fetch them in pairs.
@@ -29,13 +29,13 @@ impl Shards {
     /// A sum of nothing. All shards together do not hide more than about a sixtieth of `limit_bytes`.
     pub(super) fn of(limit_bytes: usize) -> Self {
         let grain = (limit_bytes / 1024).clamp(1, MEMORY_GRAIN_BYTES_MAX);
-        Self { grain, sum: AtomicIsize::new(0), shards: Default::default() }
+        Self { grain, sum: AtomicIsize::new(0), parts: Default::default() }
     }
 
     /// Adds on this thread's shard. Gives how the sum has changed, if a grain was full.
     #[inline]
     pub(super) fn add(&self, bytes: isize) -> Option<Passed> {
-        let shard = &self.shards[own_shard()].0;
+        let shard = &self.parts[own_shard()].0;
         let now = shard.fetch_add(bytes, Ordering::Relaxed) + bytes;
         (now.unsigned_abs() >= self.grain).then(|| self.add_to_sum(shard.swap(0, Ordering::Relaxed)))
     }
@@ -54,14 +54,14 @@ impl Shards {
 
     /// The sum with what is in the shards; exact while nobody adds.
     pub(super) fn exact_sum(&self) -> usize {
-        let shards = self.shards.iter().map(|shard| shard.0.load(Ordering::Relaxed));
-        positive(self.sum.load(Ordering::Relaxed) + shards.sum::<isize>())
+        let parts = self.parts.iter().map(|shard| shard.0.load(Ordering::Relaxed));
+        positive(self.sum.load(Ordering::Relaxed) + parts.sum::<isize>())
     }
 }
 
 /// A message that one thread makes and another one drops may be taken off before it is added.
 fn positive(bytes: isize) -> usize {
-    bytes.max(0) as usize
+    bytes.max(0).unsigned_abs()
 }
 
 #[inline]

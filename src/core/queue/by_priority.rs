@@ -42,12 +42,11 @@ impl ByPriority {
         if self.neighbours.len() <= slot as usize {
             self.neighbours.resize(slot as usize + 1, Neighbours::default());
         }
-        match self.line(priority).map(|first| *first) {
-            Some(first) => self.insert_before(first, slot),
-            None => {
-                self.neighbours[slot as usize] = Neighbours { before: slot, after: slot };
-                self.begin(slot, priority);
-            }
+        if let Some(first) = self.line(priority).map(|first| *first) {
+            self.insert_before(first, slot);
+        } else {
+            self.neighbours[slot as usize] = Neighbours { before: slot, after: slot };
+            self.begin(slot, priority);
         }
     }
 

@@ -313,7 +313,7 @@ impl Line {
         changes: &mut Changes,
         dropped: &mut Vec<Message>,
     ) -> bool {
-        let kept = if everything { 0 } else { 1 };
+        let kept = usize::from(!everything);
         let before = dropped.len();
         let mut spilled = 0;
         for at in (kept..self.blocks.len().saturating_sub(kept)).rev() {

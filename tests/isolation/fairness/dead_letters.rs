@@ -170,7 +170,7 @@ fn large_headers_dead_lettered_from_many_queues() -> Row {
         },
         attack: |scene, _| {
             let table = (0..1_000).fold(Table::new(), |t, n| t.text(&format!("header {n}"), &"x".repeat(80)));
-            scene.from_all_sides(size(7, 1), &|_| publish_with("all", "", &headers(&table), b"x"))
+            scene.send_from_all_sides(size(7, 1), &|_| publish_with("all", "", &headers(&table), b"x"))
         },
         ..Row::USUAL
     }

@@ -97,7 +97,7 @@ fn exchanges_bound_in_cycles() -> Row {
             peer.barrier()?;
             Ok(vec![peer])
         },
-        attack: |scene, _| scene.from_all_sides(count(), &|n| publish("x0", &format!("key {n}"), b"x")),
+        attack: |scene, _| scene.send_from_all_sides(count(), &|n| publish("x0", &format!("key {n}"), b"x")),
         after: |scene| scene.await_counts("q", ((ATTACKERS * count()) as u32, 0)),
         ..Row::USUAL
     }
@@ -122,7 +122,9 @@ fn a_chain_of_alternate_exchanges() -> Row {
             peer.barrier()?;
             Ok(vec![peer])
         },
-        attack: |scene, _| scene.from_all_sides(size(1_000, 35), &|n| publish("x0", &format!("{n}"), b"x")),
+        attack: |scene, _| {
+            scene.send_from_all_sides(size(1_000, 35), &|n| publish("x0", &format!("{n}"), b"x"))
+        },
         after: |scene| scene.await_counts("q", ((ATTACKERS * size(1_000, 35)) as u32, 0)),
         ..Row::USUAL
     }
@@ -154,7 +156,7 @@ fn topic_patterns_that_match_in_many_ways() -> Row {
             // It ends with a word that no pattern has, so that all ways are gone before one fails.
             let key =
                 |n| format!("{alternating}.{alternating}.{}.{}.z", words(n, 10, "."), words(!n, 29, "."));
-            scene.from_all_sides(count(), &|n| publish("topics", &key(n), b"x"))
+            scene.send_from_all_sides(count(), &|n| publish("topics", &key(n), b"x"))
         },
         after: |scene| scene.await_counts("q", ((ATTACKERS * count()) as u32, 0)),
         ..Row::USUAL
@@ -178,7 +180,7 @@ fn headers_against_many_bindings() -> Row {
             Ok(vec![peer])
         },
         attack: |scene, _| {
-            scene.from_all_sides(size(100, 7), &|_| publish_with("x", "k", &headers(&table(0)), b"x"))
+            scene.send_from_all_sides(size(100, 7), &|_| publish_with("x", "k", &headers(&table(0)), b"x"))
         },
         ..Row::USUAL
     }
@@ -202,7 +204,7 @@ fn a_message_to_many_keys() -> Row {
                 keys.extend(Args(Vec::new()).long(format!("a.{n}").as_bytes()).0);
             }
             let table = Table::new().entry("CC", b'A', &Args(Vec::new()).long(&keys).0);
-            scene.from_all_sides(size(300, 2), &|_| publish_with("x", "k", &headers(&table), b"x"))
+            scene.send_from_all_sides(size(300, 2), &|_| publish_with("x", "k", &headers(&table), b"x"))
         },
         ..Row::USUAL
     }
@@ -392,7 +394,7 @@ fn a_wide_message_against_wide_bindings() -> Row {
         },
         attack: |scene, _| {
             let message = publish_with("x", "", &headers(&wide()), b"x");
-            scene.from_all_sides(size(5, 1), &|_| message.clone())
+            scene.send_from_all_sides(size(5, 1), &|_| message.clone())
         },
         after: |scene| scene.await_counts("q", ((ATTACKERS * size(5, 1)) as u32, 0)),
         ..Row::USUAL

@@ -84,8 +84,10 @@ impl Client {
     }
 }
 
+type Act = fn(&mut Client);
+
 /// What makes a queue read, each in the midst of something that holds a lock.
-const WAYS: [(&str, fn(&mut Client)); 5] = [
+const WAYS: [(&str, Act); 5] = [
     ("a message that is taken once", |client| {
         (0..10).for_each(|key| client.publish_once("q", key));
     }),
@@ -115,7 +117,7 @@ const WAYS: [(&str, fn(&mut Client)); 5] = [
         (0..10).for_each(|_| client.publish(1, "h", "", b"m"));
         client.bind("q", "f");
         let (source, destination) = (ShortString::from_static("h"), ShortString::from_static("f"));
-        client.send(1, &exchange::Bind { source, destination, ..exchange::Bind::default() });
+        client.send(1, &exchange::Bind { destination, source, ..exchange::Bind::default() });
     }),
 ];
 

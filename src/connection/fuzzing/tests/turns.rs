@@ -1,7 +1,10 @@
 //! Sessions are handled in turns: whatever is cut, it is handled once and in order, and each turn ends.
 
 use super::*;
-use crate::{core::queue::SharedQueue, protocol::confirm};
+use crate::{
+    core::queue::{Cursor, SharedQueue},
+    protocol::confirm,
+};
 
 impl Client {
     /// Lets the session handle `bytes` in turns of so many steps; gives how many there were.
@@ -97,7 +100,7 @@ fn a_run_of_publishes_is_cut_by_how_many_queues_each_goes_to_and_none_is_lost_or
     let turns = client.feed_in_turns(&bytes, 50);
     assert!((20..=26).contains(&turns), "{turns} turns of five messages or fewer");
     for queue in &queues {
-        let peeked = queue.peek_ready(Default::default(), 200);
+        let peeked = queue.peek_ready(Cursor::default(), 200);
         let bodies: Vec<_> = peeked.messages.iter().map(|it| it.entry.message.view().body()[0]).collect();
         assert_eq!(bodies, (0..100).collect::<Vec<u8>>());
     }
@@ -156,7 +159,7 @@ fn two_messages_for_many_queues(properties: &[u8]) {
     }
     assert!((20..=30).contains(&turns), "{turns} turns");
     for queue in &queues {
-        let peeked = queue.peek_ready(Default::default(), 3);
+        let peeked = queue.peek_ready(Cursor::default(), 3);
         let bodies: Vec<_> = peeked.messages.iter().map(|it| it.entry.message.view().body()).collect();
         assert_eq!(bodies, [b"1", b"2"]);
     }

@@ -29,7 +29,7 @@ fn outbox() -> SharedOutbox {
     Arc::new(Mutex::new(Outbox::new(4_096, true)))
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     Add { priority: i32, prefetch: u32, no_ack: bool },
     Remove(prop::sample::Index),
@@ -171,7 +171,7 @@ impl Both {
         }
     }
 
-    fn pick(&self, index: &prop::sample::Index) -> Option<(usize, ConsumerId)> {
+    fn pick(&self, index: prop::sample::Index) -> Option<(usize, ConsumerId)> {
         let numbers: Vec<_> = self.ids.iter().collect();
         (!numbers.is_empty()).then(|| index.get(&numbers)).map(|(number, id)| (**number, **id))
     }
@@ -193,7 +193,7 @@ impl Both {
                 self.ids.insert(self.last, id);
             }
             Step::Remove(index) => {
-                if let Some((number, id)) = self.pick(&index) {
+                if let Some((number, id)) = self.pick(index) {
                     self.remove(number, id);
                 }
             }
@@ -218,13 +218,13 @@ impl Both {
                 }
             }
             Step::Feed(index) => {
-                if let Some((number, id)) = self.pick(&index) {
+                if let Some((number, id)) = self.pick(index) {
                     self.model.fed(number);
                     self.registry.fed(id);
                 }
             }
             Step::Settle(index, count) => {
-                if let Some((number, id)) = self.pick(&index) {
+                if let Some((number, id)) = self.pick(index) {
                     self.model.settled(number, count);
                     self.registry.settled(id, count);
                 }

@@ -214,8 +214,8 @@ impl Requeued {
 
     /// What stands at a position or next after it.
     pub(super) fn at_or_after(&self, from: u64) -> Option<Stand<'_>> {
-        let chunks = self.chunks.range(from / CHUNK_POSITIONS..);
-        chunks.filter_map(|(key, chunk)| chunk.at_or_after(*key, from)).next()
+        let mut chunks = self.chunks.range(from / CHUNK_POSITIONS..);
+        chunks.find_map(|(key, chunk)| chunk.at_or_after(*key, from))
     }
 
     pub(super) fn holds(&self, position: u64) -> bool {
@@ -262,7 +262,7 @@ impl Requeued {
     pub(super) fn loaded(&mut self, messages: Vec<Loaded>, first: u64, last: u64) {
         for loaded in messages {
             let key = loaded.position / CHUNK_POSITIONS;
-            if !self.chunks.get(&key).is_some_and(|chunk| chunk.stored_at(loaded.position).is_ok()) {
+            if self.chunks.get(&key).is_none_or(|chunk| chunk.stored_at(loaded.position).is_err()) {
                 continue;
             }
             let entry = Entry::from(loaded);

@@ -105,12 +105,15 @@ fn overdue(
     held.values().filter(is_late).map(|(holder, _)| *holder).collect()
 }
 
+/// Who holds a message, and since when.
+type Its = (Option<ConsumerId>, Millis);
+
 proptest! {
     #[test]
     fn those_who_hold_something_for_too_long_are_found_and_no_others(steps in prop::collection::vec(step(), 1..80)) {
         let (queue, client, [_, b]) = stage();
-        let mut held: BTreeMap<u64, (Option<ConsumerId>, Millis)> = BTreeMap::new();
-        let mut in_transaction: Vec<(Vec<Unacked>, u64, (Option<ConsumerId>, Millis))> = Vec::new();
+        let mut held: BTreeMap<u64, Its> = BTreeMap::new();
+        let mut in_transaction: Vec<(Vec<Unacked>, u64, Its)> = Vec::new();
         for (number, step) in (0..).zip(steps) {
             let now = queue.shared.now();
             let tags: Vec<u64> = held.keys().copied().collect();
@@ -146,8 +149,9 @@ proptest! {
                 }
                 Step::RenewAll => {
                     client.outbox.lock().window(1).unwrap().renew(0, now);
-                    held.values_mut().for_each(|(_, since)| *since = now);
-                    in_transaction.iter_mut().for_each(|(_, _, (_, since))| *since = now);
+                    for (_, since) in held.values_mut().chain(in_transaction.iter_mut().map(|its| &mut its.2)) {
+                        *since = now;
+                    }
                 }
                 Step::Wait(ms) => queue.clock.advance(ms),
             }

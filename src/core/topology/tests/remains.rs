@@ -19,17 +19,17 @@ impl Journaled {
         for change in topology.take_changes() {
             match &change {
                 TopologyChange::ExchangeDeclared(spec) => {
-                    drop(self.0.insert(format!("x {}", spec.name), change))
+                    drop(self.0.insert(format!("x {}", spec.name), change));
                 }
                 TopologyChange::QueueDeclared { name, .. } => {
-                    drop(self.0.insert(format!("q {name}"), change))
+                    drop(self.0.insert(format!("q {name}"), change));
                 }
                 TopologyChange::Bound(binding) => drop(self.0.insert(format!("{binding:?}"), change)),
                 TopologyChange::ExchangeDeleted(name) => {
-                    assert!(self.0.remove(&format!("x {name}")).is_some())
+                    assert!(self.0.remove(&format!("x {name}")).is_some());
                 }
                 TopologyChange::QueueDeleted { name, .. } => {
-                    assert!(self.0.remove(&format!("q {name}")).is_some())
+                    assert!(self.0.remove(&format!("q {name}")).is_some());
                 }
                 TopologyChange::Unbound(binding) => assert!(self.0.remove(&format!("{binding:?}")).is_some()),
                 other => panic!("{other:?}"),
