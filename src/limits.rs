@@ -76,7 +76,7 @@ pub const CONSUMERS_TOLD_AT_ONCE_MAX: usize = 256;
 pub const DISPATCH_BYTES_MAX: usize = 256 * 1024;
 /// Steps that a task may take before others get their turn: one or two milliseconds. A step is about a quarter of a
 /// microsecond (see `core/turn.rs`); a whole read of small publishes for one queue fits.
-pub const TURN_STEPS_MAX: usize = 5 * 1_024;
+pub const TURN_STEPS_MAX: usize = 8 * 1_024;
 /// Bytes that are copied in one step.
 pub const STEP_BYTES: usize = 1_024;
 /// Steps that one frame takes at least, unless it is an acknowledgement: it is decoded, and something is looked up.

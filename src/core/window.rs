@@ -86,6 +86,8 @@ pub struct Window {
 struct Memory {
     entries: Held,
     messages: Held,
+    /// Whether there was room when the charge last changed: it is not asked for again for each message.
+    had_room: bool,
 }
 
 /// What a window's messages may differ from what is counted of them: they come and go at the rate of the traffic.
@@ -102,8 +104,11 @@ impl Memory {
 impl Window {
     /// A window without deliveries. What it holds is `holder`'s.
     pub fn of(holder: &Arc<Holder>) -> Self {
-        let memory =
-            Memory { entries: Held::new(holder, Kind::Windows), messages: Held::new(holder, Kind::Unacked) };
+        let memory = Memory {
+            entries: Held::new(holder, Kind::Windows),
+            messages: Held::new(holder, Kind::Unacked),
+            had_room: true,
+        };
         Self { memory: Some(memory), ..Self::default() }
     }
 
@@ -111,10 +116,16 @@ impl Window {
     #[inline]
     fn count(&mut self) {
         let Some(memory) = &mut self.memory else { return };
-        memory.entries.set(self.unacked.capacity() * size_of::<(u64, Option<Unacked>)>());
-        if self.unacked_bytes.abs_diff(memory.messages.bytes()) > UNCOUNTED_BYTES_MAX {
+        let entries_bytes = self.unacked.capacity() * size_of::<(u64, Option<Unacked>)>();
+        let is_counted = self.unacked_bytes.abs_diff(memory.messages.bytes()) <= UNCOUNTED_BYTES_MAX;
+        if is_counted && entries_bytes == memory.entries.bytes() {
+            return;
+        }
+        memory.entries.set(entries_bytes);
+        if !is_counted {
             memory.messages.set(self.unacked_bytes);
         }
+        memory.had_room = memory.room().is_ok();
     }
 
     /// Whether there is memory for one more that is held. Whoever holds nothing may hold one.
@@ -318,7 +329,13 @@ impl Window {
     fn is_full(&self) -> bool {
         let is_used_up =
             self.prefetch_global > 0 && self.consumer_unacked + self.uncommitted >= self.prefetch_global;
-        is_used_up || (self.unacked_count > 0 && self.room().is_err())
+        is_used_up || (self.unacked_count > 0 && self.is_crowded())
+    }
+
+    /// Whether there is no memory for one more that is held. What others hold is noticed when the charge changes.
+    #[inline]
+    fn is_crowded(&self) -> bool {
+        self.memory.as_ref().is_some_and(|memory| !memory.had_room && memory.room().is_err())
     }
 
     /// Takes what is unacknowledged up to and with a tag, oldest first, `max` of them at most. Whether there may be more.

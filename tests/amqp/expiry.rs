@@ -129,7 +129,8 @@ async fn some_methods_are_use_of_a_queue_and_keep_it_from_expiring_and_others_ar
     for _ in 0..8 {
         queues.push(ch.queue_with(table.clone()).await);
     }
-    let [got, declared, asked, consumed, routed_to, purged, with_binding, without_binding] = &queues[..] else {
+    let [got, declared, asked, consumed, routed_to, purged, with_binding, without_binding] = &queues[..]
+    else {
         unreachable!()
     };
     let used = [got, declared, asked, consumed];
