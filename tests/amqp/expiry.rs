@@ -129,17 +129,17 @@ async fn some_methods_are_use_of_a_queue_and_keep_it_from_expiring_and_others_ar
     for _ in 0..8 {
         queues.push(ch.queue_with(table.clone()).await);
     }
-    let [got, declared, asked, consumed, routed_to, purged, with_binding, without_binding] = &queues[..]
+    let [got, declared, asked, read_from, routed_to, purged, with_binding, without_binding] = &queues[..]
     else {
         unreachable!()
     };
-    let used = [got, declared, asked, consumed];
+    let used = [got, declared, asked, read_from];
     let mut gone = 0;
     while ch.counts(&clock).await.0 > 0 {
         ch.get(got, "").await.unwrap();
         ch.declare(declared, "exclusive", table.clone()).await.unwrap();
         ch.counts(asked).await;
-        let consumer = ch.consume(consumed, "").await;
+        let consumer = ch.consume(read_from, "").await;
         ch.cancel(consumer.tag().as_str()).await;
         gone += usize::from(ch.publish_mandatory("", routed_to, "m").await.is_some());
         for (queue, uses) in [(purged, 0), (with_binding, 1), (without_binding, 2)] {

@@ -124,9 +124,9 @@ impl SharedQueue {
         let filter = Filter::of_queue(&spec, id).map(Arc::new);
         let consumer_timeout = AtomicU64::new(Self::consumer_timeout_of(&spec, &state.settings));
         let stamp = Arc::default();
-        let _held = Held::of(&surroundings.memory, Kind::Topology, entity_bytes(&spec.arguments));
+        let held = Held::of(&surroundings.memory, Kind::Topology, entity_bytes(&spec.arguments));
         let state = State::new(state);
-        Self { spec, id, filter, stamp, consumer_timeout, surroundings, state, _held }
+        Self { spec, id, filter, stamp, consumer_timeout, surroundings, state, _held: held }
     }
 
     /// A message was not taken in because the queue has seen it.

@@ -135,7 +135,7 @@ impl Topology {
     /// Adds a binding whose ends are there; false if it is there already.
     pub(super) fn insert_binding(&mut self, binding: Binding, durable: bool) -> bool {
         let id = BindingId::of(&binding);
-        let _held = self.held(&binding.arguments);
+        let held = self.held(&binding.arguments);
         let Some(exchange) = self.exchanges.get_mut(&binding.source) else { return false };
         if exchange.bindings.contains_key(&id) {
             return false;
@@ -145,7 +145,7 @@ impl Topology {
         }
         let Binding { source, destination, key, arguments } = binding;
         exchange.router.bind(&key, &arguments, destination.clone());
-        exchange.bindings.insert(id.clone(), Bound { arguments, durable, _held });
+        exchange.bindings.insert(id.clone(), Bound { arguments, durable, _held: held });
         exchange.stamp.fetch_add(1, Ordering::Release);
         self.stamp.fetch_add(1, Ordering::Release);
         self.leading_to.entry(destination).or_default().insert((source, id))
