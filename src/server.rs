@@ -141,6 +141,9 @@ impl Server {
         };
         drop(background);
         let store = self.store;
+        if !in_time {
+            store.cut_short();
+        }
         let closed = tokio::task::spawn_blocking(|| store.close(STORE_CLOSE_TIMEOUT)).await;
         closed.unwrap_or_else(|error| Err(error.to_string())).map_err(StopError::Storage)?;
         match ended {

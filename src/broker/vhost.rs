@@ -47,6 +47,7 @@ pub struct Vhost {
     /// Messages that were lost on their way between queues.
     pub drops: Drops,
     policies_changed: AtomicU64,
+    last_change: AtomicU64,
     /// Bindings are left of what was deleted.
     remains: Notify,
 }
@@ -75,6 +76,7 @@ impl Vhost {
             departures,
             drops: Drops::default(),
             policies_changed: AtomicU64::default(),
+            last_change: AtomicU64::default(),
             remains: Notify::new(),
         }
     }
@@ -141,6 +143,13 @@ impl Vhost {
         }
     }
 
+    /// The commit of the last durable change of the topology: who is told that something durable is there waits for it, even who
+    /// has changed nothing.
+    pub fn last_change(&self) -> Option<Commit> {
+        let last = Commit(self.last_change.load(Ordering::Acquire));
+        (last != Commit::default()).then_some(last)
+    }
+
     /// Gives the journal what changed in the topology, and what else went with it.
     fn append_topology(&self, topology: &mut Topology, forgotten: Changes) -> Option<Commit> {
         let changes = topology.take_changes();
@@ -151,6 +160,9 @@ impl Vhost {
         // Under the lock: the journal gets changes of topology in the order in which they happened.
         let mut changes = changes.into_iter().map(named).chain(forgotten).collect();
         let commit = self.journal.append(&mut changes, true);
+        if waits {
+            self.last_change.store(commit.0, Ordering::Release);
+        }
         waits.then_some(commit)
     }
 

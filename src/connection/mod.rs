@@ -256,6 +256,7 @@ impl Reading {
             }
         }
         if std::mem::take(&mut self.session.replies_full) || self.session.outbox.lock().over_reply_budget() {
+            self.unhandled = true;
             let outbox = self.session.outbox.clone();
             tokio::select! {
                 biased;
@@ -264,7 +265,6 @@ impl Reading {
                 () = self.gone.cancelled() => return,
                 () = self.inbound.gone() => return,
             }
-            self.unhandled = true;
         }
         if let Some(queue) = self.session.congested.take()
             && timeout(FLOW_PAUSE_MAX, poll_fn(|cx| queue.poll_drained(cx))).await.is_err()
@@ -286,6 +286,7 @@ impl Reading {
                 () = vhost.room_for_departures() => {}
                 () = shutdown.cancelled() => {}
                 () = self.gone.cancelled() => {}
+                () = self.inbound.gone() => {}
             }
         }
     }

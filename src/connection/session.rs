@@ -446,6 +446,13 @@ impl Session {
         self.broker.journal.notify(commit, &self.outbox);
     }
 
+    /// What is answered from now on waits until what it says of the topology is durable.
+    pub(super) fn hold_back_for_topology(&self) {
+        if let Some(commit) = self.vhost.last_change() {
+            self.hold_back(commit);
+        }
+    }
+
     /// Changes the topology; what is answered from now on waits until it is durable.
     pub(super) fn change_topology<T>(
         &mut self,
@@ -548,6 +555,7 @@ impl Session {
         }
         self.closed_for = Some(Box::new((number, error.clone())));
         self.phase = Phase::Closing;
+        self.replies_full = false; // what follows is only looked through for the answer
         let close = connection::Close {
             reply_code: error.code.code(),
             reply_text: text(&error.reply_text()),

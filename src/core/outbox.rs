@@ -442,7 +442,8 @@ impl Outbox {
     /// The consumer that has waited longest for room, if there is room now. One at a time, so that the first in line cannot
     /// fill the outbox again and again before the others.
     pub fn next_starved(&mut self) -> Option<ConsumerRef> {
-        if self.has_room() { self.starved.pop() } else { None }
+        // Who would be turned away again for want of memory waits for the next write.
+        if self.has_room() && !self.is_full(OUTBOX_BYTES_MAX) { self.starved.pop() } else { None }
     }
 
     fn has_room(&self) -> bool {

@@ -97,7 +97,9 @@ impl Watch {
         match timeout {
             Some(timeout) => drop(self.timeouts.insert((queue.id, *id), timeout)),
             None if self.timeouts.is_empty() => {}
-            None => drop(self.timeouts.remove(&(queue.id, *id))),
+            // What it still holds may be overdue sooner now.
+            None if self.timeouts.remove(&(queue.id, *id)).is_some() => self.look_anew(),
+            None => {}
         }
     }
 

@@ -139,6 +139,11 @@ impl Store {
         self.metrics.clone()
     }
 
+    /// Not all sessions have ended: what their clients hold says redelivered at the next start, as after a crash.
+    pub fn cut_short(&self) {
+        self.pending.cut_short();
+    }
+
     /// Writes everything that was appended, makes a last checkpoint and ends; blocks for that long, or `at_most`. Nothing may be
     /// appended afterwards. The failure that it cannot go on after, if there was one, or what was not written in that time.
     pub fn close(self, at_most: Duration) -> Result<(), String> {

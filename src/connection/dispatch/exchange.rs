@@ -17,8 +17,13 @@ impl Session {
         declare: exchange::Declare,
     ) -> Result<(), AmqpError> {
         let name = strip_line_ends(declare.exchange);
+        let durable = declare.durable;
         if declare.passive {
-            self.vhost.read(|topology| topology.check_exchange(&name).map(drop))?;
+            let durable =
+                self.vhost.read(|topology| topology.check_exchange(&name).map(|spec| spec.durable))?;
+            if durable {
+                self.hold_back_for_topology();
+            }
         } else {
             let declaration = ExchangeDeclaration {
                 name,
@@ -36,6 +41,8 @@ impl Session {
             })?;
             if is_new {
                 self.tell_of_unknown(Declared::Exchange, &name, &arguments);
+            } else if durable {
+                self.hold_back_for_topology();
             }
         }
         if !declare.no_wait {

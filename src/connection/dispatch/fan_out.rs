@@ -43,6 +43,8 @@ impl Session {
         }
         let outcome = self.end_run(&mut run, fan_out.published);
         self.published_run(fan_out.number, 1, outcome);
+        // Before the next one it is looked whether there is room for it.
+        self.turn.end();
         None
     }
 }

@@ -40,6 +40,9 @@ impl Session {
             self.make_queue(declare, name)?
         };
         self.channel(number).last_queue = Some(queue.spec.name.clone());
+        if queue.spec.durable {
+            self.hold_back_for_topology();
+        }
         if !declare.no_wait {
             let status = queue.status();
             self.reply(
@@ -107,7 +110,14 @@ impl Session {
         let no_wait = bind.no_wait;
         let binding = self.binding(number, bind.queue, bind.exchange, bind.routing_key, bind.arguments)?;
         let id = self.id;
+        let to_durable = self.vhost.read(|topology| match &binding.destination {
+            Destination::Queue(name) => topology.queue(name).is_some_and(|queue| queue.spec.durable),
+            Destination::Exchange(_) => false,
+        });
         let replayed = self.change_topology(|topology| topology.bind(binding, id))?;
+        if to_durable {
+            self.hold_back_for_topology();
+        }
         self.effects.append(replayed);
         self.effects.read_deferred();
         if !no_wait {

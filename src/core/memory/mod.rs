@@ -117,7 +117,7 @@ impl Gauge {
     pub fn used_bytes_of(&self, kind: Kind) -> usize {
         if kind == Kind::Messages {
             let others = Kind::ALL.into_iter().filter(|kind| !kind.is_counted_elsewhere());
-            return self.used_bytes() - others.map(|kind| self.used_bytes_of(kind)).sum::<usize>();
+            return self.used_bytes().saturating_sub(others.map(|kind| self.used_bytes_of(kind)).sum());
         }
         self.others[kind as usize].used_bytes.load(Ordering::Relaxed)
     }

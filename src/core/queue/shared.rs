@@ -125,6 +125,7 @@ impl SharedQueue {
         let consumer_timeout = AtomicU64::new(Self::consumer_timeout_of(&spec, &state.settings));
         let stamp = Arc::default();
         let held = Held::of(&surroundings.memory, Kind::Topology, entity_bytes(&spec.arguments));
+        surroundings.memory.gauge().change_messages(state.places_bytes() as isize);
         let state = State::new(state);
         Self { spec, id, filter, stamp, consumer_timeout, surroundings, state, _held: held }
     }
@@ -391,12 +392,14 @@ impl SharedQueue {
     }
 
     /// Makes room in memory: what is far from its turn, or everything, stays on disk or goes there. Does a part of it; true when there is more
-    /// to be done once the journal has what it was given.
+    /// to be done once the journal has what it was given. While a page is read nothing of what is ready leaves: the page could not
+    /// tell what left meanwhile from what is lost.
     pub fn page_out(self: &Arc<Self>, everything: bool, changes: &mut Changes) -> bool {
         let mut dropped = Vec::new();
         let mut queue = self.lock();
         let before = changes.len();
-        let more = queue.ready.page_out_all(everything, self.id, changes, &mut dropped)
+        let is_read = queue.reads > 0;
+        let more = (!is_read && queue.ready.page_out_all(everything, self.id, changes, &mut dropped))
             | queue.delayed.page_out_all(self.id, changes, &mut dropped);
         queue.spilled |= changes.len() > before;
         drop(queue);
@@ -503,11 +506,13 @@ impl SharedQueue {
 
     /// Reads the front back into memory. False when that is impossible, because the broker is about to stop.
     pub(super) fn load(self: &Arc<Self>, paged: Paged) -> bool {
+        self.lock().reads += 1;
         let page = self.surroundings.load(self.id, paged.first, paged.last, BLOCK_BYTES_MAX);
         // Without an answer it stays marked as being read: nobody is to try again.
         let Some(page) = page else { return false };
         let mut queue = self.lock();
         queue.loading = false;
+        queue.reads -= 1;
         // All that was published with a delay waits, what is due already with the others: it leaves in due order.
         let delays = queue.traits.delays;
         let now = if delays { 0 } else { self.now() };

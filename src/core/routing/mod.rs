@@ -128,6 +128,14 @@ impl<D: Clone + Ord + Hash> Router<D> {
         }
     }
 
+    /// Whether a message goes to one of the bindings, whichever there are.
+    pub fn chooses_one(&self) -> bool {
+        match self {
+            Self::ConsistentHash(_) | Self::ModulusHash(_) | Self::Random(_) => true,
+            Self::Direct(_) | Self::Fanout(_) | Self::Topic(_) | Self::Headers(_) => false,
+        }
+    }
+
     /// Whether there is no binding (what `auto-delete` and `if-unused` ask).
     pub fn is_empty(&self) -> bool {
         match self {

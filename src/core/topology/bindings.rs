@@ -37,8 +37,8 @@ pub struct Binding {
 /// What tells the bindings of one exchange apart. The order of arguments does not.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct BindingId {
-    destination: Destination,
-    key: ShortString,
+    pub(super) destination: Destination,
+    pub(super) key: ShortString,
     arguments: Box<[u8]>,
 }
 

@@ -1,12 +1,12 @@
 //! What queues and exchanges leave behind that are gone: their bindings, taken out in bounded pieces.
 //!
 //! Whoever is deleted is found by nobody from then on, so nothing goes to it or through it, although its bindings still stand
-//! where they were. Until all of them are gone its name is not given to another one, which would get them. The journal hears of
+//! where they were: all but those of exchanges that choose one destination. Until all of them are gone its name is not given to another one, which would get them. The journal hears of
 //! the deletion first and then of each binding; should a crash come between, recovery drops bindings whose ends are missing.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map, hash_set},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use foldhash::quality::RandomState;
@@ -122,8 +122,22 @@ impl Topology {
     /// A queue or exchange is gone, and with it what leads to it.
     pub(super) fn leave_behind(&mut self, whose: Destination) {
         if let Some(bindings) = self.leading_to.remove(&whose) {
-            let bindings: Sources = bindings;
+            self.mislead_nobody(&bindings);
             self.remains.add(whose, Bindings::To(bindings.into_iter()));
+        }
+    }
+
+    /// Remembered routes that lead to what is gone are stale at once, and an exchange that chooses one of its destinations
+    /// chooses among those that are there.
+    fn mislead_nobody(&mut self, bindings: &Sources) {
+        for (source, id) in bindings {
+            let Some(exchange) = self.exchanges.get_mut(source) else { continue };
+            exchange.stamp.fetch_add(1, Ordering::Release);
+            if exchange.router.chooses_one()
+                && let Some(bound) = exchange.bindings.get(id)
+            {
+                exchange.router.unbind(&id.key, &bound.arguments, &id.destination);
+            }
         }
     }
 

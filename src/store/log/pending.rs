@@ -87,6 +87,8 @@ struct State {
     publishers: Vec<Waker>,
     writer_sleeps: bool,
     closed: bool,
+    /// Not all sessions had ended when it was closed.
+    cut_short: bool,
 }
 
 impl Pending {
@@ -101,6 +103,7 @@ impl Pending {
             publishers: Vec::new(),
             writer_sleeps: false,
             closed: false,
+            cut_short: false,
         };
         Self { state: Mutex::new(state), work: Condvar::new() }
     }
@@ -237,6 +240,16 @@ impl Pending {
         }
         outgoing.send();
         wake_all(publishers);
+    }
+
+    /// Not all sessions will have given back what they hold when this is closed.
+    pub(in crate::store) fn cut_short(&self) {
+        self.state.lock().cut_short = true;
+    }
+
+    /// Whether everything that sessions held was given back before the end.
+    pub(in crate::store) fn ends_in_order(&self) -> bool {
+        !self.state.lock().cut_short
     }
 
     /// No more comes: the writer ends when it has written everything.

@@ -113,7 +113,9 @@ impl Writer {
 
     /// Ends the log in order: nothing comes after this.
     pub(in crate::store) fn finish(mut self) -> io::Result<()> {
-        let ends_in_order = self.held.is_none() && self.make_room(RECORD_HEADER_BYTES + 8, true)?;
+        let ends_in_order = self.held.is_none()
+            && self.pending.ends_in_order()
+            && self.make_room(RECORD_HEADER_BYTES + 8, true)?;
         let shutdown = ends_in_order.then(|| self.encoder.empty_record(Kind::Shutdown, self.target()));
         self.flush()?;
         let mut catalog = self.catalog.lock();

@@ -172,3 +172,25 @@ fn windows_and_their_memory_go_with_their_owners() {
     assert_eq!(stage.used_bytes(), 0);
     nothing_remains(&stage);
 }
+
+#[test]
+fn who_is_told_that_something_durable_is_there_hears_it_when_that_is_safe() {
+    let durable = || queue::Declare { durable: true, ..queue::Declare::default() };
+    let passive = || queue::Declare { passive: true, ..queue::Declare::default() };
+    for asked in [durable, passive] {
+        let journal = Arc::new(Slow::default());
+        let stage = stage_on(journal.clone());
+        let (mut one, mut other) = (opened(&stage), opened(&stage));
+        let _opened = (one.drain(), other.drain());
+        one.declare("q", durable());
+        other.declare("q", asked());
+        assert!(one.drain().is_empty() && other.drain().is_empty());
+        journal.complete_all();
+        let answers = |client: &mut Client| client.methods().len();
+        assert_eq!((answers(&mut one), answers(&mut other)), (1, 1));
+        other.declare("r", queue::Declare::default());
+        assert_eq!(answers(&mut other), 1, "what is not durable need not wait");
+        one.leave();
+        other.leave();
+    }
+}

@@ -53,6 +53,11 @@ impl Chunk {
             + self.stored.capacity() * size_of::<Place>()
     }
 
+    /// What is left of the size when nothing is on disk alone any more: of messages that are lost nobody knows theirs.
+    fn rest_of_size(&mut self) -> Size {
+        if self.stored.is_empty() { std::mem::take(&mut self.stored_size) } else { Size::default() }
+    }
+
     /// Gives memory back that nothing stands in.
     fn give_back(&mut self) {
         if self.entries.is_empty() {
@@ -239,15 +244,18 @@ impl Requeued {
         let position = seen.position;
         let (chunk, size) = (self.chunks.get(&(position / CHUNK_POSITIONS))?, seen.size());
         let (is_resident, is_stored) = (chunk.entry_at(position).ok(), chunk.stored_at(position).ok());
+        let mut rest = Size::default();
         let taken = self.with(position / CHUNK_POSITIONS, |chunk| match (is_resident, is_stored) {
             (Some(at), _) => chunk.entries.remove(at),
             (None, Some(at)) => {
                 let Place { attempts, redelivered, .. } = chunk.stored.remove(at);
                 chunk.stored_size -= size;
+                rest = chunk.rest_of_size();
                 Some(Entry { attempts, redelivered, ..seen.clone() })
             }
             (None, None) => None,
         })?;
+        self.stored -= rest;
         self.count -= 1;
         if is_resident.is_some() {
             self.resident -= taken.size();
@@ -269,13 +277,15 @@ impl Requeued {
             let size = entry.size();
             self.resident += size;
             self.stored -= size;
-            self.with(key, |chunk| {
-                let Ok(at) = chunk.stored_at(entry.position) else { return };
+            let rest = self.with(key, |chunk| {
+                let Ok(at) = chunk.stored_at(entry.position) else { return Size::default() };
                 let Place { attempts, redelivered, .. } = chunk.stored.remove(at);
                 chunk.stored_size -= size;
                 let at = chunk.entry_at(entry.position).unwrap_or_else(|at| at);
                 chunk.entries.insert(at, Entry { attempts, redelivered, ..entry });
+                chunk.rest_of_size()
             });
+            self.stored -= rest;
         }
         self.forget(first, last);
     }
@@ -293,11 +303,7 @@ impl Requeued {
                 let before = chunk.stored.len();
                 let base = key * CHUNK_POSITIONS;
                 chunk.stored.retain(|place| !(first..=last).contains(&(base + u64::from(place.offset))));
-                if chunk.stored.is_empty() {
-                    (before, std::mem::take(&mut chunk.stored_size))
-                } else {
-                    (before - chunk.stored.len(), Size::default())
-                }
+                (before - chunk.stored.len(), chunk.rest_of_size())
             });
             self.count -= gone;
             self.stored -= size;

@@ -178,3 +178,63 @@ fn a_route_through_many_exchanges_is_stale_after_any_change_of_them() {
     topology.unbind(&to_queue("e199", "q", ""), ME).unwrap();
     assert!(!before.is_current());
 }
+
+/// A topology in which the bindings of a deleted queue `first` wait to be taken out, one at a time.
+fn behind_others() -> Topology {
+    let mut topology = topology();
+    topology.cleared_at_once = 1;
+    for name in ["first", "q", "r"] {
+        topology.declare_queue(queue(name), ME).unwrap();
+    }
+    for key in ["1", "2", "3", "4", "5", "6", "7", "8"] {
+        topology.bind(to_queue("amq.direct", "first", key), ME).unwrap();
+    }
+    topology
+}
+
+#[test]
+fn a_route_to_what_is_gone_is_stale_although_its_binding_waits_behind_those_of_others() {
+    let mut topology = behind_others();
+    topology.declare_exchange(exchange("x", "fanout")).unwrap();
+    topology.declare_exchange(exchange("y", "fanout")).unwrap();
+    topology.bind(to_queue("x", "q", ""), ME).unwrap();
+    topology.bind(to_exchange("x", "y", ""), ME).unwrap();
+    topology.bind(to_queue("y", "r", ""), ME).unwrap();
+    drop(topology.delete_queue(b"first", ME, false, false).unwrap());
+    let before = route(&topology, "x", "").unwrap();
+    assert!(before.is_reusable() && before.is_current());
+    drop(topology.delete_queue(b"q", ME, false, false).unwrap());
+    assert!(topology.has_remains() && !before.is_current());
+    let before = route(&topology, "x", "").unwrap();
+    topology.delete_exchange(b"y", false).unwrap();
+    assert!(topology.has_remains() && !before.is_current());
+    assert!(route(&topology, "x", "").unwrap().queues.is_empty());
+}
+
+#[test]
+fn an_exchange_that_chooses_one_destination_chooses_among_those_that_are_there() {
+    let weighed = [("q", "1"), ("q", "2"), ("r", "1")];
+    let alike = [("q", ""), ("r", "")];
+    let kinds: [(_, &[_]); 4] = [
+        ("x-consistent-hash", &weighed),
+        ("x-modulus-hash", &weighed),
+        ("x-random", &alike),
+        ("x-local-random", &alike),
+    ];
+    for (kind, bound) in kinds {
+        let mut topology = behind_others();
+        topology.declare_exchange(exchange("x", kind)).unwrap();
+        for (name, key) in bound {
+            topology.bind(to_queue("x", name, key), ME).unwrap();
+        }
+        drop(topology.delete_queue(b"first", ME, false, false).unwrap());
+        drop(topology.delete_queue(b"q", ME, false, false).unwrap());
+        assert!(topology.has_remains());
+        for key in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+            assert_eq!(names(&topology, "x", &[key]), ["r"], "{kind}");
+        }
+        while topology.clear_away(1) {}
+        assert_eq!(names(&topology, "x", &["a"]), ["r"], "{kind}");
+        assert_eq!(topology.bindings_of(b"x").len(), 1);
+    }
+}

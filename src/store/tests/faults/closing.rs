@@ -50,3 +50,18 @@ fn a_store_whose_disk_is_slow_ends_when_everything_is_safe() {
     healing.join().unwrap();
     assert_eq!(after_power_cut(&machine), [0]);
 }
+
+#[test]
+fn what_clients_held_when_the_store_was_cut_short_says_redelivered() {
+    for (cut_short, redelivered) in [(false, false), (true, true)] {
+        let machine = Machine::new(SEGMENT_BYTES);
+        let (store, journal) = store(&machine);
+        journal.append(&mut vec![declare(QUEUE), publish(&message(10), 0, &[QUEUE])], true);
+        if cut_short {
+            store.cut_short();
+        }
+        store.close(STORE_CLOSE_TIMEOUT).unwrap();
+        let loaded = restarted(&machine.power_cut(1)).0.load(QUEUE, 1_000);
+        assert_eq!(loaded.iter().map(|loaded| loaded.redelivered).collect::<Vec<_>>(), [redelivered]);
+    }
+}
