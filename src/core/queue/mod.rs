@@ -196,8 +196,6 @@ pub struct Queue {
     unacked_bytes: usize,
     /// Somebody reads the front from disk, and will go on delivering.
     loading: bool,
-    /// Pages that are being read.
-    reads: u32,
     /// A call stopped before it was done, so that others get their turn: the timetable calls for the rest.
     unfinished: bool,
     /// Messages were given to the journal only to make room in memory.
@@ -231,7 +229,6 @@ impl Queue {
             unacked_count: 0,
             unacked_bytes: 0,
             loading: false,
-            reads: 0,
             unfinished: false,
             spilled: false,
             had_consumer: false,

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
@@ -44,6 +44,8 @@ pub struct SharedQueue {
     /// What its settings say, or one of the two below; here it can be asked without the lock.
     consumer_timeout: AtomicU64,
     pub(super) surroundings: Arc<Surroundings>,
+    /// Pages that are being read.
+    reads: AtomicU32,
     pub(super) state: State,
     /// What it takes beside messages.
     _held: Held,
@@ -127,7 +129,17 @@ impl SharedQueue {
         let held = Held::of(&surroundings.memory, Kind::Topology, entity_bytes(&spec.arguments));
         surroundings.memory.gauge().change_messages(state.places_bytes() as isize);
         let state = State::new(state);
-        Self { spec, id, filter, stamp, consumer_timeout, surroundings, state, _held: held }
+        Self {
+            spec,
+            id,
+            filter,
+            stamp,
+            consumer_timeout,
+            surroundings,
+            reads: AtomicU32::new(0),
+            state,
+            _held: held,
+        }
     }
 
     /// A message was not taken in because the queue has seen it.
@@ -398,7 +410,7 @@ impl SharedQueue {
         let mut dropped = Vec::new();
         let mut queue = self.lock();
         let before = changes.len();
-        let is_read = queue.reads > 0;
+        let is_read = self.reads.load(Ordering::SeqCst) > 0;
         let more = (!is_read && queue.ready.page_out_all(everything, self.id, changes, &mut dropped))
             | queue.delayed.page_out_all(self.id, changes, &mut dropped);
         queue.spilled |= changes.len() > before;
@@ -506,13 +518,13 @@ impl SharedQueue {
 
     /// Reads the front back into memory. False when that is impossible, because the broker is about to stop.
     pub(super) fn load(self: &Arc<Self>, paged: Paged) -> bool {
-        self.lock().reads += 1;
+        self.reads.fetch_add(1, Ordering::SeqCst);
         let page = self.surroundings.load(self.id, paged.first, paged.last, BLOCK_BYTES_MAX);
         // Without an answer it stays marked as being read: nobody is to try again.
         let Some(page) = page else { return false };
         let mut queue = self.lock();
         queue.loading = false;
-        queue.reads -= 1;
+        self.reads.fetch_sub(1, Ordering::SeqCst);
         // All that was published with a delay waits, what is due already with the others: it leaves in due order.
         let delays = queue.traits.delays;
         let now = if delays { 0 } else { self.now() };
