@@ -31,7 +31,7 @@ mod tests;
 mod work;
 mod writer;
 
-use std::{future::poll_fn, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -195,8 +195,11 @@ impl Reading {
     /// Reads until the connection is no longer in use.
     async fn run(&mut self, heartbeat: Duration, shutdown: &CancellationToken) -> Ending {
         let mut ticks = Ticks::every(heartbeat);
-        let stopped = shutdown.cancelled();
-        tokio::pin!(stopped);
+        // Asked for again with each read, so they are not made and unmade each time.
+        let (gone, attention) = (self.gone.clone(), self.attention.clone());
+        let mut stopped = pin!(shutdown.cancelled());
+        let mut gone = pin!(gone.cancelled());
+        let mut called = pin!(attention.notified());
         while self.session.phase == Phase::Open {
             let busy = self.unhandled || self.session.is_busy();
             let bytes_read = tokio::select! {
@@ -211,8 +214,9 @@ impl Reading {
                     }
                     continue;
                 }
-                () = self.gone.cancelled() => return Ending::Unwritable,
-                () = self.attention.notified(), if !self.session.is_working() => {
+                () = &mut gone => return Ending::Unwritable,
+                () = &mut called, if !self.session.is_working() => {
+                    called.set(attention.notified());
                     self.session.return_overdue();
                     continue;
                 }
