@@ -195,11 +195,10 @@ impl Reading {
     /// Reads until the connection is no longer in use.
     async fn run(&mut self, heartbeat: Duration, shutdown: &CancellationToken) -> Ending {
         let mut ticks = Ticks::every(heartbeat);
-        // Asked for again with each read, so they are not made and unmade each time.
-        let (gone, attention) = (self.gone.clone(), self.attention.clone());
-        let mut stopped = pin!(shutdown.cancelled());
+        // Both are polled with each read: they are made once.
+        let gone = self.gone.clone();
         let mut gone = pin!(gone.cancelled());
-        let mut called = pin!(attention.notified());
+        let mut stopped = pin!(shutdown.cancelled());
         while self.session.phase == Phase::Open {
             let busy = self.unhandled || self.session.is_busy();
             let bytes_read = tokio::select! {
@@ -215,8 +214,7 @@ impl Reading {
                     continue;
                 }
                 () = &mut gone => return Ending::Unwritable,
-                () = &mut called, if !self.session.is_working() => {
-                    called.set(attention.notified());
+                () = self.attention.notified(), if !self.session.is_working() => {
                     self.session.return_overdue();
                     continue;
                 }
@@ -303,12 +301,18 @@ impl Reading {
             self.session.tell(&connection::Blocked { reason: text(reason) });
             send(&self.session.outbox);
         }
-        tokio::select! {
-            // The sender lives as long as the broker: an error is the broker's end.
-            _ = alarm.wait_for(Option::is_none) => {}
-            () = shutdown.cancelled() => return,
-            () = self.gone.cancelled() => return,
-            () = self.inbound.gone() => return,
+        // The sender lives as long as the broker: an error is the broker's end.
+        while alarm.borrow_and_update().is_some() {
+            tokio::select! {
+                changed = alarm.changed() => if changed.is_err() { return },
+                () = self.attention.notified() => self.session.return_overdue(),
+                () = shutdown.cancelled() => return,
+                () = self.gone.cancelled() => return,
+                () = self.inbound.gone() => return,
+            }
+            while !self.session.finish() {
+                yield_now().await;
+            }
         }
         if self.wants_blocked {
             self.session.tell(&connection::Unblocked {});

@@ -242,6 +242,20 @@ fn a_client_that_leaves_while_it_is_blocked_gives_back_what_it_holds() {
 }
 
 #[test]
+fn a_consumer_that_is_late_is_cancelled_although_its_connection_is_held_up() {
+    let Some(broker) = own(&["--memory-limit-bytes", "1000000"]) else { return };
+    let mut client = Wire::open_to(broker.clone());
+    let timeout = Table::new().entry("x-consumer-timeout", b'I', &500_i32.to_be_bytes());
+    let held = wire::method(50, 10).u16(0).short("held").u8(0).table(&timeout);
+    client.channel(1).send(1, &held).expect(1, 50, 11);
+    client.send(1, &basic_consume("held", "late", 0)).expect(1, 60, 21);
+    client.raw(&publish(1, "", "held", 0, &[7; 1_000]).repeat(920));
+    while client.next_frame().unwrap().payload[..4] != [0, 10, 0, 60] {}
+    // The alarm is raised by what the consumer holds: only its end clears it.
+    while client.next_frame().unwrap().payload[..4] != [0, 60, 0, 30] {}
+}
+
+#[test]
 fn arguments_that_are_not_known_are_told_once_with_the_name_that_was_meant() {
     let Some(broker) = own(&[]) else { return };
     let mut wire = Wire::open_to(broker.clone());
