@@ -51,7 +51,8 @@ fn a_dead_letter_is_in_one_queue_over_many_kills() {
     }
     let ledger = ledger.into_inner().unwrap();
     println!("kills {killed}, {ledger}\nrestarts: {}", restart_times(&node));
-    assert!(ledger.is_clean(), "seed {seed}, after {killed} kills: {ledger}");
+    let log = node.stderr();
+    assert!(ledger.is_clean(), "seed {seed}, after {killed} kills: {ledger}\nThe broker says\n{log}");
     assert!(ledger.settled() > kills * 20, "too little was tried: {ledger}");
 }
 

@@ -36,6 +36,7 @@ mod dead_letter_kills;
 mod dead_letters_waiting;
 mod delayed_kills;
 mod delayed_many;
+mod deletion_kills;
 mod disk_full;
 mod kill_loop;
 mod long_run;
