@@ -23,12 +23,11 @@ pub const CHANNELS_PER_CONNECTION_MAX: u16 = 2_047;
 pub const CONNECTIONS_MAX: usize = 100_000;
 /// Sockets beyond those connections: in their handshake, or to be told that they are too many. With few descriptors, a quarter of them.
 pub const HANDSHAKES_MAX: usize = 1_024;
-/// One part in so many of the file descriptors is kept for the store and for what the process opens besides,
-pub const DESCRIPTORS_RESERVE_FRACTION: u64 = 8;
-/// but no fewer than this,
-pub const DESCRIPTORS_RESERVE_MIN: u64 = 64;
-/// and no more than this.
-pub const DESCRIPTORS_RESERVE_MAX: u64 = 8_192;
+/// File descriptors that are kept for the store ([`SEGMENT_HANDLES_MAX`] and what it writes) and for what the process opens
+/// besides.
+pub const DESCRIPTORS_RESERVE: u64 = 64;
+/// How long a client may still read our last words when a new one wants its socket's place.
+pub const FAREWELL_IN_HASTE: Duration = Duration::from_millis(250);
 /// Lines of the log about clients that were not let in, in a row,
 pub const REFUSALS_LOGGED_MAX: u32 = 20;
 /// and how long it takes until there may be another one.
@@ -224,6 +223,9 @@ pub const SEGMENT_BYTES_MIN: u32 = 64 * 1024;
 pub const SEGMENT_BYTES_MAX: u32 = 1024 * 1024 * 1024;
 /// One part in so many of a segment is kept for what makes room, should the disk be full.
 pub const SEGMENT_RESERVE_FRACTION: usize = 16;
+/// Sealed segments of the log that are open at once, besides those that are just being read: half of what
+/// [`DESCRIPTORS_RESERVE`] keeps.
+pub const SEGMENT_HANDLES_MAX: usize = 32;
 /// Slots in footers of sealed segments that stay in memory: 32 bytes each.
 pub const FOOTER_SLOTS_CACHED_MAX: usize = 512 * 1024;
 /// Room on the disk below which publishers are blocked.

@@ -1,8 +1,9 @@
 //! The gate: how many sockets there may be at once, and which of them has to go when there are too many.
 //!
 //! A socket has a place from when it is accepted until it is closed. While its client has not logged in, or has said good-bye,
-//! the place is only lent: the oldest such socket is closed when a new one needs it. So silent sockets keep nobody out, however
-//! many there are, and a client that logs in at once is never asked to go.
+//! the place is only lent: the oldest such socket is closed when a new one needs it, and one that has not logged in before one
+//! that says good-bye: it is owed nothing, and ends at once. So silent sockets keep nobody out, however many there are, and a
+//! client that logs in at once is never asked to go.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Instant};
 
@@ -20,11 +21,20 @@ pub struct Gate {
     refusals: Mutex<Sparing>,
 }
 
-/// Those who may be asked to go, the oldest first.
+/// Those who may be asked to go, the oldest of the most dispensable first.
 #[derive(Default)]
 struct Lent {
     last: u64,
-    sockets: BTreeMap<u64, Arc<Notify>>,
+    sockets: BTreeMap<(Why, u64), Arc<Notify>>,
+}
+
+/// Why a place is only lent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Why {
+    /// The client has not logged in.
+    Silent,
+    /// The client may still read our last words.
+    Leaving,
 }
 
 impl Gate {
@@ -47,7 +57,7 @@ impl Gate {
             self.places.clone().acquire_owned().await.ok()?
         };
         let mut place = Place { gate: self.clone(), _permit: permit, lent: None };
-        place.lend();
+        place.lend(Why::Silent);
         Some(place)
     }
 
@@ -68,16 +78,16 @@ pub(super) struct Place {
     gate: Arc<Gate>,
     _permit: OwnedSemaphorePermit,
     /// While it is only lent.
-    lent: Option<(u64, Arc<Notify>)>,
+    lent: Option<((Why, u64), Arc<Notify>)>,
 }
 
 impl Place {
     /// From now on the socket may be asked to go.
-    pub(super) fn lend(&mut self) {
+    pub(super) fn lend(&mut self, why: Why) {
         let wanted = Arc::new(Notify::new());
         let mut lent = self.gate.lent.lock();
         lent.last += 1;
-        let number = lent.last;
+        let number = (why, lent.last);
         lent.sockets.insert(number, wanted.clone());
         drop(lent);
         self.lent = Some((number, wanted));
@@ -141,13 +151,30 @@ mod tests {
         let mut only = gate.place().await.unwrap();
         assert!(only.keep() && only.keep());
         assert!(gate.place().await.is_none());
-        only.lend();
+        only.lend(Why::Leaving);
         let next = tokio::spawn({
             let gate = gate.clone();
             async move { gate.place().await.is_some() }
         });
         only.wanted().await;
         drop(only);
+        assert!(next.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_silent_socket_goes_before_an_older_one_that_says_good_bye() {
+        let gate = Arc::new(Gate::new(2));
+        let mut leaving = gate.place().await.unwrap();
+        assert!(leaving.keep());
+        leaving.lend(Why::Leaving);
+        let silent = gate.place().await.unwrap();
+        let next = tokio::spawn({
+            let gate = gate.clone();
+            async move { gate.place().await.is_some() }
+        });
+        silent.wanted().await;
+        assert!(now(leaving.wanted()).await.is_none());
+        drop(silent);
         assert!(next.await.unwrap());
     }
 

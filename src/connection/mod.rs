@@ -38,7 +38,7 @@ use tokio::{
     net::{TcpStream, tcp::OwnedReadHalf},
     sync::Notify,
     task::yield_now,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -51,11 +51,11 @@ use crate::core::{
     error::AmqpError,
     outbox::{Outbox, SharedOutbox, send},
 };
-use crate::limits::{CLOSE_TIMEOUT, FLOW_PAUSE_MAX, READ_BUFFER_BYTES};
+use crate::limits::{CLOSE_TIMEOUT, FAREWELL_IN_HASTE, FLOW_PAUSE_MAX, READ_BUFFER_BYTES};
 use crate::protocol::{ReplyCode, connection};
 use ending::Ending;
 use farewell::Farewell;
-use gate::Place;
+use gate::{Place, Why};
 use handshake::{Greeted, Refusal, capability};
 use heartbeat::{Silence, Ticks};
 use inbound::Inbound;
@@ -158,23 +158,29 @@ async fn run(
     while !session.finish() {
         yield_now().await;
     }
-    place.lend();
+    place.lend(Why::Leaving);
     // Not part of this task's own memory, which each idle connection has.
     Box::pin(part(Farewell { inbound, session, socket, writing, heartbeat }, &place, &shutdown)).await;
 }
 
-/// Says good-bye; in haste, if somebody else wants the place.
+/// Says good-bye; in haste, if somebody else wants the place, who does not wait long for it.
 async fn part(farewell: Farewell, place: &Place, shutdown: &CancellationToken) {
     let hurry = shutdown.child_token();
+    let (socket, outbox) = (farewell.socket.clone(), farewell.session.outbox.clone());
+    let writing = farewell.writing.abort_handle();
     let wanted = async {
         place.wanted().await;
         hurry.cancel();
-        std::future::pending::<()>().await;
+        sleep(FAREWELL_IN_HASTE).await;
     };
     tokio::select! {
-        () = farewell.say(&hurry) => {}
+        () = farewell.say(&hurry) => return,
         () = wanted => {}
     }
+    writing.abort();
+    let abandoned = outbox.lock().abandon();
+    drop(abandoned);
+    socket.reset();
 }
 
 /// The reader task's state.
