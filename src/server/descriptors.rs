@@ -5,9 +5,7 @@ use std::fs;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::limits::{
-    DESCRIPTORS_RESERVE_FRACTION, DESCRIPTORS_RESERVE_MAX, DESCRIPTORS_RESERVE_MIN, HANDSHAKES_MAX,
-};
+use crate::limits::{DESCRIPTORS_RESERVE, HANDSHAKES_MAX};
 
 /// Raises the soft limit to the hard one, and gives what holds now.
 pub(super) fn raise() -> u64 {
@@ -36,9 +34,7 @@ pub(super) struct Share {
 
 /// Divides `limit` descriptors, of which the process itself uses `in_use`, and of which clients want `connections_max`.
 pub(super) fn share(limit: u64, in_use: u64, connections_max: usize) -> Share {
-    let reserve =
-        (limit / DESCRIPTORS_RESERVE_FRACTION).clamp(DESCRIPTORS_RESERVE_MIN, DESCRIPTORS_RESERVE_MAX);
-    let left = usize::try_from(limit.saturating_sub(in_use + reserve)).unwrap_or(usize::MAX);
+    let left = usize::try_from(limit.saturating_sub(in_use + DESCRIPTORS_RESERVE)).unwrap_or(usize::MAX);
     let handshakes = HANDSHAKES_MAX.min(left / 4).max(1);
     let connections_max = connections_max.min(left.saturating_sub(handshakes)).max(1);
     Share { connections_max, sockets_max: connections_max + handshakes }
@@ -53,9 +49,9 @@ mod tests {
         for (limit, wanted, connections_max, sockets_max) in [
             (u64::MAX, 100_000, 100_000, 101_024),
             (1_048_576, 100_000, 100_000, 101_024),
-            (20_000, 100_000, 16_456, 17_480),
-            (1_024, 100_000, 657, 876),
-            (1_024, 100, 100, 319),
+            (20_000, 100_000, 18_892, 19_916),
+            (1_024, 100_000, 705, 940),
+            (1_024, 100, 100, 335),
             (256, 100_000, 129, 172),
             (64, 100_000, 1, 2),
             (0, 7, 1, 2),

@@ -112,9 +112,10 @@ impl State {
         }
     }
 
-    /// A segment has its footer.
-    pub(super) fn sealed(&mut self, id: SegmentId, bytes: u64) {
-        if let Some(known) = self.segments.get_mut(&id) {
+    /// A segment has its footer; it is only read from now on.
+    pub(super) fn sealed(&mut self, segment: Segment, bytes: u64) {
+        if let Some(known) = self.segments.get_mut(&segment.id()) {
+            known.segment = Arc::new(segment);
             known.stage = Stage::Sealed { bytes };
         }
     }
@@ -152,8 +153,8 @@ impl State {
                 }
             }
             Effect::Return { queue, returned } => {
-                for &(position, returned) in returned {
-                    self.index.returned(Placement { queue: *queue, position }, returned);
+                for back in returned {
+                    self.index.returned(Placement { queue: *queue, position: back.position }, back.returned);
                 }
             }
             Effect::Topology { vhost, change } => self.apply_topology(vhost, change),

@@ -22,13 +22,14 @@ pub use report::{Checkpoint, Flaw, QueueReport, Records, Report, Sizes};
 use super::{
     DataDir, RecoveryError, SegmentId,
     checkpoint::{self, Entities, Loaded, definitions::Definitions, definitions::DefinitionsError},
-    files::{Files, ReadOnlyFiles},
+    files::{Files, Handles, ReadOnlyFiles},
     format::Footer,
     kv::SledKv,
     recovery::{self, DEFINITIONS, Repair, Replay},
     segment::{FIRST_RECORD_OFFSET, Segment, SegmentError},
 };
 use crate::core::journal::TopologyChange;
+use crate::limits::SEGMENT_HANDLES_MAX;
 use segment::Check;
 
 /// Why a folder cannot be checked; one line for people.
@@ -121,7 +122,7 @@ type Segments = BTreeMap<SegmentId, Arc<Segment>>;
 
 /// All segments with a header, in order.
 fn open_segments(folder: &Path, report: &mut Report) -> Result<Segments, FsckError> {
-    let files = ReadOnlyFiles::new(folder.into());
+    let files = Handles::new(Arc::new(ReadOnlyFiles::new(folder.into())), SEGMENT_HANDLES_MAX);
     let mut segments = Segments::new();
     for name in files.list().map_err(|source| unreadable(folder, source))? {
         let Some(id) = SegmentId::from_file_name(&name) else { continue };

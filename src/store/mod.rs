@@ -44,10 +44,11 @@ pub use recovery::RecoveryError;
 
 use crate::config::StoreConfig;
 use crate::core::journal::{Forgetful, Journal, Pager, QueueId, RestoredQueue, TopologyChange};
+use crate::limits::SEGMENT_HANDLES_MAX;
 use crate::protocol::ShortString;
 use bell::Bell;
 use catalog::Catalog;
-use files::{DiskFiles, Files};
+use files::{DiskFiles, Files, Handles};
 use keeper::Keeper;
 use kv::SledHome;
 use log::{pending::Pending, writer::Writer};
@@ -250,7 +251,7 @@ fn folders(root: &Path) -> Result<Folders, RecoveryError> {
         }
     };
     Ok(Folders {
-        log: open(root.join("log"))?,
+        log: Arc::new(Handles::new(open(root.join("log"))?, SEGMENT_HANDLES_MAX)),
         root: open(root.into())?,
         quarantine: open(root.join("quarantine"))?,
         state: Box::new(SledHome(root.join("state"))),

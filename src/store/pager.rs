@@ -8,6 +8,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     io,
     sync::Arc,
+    thread,
 };
 
 use parking_lot::Mutex;
@@ -16,10 +17,10 @@ use super::{
     SegmentId,
     catalog::{Catalog, Table},
     failure::Failure,
-    files::Files,
+    files::{Files, is_out_of_handles},
     format::{Footer, Slot},
     index::Live,
-    log::pending::Pending,
+    log::{RETRY_INTERVAL, pending::Pending},
     metrics::Metrics,
     segment::{Segment, SegmentError, SlotError, StoredPublish, quarantine},
 };
@@ -108,7 +109,7 @@ impl LogPager {
             if found.iter().all(|found| found.live.segment != id || found.is_known()) {
                 continue;
             }
-            let footer = match self.footers.of(&segment) {
+            let footer = match self.footer(&segment) {
                 Ok(footer) => footer,
                 Err(error) => {
                     tracing::error!(segment = %id, %error, "messages cannot be read now");
@@ -154,16 +155,39 @@ impl LogPager {
     /// What was found by a search did not check out: the whole footer, with its checksum, is asked where the message is.
     fn read_again(&self, found: &Found) -> Option<StoredPublish> {
         let Placement { queue, position } = found.slot.placement;
-        let footer = self.footers.of(&found.segment).ok()?;
+        let footer = self.footer(&found.segment).ok()?;
         let slot = footer.of(queue, position, position).last()?;
-        found.segment.read_publishes(&[*slot]).pop()?.ok()
+        self.read(&found.segment, &[*slot]).pop()?.ok()
+    }
+
+    fn footer(&self, segment: &Segment) -> io::Result<Arc<Footer>> {
+        let lacks_handles = |read: &io::Result<_>| read.as_ref().is_err_and(is_out_of_handles);
+        self.patiently(|| self.footers.of(segment), lacks_handles)
+    }
+
+    fn read(&self, segment: &Segment, slots: &[Slot]) -> Vec<Result<StoredPublish, SlotError>> {
+        let lacks_handles =
+            |one: &Result<_, SlotError>| matches!(one, Err(SlotError::Io(error)) if is_out_of_handles(error));
+        self.patiently(|| segment.read_publishes(slots), |read: &Vec<_>| read.iter().any(lacks_handles))
+    }
+
+    /// Reads again while too many files are open for it: that passes like a full disk, and costs no message.
+    fn patiently<T>(&self, read: impl Fn() -> T, lacks_handles: impl Fn(&T) -> bool) -> T {
+        loop {
+            let answer = read();
+            if !lacks_handles(&answer) || self.failure.reason().is_some() {
+                return answer;
+            }
+            tracing::debug!("too many open files: messages are read later");
+            thread::sleep(RETRY_INTERVAL);
+        }
     }
 
     fn read_into(&self, page: &mut Page, queue: QueueId, mut found: Vec<Found>) {
         found.sort_by_key(|found| (found.live.segment, found.slot.offset));
         for same in found.chunk_by(|one, other| one.live.segment == other.live.segment) {
             let slots: Vec<Slot> = same.iter().map(|found| found.slot).collect();
-            for (found, read) in same.iter().zip(same[0].segment.read_publishes(&slots)) {
+            for (found, read) in same.iter().zip(self.read(&same[0].segment, &slots)) {
                 let read = match read {
                     Err(SlotError::Damaged { .. }) if found.was_searched => {
                         self.read_again(found).map_or(read, Ok)

@@ -23,7 +23,7 @@ use super::{
         self, Entities,
         definitions::{Definitions, DefinitionsError},
     },
-    files::Files,
+    files::{Files, is_out_of_handles},
     format::{
         Flags, Footer, Kind, Publish, Return, Settle, Slot, TopologyRecord, record::RECORD_HEADER_BYTES,
     },
@@ -227,9 +227,7 @@ fn share(payload_bytes: u32, places: usize) -> u32 {
 fn is_passing(error: &io::Error) -> bool {
     use io::ErrorKind::{OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     let kinds = [OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull];
-    let too_many_files = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
-    let code = error.raw_os_error();
-    kinds.contains(&error.kind()) || too_many_files.iter().any(|errno| code == Some(errno.raw_os_error()))
+    kinds.contains(&error.kind()) || is_out_of_handles(error)
 }
 
 /// What the definitions file says; `None` if there is none.

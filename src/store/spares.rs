@@ -10,10 +10,14 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rustix::io::Errno;
 
-use super::{SegmentId, bell::Bell, files::Files, segment::Segment};
-use crate::limits::DISK_RESERVE_BYTES;
+use super::{
+    SegmentId,
+    bell::Bell,
+    files::{Files, is_out_of_handles},
+    segment::Segment,
+};
+use crate::limits::{DISK_RESERVE_BYTES, SEGMENT_RESERVE_FRACTION};
 
 /// See the module's text.
 pub(super) struct Spares {
@@ -23,6 +27,8 @@ pub(super) struct Spares {
     spare: Mutex<Option<Segment>>,
     wanted: AtomicBool,
     full: AtomicBool,
+    /// There was no room for what was written last.
+    ran_out: AtomicBool,
     /// The reserve was set free: half of what it left is for checkpoints and the next start, and not for segments.
     reserve_is_gone: AtomicBool,
     bell: Arc<Bell>,
@@ -38,6 +44,7 @@ impl Spares {
             spare: Mutex::new(None),
             wanted: AtomicBool::new(true),
             full: AtomicBool::new(false),
+            ran_out: AtomicBool::new(false),
             reserve_is_gone: AtomicBool::new(false),
             bell,
         }
@@ -48,13 +55,19 @@ impl Spares {
         self.segment_bytes
     }
 
-    /// The next segment; `None` when the disk is full.
-    pub(super) fn take(&self) -> io::Result<Option<Segment>> {
+    /// Sees that there is a next segment. False when the disk is full.
+    pub(super) fn has_one(&self) -> io::Result<bool> {
         let mut spare = self.spare.lock();
         if spare.is_none() {
             *spare = self.make_whole()?;
         }
-        Ok(spare.take())
+        Ok(spare.is_some())
+    }
+
+    /// The next segment; `None` when the disk is full.
+    pub(super) fn take(&self) -> io::Result<Option<Segment>> {
+        self.has_one()?;
+        Ok(self.spare.lock().take())
     }
 
     /// A segment that takes a part of the reserve; `None` when even that is too much.
@@ -86,9 +99,33 @@ impl Spares {
         Ok(())
     }
 
-    /// Whether there was no room for the last one.
+    /// Whether there was no room for the last one, or for what was written last.
     pub(super) fn disk_is_full(&self) -> bool {
-        self.full.load(Ordering::Relaxed)
+        self.full.load(Ordering::Relaxed) || self.ran_out.load(Ordering::Relaxed)
+    }
+
+    /// Whether the disk ran out of room while something was written.
+    pub(super) fn set_ran_out(&self, ran_out: bool) {
+        if self.ran_out.swap(ran_out, Ordering::Relaxed) != ran_out {
+            self.bell.ring();
+        }
+    }
+
+    /// Reserves the rest of a segment anew whose records end at `end`: all of it, or what a few settlements need. False when
+    /// there is no room even for that.
+    pub(super) fn reserve_again(&self, segment: &Segment, end: u32) -> io::Result<bool> {
+        let whole = u64::from(self.segment_bytes);
+        let few = whole / SEGMENT_RESERVE_FRACTION as u64;
+        if self.may_take(whole.saturating_sub(end.into()))? && reserved(segment, whole)? {
+            return Ok(true);
+        }
+        reserved(segment, u64::from(end) + few.min(SMALL_SEGMENT_BYTES.into()))
+    }
+
+    /// Whether so many bytes leave enough of a reserve that was set free.
+    fn may_take(&self, bytes: u64) -> io::Result<bool> {
+        let is_gone = self.reserve_is_gone.load(Ordering::Relaxed);
+        Ok(!is_gone || self.files.free_bytes()? >= bytes + KEPT_BYTES)
     }
 
     /// Removes a spare that was not needed; at the end.
@@ -101,8 +138,7 @@ impl Spares {
     }
 
     fn make_whole(&self) -> io::Result<Option<Segment>> {
-        let needed = u64::from(self.segment_bytes) + KEPT_BYTES;
-        if self.reserve_is_gone.load(Ordering::Relaxed) && self.files.free_bytes()? < needed {
+        if !self.may_take(self.segment_bytes.into())? {
             self.full.store(true, Ordering::Relaxed);
             return Ok(None);
         }
@@ -121,8 +157,25 @@ impl Spares {
                 self.full.store(true, Ordering::Relaxed);
                 Ok(None)
             }
+            // It was not made whole, and there was no room even to remove it: its number has never been used.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.full.store(true, Ordering::Relaxed);
+                match self.files.remove(&id.file_name()) {
+                    Err(error) if !is_full(&error) => Err(error),
+                    _ => Ok(None),
+                }
+            }
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Reserves room up to `end`. False when there is none.
+fn reserved(segment: &Segment, end: u64) -> io::Result<bool> {
+    match segment.reserve(end) {
+        Ok(()) => Ok(true),
+        Err(error) if is_full(&error) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -134,7 +187,6 @@ const SMALL_SEGMENT_BYTES: u32 = DISK_RESERVE_BYTES as u32 / 4;
 
 /// Whether an error says that there is no room, on the disk or among open files, which passes.
 pub(super) fn is_full(error: &io::Error) -> bool {
-    let too_many_files = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-        || too_many_files.contains(&error.raw_os_error())
+        || is_out_of_handles(error)
 }

@@ -3,18 +3,23 @@
 //! Everything that the store does to a disk goes through [`Files`] and [`File`], so that tests can put a disk in their
 //! place that loses power, fills up or rots. What is durable when is part of the contract: names when
 //! [`Files::create`] and [`Files::replace`] return, bytes and lengths when [`File::sync`] does, removals at some time.
-//! After a `sync` that failed, nobody knows what is on the disk, and a later one does not tell.
+//! After a `sync` that failed, nobody knows what is on the disk, and a later one does not tell: what was not synced has to be
+//! written again.
 //!
 //! Nothing here knows what stands in a file.
 
 mod disk;
+mod handles;
 mod read_only;
 #[cfg(test)]
 pub(crate) mod sim;
 
 use std::{io, sync::Arc};
 
+use rustix::io::Errno;
+
 pub use disk::DiskFiles;
+pub use handles::Handles;
 pub use read_only::ReadOnlyFiles;
 
 /// One folder of files.
@@ -42,6 +47,11 @@ pub trait Files: Send + Sync + 'static {
 
     /// Room that the file system has left for this process.
     fn free_bytes(&self) -> io::Result<u64>;
+}
+
+/// Whether an error says that too many files are open, which passes.
+pub(super) fn is_out_of_handles(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error())).contains(&error.raw_os_error())
 }
 
 /// An open file. Threads may share it.

@@ -45,29 +45,30 @@ impl SimDisk {
                 set_name(&mut names, name, *before);
             }
         }
-        Self::holding(names, |inode| state.inodes[inode].after_power_cut(&mut chance))
+        Self::holding(names, |inode| state.inodes[inode].after_power_cut(&mut chance)).like(state.is_sparse)
     }
 
     /// What is there after the process was killed: everything that was written.
     pub(crate) fn kill(&self) -> Self {
         let state = self.0.lock();
-        Self::holding(state.names.clone(), |inode| state.inodes[inode].written.clone())
+        Self::holding(state.names.clone(), |inode| state.inodes[inode].written.clone()).like(state.is_sparse)
     }
 
     /// The `n`-th operation from now fails, the next one being the first.
     pub(crate) fn fail_at(&self, n: u64, kind: io::ErrorKind) {
-        self.plan(n, Fault::Fails { kind, for_ever: false });
+        self.plan(n, Fault { kind, for_ever: false });
     }
 
     /// The `n`-th operation from now and all after it fail.
     pub(crate) fn fail_from(&self, n: u64, kind: io::ErrorKind) {
-        self.plan(n, Fault::Fails { kind, for_ever: true });
+        self.plan(n, Fault { kind, for_ever: true });
     }
 
     /// The power goes during the `n`-th operation from now: it and everything after it fails, reads too.
     /// [`crash`](Self::crash) gives what is left.
     pub(crate) fn crash_at(&self, n: u64) {
-        self.plan(n, Fault::PowerCut);
+        let mut state = self.0.lock();
+        state.dark_at = Some(state.operations + n);
     }
 
     /// No more than this fits on the disk.
@@ -77,8 +78,13 @@ impl SimDisk {
 
     /// No more than what is there fits on the disk.
     pub(crate) fn fill(&self) {
+        self.leave(0);
+    }
+
+    /// No more than so much fits on the disk besides what is there.
+    pub(crate) fn leave(&self, bytes: u64) {
         let mut state = self.0.lock();
-        state.capacity = Some(state.used_bytes());
+        state.capacity = Some(state.used_bytes() + bytes);
     }
 
     /// Reads of these bytes of a file fail, until it is healed; they are not lost.
@@ -100,6 +106,11 @@ impl SimDisk {
         self.0.lock().is_dark
     }
 
+    /// Room is taken when something is written and not when it is reserved, as on some file systems.
+    pub(crate) fn reserve_nothing(&self) {
+        self.0.lock().is_sparse = true;
+    }
+
     /// No file can be made or opened: there are too many.
     pub(crate) fn deny_files(&self, errno: Option<Errno>) {
         self.0.lock().denied = errno;
@@ -113,7 +124,7 @@ impl SimDisk {
     /// Nothing more is planned.
     pub(crate) fn heal(&self) {
         let mut state = self.0.lock();
-        state.fault = None;
+        (state.fault, state.dark_at) = (None, None);
         state.capacity = None;
         state.unreadable.clear();
         state.is_stalled = false;
@@ -148,14 +159,26 @@ impl SimDisk {
         Self(Arc::new(Mutex::new(State { inodes, names, ..State::default() })))
     }
 
+    /// The disk as it is asks for it.
+    fn like(self, is_sparse: bool) -> Self {
+        self.0.lock().is_sparse = is_sparse;
+        self
+    }
+
     /// For looking at names and lengths, which only a power cut stops.
     fn look(&self) -> io::Result<MutexGuard<'_, State>> {
         let state = self.0.lock();
         if state.is_dark { Err(power_is_gone()) } else { Ok(state) }
     }
 
-    fn handle(&self, inode: usize, name: &str) -> Arc<dyn File> {
-        Arc::new(SimFile { disk: self.clone(), inode, name: name.to_owned() })
+    fn handle(&self, state: &State, name: &str) -> Arc<dyn File> {
+        let (inode, name) = (state.names[name], name.to_owned());
+        Arc::new(SimFile { disk: self.clone(), inode, name, _handle: state.handles.clone() })
+    }
+
+    /// How many handles of files there are.
+    pub(crate) fn open_files(&self) -> usize {
+        Arc::strong_count(&self.0.lock().handles) - 1
     }
 }
 
@@ -168,19 +191,25 @@ impl Files for SimDisk {
         if state.names.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let outcome = state.begin().and_then(|()| state.room_for(size_bytes));
+        let outcome = state.begin().and_then(|()| state.room_to_reserve(size_bytes));
         if outcome.is_ok() || state.is_dark {
             state.place(name, vec![0; size_bytes as usize]);
         }
         outcome?;
         state.unsettled_names.clear();
         state.journal.push(Operation::Create { name: name.to_owned(), size_bytes });
-        Ok(self.handle(state.names[name], name))
+        Ok(self.handle(&state, name))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        let inode = self.look()?.names.get(name).copied().ok_or(io::ErrorKind::NotFound)?;
-        Ok(self.handle(inode, name))
+        let state = self.look()?;
+        if let Some(errno) = state.denied {
+            return Err(errno.into());
+        }
+        if !state.names.contains_key(name) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(self.handle(&state, name))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -230,17 +259,19 @@ struct SimFile {
     disk: SimDisk,
     inode: usize,
     name: String,
+    /// For counting them.
+    _handle: Arc<()>,
 }
 
 impl File for SimFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.disk.0.lock();
         let end = offset + bytes.len() as u64;
-        let growth = end.saturating_sub(state.inodes[self.inode].written.len() as u64);
+        let growth = end.saturating_sub(state.taken_bytes(&state.inodes[self.inode]));
         let outcome = state.begin().and_then(|()| state.room_for(growth));
         // A write that fails has done a part of its work; how much the power lets through is for the crash to say.
         let done = if outcome.is_ok() || state.is_dark { bytes.len() } else { bytes.len() / 2 };
-        if outcome.is_ok() || growth == 0 || state.is_dark {
+        if outcome.is_ok() || growth == 0 || state.is_sparse || state.is_dark {
             let written = Change::Write { offset: offset as usize, bytes: bytes[..done].to_vec() };
             state.inodes[self.inode].change(written);
         }
@@ -266,6 +297,9 @@ impl File for SimFile {
         let mut state = self.disk.0.lock();
         let outcome = state.begin();
         state.inodes[self.inode].sync(outcome.is_ok());
+        if outcome.as_ref().is_err_and(is_full) {
+            state.inodes[self.inode].forget_unsynced();
+        }
         outcome?;
         state.journal.push(Operation::Sync { name: self.name.clone() });
         Ok(())
@@ -281,7 +315,7 @@ impl File for SimFile {
         if growth == 0 {
             return Ok(());
         }
-        let outcome = state.begin().and_then(|()| state.room_for(growth));
+        let outcome = state.begin().and_then(|()| state.room_to_reserve(growth));
         if outcome.is_ok() || state.is_dark {
             state.inodes[self.inode].change(Change::Truncate { len: len as usize });
         }
@@ -308,10 +342,13 @@ struct State {
     names: BTreeMap<String, usize>,
     /// Names that a power cut may set back to what they were.
     unsettled_names: Vec<(String, Option<usize>)>,
+    handles: Arc<()>,
     operations: u64,
     fault: Option<(u64, Fault)>,
+    dark_at: Option<u64>,
     is_dark: bool,
     is_stalled: bool,
+    is_sparse: bool,
     denied: Option<Errno>,
     capacity: Option<u64>,
     /// Bytes of files that cannot be read now.
@@ -320,35 +357,43 @@ struct State {
 }
 
 #[derive(Clone, Copy)]
-enum Fault {
-    Fails { kind: io::ErrorKind, for_ever: bool },
-    PowerCut,
+struct Fault {
+    kind: io::ErrorKind,
+    for_ever: bool,
 }
 
 impl State {
     /// Counts an operation; fails if its time has come.
     fn begin(&mut self) -> io::Result<()> {
+        self.operations += 1;
+        self.is_dark |= self.dark_at.is_some_and(|at| self.operations >= at);
         if self.is_dark {
-            self.operations += 1;
             return Err(power_is_gone());
         }
-        self.operations += 1;
         match self.fault {
-            Some((at, Fault::Fails { kind, for_ever }))
+            Some((at, Fault { kind, for_ever }))
                 if self.operations == at || (for_ever && self.operations > at) =>
             {
                 Err(kind.into())
-            }
-            Some((at, Fault::PowerCut)) if self.operations >= at => {
-                self.is_dark = true;
-                Err(power_is_gone())
             }
             _ => Ok(()),
         }
     }
 
     fn used_bytes(&self) -> u64 {
-        self.names.values().map(|inode| self.inodes[*inode].written.len() as u64).sum()
+        self.names.values().map(|inode| self.taken_bytes(&self.inodes[*inode])).sum()
+    }
+
+    /// Room that a file takes: if none is reserved, up to the last byte that is no zero.
+    fn taken_bytes(&self, inode: &Inode) -> u64 {
+        if !self.is_sparse {
+            return inode.written.len() as u64;
+        }
+        inode.written.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)
+    }
+
+    fn room_to_reserve(&self, bytes: u64) -> io::Result<()> {
+        if self.is_sparse { Ok(()) } else { self.room_for(bytes) }
     }
 
     fn room_for(&self, bytes: u64) -> io::Result<()> {
@@ -412,6 +457,15 @@ impl Inode {
         }
     }
 
+    /// A reader does not see what no sync made durable: the system has let go of it.
+    fn forget_unsynced(&mut self) {
+        self.written.clone_from(&self.durable);
+        for (change, fate) in &self.changes {
+            let is_kept = *fate == Fate::Sure || matches!(change, Change::Truncate { .. });
+            change.apply(&mut self.written, |_| is_kept);
+        }
+    }
+
     fn after_power_cut(&self, chance: &mut StdRng) -> Vec<u8> {
         let mut content = self.durable.clone();
         for (change, fate) in &self.changes {
@@ -470,6 +524,10 @@ fn set_name(names: &mut BTreeMap<String, usize>, name: &str, inode: Option<usize
         Some(inode) => names.insert(name.to_owned(), inode),
         None => names.remove(name),
     };
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn power_is_gone() -> io::Error {

@@ -26,7 +26,7 @@ use super::{
     log::pending::Pending,
     metrics::Metrics,
     recovery::{DEFINITIONS, Folders},
-    spares::Spares,
+    spares::{Spares, is_full},
 };
 use crate::core::journal::TopologyChange;
 use crate::limits::{
@@ -123,14 +123,18 @@ impl Keeper {
         };
         for (segment, table, end) in closed {
             let footer = table.footer(end);
-            let sealed = segment.seal(end, footer.slots, footer.others).and_then(|_| segment.len_bytes());
+            let sealed = segment.seal(end, footer.slots, footer.others).and_then(|_| {
+                // The writer's handle is given back.
+                let read = segment.with_file(self.folders.log.open(&segment.id().file_name())?);
+                Ok((read, segment.len_bytes()?))
+            });
             match sealed {
-                Ok(bytes) => {
+                Ok((read, bytes)) => {
                     self.metrics.written((bytes - u64::from(end)) as usize);
-                    self.catalog.lock().sealed(segment.id(), bytes);
+                    self.catalog.lock().sealed(read, bytes);
                 }
                 // Its records are durable without a footer; there is room for one later.
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => return,
+                Err(error) if is_full(&error) => return,
                 Err(error) => {
                     self.failure.report(&format!("cannot seal segment {}: {error}", segment.id()));
                     return;

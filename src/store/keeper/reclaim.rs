@@ -12,6 +12,7 @@ use crate::limits::{RECLAIM_BYTES_PER_SECOND, RECLAIM_LIVE_PERCENT_MAX, RECLAIM_
 use crate::store::{
     SegmentId,
     catalog::Stage,
+    files::is_out_of_handles,
     format::{Flags, Slot},
     log::moving::Move,
     pager::footer_of,
@@ -39,11 +40,14 @@ impl Keeper {
         if self.spares.disk_is_full() || !self.pending.is_done(self.reclaim.commit) {
             return;
         }
-        if let Err((segment, error)) = self.next_piece() {
-            tracing::error!(%segment, %error, "a sparse segment cannot be read; it stays as it is");
-            self.reclaim.current = None;
-            self.reclaim.skipped.insert(segment);
+        let Err((segment, error)) = self.next_piece() else { return };
+        self.reclaim.current = None;
+        if is_out_of_handles(&error) {
+            tracing::debug!(%segment, %error, "a sparse segment is read later");
+            return;
         }
+        tracing::error!(%segment, %error, "a sparse segment cannot be read; it stays as it is");
+        self.reclaim.skipped.insert(segment);
     }
 
     fn next_piece(&mut self) -> Result<(), (SegmentId, io::Error)> {

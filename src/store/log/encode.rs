@@ -5,14 +5,14 @@
 //! each queue. A settlement that came before its publish waits for the next batch.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     mem,
     ops::RangeInclusive,
 };
 
 use foldhash::fast::RandomState;
 
-use super::moving::Move;
+use super::{moving::Move, pending::Batch};
 use crate::core::{
     journal::{Change, Changes, Placement, Placements, QueueId, TopologyChange},
     message::{Message, Stage},
@@ -43,9 +43,18 @@ pub(in crate::store) enum Effect {
     /// Messages are settled.
     Settle { queue: QueueId, ranges: Vec<RangeInclusive<u64>> },
     /// Messages came back.
-    Return { queue: QueueId, returned: Vec<(u64, Returned)> },
+    Return { queue: QueueId, returned: Vec<Back> },
     /// The topology changed.
     Topology { vhost: ShortString, change: TopologyChange },
+}
+
+/// A message that came back to its queue.
+pub(in crate::store) struct Back {
+    /// Where it stands.
+    pub(in crate::store) position: u64,
+    /// How often it came back.
+    pub(in crate::store) returned: Returned,
+    message: Message,
 }
 
 impl Effect {
@@ -57,6 +66,53 @@ impl Effect {
             Self::Place { .. } | Self::Relocate { .. } | Self::Topology { .. } => true,
         }
     }
+
+    /// The changes that say the same.
+    fn take_back(self, unwritten: &Unwritten, changes: &mut Changes) {
+        match self {
+            Self::Place { message, placements, transient, .. } => {
+                if message.stage() == Stage::Writing {
+                    message.set_stage(Stage::Waiting);
+                }
+                changes.push(Change::Publish { message, placements, transient });
+            }
+            Self::Relocate { .. } => {}
+            Self::Settle { queue, ranges } => {
+                for range in ranges {
+                    take_back_settled(queue, &range, unwritten, changes);
+                }
+            }
+            Self::Return { queue, returned } => {
+                changes.extend(returned.into_iter().map(|Back { position, returned, message }| {
+                    let Returned { attempts, due } = returned;
+                    Change::Return { placement: Placement { queue, position }, attempts, due, message }
+                }));
+            }
+            Self::Topology { vhost, change } => changes.push(Change::Topology { vhost, change }),
+        }
+    }
+}
+
+/// Messages that were encoded and are not on disk, by their places.
+type Unwritten = BTreeMap<Placement, Message>;
+
+/// With the messages that are not on disk: without room for them their settlements must wait for them.
+fn take_back_settled(
+    queue: QueueId,
+    range: &RangeInclusive<u64>,
+    unwritten: &Unwritten,
+    changes: &mut Changes,
+) {
+    let (first, last) = (*range.start(), *range.end());
+    let at = |position| Placement { queue, position };
+    if first < last && unwritten.range(at(first)..=at(last)).next().is_none() {
+        changes.push(Change::SettleRange { queue, first, last });
+        return;
+    }
+    changes.extend(range.clone().map(at).map(|placement| {
+        let message = unwritten.get(&placement).cloned();
+        Change::Settle { placement, message }
+    }));
 }
 
 /// See the module's text.
@@ -66,8 +122,10 @@ pub(in crate::store) struct Encoder {
     pub(in crate::store) bytes: Vec<u8>,
     /// What they say, in order.
     pub(in crate::store) encoded: Vec<Encoded>,
+    /// Which of these are all or nothing, by where they begin and end, ascending.
+    pub(in crate::store) groups: Vec<(usize, usize)>,
     settled: HashMap<QueueId, Vec<u64>, RandomState>,
-    returned: HashMap<QueueId, Vec<(u64, Returned)>, RandomState>,
+    returned: HashMap<QueueId, Vec<Back>, RandomState>,
     /// Settlements and returns whose messages have not come yet.
     early: Changes,
 }
@@ -123,6 +181,10 @@ impl Encoder {
                 let settled = &*settled;
                 let left = placements.iter().copied().filter(|placement| !settled.contains(placement));
                 let left: Placements = left.collect();
+                if left.is_empty() {
+                    message.set_stage(Stage::Skipped);
+                    continue;
+                }
                 if let Change::Publish { placements, .. } = &mut changes[at] {
                     *placements = left;
                 }
@@ -138,7 +200,7 @@ impl Encoder {
         for change in mem::take(&mut self.early) {
             match change {
                 Change::Return { placement, attempts, due, message } if message.stage() == Stage::Writing => {
-                    self.note_return(placement, Returned { attempts, due });
+                    self.note_return(placement, Returned { attempts, due }, message);
                 }
                 _ => self.note(change),
             }
@@ -184,6 +246,7 @@ impl Encoder {
         self.gathered(&mut effects);
         (self.settled, self.returned) = before;
         let written = effects.iter().filter(|effect| effect.is_written()).count();
+        let begin = self.encoded.len();
         let mut at = 0;
         for effect in effects {
             let mut flags = if at == 0 { Flags::FIRST } else { Flags::NONE };
@@ -192,6 +255,9 @@ impl Encoder {
             }
             at += usize::from(effect.is_written());
             self.record(effect, flags, target);
+        }
+        if self.encoded.len() > begin {
+            self.groups.push((begin, self.encoded.len()));
         }
     }
 
@@ -221,6 +287,52 @@ impl Encoder {
         settled + returned
     }
 
+    /// Gives up what was encoded: the changes that it was, to be written again. Their messages wait as before, and what came
+    /// early for them has been counted. Records that only move stay where they are.
+    pub(in crate::store) fn take_back(&mut self) -> Batch {
+        self.bytes.clear();
+        let mut unwritten = Unwritten::new();
+        for one in &self.encoded {
+            if let Effect::Place { message, placements, .. } = &one.effect {
+                unwritten.extend(placements.iter().map(|placement| (*placement, message.clone())));
+            }
+        }
+        self.gather_later(&unwritten);
+        let mut changes = Changes::new();
+        let mut begins = Vec::with_capacity(self.encoded.len() + 1);
+        for Encoded { effect, .. } in self.encoded.drain(..) {
+            begins.push(changes.len());
+            effect.take_back(&unwritten, &mut changes);
+        }
+        begins.push(changes.len());
+        let groups = self.groups.drain(..).map(|(begin, end)| (begins[begin], begins[end])).collect();
+        Batch { changes, groups, ..Batch::default() }
+    }
+
+    /// What was gathered of messages that are not on disk now waits for them again.
+    fn gather_later(&mut self, unwritten: &Unwritten) {
+        let early = &mut self.early;
+        for (&queue, positions) in &mut self.settled {
+            positions.retain(|&position| {
+                let placement = Placement { queue, position };
+                let Some(message) = unwritten.get(&placement) else { return true };
+                early.push(Change::Settle { placement, message: Some(message.clone()) });
+                false
+            });
+        }
+        for (&queue, returned) in &mut self.returned {
+            returned.retain(|&Back { position, returned: Returned { attempts, due }, ref message }| {
+                let placement = Placement { queue, position };
+                if !unwritten.contains_key(&placement) {
+                    return true;
+                }
+                early.push(Change::Return { placement, attempts, due, message: message.clone() });
+                false
+            });
+        }
+        self.returned.retain(|_, returned| !returned.is_empty());
+    }
+
     /// A record without a payload.
     pub(in crate::store) fn empty_record(&mut self, kind: Kind, target: Target) -> u32 {
         let (begun, offset) = self.begin(kind, Flags::SINGLE, false, target);
@@ -242,15 +354,16 @@ impl Encoder {
             (_, Change::Settle { placement: Placement { queue, position }, .. }) => {
                 self.settled.entry(queue).or_default().push(position);
             }
-            (_, Change::Return { placement, attempts, due, .. }) => {
-                self.note_return(placement, Returned { attempts, due });
+            (_, Change::Return { placement, attempts, due, message }) => {
+                self.note_return(placement, Returned { attempts, due }, message);
             }
             (_, Change::Publish { .. } | Change::SettleRange { .. } | Change::Topology { .. }) => {}
         }
     }
 
-    fn note_return(&mut self, placement: Placement, returned: Returned) {
-        self.returned.entry(placement.queue).or_default().push((placement.position, returned));
+    fn note_return(&mut self, placement: Placement, returned: Returned, message: Message) {
+        let Placement { queue, position } = placement;
+        self.returned.entry(queue).or_default().push(Back { position, returned, message });
     }
 
     /// In the order of their queues: the same changes give the same bytes.
@@ -286,7 +399,8 @@ impl Encoder {
                 Settle::encode(&mut self.bytes, *queue, ranges.iter().cloned());
             }
             Effect::Return { queue, returned } => {
-                Return::encode(&mut self.bytes, *queue, returned.iter().copied());
+                let entries = returned.iter().map(|back| (back.position, back.returned));
+                Return::encode(&mut self.bytes, *queue, entries);
             }
             Effect::Topology { vhost, change } => TopologyRecord::encode(&mut self.bytes, vhost, change),
             Effect::Relocate { .. } => {}

@@ -21,8 +21,8 @@ use crate::core::{
 };
 use crate::store::failure::Failure;
 
-/// How often a writer that was held up by a full disk tries again.
-const RETRY_INTERVAL: Duration = Duration::from_millis(50);
+/// How often a writer that was held up by a full disk tries again, and a reader without a file descriptor.
+pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Journal for Pending {
     fn append(&self, changes: &mut Changes, atomic: bool) -> Commit {

@@ -2,12 +2,16 @@
 //!
 //! One thread owns it. For each batch: decide what need not be written, encode, write, sync, tell those who wait, tell the catalog.
 //! When the disk is full, what brings bytes is held back, and so are the commits that it is part of; what makes room goes on
-//! into the rest of the segment. After any other error nothing more is written and no commit completes: what is on disk is
-//! known again only after a restart.
+//! into the rest of the segment. Where the disk runs out of room in the middle of a write, `setback` says how it goes on. After
+//! any other error nothing more is written and no commit completes: what is on disk is known again only after a restart.
+
+mod setback;
 
 use std::{io, sync::Arc, time::Instant};
 
 use parking_lot::MutexGuard;
+
+use setback::Setback;
 
 use super::{
     encode::{Effect, Encoder, Target},
@@ -38,14 +42,17 @@ pub(in crate::store) struct Writer {
     segment_bytes: u32,
     /// Where the encoder's buffer goes.
     offset: u32,
-    /// Something was written since the last sync.
-    unsynced: bool,
+    /// What stands before it was synced.
+    durable: u32,
+    setback: Setback,
     encoder: Encoder,
     held: Option<Held>,
     /// The last batch that was taken.
     last: Commit,
     /// What is looked at was held back before.
     replays: bool,
+    /// No batch came; what was held back is tried again.
+    is_retry: bool,
 }
 
 /// What the disk has no room for.
@@ -76,35 +83,48 @@ impl Writer {
             segment,
             segment_bytes,
             offset: FIRST_RECORD_OFFSET,
-            unsynced: false,
+            durable: FIRST_RECORD_OFFSET,
+            setback: Setback::default(),
             encoder: Encoder::default(),
             held: None,
             last: Commit::default(),
             replays: false,
+            is_retry: false,
         }
     }
 
     /// Whether the disk was full the last time.
     pub(in crate::store) fn is_held_up(&self) -> bool {
-        self.held.is_some()
+        self.held.is_some() || self.setback.is_torn
     }
 
     /// Tries again what was held back.
     pub(in crate::store) fn retry(&mut self) -> io::Result<()> {
-        self.commit(Batch::default(), self.last)
+        self.is_retry = true;
+        self.go_on(Batch::default(), self.last)
     }
 
     /// Makes a batch durable, and what was held back before it; then tells everybody.
     pub(in crate::store) fn commit(&mut self, batch: Batch, commit: Commit) -> io::Result<()> {
+        self.is_retry = false;
+        self.go_on(batch, commit)
+    }
+
+    fn go_on(&mut self, batch: Batch, commit: Commit) -> io::Result<()> {
         self.last = commit;
+        self.mend()?;
         let Held { batch: held, commits, .. } = self.held.take().unwrap_or_default();
         let bytes = batch.bytes;
         let known = held.changes.len();
         self.write(held.and(batch), known)?;
-        if let Some(held) = &mut self.held {
-            held.commits.extend(commits);
-        }
         self.flush()?;
+        if self.setback.is_torn {
+            self.hold_commit();
+        }
+        match &mut self.held {
+            Some(held) => held.commits.extend(commits),
+            None => self.spares.set_ran_out(false),
+        }
         let held_back = self.held.as_ref().map_or(&[][..], |held| &held.commits);
         self.pending.complete(&Done::except(commit, held_back), bytes);
         self.publish_effects();
@@ -113,13 +133,13 @@ impl Writer {
 
     /// Ends the log in order: nothing comes after this.
     pub(in crate::store) fn finish(mut self) -> io::Result<()> {
-        let ends_in_order = self.held.is_none()
+        let ends_in_order = !self.is_held_up()
             && self.pending.ends_in_order()
             && self.make_room(RECORD_HEADER_BYTES + 8, true)?;
         let shutdown = ends_in_order.then(|| self.encoder.empty_record(Kind::Shutdown, self.target()));
-        self.flush()?;
+        let is_durable = self.flush()?;
         let mut catalog = self.catalog.lock();
-        if let Some(offset) = shutdown {
+        if let Some(offset) = shutdown.filter(|_| is_durable) {
             catalog.note_other(self.segment.id(), offset);
         }
         catalog.applied = self.end();
@@ -190,7 +210,8 @@ impl Writer {
         moved.retain_live(&self.catalog.lock().index);
         let size = moved.message.size_bytes() + 64 + 16 * moved.placements.len();
         // Without room it stays where it is; reclaiming will come to it again.
-        if !moved.placements.is_empty() && self.held.is_none() && self.make_room(size, false)? {
+        let may_move = self.held.is_none() && !self.setback.makes_room_only;
+        if may_move && !moved.placements.is_empty() && self.make_room(size, false)? {
             self.encoder.moved(moved, self.target());
         }
         Ok(())
@@ -198,6 +219,9 @@ impl Writer {
 
     /// While something is held back, everything that brings bytes is, and what must not overtake it.
     fn takes(&self, change: &Change) -> bool {
+        if self.setback.makes_room_only && brings(change) {
+            return false;
+        }
         let Some(held) = &self.held else { return true };
         !(brings(change) || held.has_topology && is_topology(change))
     }
@@ -233,8 +257,8 @@ impl Writer {
     ///
     /// `spares_none`: the last part of a segment is kept for what makes room.
     fn make_room(&mut self, bytes: usize, spares_none: bool) -> io::Result<bool> {
-        if self.encoder.bytes.len() >= LOG_BUFFER_BYTES_MAX {
-            self.write_buffer()?;
+        if self.setback.is_torn || self.encoder.bytes.len() >= LOG_BUFFER_BYTES_MAX && !self.write_buffer()? {
+            return Ok(false);
         }
         let used = self.offset as usize + self.encoder.bytes.len();
         let whole = self.segment_bytes as usize;
@@ -261,29 +285,33 @@ impl Writer {
 
     /// Goes on in a new segment, with everything before it durable. False when there is no room for one.
     fn roll(&mut self) -> io::Result<bool> {
-        let Some(next) = self.spares.take()? else { return Ok(false) };
-        self.flush()?;
+        if !self.spares.has_one()? || !self.flush()? {
+            return Ok(false);
+        }
         self.publish_effects();
+        let Some(next) = self.spares.take()? else { return Ok(false) };
         let mut catalog = self.catalog.lock();
         catalog.close(self.segment.id(), self.offset);
         self.segment = Arc::new(next);
         self.segment_bytes = capacity(&self.segment, &self.spares);
         catalog.open(self.segment.clone());
         drop(catalog);
-        self.offset = FIRST_RECORD_OFFSET;
+        (self.offset, self.durable) = (FIRST_RECORD_OFFSET, FIRST_RECORD_OFFSET);
         self.spares.wanted();
         Ok(true)
     }
 
     // ---- from records to the disk ----
 
-    fn write_buffer(&mut self) -> io::Result<()> {
+    /// False when the disk had no room: then nothing that was encoded since the last sync counts.
+    fn write_buffer(&mut self) -> io::Result<bool> {
         let bytes = std::mem::take(&mut self.encoder.bytes);
         if bytes.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
-        self.segment.write(&bytes, self.offset)?;
-        self.unsynced = true;
+        if let Err(error) = self.segment.write(&bytes, self.offset) {
+            return self.step_back(error);
+        }
         self.offset += bytes.len() as u32;
         self.metrics.written(bytes.len());
         self.encoder.bytes = bytes;
@@ -291,17 +319,23 @@ impl Writer {
         if self.encoder.bytes.capacity() > 2 * LOG_BUFFER_BYTES_MAX {
             self.encoder.bytes = Vec::new();
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.write_buffer()?;
-        if std::mem::take(&mut self.unsynced) {
+    /// False when the disk had no room: see [`write_buffer`](Self::write_buffer).
+    fn flush(&mut self) -> io::Result<bool> {
+        if !self.write_buffer()? {
+            return Ok(false);
+        }
+        if self.offset > self.durable {
             let began = Instant::now();
-            self.segment.sync()?;
+            if let Err(error) = self.segment.sync() {
+                return self.step_back(error);
+            }
+            self.durable = self.offset;
             self.metrics.synced(began.elapsed());
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Tells the catalog what is durable now, and lets go of messages.
@@ -330,6 +364,7 @@ impl Writer {
         self.metrics.payload(body_bytes);
         self.encoder.encoded = encoded;
         self.encoder.encoded.clear();
+        self.encoder.groups.clear();
     }
 }
 

@@ -110,6 +110,12 @@ impl Segment {
         }
     }
 
+    /// The same one, by another handle of its file.
+    #[must_use]
+    pub fn with_file(&self, file: Arc<dyn File>) -> Self {
+        Self { id: self.id, salt: self.salt, file }
+    }
+
     /// Whether its header stands there as it was written; [`open`](Self::open) mends one with a wrong bit.
     pub fn has_sound_header(&self) -> io::Result<bool> {
         Ok(SegmentHeader::is_sound(&self.raw(0..FIRST_RECORD_OFFSET)?))
@@ -144,7 +150,8 @@ impl Segment {
         self.file.reserve(end)
     }
 
-    /// Makes durable what was written. After an error the segment must not be written to again.
+    /// Makes durable what was written. After an error nothing that was written since the last good sync counts, and it must
+    /// be [cut](Self::cut) off before the segment is written to again.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync()
     }
@@ -180,7 +187,7 @@ impl Segment {
     }
 
     /// Forgets everything behind `end`, durably: what a crash left there must not look like records after another
-    /// one. To be called before a segment of a crashed broker is sealed.
+    /// one. To be called before a segment of a crashed broker is sealed, and after a write or a sync that failed.
     pub fn cut(&self, end: u32) -> io::Result<()> {
         self.file.truncate(u64::from(end))?;
         self.file.sync()

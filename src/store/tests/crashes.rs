@@ -25,7 +25,15 @@ fn seeds(count: u64) -> impl Iterator<Item = u64> {
 fn power_cuts_at_any_operation_leave_what_was_confirmed_and_not_settled() {
     for seed in seeds(400) {
         let _told = Told(seed);
-        play(seed, false);
+        play(seed, false, false);
+    }
+}
+
+#[test]
+fn a_disk_that_runs_out_of_room_anywhere_and_loses_power_leaves_what_was_confirmed() {
+    for seed in seeds(400) {
+        let _told = Told(seed);
+        play(seed, false, true);
     }
 }
 
@@ -33,7 +41,7 @@ fn power_cuts_at_any_operation_leave_what_was_confirmed_and_not_settled() {
 fn a_lost_key_value_store_loses_no_message() {
     for seed in seeds(200) {
         let _told = Told(seed);
-        play(seed, true);
+        play(seed, true, false);
     }
 }
 
@@ -60,9 +68,10 @@ fn a_power_cut_at_every_operation_of_one_story_leaves_what_was_confirmed() {
     }
 }
 
-fn play(seed: u64, loses_state: bool) {
+fn play(seed: u64, loses_state: bool, runs_out: bool) {
     let mut chance = StdRng::seed_from_u64(!seed);
     let mut story = Story::begin(seed);
+    story.runs_out = runs_out;
     for _ in 0..chance.random_range(1..=5) {
         if chance.random_ratio(5, 6) {
             story.machine.disk.crash_at(chance.random_range(1..80));

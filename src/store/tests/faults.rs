@@ -2,9 +2,11 @@
 
 mod closing;
 mod full_start;
+mod handles;
 mod keeping;
 mod lost_segments;
 mod moved_twice;
+mod ran_out;
 mod unreadable;
 
 use std::{

@@ -8,13 +8,15 @@ use crate::{
     core::journal::{Change, Changes, Commit, Loaded, Pager, QueueId},
     store::{
         Metrics, Parts, RecoveryError, Restored, SegmentId,
-        files::{File, Files, sim::SimDisk},
+        files::{File, Files, Handles, sim::SimDisk},
         kv::memory::{MemoryHome, MemoryKv},
         log::pending::Taken,
         recovery::{self, Folders, Report},
     },
 };
 
+/// Sealed segments that are open at once.
+pub(super) const HANDLES_MAX: usize = 2;
 pub(super) const LOG: &str = "log/";
 const ROOT: &str = "root/";
 const QUARANTINE: &str = "quarantine/";
@@ -47,21 +49,28 @@ impl Machine {
     }
 
     pub(super) fn folders(&self) -> Folders {
+        self.folders_with(self.log())
+    }
+
+    /// Few of its files are open at once.
+    fn log(&self) -> Arc<dyn Files> {
+        let log = Folder { disk: self.disk.clone(), prefix: LOG };
+        Arc::new(Handles::new(Arc::new(log), HANDLES_MAX))
+    }
+
+    fn folders_with(&self, log: Arc<dyn Files>) -> Folders {
         let folder = |prefix| Arc::new(Folder { disk: self.disk.clone(), prefix });
-        Folders {
-            log: folder(LOG),
-            root: folder(ROOT),
-            quarantine: folder(QUARANTINE),
-            state: Box::new(self.kv.clone()),
-        }
+        Folders { log, root: folder(ROOT), quarantine: folder(QUARANTINE), state: Box::new(self.kv.clone()) }
     }
 
     /// Recovers what is there and starts to work on it.
     pub(super) fn start(&self) -> Result<(Run, Restored, Report), RecoveryError> {
-        let recovered = recovery::recover(&self.folders())?;
+        let log = self.log();
+        let recovered = recovery::recover(&self.folders_with(log.clone()))?;
         let report = recovered.report;
         let config = StoreConfig { segment_bytes: self.segment_bytes, disk_free_limit: 0 };
-        let started = Parts::assemble(self.folders(), recovered, &config, Arc::new(Metrics::default()));
+        let started =
+            Parts::assemble(self.folders_with(log), recovered, &config, Arc::new(Metrics::default()));
         let (parts, restored) = started.map_err(|source| RecoveryError::Io { path: "log".into(), source })?;
         Ok((Run { parts }, restored, report))
     }

@@ -1,6 +1,6 @@
 //! Things that happen to a broker's store, drawn at random, to the store and to the model of it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, io};
 
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
@@ -29,6 +29,8 @@ pub(super) struct Story {
     delayed: Vec<(Change, Vec<Key>)>,
     bodies: u64,
     has_lost_state: bool,
+    /// Writes and syncs may find no room, wherever they are.
+    pub(super) runs_out: bool,
 }
 
 impl Story {
@@ -46,6 +48,7 @@ impl Story {
             delayed: Vec::new(),
             bodies: 0,
             has_lost_state: false,
+            runs_out: false,
         };
         story.declare_transient();
         story
@@ -63,6 +66,7 @@ impl Story {
             50..55 => self.transaction(),
             55..61 => self.change_topology(),
             61..64 => self.fill_or_empty_the_disk(),
+            64..66 if self.runs_out => self.run_out(),
             64..84 => return self.write(),
             84..90 => self.check_pages(),
             _ => {
@@ -123,17 +127,19 @@ impl Story {
         }
         self.write();
         self.write();
+        assert!(!self.run.parts.writer.is_held_up(), "there is room for everything");
         let done = self.done();
         assert!(self.model.topology_changes.iter().all(|(_, commit)| *commit <= done));
-        let Self { machine, run, model, chance, delayed, bodies, has_lost_state } = self;
+        let Self { machine, run, model, chance, delayed, bodies, has_lost_state, runs_out } = self;
         run.close().unwrap();
         let stays_on = seed.is_multiple_of(2);
         let machine = if stays_on { machine.kill() } else { machine.power_cut(seed) };
         let (run, restored, report) = machine.start().unwrap();
-        // A power cut may bring a spare segment back that was removed, and that looks like one of a broker that ran.
-        assert!(report.clean || !stays_on, "{report:?}");
+        // A power cut may bring a spare segment back that was removed, and a disk without any room may keep one that could not be
+        // made: that looks like one of a broker that ran.
+        assert!(report.clean || !stays_on || runs_out, "{report:?}");
         assert!(!report.state_lost && report.damaged == 0, "{report:?}");
-        let mut story = Self { machine, run, model, chance, delayed, bodies, has_lost_state };
+        let mut story = Self { machine, run, model, chance, delayed, bodies, has_lost_state, runs_out };
         let end = End { done, clean: report.clean, state_lost: false };
         let run = &story.run;
         story.model.recovered(end, &restored, |queue| run.load(queue, 4_096));
@@ -164,7 +170,10 @@ impl Story {
         self.machine.disk.heal();
         self.run = run;
         self.has_lost_state |= lose_state;
-        assert!(self.has_lost_state || !report.state_lost, "derived state is lost for no reason");
+        assert!(
+            self.has_lost_state || self.runs_out || !report.state_lost,
+            "derived state is lost for no reason"
+        );
         let end = End { done, clean, state_lost: report.state_lost };
         let run = &self.run;
         self.model.recovered(end, &restored, |queue| run.load(queue, 4_096));
@@ -422,6 +431,19 @@ impl Story {
             self.machine.disk.set_capacity(0);
         } else {
             self.machine.disk.set_capacity(u64::MAX);
+        }
+    }
+
+    fn run_out(&mut self) {
+        let kind =
+            *[io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].choose(&mut self.chance).unwrap();
+        let at = self.chance.random_range(1..8);
+        match self.chance.random_range(0..6) {
+            0 => self.machine.disk.fail_from(at, kind),
+            1 => self.machine.disk.leave(self.chance.random_range(0..10_000)),
+            2 => self.machine.disk.reserve_nothing(),
+            3 => self.machine.disk.heal(),
+            _ => self.machine.disk.fail_at(at, kind),
         }
     }
 
