@@ -211,6 +211,8 @@ pub const DEDUPLICATION_ENTRIES_DEFAULT: usize = 128;
 pub const DEDUPLICATION_ENTRIES_MAX: usize = 10_000_000;
 /// About what one of them takes in memory.
 pub const DEDUPLICATION_ENTRY_BYTES: usize = 320;
+/// Values of a queue or exchange that is gone which are forgotten before others have what was seen. Few in unit tests.
+pub const DEDUPLICATION_CLEARED_AT_ONCE_MAX: usize = if cfg!(test) { 8 } else { 512 };
 /// Bytes of messages that may wait to be written to the log before publishers wait.
 pub const JOURNAL_WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes of records that are written to the log at once.

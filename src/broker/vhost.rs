@@ -15,7 +15,7 @@ use super::{Calls, Drops, Quiet, departures::Departures};
 use crate::core::{
     ConnectionId,
     clock::Clock,
-    dedup::Seen,
+    dedup::{Cut, Owner, Seen},
     error::AmqpError,
     journal::{
         Change, Changes, Commit, Journal, Pager, RestoredQueue, RestoredRange, TopologyChange, counter_of,
@@ -27,7 +27,7 @@ use crate::core::{
     routing::Addressing,
     topology::{Destination, FilterChange, Route, Topology, VhostSettings},
 };
-use crate::limits::{BINDINGS_CLEARED_AT_ONCE_MAX, BLOCK_BYTES_MAX};
+use crate::limits::{BINDINGS_CLEARED_AT_ONCE_MAX, BLOCK_BYTES_MAX, DEDUPLICATION_CLEARED_AT_ONCE_MAX};
 use crate::protocol::ShortString;
 
 /// See the module's text.
@@ -48,7 +48,7 @@ pub struct Vhost {
     pub drops: Drops,
     policies_changed: AtomicU64,
     last_change: AtomicU64,
-    /// Bindings are left of what was deleted.
+    /// Bindings, or values that were seen, are left of what was deleted.
     remains: Notify,
 }
 
@@ -61,8 +61,8 @@ impl Vhost {
         clock: Arc<dyn Clock>,
         calls: Arc<Calls>,
     ) -> Self {
-        let seen = Mutex::new(Seen::new(topology.memory()));
         let gauge = topology.memory().gauge();
+        let seen = Mutex::new(Seen::new(gauge));
         let departures = Departures::default();
         let topology = RwLock::new(topology);
         Self {
@@ -91,6 +91,19 @@ impl Vhost {
         Quiet::new(self.seen.lock())
     }
 
+    /// Unlocks what was seen; then the log hears of windows that have had to forget early.
+    pub fn release_seen(&self, mut seen: Quiet<MutexGuard<'_, Seen>>) {
+        let cut = seen.take_cut();
+        drop(seen);
+        for Cut { filter, remembered, exceeded } in cut {
+            let kind = if matches!(filter.owner, Owner::Queue(_)) { "queue" } else { "exchange" };
+            tracing::warn!(
+                vhost = %self.name, kind, name = %filter.name, remembered, size = filter.rule.size,
+                "the oldest values are forgotten early: {exceeded}"
+            );
+        }
+    }
+
     fn read_lock(&self) -> Quiet<RwLockReadGuard<'_, Topology>> {
         Quiet::new(self.topology.read())
     }
@@ -101,12 +114,21 @@ impl Vhost {
 
     /// Changes the topology. Gives the commit to wait for, if something durable changed.
     pub fn change<T>(&self, operation: impl FnOnce(&mut Topology) -> T) -> (T, Option<Commit>) {
+        self.change_all(|topology, _, _| operation(topology))
+    }
+
+    fn change_all<T>(
+        &self,
+        operation: impl FnOnce(&mut Topology, &mut Seen, &mut Changes) -> T,
+    ) -> (T, Option<Commit>) {
         let mut seen = self.seen();
         let mut topology = self.write();
-        let result = operation(&mut topology);
-        let forgotten = follow(&mut seen, &mut topology);
+        let mut forgotten = Changes::new();
+        let result = operation(&mut topology, &mut seen, &mut forgotten);
+        follow(&mut seen, &mut topology, &mut forgotten);
         let commit = self.append_topology(&mut topology, forgotten);
-        let (has_remains, routers) = (topology.has_remains(), topology.take_routers());
+        let has_remains = topology.has_remains() || seen.has_remains();
+        let routers = topology.take_routers();
         drop((topology, seen));
         drop(routers);
         if has_remains {
@@ -115,14 +137,21 @@ impl Vhost {
         (result, commit)
     }
 
-    /// Takes out some of the bindings that deleted queues and exchanges have left. True if there are more.
+    /// Takes out some of the bindings that deleted queues and exchanges have left, and of the values that they have seen.
+    /// True if there are more.
     pub fn clear_away(&self) -> bool {
-        self.change(|topology| topology.clear_away(BINDINGS_CLEARED_AT_ONCE_MAX)).0
+        let (more, _) = self.change_all(|topology, seen, forgotten| {
+            let bindings = topology.clear_away(BINDINGS_CLEARED_AT_ONCE_MAX);
+            seen.clear_away(DEDUPLICATION_CLEARED_AT_ONCE_MAX, forgotten) || bindings
+        });
+        more
     }
 
-    /// Whether some are left of a queue or exchange of this name, which nobody can have until they are gone.
+    /// Whether some are left of a queue or exchange of this name, which nobody can have until they are gone. The values that a
+    /// queue has seen are no namesake's.
     pub fn is_clearing(&self, name: &Destination) -> bool {
-        self.topology.read().is_clearing(name)
+        let has_values = matches!(name, Destination::Exchange(name) if self.seen.lock().is_clearing(name));
+        has_values || self.topology.read().is_clearing(name)
     }
 
     /// Makes a name free that somebody wants: takes out what is left of who had it.
@@ -206,7 +235,9 @@ impl Vhost {
 
     /// Reads back what durable queues and exchanges had seen when the broker was last stopped; before anybody publishes.
     pub fn restore_seen(&self, pager: &dyn Pager) {
-        let mut changes = follow(&mut self.seen(), &mut self.write());
+        let mut changes = Changes::new();
+        follow(&mut self.seen(), &mut self.write(), &mut changes);
+        self.append_topology(&mut self.write(), std::mem::take(&mut changes));
         if let Some(RestoredQueue { id, ranges, .. }) = self.read(|topology| topology.seen_queue().cloned()) {
             let now = self.clock.now();
             for RestoredRange { first, last, .. } in ranges {
@@ -217,11 +248,12 @@ impl Vhost {
                     for loaded in &page.messages {
                         seen.restore(loaded, now, &mut changes);
                     }
+                    self.release_seen(seen);
+                    self.journal.append(&mut changes, false);
                     next = page.rest_from;
                 }
             }
         }
-        self.append_topology(&mut self.write(), changes);
     }
 
     /// Where all messages with this exchange and key go, unless [`Route::needs_message`].
@@ -280,17 +312,22 @@ impl Vhost {
     }
 }
 
-/// Opens and closes windows as their owners came and went; gives what is settled by that.
-fn follow(seen: &mut Seen, topology: &mut Topology) -> Changes {
-    let mut changes = Changes::new();
+/// Opens and closes windows as their owners came and went; `changes` gets what is settled by that.
+fn follow(seen: &mut Seen, topology: &mut Topology, changes: &mut Changes) {
+    let mut has_closed = false;
     for change in topology.take_filters() {
         match change {
-            FilterChange::Opened(filter) => seen.open(&filter),
-            FilterChange::Closed(owner) => seen.close(&owner, &mut changes),
+            FilterChange::Opened(filter) => seen.open(&filter, changes),
+            FilterChange::Closed(owner) => {
+                seen.close(&owner);
+                has_closed = true;
+            }
         }
+    }
+    if has_closed {
+        seen.clear_away(DEDUPLICATION_CLEARED_AT_ONCE_MAX, changes);
     }
     if let Some(queue) = topology.seen_queue() {
         seen.keep_in(queue.id, counter_of(queue.next_position));
     }
-    changes
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
-pub use seen::{SEEN_QUEUE, Seen};
+pub use seen::{Cut, SEEN_QUEUE, Seen};
 pub use window::Window;
 
 use crate::core::{clock::Millis, journal::QueueId, message::View, numbers, queue::QueueSpec};
@@ -157,18 +157,27 @@ pub struct Filter {
     pub rule: Rule,
     /// The owner survives a restart, and so does what it has seen of persistent messages.
     pub durable: bool,
+    /// What clients call the owner.
+    pub name: ShortString,
     duplicates: AtomicU64,
+    forgotten_early: AtomicU64,
 }
 
 impl Filter {
-    /// The filter that the arguments of `owner` ask for.
-    pub fn of(owner: Owner, arguments: &FieldTable, durable: bool) -> Option<Self> {
-        Some(Self { owner, rule: Rule::of(arguments)?, durable, duplicates: AtomicU64::new(0) })
+    /// The filter that the arguments of an exchange ask for.
+    pub fn of_exchange(name: &ShortString, arguments: &FieldTable, durable: bool) -> Option<Self> {
+        Self::of(Owner::Exchange(name.clone()), name, arguments, durable)
     }
 
     /// The filter that a queue asks for.
     pub fn of_queue(spec: &QueueSpec, id: QueueId) -> Option<Self> {
-        Self::of(Owner::Queue(id), &spec.arguments, spec.durable)
+        Self::of(Owner::Queue(id), &spec.name, &spec.arguments, spec.durable)
+    }
+
+    fn of(owner: Owner, name: &ShortString, arguments: &FieldTable, durable: bool) -> Option<Self> {
+        let rule = Rule::of(arguments)?;
+        let (duplicates, forgotten_early) = Default::default();
+        Some(Self { owner, rule, durable, name: name.clone(), duplicates, forgotten_early })
     }
 
     /// A duplicate has come to an exchange; queues have counters of their own.
@@ -179,6 +188,17 @@ impl Filter {
     /// How many have come since the broker was started.
     pub fn duplicates(&self) -> u64 {
         self.duplicates.load(Ordering::Relaxed)
+    }
+
+    /// So many values were forgotten for want of memory. True if they are the first.
+    fn count_forgotten_early(&self, count: u64) -> bool {
+        count > 0 && self.forgotten_early.fetch_add(count, Ordering::Relaxed) == 0
+    }
+
+    /// How many values were forgotten since the broker was started although there were fewer than [`Rule::size`] and their
+    /// time was not over: the memory for deduplication was used up.
+    pub fn forgotten_early(&self) -> u64 {
+        self.forgotten_early.load(Ordering::Relaxed)
     }
 }
 

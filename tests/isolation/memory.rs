@@ -32,11 +32,11 @@ rows! {
     many_consumers
     many_bindings
     many_channels
+    values_remembered_against_duplicates
 }
 
 rows_in_full! {
     publishers_held_up_by_the_alarm
-    values_remembered_against_duplicates
 }
 
 /// 256 MB, or a budget that a moment fills.

@@ -60,7 +60,7 @@ impl Session {
         let mut became = self.deliver_unseen(destined, publication, &mut seen);
         let commit = self.append(true);
         seen.committed(commit);
-        drop(seen);
+        vhost.release_seen(seen);
         self.effects.read_deferred();
         became.firsts.add(commit);
         became.fate()

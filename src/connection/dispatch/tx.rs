@@ -76,10 +76,10 @@ impl Session {
             return Some(committing);
         }
         let commit = self.append(true);
-        if let Some(seen) = &mut seen {
+        if let Some(mut seen) = seen {
             seen.committed(commit);
+            vhost.release_seen(seen);
         }
-        drop(seen);
         self.effects.outgoing.send();
         std::mem::swap(&mut self.effects, &mut committing.effects);
         self.effects.append(std::mem::take(&mut committing.effects));

@@ -7,19 +7,25 @@
 //!
 //! One lock of the shell is round all of it, and is held until the journal has the group: whoever comes with a duplicate
 //! afterwards knows the [`Commit`] after which the first one is safe, and must not be told sooner.
+//!
+//! Values cannot be paged out. Where the memory for them is used up, the window that grows forgets its oldest, as if it were
+//! smaller; the last part of that memory is for windows that have little, and each may have one value.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use foldhash::quality::RandomState;
 
-use super::{Filter, Identity, Key, Owner, Window};
+use super::{Filter, Identity, Key, Owner, Window, window::Forgotten};
 use crate::core::{
     clock::Millis,
     journal::{Change, Changes, Commit, Loaded, Placement, QueueId, position_of},
-    memory::{Held, Holder, Kind},
+    memory::{Exceeded, Gauge, Held, Holder, Kind},
     message::{Message, Stage, View, build_image},
 };
-use crate::limits::DEDUPLICATION_ENTRY_BYTES;
+use crate::limits::{DEDUPLICATION_CLEARED_AT_ONCE_MAX, DEDUPLICATION_ENTRY_BYTES};
 use crate::protocol::ShortString;
 
 /// The queue of each virtual host that holds what durable owners have seen.
@@ -27,13 +33,37 @@ pub const SEEN_QUEUE: &str = "amq.seen";
 
 /// See the module's text.
 pub struct Seen {
-    windows: HashMap<Owner, Window<Note>, RandomState>,
+    gauge: &'static Gauge,
+    windows: HashMap<Owner, Remembered, RandomState>,
+    /// Windows of owners that are gone, until they are empty.
+    closing: VecDeque<Remembered>,
+    /// How many of them each exchange has left that is gone.
+    clearing: HashMap<ShortString, usize, RandomState>,
     /// Where entries go, once there is a durable owner.
     queue: Option<QueueId>,
     next_counter: u64,
     /// What was remembered since the journal was last given something.
     fresh: Vec<(Owner, Key)>,
+    /// Windows that had to forget early for the first time.
+    cut: Vec<Cut>,
+}
+
+/// What one owner has seen, and what that takes.
+struct Remembered {
+    filter: Arc<Filter>,
+    window: Window<Note>,
     held: Held,
+}
+
+/// A window has had to forget a value because the memory for all of them is used up.
+#[derive(Debug)]
+pub struct Cut {
+    /// Whose it is.
+    pub filter: Arc<Filter>,
+    /// How many values it has now.
+    pub remembered: usize,
+    /// The bound.
+    pub exceeded: Exceeded,
 }
 
 /// What is known of a key.
@@ -50,11 +80,50 @@ struct Kept {
     message: Option<Message>,
 }
 
+impl Remembered {
+    fn new(filter: &Arc<Filter>, gauge: &'static Gauge) -> Self {
+        let held = Held::new(&Holder::new(gauge), Kind::Deduplication);
+        Self { filter: filter.clone(), window: Window::new(filter.rule.size), held }
+    }
+
+    fn bytes(&self) -> usize {
+        self.window.len() * DEDUPLICATION_ENTRY_BYTES
+    }
+
+    /// Remembers a key, and forgets what there is no room for. Tells when that is due to memory for the first time.
+    fn remember(&mut self, identity: Identity, note: Note, now: Millis) -> (Forgotten<Note>, Option<Cut>) {
+        let mut forgotten = self.window.remember(identity, note, now);
+        let (mut early, mut bound) = (0, None);
+        while let Err(exceeded) = self.held.try_set(self.bytes())
+            && self.window.len() > 1
+        {
+            forgotten.extend(self.window.forget_oldest());
+            (early, bound) = (early + 1, Some(exceeded));
+        }
+        self.held.set(self.bytes());
+        let is_first = self.filter.count_forgotten_early(early);
+        let cut = bound.filter(|_| is_first).map(|exceeded| Cut {
+            filter: self.filter.clone(),
+            remembered: self.window.len(),
+            exceeded,
+        });
+        (forgotten, cut)
+    }
+}
+
 impl Seen {
-    /// Nobody has seen anything. What is remembered is held by `holder`.
-    pub fn new(holder: &Arc<Holder>) -> Self {
-        let held = Held::new(holder, Kind::Deduplication);
-        Self { windows: HashMap::default(), queue: None, next_counter: 0, fresh: Vec::new(), held }
+    /// Nobody has seen anything. What is remembered counts on `gauge`.
+    pub fn new(gauge: &'static Gauge) -> Self {
+        Self {
+            gauge,
+            windows: HashMap::default(),
+            closing: VecDeque::new(),
+            clearing: HashMap::default(),
+            queue: None,
+            next_counter: 0,
+            fresh: Vec::new(),
+            cut: Vec::new(),
+        }
     }
 
     /// The number of the hidden queue, and the counter of its next position if it is restored.
@@ -63,23 +132,71 @@ impl Seen {
         self.next_counter = self.next_counter.max(next_counter);
     }
 
-    /// An owner is there.
-    pub fn open(&mut self, filter: &Filter) {
-        self.windows.entry(filter.owner.clone()).or_insert_with(|| Window::new(filter.rule.size));
+    /// An owner is there. What a namesake has left is forgotten first: after a crash it would be this one's.
+    pub fn open(&mut self, filter: &Arc<Filter>, changes: &mut Changes) {
+        while let Owner::Exchange(name) = &filter.owner
+            && self.is_clearing(name)
+        {
+            self.clear_away(DEDUPLICATION_CLEARED_AT_ONCE_MAX, changes);
+        }
+        let Self { windows, gauge, .. } = self;
+        windows.entry(filter.owner.clone()).or_insert_with(|| Remembered::new(filter, gauge));
     }
 
-    /// An owner is gone, and with it what it has seen.
-    pub fn close(&mut self, owner: &Owner, changes: &mut Changes) {
-        let Some(window) = self.windows.remove(owner) else { return };
-        self.held.set(self.held.bytes() - window.len() * DEDUPLICATION_ENTRY_BYTES);
-        for note in window.into_notes() {
-            self.settle(note, changes);
+    /// An owner is gone: nobody finds what it has seen, which goes by [`Self::clear_away`].
+    pub fn close(&mut self, owner: &Owner) {
+        let Some(remembered) = self.windows.remove(owner) else { return };
+        if let Owner::Exchange(name) = owner {
+            *self.clearing.entry(name.clone()).or_default() += 1;
         }
+        self.closing.push_back(remembered);
+    }
+
+    /// Forgets up to so many values of owners that are gone. True if there are more.
+    pub fn clear_away(&mut self, values_max: usize, changes: &mut Changes) -> bool {
+        for _ in 0..values_max {
+            let Some(first) = self.closing.front_mut() else { return false };
+            match first.window.forget_oldest() {
+                Some(note) => self.settle(note, changes),
+                None => self.end_first(),
+            }
+        }
+        if let Some(first) = self.closing.front_mut() {
+            first.held.set(first.bytes());
+        }
+        self.has_remains()
+    }
+
+    fn end_first(&mut self) {
+        let Some(Remembered { filter, .. }) = self.closing.pop_front() else { return };
+        if let Owner::Exchange(name) = &filter.owner
+            && let Some(left) = self.clearing.get_mut(name)
+        {
+            *left -= 1;
+            if *left == 0 {
+                self.clearing.remove(name);
+            }
+        }
+    }
+
+    /// Whether something is left of owners that are gone.
+    pub fn has_remains(&self) -> bool {
+        !self.closing.is_empty()
+    }
+
+    /// Whether an exchange of this name has left something.
+    pub fn is_clearing(&self, name: &ShortString) -> bool {
+        self.clearing.contains_key(name)
+    }
+
+    /// Windows that had to forget early since this was last asked for, each once as long as its owner is there.
+    pub fn take_cut(&mut self) -> Vec<Cut> {
+        std::mem::take(&mut self.cut)
     }
 
     /// Whether an owner has seen a message: if so, the commit after which the first one is safe.
     pub fn find(&self, owner: &Owner, key: Key, now: Millis) -> Option<Commit> {
-        self.windows.get(owner)?.find(key, now).map(|note| note.commit)
+        self.windows.get(owner)?.window.find(key, now).map(|note| note.commit)
     }
 
     /// An owner has taken a message; nothing happens if the owner is gone. The journal must get `changes` in one group
@@ -92,8 +209,7 @@ impl Seen {
         now: Millis,
         changes: &mut Changes,
     ) {
-        let Some(window) = self.windows.get_mut(&filter.owner) else { return };
-        let before = window.len();
+        let Some(remembered) = self.windows.get_mut(&filter.owner) else { return };
         let queue = self.queue.filter(|_| persistent && filter.durable);
         let entry = queue.map(|queue| {
             let position = position_of(0, self.next_counter);
@@ -106,11 +222,10 @@ impl Seen {
             });
             Kept { position, message: Some(message) }
         });
-        let forgotten = window.remember(identity, Note { commit: Commit::default(), entry }, now);
-        let after = window.len();
-        self.held
-            .set(self.held.bytes() + after * DEDUPLICATION_ENTRY_BYTES - before * DEDUPLICATION_ENTRY_BYTES);
+        let note = Note { commit: Commit::default(), entry };
+        let (forgotten, cut) = remembered.remember(identity, note, now);
         self.fresh.push((filter.owner.clone(), identity.key));
+        self.cut.extend(cut);
         for note in forgotten {
             self.settle(note, changes);
         }
@@ -119,7 +234,8 @@ impl Seen {
     /// The journal has what was remembered.
     pub fn committed(&mut self, commit: Commit) {
         for (owner, key) in self.fresh.drain(..) {
-            if let Some(note) = self.windows.get_mut(&owner).and_then(|window| window.note_mut(key)) {
+            let its = self.windows.get_mut(&owner);
+            if let Some(note) = its.and_then(|remembered| remembered.window.note_mut(key)) {
                 note.commit = commit;
             }
         }
@@ -133,12 +249,9 @@ impl Seen {
         };
         let entry = decode(&loaded.message.view()).filter(|(_, identity)| identity.until > now);
         let owned = entry.and_then(|(owner, identity)| Some((self.windows.get_mut(&owner)?, identity)));
-        let Some((window, identity)) = owned else { return self.settle(note, changes) };
-        let before = window.len();
-        let forgotten = window.remember(identity, note, now);
-        let after = window.len();
-        self.held
-            .set(self.held.bytes() + after * DEDUPLICATION_ENTRY_BYTES - before * DEDUPLICATION_ENTRY_BYTES);
+        let Some((remembered, identity)) = owned else { return self.settle(note, changes) };
+        let (forgotten, cut) = remembered.remember(identity, note, now);
+        self.cut.extend(cut);
         for note in forgotten {
             self.settle(note, changes);
         }

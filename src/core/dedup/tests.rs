@@ -1,16 +1,17 @@
 //! Windows against a model, rules by their arguments, and entries over a restart.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::core::{
     journal::{Attempts, Change, Changes, Commit, Loaded},
-    memory::{Gauge, Holder},
+    memory::{Gauge, Kind},
     message::{Message, build_image},
     rewrite,
 };
+use crate::limits::{DEDUPLICATION_ENTRY_BYTES, MEMORY_DEDUPLICATION_PERCENT};
 use crate::protocol::Properties;
 
 const NOW: Millis = 1_000_000;
@@ -153,11 +154,9 @@ proptest! {
             prop_assert_eq!(window.len(), model.0.len());
             prop_assert!(window.len() <= size);
         }
-        let (mut notes, mut wanted): (Vec<_>, Vec<_>) =
-            (window.into_notes().collect(), model.0.into_iter().map(|(.., note)| note).collect());
-        notes.sort_unstable();
-        wanted.sort_unstable();
-        prop_assert_eq!(notes, wanted);
+        let oldest_first: Vec<_> = std::iter::from_fn(|| window.forget_oldest()).collect();
+        let wanted: Vec<_> = model.0.into_iter().map(|(.., note)| note).collect();
+        prop_assert_eq!(oldest_first, wanted);
     }
 }
 
@@ -174,14 +173,22 @@ struct Host {
 const HIDDEN: QueueId = QueueId(9);
 
 impl Host {
-    fn new(filters: &[&Filter]) -> Self {
-        let gauge = Gauge::new(usize::MAX);
-        let mut seen = Seen::new(&Holder::new(gauge));
-        seen.keep_in(HIDDEN, 0);
-        for filter in filters {
-            seen.open(filter);
-        }
-        Self { seen, gauge, entries: Vec::new(), now: NOW }
+    fn new(filters: &[&Arc<Filter>]) -> Self {
+        Self::limited(usize::MAX, filters)
+    }
+
+    fn limited(limit_bytes: usize, filters: &[&Arc<Filter>]) -> Self {
+        let gauge = Gauge::new(limit_bytes);
+        let mut host = Self { seen: Seen::new(gauge), gauge, entries: Vec::new(), now: NOW };
+        host.seen.keep_in(HIDDEN, 0);
+        filters.iter().for_each(|filter| host.open(filter));
+        host
+    }
+
+    fn open(&mut self, filter: &Arc<Filter>) {
+        let mut changes = Changes::new();
+        self.seen.open(filter, &mut changes);
+        self.journal(changes);
     }
 
     fn journal(&mut self, changes: Changes) {
@@ -203,7 +210,7 @@ impl Host {
     }
 
     /// True if it was taken.
-    fn publish(&mut self, filter: &Filter, value: &str, persistent: bool) -> bool {
+    fn publish(&mut self, filter: &Arc<Filter>, value: &str, persistent: bool) -> bool {
         let identity = identify(&filter.rule, FieldTable::new().with(X_DEDUPLICATION_HEADER, value)).unwrap();
         if self.seen.find(&filter.owner, identity.key, self.now).is_some() {
             return false;
@@ -215,7 +222,7 @@ impl Host {
         true
     }
 
-    fn restarted(self, filters: &[&Filter]) -> Self {
+    fn restarted(self, filters: &[&Arc<Filter>]) -> Self {
         let mut host = Self { now: self.now, ..Self::new(filters) };
         host.seen.keep_in(HIDDEN, self.entries.last().map_or(0, |(position, _)| position + 1));
         host.entries = self.entries.clone();
@@ -230,18 +237,25 @@ impl Host {
     }
 
     fn close(&mut self, owner: &Owner) {
+        self.seen.close(owner);
+        while self.clear_away(usize::MAX) {}
+    }
+
+    fn clear_away(&mut self, values_max: usize) -> bool {
         let mut changes = Changes::new();
-        self.seen.close(owner, &mut changes);
+        let more = self.seen.clear_away(values_max, &mut changes);
         self.journal(changes);
+        more
     }
 }
 
-fn queue(id: u64, arguments: &FieldTable) -> Filter {
-    Filter::of(Owner::Queue(QueueId(id)), arguments, true).unwrap()
+fn queue(id: u64, arguments: &FieldTable) -> Arc<Filter> {
+    let name = ShortString::from_static("q");
+    Arc::new(Filter::of(Owner::Queue(QueueId(id)), &name, arguments, true).unwrap())
 }
 
-fn exchange(name: &'static str, durable: bool) -> Filter {
-    Filter::of(Owner::Exchange(ShortString::from_static(name)), &on(), durable).unwrap()
+fn exchange(name: &'static str, durable: bool) -> Arc<Filter> {
+    Arc::new(Filter::of_exchange(&ShortString::from_static(name), &on(), durable).unwrap())
 }
 
 #[test]
@@ -299,7 +313,7 @@ fn an_owner_that_is_gone_leaves_nothing_behind() {
     assert!(host.publish(&one, "a", true) && host.publish(&one, "a", true), "nothing is remembered for it");
     host.close(&two.owner);
     assert_eq!((host.entries.len(), host.gauge.used_bytes()), (0, 0));
-    host.seen.open(&two);
+    host.open(&two);
     assert!(host.publish(&two, "a", true), "one of the same name begins anew");
 }
 
@@ -313,4 +327,75 @@ fn entries_of_owners_that_are_not_there_and_rotten_ones_are_settled_at_the_start
     let mut host = host.restarted(&[&two]);
     assert_eq!(host.entries.len(), 1);
     assert!(!host.publish(&two, "a", true));
+}
+
+// ---- memory ----
+
+/// A limit whose share for deduplication is so many values.
+fn limit_of(values: usize) -> usize {
+    (values * DEDUPLICATION_ENTRY_BYTES).div_ceil(MEMORY_DEDUPLICATION_PERCENT) * 100
+}
+
+#[test]
+fn a_window_forgets_its_oldest_where_the_memory_for_all_is_used_up() {
+    let large = queue(1, &on().with(X_CACHE_SIZE, 10_000_000));
+    let mut host = Host::limited(limit_of(100), &[&large]);
+    for value in 0..1_000 {
+        assert!(host.publish(&large, &format!("{value}"), true));
+    }
+    let share = host.gauge.share_bytes(Kind::Deduplication);
+    let used = host.gauge.used_bytes();
+    assert!((share / 4 * 3 - DEDUPLICATION_ENTRY_BYTES..=share).contains(&used), "{used} of {share}");
+    let kept = used / DEDUPLICATION_ENTRY_BYTES;
+    assert_eq!((host.entries.len(), large.forgotten_early()), (kept, 1_000 - kept as u64));
+    assert!(!host.publish(&large, &format!("{}", 1_000 - kept), true), "the oldest that it still knows");
+    let cut = host.seen.take_cut();
+    assert_eq!((cut.len(), cut[0].remembered), (1, kept), "the log hears of it once");
+    assert!(Arc::ptr_eq(&cut[0].filter, &large));
+    assert!(host.publish(&large, "0", true) && host.seen.take_cut().is_empty());
+    let mut host = host.restarted(&[&large]);
+    assert_eq!(host.entries.len(), kept);
+    host.close(&large.owner);
+    assert_eq!((host.entries.len(), host.gauge.used_bytes()), (0, 0));
+}
+
+#[test]
+fn a_window_that_comes_late_has_a_part_of_the_memory_and_one_value_at_least() {
+    let large = queue(1, &on().with(X_CACHE_SIZE, 10_000_000));
+    let mut host = Host::limited(limit_of(100), &[&large]);
+    for value in 0..200 {
+        assert!(host.publish(&large, &format!("{value}"), false));
+    }
+    for id in 2..40 {
+        let late = queue(id, &on().with(X_CACHE_SIZE, 10_000_000));
+        host.open(&late);
+        for value in ["a", "b", "c"] {
+            assert!(host.publish(&late, value, false) && !host.publish(&late, value, false));
+        }
+        assert_eq!(host.publish(&late, "a", false), late.forgotten_early() > 0);
+        assert_eq!(late.forgotten_early() > 0, id > 8, "{id}");
+    }
+}
+
+#[test]
+fn values_that_were_seen_by_what_is_gone_are_forgotten_in_pieces() {
+    let (one, two, again) = (exchange("e", true), queue(1, &on()), exchange("e", true));
+    let mut host = Host::new(&[&one, &two]);
+    for value in 0..100 {
+        assert!(
+            host.publish(&one, &format!("{value}"), true) && host.publish(&two, &format!("{value}"), true)
+        );
+    }
+    for filter in [&one, &two] {
+        host.seen.close(&filter.owner);
+        assert_eq!(host.seen.find(&filter.owner, key("7").unwrap(), NOW), None, "nobody finds it any more");
+    }
+    let name = ShortString::from_static("e");
+    assert!(host.clear_away(10) && host.seen.is_clearing(&name));
+    assert_eq!((host.entries.len(), host.gauge.used_bytes()), (190, 190 * DEDUPLICATION_ENTRY_BYTES));
+    host.open(&again);
+    assert!(!host.seen.is_clearing(&name), "a namesake finds nothing of it");
+    assert!(host.publish(&again, "7", true));
+    while host.clear_away(10) {}
+    assert_eq!((host.entries.len(), host.gauge.used_bytes()), (1, DEDUPLICATION_ENTRY_BYTES));
 }

@@ -70,9 +70,10 @@ impl<T> Window<T> {
         forgotten
     }
 
-    /// All notes, in no order.
-    pub fn into_notes(self) -> impl Iterator<Item = T> {
-        self.entries.into_values().map(|entry| entry.note)
+    /// Forgets the oldest key; gives what was noted with it.
+    pub fn forget_oldest(&mut self) -> Option<T> {
+        let (_, key) = self.order.pop_first()?;
+        self.entries.remove(&key).map(|entry| entry.note)
     }
 
     fn is_over(&self, key: Key, now: Millis) -> bool {

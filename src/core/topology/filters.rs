@@ -70,6 +70,6 @@ impl Topology {
 impl Exchange {
     /// The filter that an exchange's arguments ask for.
     pub(super) fn filter_of(spec: &super::ExchangeSpec) -> Option<Arc<Filter>> {
-        Filter::of(Owner::Exchange(spec.name.clone()), &spec.arguments, spec.durable).map(Arc::new)
+        Filter::of_exchange(&spec.name, &spec.arguments, spec.durable).map(Arc::new)
     }
 }
