@@ -94,8 +94,17 @@ pub const UNKNOWN_ARGUMENTS_TOLD_MAX: usize = 8;
 pub const UNKNOWN_ARGUMENTS_LOGGED_MAX: u32 = 10;
 /// and how long it takes until there may be another one.
 pub const UNKNOWN_ARGUMENTS_LOGGED_REFILL: Duration = Duration::from_secs(1);
+/// Places for unacknowledged messages beyond which a channel's list of them grows by a fourth, and not twofold: a large step could raise
+/// the alarm.
+pub const WINDOW_DOUBLED_MAX: usize = if cfg!(test) { 64 } else { 64 * 1024 };
 /// Routes that one channel remembers.
 pub const ROUTES_CACHED_MAX: usize = 1_024;
+/// About what one of them takes beside the exchange and key and the route itself: its place in the channel's map.
+pub const ROUTE_PLACE_BYTES: usize = 64;
+/// About what an open channel takes beside its deliveries, routes and unfinished messages.
+pub const CHANNEL_BYTES: usize = 1024;
+/// Channels that a connection may open however much memory others use: a client that is to make room needs some.
+pub const CHANNELS_ALWAYS_MAX: usize = 8;
 /// Bytes of publishes and acks that one transaction may hold.
 pub const TRANSACTION_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// How long the server waits for a client's close-ok, and for its last bytes to be written.
@@ -132,6 +141,9 @@ pub const MEMORY_LIMIT_BYTES_MIN: u64 = 1_000_000;
 pub const MEMORY_LIMIT_BYTES_MAX: u64 = 1 << 50;
 /// From this share of the limit on, queues let go of everything that is on disk, the next messages too, in percent.
 pub const MEMORY_PRESSED_PERCENT: usize = 75;
+/// Until so much of the limit is in use, in percent, clients may hold more unacknowledged messages than the shares of that: less than
+/// [`MEMORY_PRESSED_PERCENT`], so that what can be paged out still has room.
+pub const MEMORY_PLENTY_PERCENT: usize = 60;
 /// An alarm is cleared when use has fallen to this share of its limit, in percent.
 pub const MEMORY_RESUME_PERCENT: usize = 90;
 /// About what an exchange, a queue, a binding or a consumer takes beside its arguments.
@@ -152,7 +164,7 @@ pub const MEMORY_ROUTES_PERCENT: usize = 3;
 pub const MEMORY_OUTBOXES_PERCENT: usize = 8;
 /// what has come and cannot be handled yet,
 pub const MEMORY_INBOUND_PERCENT: usize = 4;
-/// exchanges, queues, bindings and consumers,
+/// exchanges, queues, bindings, consumers and channels,
 pub const MEMORY_TOPOLOGY_PERCENT: usize = 15;
 /// what recent-history exchanges keep,
 pub const MEMORY_HISTORIES_PERCENT: usize = 3;
@@ -211,8 +223,8 @@ pub const DEDUPLICATION_ENTRIES_DEFAULT: usize = 128;
 pub const DEDUPLICATION_ENTRIES_MAX: usize = 10_000_000;
 /// About what one of them takes in memory.
 pub const DEDUPLICATION_ENTRY_BYTES: usize = 320;
-/// Values of a queue or exchange that is gone which are forgotten before others have what was seen. Few in unit tests.
-pub const DEDUPLICATION_CLEARED_AT_ONCE_MAX: usize = if cfg!(test) { 8 } else { 512 };
+/// Values of a queue or exchange that is gone which are forgotten before others have what was seen.
+pub const DEDUPLICATION_CLEARED_AT_ONCE_MAX: usize = 512;
 /// Bytes of messages that may wait to be written to the log before publishers wait.
 pub const JOURNAL_WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes of records that are written to the log at once.
@@ -265,5 +277,7 @@ pub const FLOW_PAUSE_MAX: Duration = Duration::from_millis(20);
 const _: () = assert!(FRAME_SIZE_BYTES_MIN as usize <= READ_BUFFER_BYTES / 2);
 const _: () = assert!(LEFTOVER_BYTES_MAX < READ_BUFFER_BYTES);
 const _: () = assert!(OUTBOX_BYTES_RESUME < OUTBOX_BYTES_MAX);
+const _: () = assert!(MEMORY_PLENTY_PERCENT < MEMORY_PRESSED_PERCENT);
+const _: () = assert!(MEMORY_PRESSED_PERCENT < MEMORY_RESUME_PERCENT);
 const _: () = assert!(MESSAGE_SIZE_BYTES_MAX_DEFAULT <= MESSAGE_SIZE_BYTES_MAX_HARD);
 const _: () = assert!(CLOSE_TIMEOUT_AT_STOP.as_millis() <= CLOSE_TIMEOUT.as_millis());

@@ -198,7 +198,8 @@ impl Broker {
         }
     }
 
-    /// Looks for clients that hold messages for too long, and has their connections see to it. Runs as long as the broker.
+    /// Looks for clients that hold messages for too long, or whose consumers wait for memory that there is by now, and has their
+    /// connections see to it. Runs as long as the broker.
     pub async fn watch_consumers(&self) {
         let mut policies_seen = 0;
         loop {
@@ -222,8 +223,11 @@ impl Broker {
     fn watch_consumers_of(&self, id: ConnectionId, anew: bool) -> usize {
         let Some(connected) = self.connections.get(&id) else { return 0 };
         let (now, default) = (self.clock.now(), self.config.consumer_timeout);
-        let (looked, found) = connected.outbox.lock().look_for_overdue(now, default, anew);
-        if found {
+        let mut outbox = connected.outbox.lock();
+        let (looked, found) = outbox.look_for_overdue(now, default, anew);
+        let waits_for_nothing = outbox.channels_to_feed().next().is_some();
+        drop(outbox);
+        if found || waits_for_nothing {
             connected.attention.notify_one();
         }
         looked + 1
@@ -237,7 +241,7 @@ impl Broker {
 
     /// Registers a connection that has been opened.
     ///
-    /// `attention` is notified when the client holds something for too long.
+    /// `attention` is notified when the client holds something for too long, or may have more than before.
     pub fn connected(
         &self,
         info: ConnectionInfo,

@@ -257,8 +257,8 @@ impl Vhost {
     }
 
     /// Where all messages with this exchange and key go, unless [`Route::needs_message`].
-    pub fn route_by_key(&self, exchange: &[u8], key: &[u8]) -> Result<Route, AmqpError> {
-        self.read_lock().route(exchange, &Addressing::by_keys(&[key]))
+    pub fn route_by_key(&self, exchange: &[u8], key: &[u8]) -> Result<Arc<Route>, AmqpError> {
+        self.read_lock().route_by_key(exchange, key)
     }
 
     /// Where a message goes. The exchanges that keep messages have it then.

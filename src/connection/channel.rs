@@ -10,14 +10,16 @@ use super::assembly::{Assembled, Assembly};
 use crate::broker::Vhost;
 use crate::core::{
     confirms::{Fate, Published},
-    error::{AmqpError, precondition_failed},
-    memory::{Exceeded, Held, Holder, Kind},
+    error::{AmqpError, precondition_failed, resource_error},
+    memory::{Exceeded, Held, Holder, Kind, allocated_bytes},
     message::{Message, View},
     queue::Comeback,
     topology::Route,
     window::Unacked,
 };
-use crate::limits::{ROUTES_CACHED_MAX, TRANSACTION_BYTES_MAX};
+use crate::limits::{
+    CHANNEL_BYTES, CHANNELS_ALWAYS_MAX, ROUTE_PLACE_BYTES, ROUTES_CACHED_MAX, TRANSACTION_BYTES_MAX,
+};
 use crate::protocol::{RawFrame, ShortString, basic};
 
 /// See the module's text.
@@ -33,19 +35,31 @@ pub(super) struct Channel {
     pub(super) prefetch: u32,
     /// We have sent `channel.close` and wait for its answer: everything else is ignored.
     pub(super) closing: bool,
+    /// What it takes beside what it holds.
+    _held: Held,
 }
 
 impl Channel {
-    /// A channel that was opened. What it takes is held by `holder`.
+    /// A channel beside so many others of its connection. What it takes is held by `holder`; 506 if there is no room for that.
+    pub(super) fn open(holder: &Arc<Holder>, others: usize) -> Result<Self, AmqpError> {
+        if others >= CHANNELS_ALWAYS_MAX {
+            let room = holder.may_have(Kind::Topology, CHANNEL_BYTES);
+            room.map_err(|exceeded| resource_error(exceeded.to_string()))?;
+        }
+        Ok(Self::new(holder))
+    }
+
+    /// A channel that is there, whatever the share.
     pub(super) fn new(holder: &Arc<Holder>) -> Self {
         Self {
             mode: Mode::Plain,
             assembly: Assembly::Idle,
             assembled: Held::new(holder, Kind::Assemblies),
-            routes: Routes::default(),
+            routes: Routes::new(holder),
             last_queue: None,
             prefetch: 0,
             closing: false,
+            _held: Held::of(holder, Kind::Topology, CHANNEL_BYTES),
         }
     }
 
@@ -213,14 +227,20 @@ impl Transaction {
     }
 }
 
-/// Routes that this channel's publishes took, by exchange and key as they stand on the wire.
-#[derive(Default)]
+/// Routes that this channel's publishes took, by exchange and key as they stand on the wire. Where the memory for them is used
+/// up, they are worked out anew.
 pub(super) struct Routes {
     last: Option<(Box<[u8]>, Arc<Route>)>,
     known: HashMap<Box<[u8]>, Arc<Route>, RandomState>,
+    /// What `known` takes, without the routes: they count themselves.
+    held: Held,
 }
 
 impl Routes {
+    fn new(holder: &Arc<Holder>) -> Self {
+        Self { last: None, known: HashMap::default(), held: Held::new(holder, Kind::Routes) }
+    }
+
     /// The route of a message by its exchange and key, remembered or worked out, and the steps that this took.
     #[inline]
     pub(super) fn find(&mut self, view: &View<'_>, vhost: &Vhost) -> Result<(Arc<Route>, usize), AmqpError> {
@@ -238,19 +258,48 @@ impl Routes {
         let (route, steps) = match self.known.get(names) {
             Some(route) if route.is_current() => (route.clone(), 1 + route.steps_to_check()),
             _ => {
-                let route = Arc::new(vhost.route_by_key(view.exchange(), view.routing_key())?);
+                let route = vhost.route_by_key(view.exchange(), view.routing_key())?;
                 let steps = route.steps();
-                if !route.is_reusable() {
+                if !route.is_reusable() || !self.remember(names, &route) {
                     return Ok((route, steps));
                 }
-                if self.known.len() >= ROUTES_CACHED_MAX {
-                    self.known.clear();
-                }
-                self.known.insert(names.into(), route.clone());
                 (route, steps)
             }
         };
         self.last = Some((names.into(), route.clone()));
         Ok((route, steps))
     }
+
+    /// Remembers a route, and forgets all others if there is no room. False if there is none for it alone.
+    fn remember(&mut self, names: &[u8], route: &Arc<Route>) -> bool {
+        let place = ROUTE_PLACE_BYTES + allocated_bytes(names.len());
+        if self.known.remove(names).is_some() {
+            self.held.set(self.held.bytes() - place);
+        }
+        if self.known.len() >= ROUTES_CACHED_MAX {
+            self.forget_all();
+        }
+        if self.make_room(place, route).is_err() {
+            self.forget_all();
+            if self.make_room(place, route).is_err() {
+                return false;
+            }
+        }
+        self.known.insert(names.into(), route.clone());
+        true
+    }
+
+    fn make_room(&mut self, place_bytes: usize, route: &Route) -> Result<(), Exceeded> {
+        route.count_on(self.held.holder())?;
+        self.held.try_set(self.held.bytes() + place_bytes)
+    }
+
+    fn forget_all(&mut self) {
+        self.last = None;
+        self.known = HashMap::default();
+        self.held.set(0);
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,7 +41,7 @@ use crate::store::Opened;
 /// A broker with the default configuration.
 pub struct Stage {
     broker: Arc<Broker>,
-    vhost: Arc<Vhost>,
+    pub(super) vhost: Arc<Vhost>,
 }
 
 /// What is left on a stage when all clients have gone.

@@ -189,7 +189,7 @@ struct Reading {
     session: Session,
     wants_blocked: bool,
     silence: Silence,
-    /// The broker has seen that the client holds something for too long.
+    /// The broker has seen that the client holds something for too long, or may have more than before.
     attention: Arc<Notify>,
     /// The writer has given up: the client is gone, whatever the reader still waits for.
     gone: CancellationToken,
@@ -221,6 +221,7 @@ impl Reading {
                 }
                 () = &mut gone => return Ending::Unwritable,
                 () = self.attention.notified(), if !self.session.is_working() => {
+                    self.session.feed_starved();
                     self.session.return_overdue();
                     continue;
                 }

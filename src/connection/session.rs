@@ -500,7 +500,8 @@ impl Session {
                 self.channel_max
             )));
         }
-        self.channels.insert(number, Box::new(Channel::new(&self.memory)));
+        let channel = Channel::open(&self.memory, opened)?;
+        self.channels.insert(number, Box::new(channel));
         let mut outbox = self.outbox.lock();
         outbox.open_window(number);
         outbox.send(number, &channel::OpenOk {});

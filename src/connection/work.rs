@@ -103,6 +103,13 @@ impl Session {
         }
     }
 
+    /// Feeds consumers that had to wait for memory, on all channels where there is some now.
+    pub(super) fn feed_starved(&mut self) {
+        self.turn = Turn::of(self.turn_steps);
+        let channels: Vec<_> = self.outbox.lock().channels_to_feed().collect();
+        channels.into_iter().for_each(|channel| self.feed(channel));
+    }
+
     /// Sees to what a queue leaves behind that is gone, now or in the next turns.
     pub(super) fn let_go(&mut self, deleted: Deleted) {
         self.begin(Work::LetGo(Box::new(deleted)));

@@ -364,6 +364,11 @@ impl Outbox {
         (looked, found)
     }
 
+    /// Channels with consumers that wait for memory which there is by now.
+    pub fn channels_to_feed(&self) -> impl Iterator<Item = u16> {
+        self.windows.iter().filter(|(_, window)| window.may_be_fed()).map(|(number, _)| number)
+    }
+
     /// Takes what was found overdue, by channel.
     pub fn take_overdue(&mut self, now: Millis, default: Option<Millis>) -> Vec<(u16, Vec<Overdue>)> {
         let overdue = self.windows.iter_mut().map(|(number, it)| (number, it.take_overdue(now, default)));

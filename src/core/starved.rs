@@ -29,6 +29,11 @@ impl Starved {
         self.waiting.pop_first().map(|(_, who)| who)
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Forgets a consumer that has left its queue, if it still stands in that place.
     pub fn forget(&mut self, place: u64, queue: &Arc<SharedQueue>, id: ConsumerId) {
         // Another channel with the same number may have begun to count anew meanwhile.

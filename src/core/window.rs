@@ -19,7 +19,7 @@ use crate::core::{
     queue::{ConsumerId, Entry, SharedQueue},
     starved::Starved,
 };
-use crate::limits::HELD_LOOKED_AT_ONCE_MAX;
+use crate::limits::{HELD_LOOKED_AT_ONCE_MAX, WINDOW_DOUBLED_MAX};
 use crate::protocol::ShortString;
 
 /// A message that a client has and has not settled.
@@ -155,6 +155,9 @@ impl Window {
         self.unacked_count += 1;
         self.consumer_unacked += u32::from(unacked.consumer.is_some());
         self.unacked_bytes += unacked.entry.message.size_bytes();
+        if self.unacked.len() == self.unacked.capacity() && self.unacked.len() >= WINDOW_DOUBLED_MAX {
+            self.unacked.reserve_exact(self.unacked.len() / 4);
+        }
         self.unacked.push_back((unacked.tag, Some(unacked)));
         self.count();
     }
@@ -286,6 +289,11 @@ impl Window {
     /// consumers of several queues take turns.
     pub fn next_starved(&mut self) -> Option<ConsumerRef> {
         if self.is_full() { None } else { self.starved.pop() }
+    }
+
+    /// Whether a consumer was turned away and could have a delivery now: others have given memory back meanwhile.
+    pub fn may_be_fed(&self) -> bool {
+        !self.starved.is_empty() && !self.is_full()
     }
 
     /// Puts back what a transaction had settled and then rolled back; in the time that it takes to go through both once.

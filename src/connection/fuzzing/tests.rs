@@ -8,7 +8,11 @@ mod turns;
 
 use super::*;
 use crate::connection::channel::Mode;
-use crate::core::journal::Journal;
+use crate::core::{
+    journal::Journal,
+    memory::{Held, Holder},
+};
+use crate::limits::CHANNELS_ALWAYS_MAX;
 use crate::protocol::{Encode, Method, basic, exchange, queue, split, tx};
 
 impl Client {
@@ -243,4 +247,35 @@ fn what_a_transaction_published_lives_from_its_commit_on() {
     queue.get(true, &mut Effects::default(), note).unwrap();
     assert!(since.unwrap() > published);
     client.leave();
+}
+
+#[test]
+fn channels_beyond_their_share_of_memory_are_refused_but_each_connection_has_some() {
+    let config = Config::load(Settings::default()).unwrap();
+    let gauge = Gauge::new(1_000_000);
+    let broker = Arc::new(Broker::with_gauge(config, Opened::forgetful(), gauge));
+    let vhost = broker.vhost(&broker.config.default_vhost).unwrap();
+    let stage = Stage { broker, vhost };
+    let before = gauge.used_bytes();
+    let mut greedy = stage.client();
+    let open = |client: &mut Client, number: u16| {
+        client.send(number, &channel::Open {});
+        client.methods().pop()
+    };
+    let is_open = |answer: &Option<Method>| matches!(answer, Some(Method::ChannelOpenOk(_)));
+    let refused =
+        (1..=2_000).map(|number| open(&mut greedy, number)).find(|answer| !is_open(answer)).unwrap();
+    let Some(Method::ConnectionClose(close)) = refused else { panic!("{refused:?}") };
+    assert_eq!(close.reply_code, 506);
+    assert!(close.reply_text.starts_with(b"RESOURCE_ERROR - the memory for exchanges, queues, bindings"));
+    let used = gauge.used_bytes_of(Kind::Topology);
+    assert!(used < gauge.share_bytes(Kind::Topology), "it gave them back");
+    let declared = Held::of(&Holder::new(gauge), Kind::Topology, gauge.share_bytes(Kind::Topology));
+    let mut modest = stage.client();
+    assert!((1..=CHANNELS_ALWAYS_MAX as u16).all(|number| is_open(&open(&mut modest, number))));
+    assert!(!is_open(&open(&mut modest, CHANNELS_ALWAYS_MAX as u16 + 1)));
+    greedy.leave();
+    modest.leave();
+    drop(declared);
+    assert_eq!(gauge.used_bytes(), before);
 }

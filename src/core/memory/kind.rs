@@ -24,7 +24,7 @@ pub enum Kind {
     Outboxes,
     /// What has come from clients and cannot be handled yet.
     Inbound,
-    /// Exchanges, queues, bindings and consumers, with their arguments.
+    /// Exchanges, queues, bindings and consumers, with their arguments; channels.
     Topology,
     /// Messages that `x-recent-history` exchanges keep.
     Histories,
@@ -72,9 +72,16 @@ impl Kind {
     /// What a connection may have of it however much others use: enough to go on, slowly.
     pub(super) const fn floor_bytes(self) -> usize {
         match self {
-            Self::Windows | Self::Unacked | Self::Outboxes | Self::Inbound => MEMORY_FLOOR_BYTES,
+            Self::Windows | Self::Unacked | Self::Routes | Self::Outboxes | Self::Inbound => {
+                MEMORY_FLOOR_BYTES
+            }
             _ => 0,
         }
+    }
+
+    /// Whether more than its share may be used while memory is plentiful: clients wait for it, and it comes back with them.
+    pub(super) const fn may_exceed_share(self) -> bool {
+        matches!(self, Self::Windows | Self::Unacked)
     }
 
     /// Whether its bytes are among those of messages.
@@ -91,7 +98,7 @@ impl Kind {
             Self::Routes => "remembered routes",
             Self::Outboxes => "what waits to be sent",
             Self::Inbound => "incomplete frames",
-            Self::Topology => "exchanges, queues, bindings and consumers",
+            Self::Topology => "exchanges, queues, bindings, consumers and channels",
             Self::Histories => "recent-history exchanges",
             Self::Transactions => "uncommitted transactions",
             Self::Deduplication => "deduplication",

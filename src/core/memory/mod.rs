@@ -2,7 +2,8 @@
 //!
 //! A [`Gauge`] counts by [`Kind`]. A message counts by itself, once: when it is made, and until its last reference is
 //! dropped, wherever that is. Messages can be paged out. All else cannot, so each of the other kinds has a share of the limit;
-//! who wants more than that is refused, or waits, and the alarm, which is for messages, is not held up by it. What one client
+//! who wants more than that is refused, or waits, and the alarm, which is for messages, is not held up by it. Only what clients
+//! have not acknowledged may exceed its share while memory is plentiful. What one client
 //! has of a kind is known by its [`Holder`]: the last part of a share is for those who hold little.
 //!
 //! Messages are made and dropped at the rate of the traffic, by all threads. So each thread adds to a counter of its own
@@ -25,7 +26,7 @@ pub use kind::Kind;
 pub use numbers::Number;
 
 use crate::core::wakes::wake_all;
-use crate::limits::{ENTITY_BYTES, MEMORY_PRESSED_PERCENT, MEMORY_RESUME_PERCENT};
+use crate::limits::{ENTITY_BYTES, MEMORY_PLENTY_PERCENT, MEMORY_PRESSED_PERCENT, MEMORY_RESUME_PERCENT};
 use crate::protocol::FieldTable;
 use kind::KINDS;
 use shards::Shards;
@@ -137,12 +138,20 @@ impl Gauge {
         if after <= before.max(kind.floor_bytes()) {
             return true;
         }
+        if kind.may_exceed_share() && self.is_plentiful(after - before) {
+            return true;
+        }
         let share = self.share_bytes(kind);
         let other = &self.others[kind as usize];
         let used = other.used_bytes.load(Ordering::Relaxed).saturating_add(after - before);
         let reserved = share / 4;
         let holders = other.holders.load(Ordering::Relaxed).max(1);
         used <= share - reserved || (used <= share && after <= reserved / holders)
+    }
+
+    /// Whether so many bytes more leave what is not used yet large.
+    fn is_plentiful(&self, more: usize) -> bool {
+        self.messages.sum().saturating_add(more) <= self.limit_bytes / 100 * MEMORY_PLENTY_PERCENT
     }
 
     fn half(&self) -> usize {

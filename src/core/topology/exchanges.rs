@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use parking_lot::Mutex;
+
 use super::{Destination, Exchange, Stamp, Topology, equivalence, history::History};
 use crate::core::{
     dedup,
@@ -135,6 +137,7 @@ impl Topology {
             stamp: Stamp::default(),
             history: self.history_of(&spec),
             filter: Exchange::filter_of(&spec),
+            common_route: Mutex::default(),
             _held: self.held(&spec.arguments),
             spec,
         };

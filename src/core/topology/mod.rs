@@ -20,10 +20,11 @@ mod spelling;
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, Weak, atomic::AtomicU64},
 };
 
 use foldhash::quality::RandomState;
+use parking_lot::Mutex;
 
 pub use bindings::{Binding, Destination};
 pub use exchanges::{ExchangeDeclaration, ExchangeSpec};
@@ -94,6 +95,8 @@ struct Exchange {
     history: Option<Arc<History>>,
     /// It takes each message once.
     filter: Option<Arc<Filter>>,
+    /// The route of all its messages, if it is the same for all, as long as somebody remembers it.
+    common_route: Mutex<Weak<Route>>,
     /// What it takes.
     _held: Held,
 }

@@ -1,14 +1,18 @@
 //! From exchange and routing keys to queues.
 
-use std::{collections::HashSet, sync::Arc, sync::atomic::Ordering};
+use std::{
+    collections::HashSet,
+    sync::{Arc, OnceLock, atomic::Ordering},
+};
 
 use foldhash::fast::RandomState;
-use smallvec::SmallVec;
+use smallvec::{Array, SmallVec};
 
 use super::{Destination, Exchange, Stamp, Topology, history::History};
 use crate::core::{
     dedup::Filter,
     error::{AmqpError, access_refused},
+    memory::{Exceeded, Held, Holder, Kind, allocated_bytes},
     message::View,
     queue::SharedQueue,
     routing::Addressing,
@@ -25,19 +29,22 @@ const STAMPS_MAX: usize = 64;
 const STAMPS_PER_STEP: usize = 16;
 
 /// The queues that a message goes to, each once.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Route {
     /// Targets, in no order.
     pub queues: SmallVec<[Arc<SharedQueue>; 1]>,
     stamps: SmallVec<[(Stamp, u64); 1]>,
     reusable: bool,
     by_message: bool,
+    by_key: bool,
     /// Of the exchanges on the way that keep what comes through them.
     histories: Vec<Arc<History>>,
     /// The exchange that the message was published to takes each message once.
     filter: Option<Arc<Filter>>,
     deduplicates: bool,
     steps: usize,
+    /// What it takes, once it is remembered.
+    held: OnceLock<Held>,
 }
 
 impl Route {
@@ -55,6 +62,22 @@ impl Route {
     /// Whether the answer may be used again for the same exchange and key, as long as [`Self::is_current`].
     pub fn is_reusable(&self) -> bool {
         self.reusable
+    }
+
+    /// Counts what it takes on `holder`, for as long as it lives: once, whoever remembers it besides. Refused if there is no room.
+    pub fn count_on(&self, holder: &Arc<Holder>) -> Result<(), Exceeded> {
+        if self.held.get().is_none() {
+            let mut held = Held::new(holder, Kind::Routes);
+            held.try_set(self.memory_bytes())?;
+            // Another connection may have been first.
+            drop(self.held.set(held));
+        }
+        Ok(())
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let itself = allocated_bytes(size_of::<Self>() + 2 * size_of::<usize>());
+        itself + list_bytes(&self.queues) + list_bytes(&self.stamps)
     }
 
     /// Whether an exchange on the way wants more than the routing keys: it looks at other parts of the message, draws lots, or
@@ -100,6 +123,11 @@ impl Route {
     }
 }
 
+/// What a list takes beside the place that it stands in.
+fn list_bytes<A: Array>(list: &SmallVec<A>) -> usize {
+    if list.spilled() { allocated_bytes(list.capacity() * size_of::<A::Item>()) } else { 0 }
+}
+
 /// Queues and exchanges that were met, by where they stand in memory.
 #[derive(Default)]
 struct Seen {
@@ -118,6 +146,33 @@ impl Topology {
             return Err(access_refused(format!("cannot publish to internal {named}")));
         }
         self.route_within(exchange, message)
+    }
+
+    /// Where all messages with this exchange and key go, unless [`Route::needs_message`]: to be remembered. Messages of an exchange that
+    /// looks at nothing share one route, whatever their keys.
+    pub fn route_by_key(&self, exchange: &[u8], key: &[u8]) -> Result<Arc<Route>, AmqpError> {
+        let Exchange { router, common_route, .. } = self.exchange(exchange)?;
+        if !router.looks_at_nothing() {
+            return self.route_of_key(exchange, key).map(Arc::new);
+        }
+        // It was worked out for a client: the exchange is not internal.
+        if let Some(route) = common_route.lock().upgrade().filter(|route| route.is_current()) {
+            return Ok(route);
+        }
+        let route = Arc::new(self.route_of_key(exchange, key)?);
+        if route.is_reusable() && !route.by_key {
+            *common_route.lock() = Arc::downgrade(&route);
+        }
+        Ok(route)
+    }
+
+    fn route_of_key(&self, exchange: &[u8], key: &[u8]) -> Result<Route, AmqpError> {
+        let mut route = self.route(exchange, &Addressing::by_keys(&[key]))?;
+        if route.reusable {
+            route.queues.shrink_to_fit();
+            route.stamps.shrink_to_fit();
+        }
+        Ok(route)
     }
 
     /// The same for messages that the broker itself sends on: internal exchanges are open to them.
@@ -150,6 +205,7 @@ impl Topology {
 
     /// The default exchange: every queue under its own name.
     fn route_by_name(&self, keys: &[&[u8]], route: &mut Route, seen: &mut Seen) {
+        route.by_key = true;
         for key in keys {
             match self.queue(key) {
                 Some(queue) => {
@@ -174,6 +230,7 @@ impl Topology {
         route.depend_on(&exchange.stamp);
         route.by_message |= exchange.router.looks_beyond_key() || exchange.history.is_some();
         route.histories.extend(exchange.history.clone());
+        route.by_key |= !exchange.router.looks_at_nothing();
         route.steps += EXCHANGE_STEPS;
         let mut matched = false;
         // What is gone may still stand in the bindings: it is no match.

@@ -517,11 +517,51 @@ fn what_there_is_no_memory_for_is_refused_and_what_goes_gives_it_back() {
     let declared = (0..1_000).take_while(|n| declare(*n).is_ok()).count();
     let refusal = declare(declared).unwrap_err();
     assert_eq!(refusal.code, ReplyCode::PreconditionFailed);
-    assert!(refusal.to_string().contains("exchanges, queues, bindings and consumers"), "{refusal}");
+    assert!(refusal.to_string().contains("exchanges, queues, bindings, consumers"), "{refusal}");
     let share = gauge.share_bytes(Kind::Topology);
     assert!((share / 2..share).contains(&gauge.used_bytes()), "{declared} were declared");
     for n in 0..declared {
         topology.delete_exchange(n.to_string().as_bytes(), false).unwrap();
     }
     assert_eq!(gauge.used_bytes(), empty);
+}
+
+// ---- routes that are remembered ----
+
+#[test]
+fn messages_of_a_fanout_exchange_share_a_route_whatever_their_keys() {
+    let mut topology = topology();
+    for name in ["q", "r"] {
+        topology.declare_queue(queue(name), ME).unwrap();
+    }
+    topology.bind(to_queue("amq.fanout", "q", "k"), ME).unwrap();
+    let first = topology.route_by_key(b"amq.fanout", b"a").unwrap();
+    assert!(Arc::ptr_eq(&first, &topology.route_by_key(b"amq.fanout", b"b").unwrap()));
+    topology.bind(to_queue("amq.fanout", "r", "k"), ME).unwrap();
+    let second = topology.route_by_key(b"amq.fanout", b"a").unwrap();
+    assert_eq!((first.queues.len(), second.queues.len()), (1, 2));
+    topology.bind(to_exchange("amq.fanout", "amq.direct", ""), ME).unwrap();
+    topology.declare_queue(queue("s"), ME).unwrap();
+    topology.bind(to_queue("amq.direct", "s", "a"), ME).unwrap();
+    let routes = [&b"a"[..], b"b"].map(|key| topology.route_by_key(b"amq.fanout", key).unwrap());
+    assert_eq!(routes.map(|route| route.queues.len()), [3, 2], "behind it a key counts");
+}
+
+#[test]
+fn a_route_that_is_remembered_counts_once_as_long_as_it_lives() {
+    let (gauge, mut topology) = (Gauge::new(10_000_000), topology());
+    let names: Vec<_> = (0..1_000).map(|n| ShortString::try_from(format!("{n}")).unwrap()).collect();
+    for name in &names {
+        topology.declare_queue(QueueDeclaration { name: name.clone(), ..queue("q") }, ME).unwrap();
+        let destination = Destination::Queue(name.clone());
+        topology.bind(Binding { destination, ..to_queue("amq.fanout", "q", "") }, ME).unwrap();
+    }
+    let route = topology.route_by_key(b"amq.fanout", b"").unwrap();
+    let holder = Holder::new(gauge);
+    assert_eq!(gauge.used_bytes(), 0, "it is not remembered yet");
+    route.count_on(&holder).unwrap();
+    route.count_on(&Holder::new(gauge)).unwrap();
+    assert!((8_000..9_000).contains(&gauge.used_bytes_of(Kind::Routes)));
+    drop(route);
+    assert_eq!(gauge.used_bytes(), 0);
 }

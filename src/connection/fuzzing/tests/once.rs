@@ -7,6 +7,7 @@ use crate::core::{
     dedup::{X_CACHE_SIZE, X_DEDUPLICATION_HEADER, X_MESSAGE_DEDUPLICATION},
     journal::{Changes, Commit, Done, Journal},
 };
+use crate::limits::DEDUPLICATION_ENTRY_BYTES;
 use crate::protocol::{Properties, confirm};
 
 /// A journal whose disk is slow: commits are complete when the test says so.
@@ -171,6 +172,40 @@ fn windows_and_their_memory_go_with_their_owners() {
     client.leave();
     assert_eq!(stage.used_bytes(), 0);
     nothing_remains(&stage);
+}
+
+#[test]
+fn an_exchange_that_has_seen_much_is_gone_when_all_of_it_is_forgotten() {
+    let stage = Stage::default();
+    let mut client = opened(&stage);
+    let declare = || exchange::Declare {
+        exchange: ShortString::from_static("e"),
+        type_: ShortString::from_static("fanout"),
+        arguments: once().with(X_CACHE_SIZE, 2_000),
+        ..exchange::Declare::default()
+    };
+    client.declare("q", queue::Declare::default());
+    let seen = || stage.broker.gauge.used_bytes_of(Kind::Deduplication);
+    for round in 0..2 {
+        client.send(1, &declare());
+        client.send(
+            1,
+            &queue::Bind {
+                queue: ShortString::from_static("q"),
+                exchange: ShortString::from_static("e"),
+                ..queue::Bind::default()
+            },
+        );
+        (0..1_500).for_each(|key| client.publish_keyed("e", "", &format!("{key}")));
+        client.send(1, &queue::Purge { queue: ShortString::from_static("q"), ..queue::Purge::default() });
+        assert_eq!(seen(), 1_500 * DEDUPLICATION_ENTRY_BYTES, "{round}: all are new");
+        let gone =
+            exchange::Delete { exchange: ShortString::from_static("e"), ..exchange::Delete::default() };
+        client.send(1, &gone);
+        assert_eq!(client.methods().last(), Some(&Method::ExchangeDeleteOk(exchange::DeleteOk {})));
+        assert_eq!(seen(), 0);
+    }
+    client.leave();
 }
 
 #[test]

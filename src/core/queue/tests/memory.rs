@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use super::{Client, Comeback, FieldTable, Q, Wish};
 use crate::core::{
     journal::{Change, Changes},
-    memory::{Gauge, Holder, Kind},
+    memory::{Gauge, Held, Holder, Kind},
     message::Message,
+    queue::feed_by_channel,
+    turn::Turn,
+    window::Unacked,
 };
+use crate::limits::MEMORY_PLENTY_PERCENT;
 
 /// Messages by where they are in memory: each counts once, whoever shares it.
 #[derive(Default)]
@@ -148,16 +152,36 @@ fn a_short_queue_leaves_memory_whole_when_it_is_needed() {
     assert!(client.read_ids().into_iter().eq(0..10));
 }
 
-#[test]
-fn a_client_without_prefetch_holds_no_more_than_the_share_of_what_is_unacknowledged() {
-    let (queue, mut client) = (Q::plain(), Client::new());
-    let gauge = Gauge::new(1_000_000);
+/// A client whose memory counts on a gauge with this limit.
+fn limited(gauge: &'static Gauge) -> Client {
+    let client = Client::new();
     {
         let mut outbox = client.outbox.lock();
         outbox.close_window(1);
         outbox.count_on(Holder::new(gauge));
         outbox.open_window(1);
     }
+    client
+}
+
+/// Reads on until nothing more comes.
+fn read_all(queue: &Q, client: &mut Client) -> usize {
+    let mut read = 0;
+    loop {
+        let ids = client.read_ids().len();
+        read += ids;
+        if ids == 0 {
+            return read;
+        }
+        feed_by_channel(&client.outbox, 1, &mut queue.effects.borrow_mut(), &mut Turn::default());
+    }
+}
+
+#[test]
+fn a_client_without_prefetch_holds_no_more_than_the_share_of_what_is_unacknowledged_where_memory_is_short() {
+    let gauge = Gauge::new(1_000_000);
+    let (queue, mut client) = (Q::plain(), limited(gauge));
+    let _others = Held::of(&Holder::new(gauge), Kind::Topology, 600_000);
     queue.publish(0..5_000);
     queue.consume(&client, "c", Wish::default());
     let mut seen = Vec::new();
@@ -172,4 +196,37 @@ fn a_client_without_prefetch_holds_no_more_than_the_share_of_what_is_unacknowled
     assert!(seen.into_iter().eq(0..5_000));
     queue.close_channel(&client, 1);
     assert_eq!([Kind::Windows, Kind::Unacked].map(|kind| gauge.used_bytes_of(kind)), [0, 0]);
+}
+
+#[test]
+fn a_client_holds_far_more_than_that_share_while_memory_is_plentiful() {
+    let gauge = Gauge::new(1_000_000);
+    let (queue, mut client) = (Q::plain(), limited(gauge));
+    queue.publish(0..20_000);
+    queue.consume(&client, "c", Wish::default());
+    let plenty = 1_000_000 / 100 * MEMORY_PLENTY_PERCENT;
+    let held = read_all(&queue, &mut client);
+    assert!(queue.ready() > 0);
+    assert!((plenty * 3 / 4..plenty * 5 / 4).contains(&gauge.used_bytes()), "{} bytes", gauge.used_bytes());
+    assert!(held * size_of::<Unacked>() > 3 * gauge.share_bytes(Kind::Windows), "{held}");
+    queue.close_channel(&client, 1);
+    assert_eq!((gauge.used_bytes(), queue.ready()), (0, 20_000));
+}
+
+#[test]
+fn a_consumer_that_waits_for_memory_may_be_fed_when_others_have_given_it_back() {
+    let gauge = Gauge::new(1_000_000);
+    let (queue, mut client) = (Q::plain(), limited(gauge));
+    let others = Held::of(&Holder::new(gauge), Kind::Topology, 600_000);
+    queue.publish(0..4_000);
+    queue.consume(&client, "c", Wish::default());
+    let before = read_all(&queue, &mut client);
+    let to_feed = |client: &Client| client.outbox.lock().channels_to_feed().collect::<Vec<_>>();
+    assert!(queue.ready() > 0 && to_feed(&client).is_empty());
+    drop(others);
+    assert_eq!(to_feed(&client), [1]);
+    feed_by_channel(&client.outbox, 1, &mut queue.effects.borrow_mut(), &mut Turn::default());
+    assert_eq!((before + read_all(&queue, &mut client), queue.ready()), (4_000, 0));
+    assert!(to_feed(&client).is_empty());
+    queue.close_channel(&client, 1);
 }
