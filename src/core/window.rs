@@ -3,8 +3,10 @@
 //! Lives inside its connection's [`Outbox`](super::outbox::Outbox), under the same lock, because a delivery tag
 //! must be drawn and written in one step.
 
+mod places;
+
 use std::{
-    collections::{HashMap, VecDeque, hash_map},
+    collections::{HashMap, hash_map},
     sync::Arc,
 };
 
@@ -19,8 +21,9 @@ use crate::core::{
     queue::{ConsumerId, Entry, SharedQueue},
     starved::Starved,
 };
-use crate::limits::{HELD_LOOKED_AT_ONCE_MAX, WINDOW_DOUBLED_MAX};
+use crate::limits::HELD_LOOKED_AT_ONCE_MAX;
 use crate::protocol::ShortString;
+use places::Places;
 
 /// A message that a client has and has not settled.
 pub struct Unacked {
@@ -60,8 +63,7 @@ pub struct ReplyConsumer {
 #[derive(Default)]
 pub struct Window {
     last_tag: u64,
-    /// Ascending by tag; `None` where one was settled out of turn.
-    unacked: VecDeque<(u64, Option<Unacked>)>,
+    unacked: Places,
     unacked_count: usize,
     /// Of these, deliveries to consumers: they count against the channel's prefetch.
     consumer_unacked: u32,
@@ -116,7 +118,7 @@ impl Window {
     #[inline]
     fn count(&mut self) {
         let Some(memory) = &mut self.memory else { return };
-        let entries_bytes = self.unacked.capacity() * size_of::<(u64, Option<Unacked>)>();
+        let entries_bytes = self.unacked.bytes();
         let is_counted = self.unacked_bytes.abs_diff(memory.messages.bytes()) <= UNCOUNTED_BYTES_MAX;
         if is_counted && entries_bytes == memory.entries.bytes() {
             return;
@@ -155,10 +157,7 @@ impl Window {
         self.unacked_count += 1;
         self.consumer_unacked += u32::from(unacked.consumer.is_some());
         self.unacked_bytes += unacked.entry.message.size_bytes();
-        if self.unacked.len() == self.unacked.capacity() && self.unacked.len() >= WINDOW_DOUBLED_MAX {
-            self.unacked.reserve_exact(self.unacked.len() / 4);
-        }
-        self.unacked.push_back((unacked.tag, Some(unacked)));
+        self.unacked.push(unacked);
         self.count();
     }
 
@@ -178,14 +177,14 @@ impl Window {
             let last = self.last_tag;
             return Ok(self.take_up_to(last, max, taken).then_some(last));
         }
-        let at = self.unacked.binary_search_by_key(&tag, |(tag, _)| *tag).map_err(|_| unknown())?;
+        let (_, held) = self.unacked.find(tag).ok_or_else(unknown)?;
         if multiple {
-            if self.unacked[at].1.is_none() {
+            if held.is_none() {
                 return Err(unknown());
             }
             return Ok(self.take_up_to(tag, max, taken).then_some(tag));
         }
-        let unacked = self.unacked[at].1.take().ok_or_else(unknown)?;
+        let unacked = held.take().ok_or_else(unknown)?;
         self.forget(&unacked);
         taken.push(unacked);
         self.compact();
@@ -202,9 +201,7 @@ impl Window {
     pub fn renew(&mut self, tag: u64, now: Millis) {
         if tag == 0 {
             self.watch.renewed_at = now;
-        } else if let Ok(at) = self.unacked.binary_search_by_key(&tag, |(tag, _)| *tag)
-            && let Some(unacked) = &mut self.unacked[at].1
-        {
+        } else if let Some((_, Some(unacked))) = self.unacked.find(tag) {
             unacked.since = now;
         }
     }
@@ -215,9 +212,8 @@ impl Window {
         if self.watch.next_overdue_at.is_some_and(|at| at <= now) {
             self.watch.look_anew();
         }
-        let from = self.unacked.partition_point(|(tag, _)| *tag <= self.watch.looked_up_to);
         let mut looked = 0;
-        for (tag, unacked) in self.unacked.range(from..).take(HELD_LOOKED_AT_ONCE_MAX) {
+        for (tag, unacked) in self.unacked.behind(self.watch.looked_up_to).take(HELD_LOOKED_AT_ONCE_MAX) {
             self.watch.looked_up_to = *tag;
             self.watch.note(unacked.as_ref(), now, default);
             looked += 1;
@@ -229,8 +225,7 @@ impl Window {
     pub fn take_overdue(&mut self, now: Millis, default: Option<Millis>) -> Vec<Overdue> {
         let mut overdue = self.watch.take_overdue();
         overdue.retain(|it| {
-            let at = self.unacked.binary_search_by_key(&it.tag, |(tag, _)| *tag);
-            let held = at.ok().and_then(|at| self.unacked[at].1.as_ref());
+            let held = self.unacked.find(it.tag).and_then(|(_, held)| held.as_ref());
             held.and_then(|held| self.watch.overdue_at(held, default)).is_some_and(|at| at <= now)
         });
         overdue
@@ -301,26 +296,21 @@ impl Window {
         if !settled.is_sorted_by_key(|unacked| unacked.tag) {
             settled.sort_by_key(|unacked| unacked.tag);
         }
-        let Some(last) = settled.last().map(|unacked| unacked.tag) else { return };
-        let first = settled.first().map_or(0, |unacked| unacked.tag);
+        let Some(first) = settled.first().map(|unacked| unacked.tag) else { return };
         self.watch.looked_up_to = self.watch.looked_up_to.min(first.saturating_sub(1));
         for unacked in &settled {
             self.unacked_count += 1;
             self.consumer_unacked += u32::from(unacked.consumer.is_some());
             self.unacked_bytes += unacked.entry.message.size_bytes();
         }
-        // Those that stand before the last one that comes back, and between them.
-        let mut before: VecDeque<_> = std::mem::take(&mut self.unacked);
-        let after = before.split_off(before.partition_point(|(tag, _)| *tag <= last));
-        let mut before = before.into_iter().filter_map(|(_, held)| held).peekable();
+        let mut held = self.unacked.take_all().peekable();
         for unacked in settled {
-            while let Some(held) = before.next_if(|held| held.tag < unacked.tag) {
-                self.unacked.push_back((held.tag, Some(held)));
+            while let Some(before) = held.next_if(|held| held.tag < unacked.tag) {
+                self.unacked.push(before);
             }
-            self.unacked.push_back((unacked.tag, Some(unacked)));
+            self.unacked.push(unacked);
         }
-        self.unacked.extend(before.map(|held| (held.tag, Some(held))));
-        self.unacked.extend(after);
+        held.for_each(|behind| self.unacked.push(behind));
         self.count();
     }
 
@@ -358,7 +348,7 @@ impl Window {
                 taken.push(unacked);
             }
         }
-        self.release_memory();
+        self.count();
         false
     }
 
@@ -375,14 +365,7 @@ impl Window {
             self.unacked.pop_front();
         }
         if self.unacked.len() > 2 * self.unacked_count + 16 {
-            self.unacked.retain(|(_, unacked)| unacked.is_some());
-        }
-        self.release_memory();
-    }
-
-    fn release_memory(&mut self) {
-        if self.unacked.is_empty() && self.unacked.capacity() > 4_096 {
-            self.unacked = VecDeque::new();
+            self.unacked.drop_settled();
         }
         self.count();
     }

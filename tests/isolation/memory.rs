@@ -19,6 +19,8 @@ use crate::{
 rows! {
     a_consumer_that_holds_all_and_dies
     a_consumer_that_requeues_all
+    a_consumer_that_acknowledges_late
+    a_consumer_that_acknowledges_late_behind_a_backlog
     many_durable_queues
     queues_of_many_priorities
     a_large_message_in_many_queues
@@ -82,6 +84,44 @@ fn hold_as_many_as_possible(scene: &Scene) -> io::Result<Peer> {
         held += usize::from(frame.kind == BODY);
     }
     Ok(consumer)
+}
+
+fn a_consumer_that_acknowledges_late() -> Row {
+    Row {
+        name: "a consumer that acknowledges nothing before it has 3/8 of the limit",
+        attack: |scene, _| take_before_settling(scene, limit() * 3 / 8, limit() * 3 / 8),
+        after: |scene| scene.await_counts("q", (0, 0)),
+        may_be_refused: false,
+        ..LIMITED
+    }
+}
+
+fn a_consumer_that_acknowledges_late_behind_a_backlog() -> Row {
+    Row {
+        name: "the same from a durable backlog of 1.5 x the limit",
+        attack: |scene, _| take_before_settling(scene, limit() * 3 / 2, limit() * 3 / 8),
+        may_be_refused: false,
+        ..LIMITED
+    }
+}
+
+/// Publishes this many bytes in messages of 1 KB and holds so many of them; fails if the broker holds them back.
+fn take_before_settling(scene: &Scene, published_bytes: usize, held_bytes: usize) -> io::Result<()> {
+    let (mut publisher, mut consumer) = (scene.peer()?, scene.peer()?);
+    publisher.call(1, &queue_declare("q", DURABLE), (50, 11))?;
+    let message = publish_with("", "q", b"\x10\x00\x02", &[b'x'; 1_000]);
+    let count = published_bytes / 1_000;
+    taken(publisher.flood(move |peer| peer.repeat(count, &message).and_then(|()| peer.barrier()))?)?;
+    consumer.method(1, &consume("q", "c", 0, &Table::new()))?;
+    let mut held = 0;
+    while held < held_bytes / 1_000 {
+        let Some(frame) = consumer.next(patience() / 2)? else {
+            return Err(io::Error::other(format!("it was held back after {held} messages")));
+        };
+        held += usize::from(frame.kind == BODY);
+    }
+    consumer.method(1, &method(60, 80).u64(0).u8(1))?;
+    consumer.barrier()
 }
 
 fn many_durable_queues() -> Row {

@@ -133,6 +133,9 @@ pub fn run(row: &Row) {
     cleared.unwrap_or_else(|error| panic!("{}: afterwards: {error}", row.name));
     victims.unwrap_or_else(|error| panic!("{}: a victim: {error}", row.name));
     assert!(stopped.is_some_and(|(status, _)| status.success()), "{}: {stopped:?}", row.name);
+    if row.memory_limit.is_some() {
+        assert!(alarm < ALARM_MAX, "{}: clear only after {}", row.name, seconds(Some(alarm)));
+    }
     if let Some(max) = row.peak_max() {
         assert!(peak < max, "{}: {} MB resident, {} allowed", row.name, peak / MIB, max / MIB);
     }
@@ -274,5 +277,7 @@ pub fn is_full() -> bool {
 pub const ATTACKERS: usize = 3;
 
 const MIB: u64 = 1024 * 1024;
+/// How long the alarm may stay raised when the attackers are gone.
+const ALARM_MAX: Duration = Duration::from_secs(10);
 const MIDDLE: Duration = Duration::from_millis(100);
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);

@@ -1,0 +1,113 @@
+//! What a channel holds, in the order of its delivery tags: a list in pieces, so that a long one grows without being moved, and
+//! gives memory back as it becomes shorter. A short one is a single piece.
+
+use std::{collections::VecDeque, iter, mem};
+
+use super::Unacked;
+use crate::limits::WINDOW_PIECE_PLACES;
+
+/// A delivery tag, and what is held by it: nothing if it was settled out of turn.
+pub(super) type Place = (u64, Option<Unacked>);
+
+/// See the module's text.
+#[derive(Default)]
+pub(super) struct Places {
+    /// Pieces that were full once, none of them empty.
+    older: VecDeque<VecDeque<Place>>,
+    older_len: usize,
+    last: VecDeque<Place>,
+}
+
+impl Places {
+    /// How many places there are.
+    pub(super) fn len(&self) -> usize {
+        self.older_len + self.last.len()
+    }
+
+    /// What they take.
+    #[inline]
+    pub(super) fn bytes(&self) -> usize {
+        (self.older.len() * WINDOW_PIECE_PLACES + self.last.capacity()) * size_of::<Place>()
+    }
+
+    /// Adds a place behind all others: its tag is the highest.
+    #[inline]
+    pub(super) fn push(&mut self, unacked: Unacked) {
+        if self.last.len() >= WINDOW_PIECE_PLACES {
+            self.begin_piece();
+        }
+        self.last.push_back((unacked.tag, Some(unacked)));
+    }
+
+    #[cold]
+    fn begin_piece(&mut self) {
+        let full = mem::replace(&mut self.last, VecDeque::with_capacity(WINDOW_PIECE_PLACES));
+        self.older_len += full.len();
+        self.older.push_back(full);
+    }
+
+    /// The place with the lowest tag.
+    #[inline]
+    pub(super) fn front(&self) -> Option<&Place> {
+        self.older.front().unwrap_or(&self.last).front()
+    }
+
+    /// Takes it.
+    #[inline]
+    pub(super) fn pop_front(&mut self) -> Option<Place> {
+        let Some(piece) = self.older.front_mut() else { return self.last.pop_front() };
+        let place = piece.pop_front();
+        self.older_len -= 1;
+        if piece.is_empty() {
+            self.older.pop_front();
+        }
+        place
+    }
+
+    /// The place of a tag.
+    #[inline]
+    pub(super) fn find(&mut self, tag: u64) -> Option<&mut Place> {
+        let piece = match self.first_behind(tag.saturating_sub(1)) {
+            piece if piece < self.older.len() => &mut self.older[piece],
+            _ => &mut self.last,
+        };
+        let at = piece.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
+        piece.get_mut(at)
+    }
+
+    /// The first piece with tags above this one; the number of older pieces stands for the last piece.
+    fn first_behind(&self, tag: u64) -> usize {
+        self.older.partition_point(|piece| piece.back().is_none_or(|(last, _)| *last <= tag))
+    }
+
+    /// Places with tags above this one, in order.
+    pub(super) fn behind(&self, tag: u64) -> impl Iterator<Item = &Place> {
+        let pieces = self.older.range(self.first_behind(tag)..).chain(iter::once(&self.last));
+        pieces.flat_map(move |piece| piece.range(piece.partition_point(|(its, _)| *its <= tag)..))
+    }
+
+    /// All places, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Place> {
+        self.older.iter().flatten().chain(&self.last)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Place> {
+        self.older.iter_mut().flatten().chain(&mut self.last)
+    }
+
+    /// Takes all that is held, in order.
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Unacked> + use<> {
+        let Self { older, last, .. } = mem::take(self);
+        older.into_iter().flatten().chain(last).filter_map(|(_, unacked)| unacked)
+    }
+
+    /// Drops places where nothing is held any more.
+    pub(super) fn drop_settled(&mut self) {
+        if self.older.is_empty() {
+            self.last.retain(|(_, unacked)| unacked.is_some());
+        } else {
+            self.take_all().for_each(|unacked| self.push(unacked));
+        }
+    }
+}
