@@ -312,7 +312,10 @@ impl Reading {
         while alarm.borrow_and_update().is_some() {
             tokio::select! {
                 changed = alarm.changed() => if changed.is_err() { return },
-                () = self.attention.notified() => self.session.return_overdue(),
+                () = self.attention.notified() => {
+                    self.session.feed_starved();
+                    self.session.return_overdue();
+                }
                 () = shutdown.cancelled() => return,
                 () = self.gone.cancelled() => return,
                 () = self.inbound.gone() => return,

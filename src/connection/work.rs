@@ -107,7 +107,9 @@ impl Session {
     pub(super) fn feed_starved(&mut self) {
         self.turn = Turn::of(self.turn_steps);
         let channels: Vec<_> = self.outbox.lock().channels_to_feed().collect();
-        channels.into_iter().for_each(|channel| self.feed(channel));
+        for channel in channels {
+            self.feed(channel);
+        }
     }
 
     /// Sees to what a queue leaves behind that is gone, now or in the next turns.

@@ -181,7 +181,9 @@ impl Host {
         let gauge = Gauge::new(limit_bytes);
         let mut host = Self { seen: Seen::new(gauge), gauge, entries: Vec::new(), now: NOW };
         host.seen.keep_in(HIDDEN, 0);
-        filters.iter().for_each(|filter| host.open(filter));
+        for filter in filters {
+            host.open(filter);
+        }
         host
     }
 

@@ -30,6 +30,7 @@ const STAMPS_PER_STEP: usize = 16;
 
 /// The queues that a message goes to, each once.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub struct Route {
     /// Targets, in no order.
     pub queues: SmallVec<[Arc<SharedQueue>; 1]>,
