@@ -224,7 +224,7 @@ pub const DEDUPLICATION_ENTRIES_MAX: usize = 10_000_000;
 pub const DEDUPLICATION_ENTRY_BYTES: usize = 320;
 /// Values of a queue or exchange that is gone which are forgotten before others have what was seen.
 pub const DEDUPLICATION_CLEARED_AT_ONCE_MAX: usize = 512;
-/// Bytes of messages that may wait to be written to the log before publishers wait.
+/// Bytes of messages, and of the changes that name them, that may wait to be written to the log before publishers wait.
 pub const JOURNAL_WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes of records that are written to the log at once.
 pub const LOG_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;

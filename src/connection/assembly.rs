@@ -7,7 +7,7 @@ use crate::core::{
 };
 use crate::protocol::{
     basic,
-    frame::{FRAME_BODY, FRAME_END, FRAME_HEADER, RawFrame, write_frame},
+    frame::{FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_OVERHEAD_BYTES, RawFrame, write_frame},
     properties::{ContentHeader, PropertiesView},
 };
 
@@ -69,7 +69,7 @@ impl Assembly {
     pub(super) fn held_bytes(&self) -> usize {
         match self {
             Self::Idle => 0,
-            Self::Header { image, .. } | Self::Body { image, .. } => image.len(),
+            Self::Header { image, .. } | Self::Body { image, .. } => image.capacity(),
         }
     }
 
@@ -107,10 +107,12 @@ impl Assembly {
                 Self::header(image, bits, layout, frame, body_bytes_max)?
             }
             (Self::Body { mut image, bits, layout, missing }, FRAME_BODY) => {
+                let announced = missing;
                 let missing = missing
                     .checked_sub(frame.payload.len() as u64)
                     .ok_or_else(|| frame_error("content body is larger than its header announced"))?;
                 if !frame.payload.is_empty() {
+                    make_room(&mut image, frame.payload.len() + FRAME_OVERHEAD_BYTES, announced);
                     write_frame(&mut image, FRAME_BODY, frame.channel, frame.payload);
                 }
                 Self::Body { image, bits, layout, missing }
@@ -154,5 +156,13 @@ impl Assembly {
         write_frame(&mut image, FRAME_HEADER, frame.channel, frame.payload);
         layout.header_frame_bytes = (image.len() - before) as u32;
         Ok(Self::Body { image, bits, layout, missing: header.body_size })
+    }
+}
+
+/// Sees that `bytes` more fit. It grows as vectors do, but by little more than what is `announced` and has not come.
+fn make_room(image: &mut Vec<u8>, bytes: usize, announced: u64) {
+    if image.capacity() - image.len() < bytes {
+        let rest = announced.saturating_add(announced / 1_024) as usize + FRAME_OVERHEAD_BYTES;
+        image.reserve_exact(bytes.max(image.len().min(rest)));
     }
 }

@@ -253,7 +253,10 @@ impl Session {
                     run.items.push(Publication::new(scanned.view));
                     continue;
                 }
-                Scan::Partial if rest.len() <= LEFTOVER_BYTES_MAX && self.may_begin_message(rest) => break,
+                Scan::Partial if rest.len() <= LEFTOVER_BYTES_MAX && self.may_begin_message(rest) => {
+                    self.brings_a_message();
+                    break;
+                }
                 Scan::Partial | Scan::Other => {
                     at -= self.publish_run(&mut run);
                     if !self.goes_on() {
@@ -325,6 +328,7 @@ impl Session {
         }
         let ids = channel.assembly.method_ids();
         let result = channel.assemble(frame, body_bytes_max);
+        self.brings_a_message();
         match result {
             Ok(None) => {}
             Ok(Some(message)) => {

@@ -11,9 +11,13 @@ use tokio_util::task::TaskTracker;
 use super::*;
 use crate::config::{Config, Settings};
 use crate::containment::failpoint;
-use crate::core::journal::{Changes, Commit, Done, Journal};
+use crate::core::{
+    journal::{Changes, Commit, Done, Journal},
+    memory::{Gauge, Held, Holder, Kind},
+};
 use crate::protocol::{
-    Encode, FRAME_METHOD, Method, PROTOCOL_HEADER, ShortString, basic, channel, confirm, frame, queue, split,
+    Encode, FRAME_METHOD, FieldTable, Method, PROTOCOL_HEADER, ShortString, basic, channel, confirm, frame,
+    queue, split,
 };
 use crate::store::Opened;
 
@@ -40,7 +44,10 @@ async fn broker(journal: Option<Arc<dyn Journal>>) -> SocketAddr {
     let opened = Opened::forgetful();
     let journal = journal.unwrap_or_else(|| opened.journal.clone());
     let config = Config::load(Settings::default()).unwrap();
-    let broker = Arc::new(Broker::new(config, Opened { journal, ..opened }));
+    listening(Arc::new(Broker::new(config, Opened { journal, ..opened }))).await
+}
+
+async fn listening(broker: Arc<Broker>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let workers = tokio::runtime::Handle::current();
@@ -81,7 +88,12 @@ impl Raw {
     }
 
     fn start_ok() -> connection::StartOk {
+        let mut capabilities = FieldTable::new();
+        capabilities.insert(ShortString::from_static("connection.blocked"), true);
+        let mut client_properties = FieldTable::new();
+        client_properties.insert(ShortString::from_static("capabilities"), capabilities);
         connection::StartOk {
+            client_properties,
             mechanism: ShortString::from_static("PLAIN"),
             response: b"\0guest\0guest".as_slice().into(),
             ..connection::StartOk::default()
@@ -186,4 +198,27 @@ async fn a_panic_in_the_handshake_ends_that_connection_and_no_other() {
     assert_eq!(victim.closed().await, 541);
     assert!(!failpoint::disarm());
     Raw::open(address).await;
+}
+
+#[tokio::test]
+async fn who_has_sent_a_part_of_a_message_is_held_up_by_the_memory_alarm() {
+    let gauge = Gauge::new(1_000_000);
+    let config = Config::load(Settings::default()).unwrap();
+    let broker = Arc::new(Broker::with_gauge(config, Opened::forgetful(), gauge));
+    let watched = broker.clone();
+    tokio::spawn(async move { watched.alarm.watch_memory(watched.gauge).await });
+    let address = listening(broker).await;
+    let mut publish = Vec::new();
+    frame::write_method(&mut publish, 1, &basic::Publish::default());
+    frame::write_header(&mut publish, 1, basic::CLASS_ID, 100_000, &[0, 0]);
+    let unfinished_run = publish.clone();
+    frame::write_bodies(&mut publish, 1, &[7; 50_000], 4_096);
+    for part in [unfinished_run, publish] {
+        let mut client = Raw::open(address).await;
+        let used = Held::of(&Holder::new(gauge), Kind::Histories, 2_000_000);
+        client.socket.write_all(&part).await.unwrap();
+        assert!(matches!(client.next().await, Method::ConnectionBlocked(_)));
+        drop(used);
+        assert!(matches!(client.next().await, Method::ConnectionUnblocked(_)));
+    }
 }

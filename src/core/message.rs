@@ -239,6 +239,11 @@ impl Message {
         (self.journal().load(Ordering::Relaxed) >> 2) as usize
     }
 
+    /// Whether nobody else has it and the journal has never heard of it.
+    pub fn is_pristine(&self) -> bool {
+        self.0.with_arc(Arc::is_unique) && self.journal().load(Ordering::Acquire) == 0
+    }
+
     fn journal(&self) -> &AtomicU32 {
         &self.0.header.header.journal
     }
@@ -547,6 +552,23 @@ mod tests {
         assert_eq!(message.view().body(), pieces.concat());
         assert_eq!(message.view().body_payloads().count(), 1);
         assert_eq!(gauge.used_bytes(), allocated_bytes(message.view().image().len() + 40));
+    }
+
+    #[test]
+    fn a_message_is_pristine_while_one_has_it_and_the_journal_has_not() {
+        let (layout, image) = build_image(b"", b"q", &[0, 0], &[b"x"], false);
+        let make = || Message::uncounted(View::new(layout, &image), 0);
+        let message = make();
+        assert!(message.is_pristine());
+        let other = message.clone();
+        assert!(!message.is_pristine());
+        drop(other);
+        assert!(message.is_pristine());
+        message.count_early_settlement();
+        assert!(!message.is_pristine());
+        let message = make();
+        message.set_stage(Stage::Written);
+        assert!(!message.is_pristine());
     }
 
     #[test]

@@ -271,7 +271,9 @@ impl Table {
 
     /// All of it as a footer, for a segment whose records end at `end`.
     pub(super) fn footer(&self, end: u32) -> Footer {
-        let mut slots: Vec<Slot> = self.slots.values().flatten().chain(self.late.values()).copied().collect();
+        let count = self.slots.values().map(Vec::len).sum::<usize>() + self.late.len();
+        let mut slots: Vec<Slot> = Vec::with_capacity(count);
+        slots.extend(self.slots.values().flatten().chain(self.late.values()));
         slots.sort_unstable_by_key(|slot| (slot.placement, slot.offset));
         Footer { slots, others: self.others.clone(), end }
     }

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     methods::{bind, consume, exchange, headers, nack_all, publish, publish_with, queue},
     peer::{Flood, Flooded, Peer},
-    scene::{Row, Scene, patience, rows, rows_in_full, size},
+    scene::{Row, Scene, patience, rows, size},
     wire::{
         BODY, DURABLE, HEADER, METHOD, NO_ACK, PASSIVE, Table, basic_publish, content_header, frame, method,
         queue_declare,
@@ -35,9 +35,6 @@ rows! {
     many_bindings
     many_channels
     values_remembered_against_duplicates
-}
-
-rows_in_full! {
     publishers_held_up_by_the_alarm
 }
 

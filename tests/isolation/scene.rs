@@ -242,23 +242,6 @@ macro_rules! rows {
 }
 pub(crate) use rows;
 
-/// Rows that are only run when `LEVERET_ISOLATION` says something.
-macro_rules! rows_in_full {
-    ($($name:ident)*) => {
-        mod rows_in_full {
-            $(
-                #[test]
-                fn $name() {
-                    if std::env::var_os("LEVERET_ISOLATION").is_some() {
-                        crate::scene::run(&super::$name());
-                    }
-                }
-            )*
-        }
-    };
-}
-pub(crate) use rows_in_full;
-
 /// A number of the tables, or a smaller one for every day.
 pub fn size(full: usize, small: usize) -> usize {
     if is_full() { full } else { small }

@@ -73,8 +73,15 @@ impl Way {
 }
 
 impl Session {
+    /// The client has sent at least a part of a message: it is held up while the memory alarm is raised.
+    #[inline]
+    pub(in crate::connection) fn brings_a_message(&mut self) {
+        self.brought = self.brought.max(Brought::Messages);
+    }
+
     /// A publish whose content did not come with it: it is put together frame by frame.
     pub(super) fn begin_publish(&mut self, number: u16, publish: &basic::Publish) -> Result<(), AmqpError> {
+        self.brings_a_message();
         self.channel(number).begin_assembly(publish)
     }
 
@@ -157,7 +164,7 @@ impl Session {
         mandatory: bool,
         run: &mut [Publication<'_>],
     ) -> Result<usize, AmqpError> {
-        self.brought = self.brought.max(Brought::Messages);
+        self.brings_a_message();
         if let Mode::Transaction(_) = self.channel(number).mode {
             return self.publish_in_transaction(number, mandatory, run);
         }

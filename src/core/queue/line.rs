@@ -49,6 +49,8 @@ enum Block {
 struct Resident {
     entries: VecDeque<Entry>,
     size: Size,
+    /// The journal knows of all of them.
+    journaled: bool,
 }
 
 /// The oldest of the messages that wait.
@@ -69,10 +71,12 @@ pub struct Line {
     fresh_count: usize,
     resident: Size,
     paged: Size,
-    /// What the blocks take beside the messages.
-    block_bytes: usize,
+    /// Places for messages in the blocks that are in memory.
+    places: usize,
 }
 
+/// Places of the first block of a line: most are short.
+const PLACES_MIN: usize = if cfg!(test) { 1 } else { 4 };
 /// Blocks at the head that stay in memory when a queue grows.
 const HEAD_BLOCKS: usize = 4;
 /// Blocks near the end that are looked at in vain before the next message is waited for.
@@ -95,19 +99,19 @@ impl Line {
     }
 
     fn push_back(&mut self, block: Block) {
-        self.block_bytes += block.memory_bytes();
+        self.places += block.places();
         self.blocks.push_back(block);
     }
 
     fn push_front(&mut self, block: Block) {
-        self.block_bytes += block.memory_bytes();
+        self.places += block.places();
         self.blocks.push_front(block);
     }
 
     /// Takes a block out.
     fn remove(&mut self, at: usize) -> Option<Block> {
         let block = self.blocks.remove(at)?;
-        self.block_bytes -= block.memory_bytes();
+        self.places -= block.places();
         Some(block)
     }
 
@@ -124,13 +128,17 @@ impl Line {
     /// What [`Self::places_bytes`] says, found by looking at every place.
     #[cfg(test)]
     pub(super) fn walked_places_bytes(&self) -> usize {
-        self.requeued.walked_places_bytes() + self.blocks.iter().map(Block::memory_bytes).sum::<usize>()
+        assert_eq!(self.places, self.blocks.iter().map(Block::places).sum::<usize>());
+        self.places_bytes() - self.requeued.places_bytes() + self.requeued.walked_places_bytes()
     }
 
     /// Bytes that its places take, beside the messages.
     #[inline]
     pub(super) fn places_bytes(&self) -> usize {
-        self.block_bytes + self.requeued.places_bytes()
+        self.places * size_of::<Entry>()
+            + self.blocks.capacity() * size_of::<Block>()
+            + self.holes.memory_bytes()
+            + self.requeued.places_bytes()
     }
 
     /// What stands in it.
@@ -153,17 +161,25 @@ impl Line {
             && block.has_room()
         {
             block.size += size;
-            let room = block.entries.capacity();
+            block.journaled &= entry.journaled;
+            let places = block.entries.capacity();
             block.entries.push_back(entry);
-            self.block_bytes += (block.entries.capacity() - room) * size_of::<Entry>();
+            self.places += block.entries.capacity() - places;
             return false;
         }
-        // The first block of a queue starts small: most queues are short.
-        let room = if self.blocks.is_empty() { 4 } else { BLOCK_ENTRIES_MAX };
-        let mut entries = VecDeque::with_capacity(room);
+        let (mut entries, journaled) = (VecDeque::with_capacity(self.next_places()), entry.journaled);
         entries.push_back(entry);
-        self.push_back(Block::Resident(Resident { entries, size }));
+        self.push_back(Block::Resident(Resident { entries, size, journaled }));
         true
+    }
+
+    /// Places with which the next block begins: as many as the one before it has filled. Behind what had to leave memory it begins small
+    /// once more, for there may be many such lines.
+    fn next_places(&self) -> usize {
+        match self.blocks.back() {
+            Some(Block::Resident(filled)) => filled.entries.len().max(PLACES_MIN),
+            Some(Block::Paged(_)) | None => PLACES_MIN,
+        }
     }
 
     /// Puts a message back to where it was.
@@ -249,7 +265,8 @@ impl Line {
         self.remove(0);
         self.fresh_count -= paged.count;
         self.paged -= paged.size;
-        let mut block = Resident::default();
+        let entries = VecDeque::with_capacity(page.messages.len());
+        let mut block = Resident { entries, size: Size::default(), journaled: true };
         let mut waiting = Vec::new();
         for loaded in page.messages {
             if self.holes.contains(loaded.position) {
@@ -304,8 +321,8 @@ impl Line {
     }
 
     /// Lets go of what is on disk: of everything, or but for what is next and the block that is being filled. It is `dropped`, to be given
-    /// back when no lock is held. Of what is not on disk yet a part is given to the journal, for which it is copied. True when
-    /// there is more to be done.
+    /// back when no lock is held. Of what is not on disk yet a part is given to the journal, lowest positions first: of those
+    /// that come out of order it needs more memory. True when there is more to be done.
     pub fn page_out_all(
         &mut self,
         everything: bool,
@@ -315,19 +332,31 @@ impl Line {
     ) -> bool {
         let kept = usize::from(!everything);
         let before = dropped.len();
-        let mut spilled = 0;
         for at in (kept..self.blocks.len().saturating_sub(kept)).rev() {
-            if !self.page_out_block(at, dropped)
-                && let Block::Resident(block) = &mut self.blocks[at]
-            {
-                spilled += spill(&mut block.entries, queue, changes);
-            }
-            if spilled >= SPILL_BYTES_MAX || dropped.len() - before >= PAGED_OUT_AT_ONCE_MAX {
+            self.page_out_block(at, dropped);
+            if dropped.len() - before >= PAGED_OUT_AT_ONCE_MAX {
                 return true;
             }
         }
-        let kept = if everything { 0 } else { REQUEUED_CHUNKS_KEPT };
-        self.requeued.page_out(kept, queue, changes, dropped)
+        let chunks_kept = if everything { 0 } else { REQUEUED_CHUNKS_KEPT };
+        self.requeued.page_out(chunks_kept, queue, changes, dropped)
+            || self.spill_blocks(kept, queue, changes)
+    }
+
+    fn spill_blocks(&mut self, kept: usize, queue: QueueId, changes: &mut Changes) -> bool {
+        let mut spilled = 0;
+        let last = self.blocks.len().saturating_sub(kept);
+        for block in self.blocks.iter_mut().take(last).skip(kept) {
+            if let Block::Resident(block) = block
+                && !std::mem::replace(&mut block.journaled, true)
+            {
+                spilled += spill(&mut block.entries, queue, changes);
+            }
+            if spilled >= SPILL_BYTES_MAX {
+                return true;
+            }
+        }
+        false
     }
 
     /// True if the block is not in memory afterwards. What was in it is `dropped`.
@@ -337,9 +366,8 @@ impl Line {
         dropped.extend(block.entries.drain(..).map(|entry| entry.message));
         self.resident -= paged.size;
         self.paged += paged.size;
-        self.block_bytes -= self.blocks[at].memory_bytes();
+        self.places -= self.blocks[at].places();
         self.blocks[at] = Block::Paged(paged);
-        self.block_bytes += self.blocks[at].memory_bytes();
         self.join_with_next(at);
         true
     }
@@ -393,13 +421,12 @@ impl Line {
 }
 
 impl Block {
-    /// What it takes beside its messages.
-    fn memory_bytes(&self) -> usize {
-        let places = match self {
+    /// Places for messages in memory.
+    fn places(&self) -> usize {
+        match self {
             Self::Resident(block) => block.entries.capacity(),
             Self::Paged(_) => 0,
-        };
-        size_of::<Self>() + places * size_of::<Entry>()
+        }
     }
 
     fn is(&self, asked: &Paged) -> bool {
@@ -428,8 +455,10 @@ impl Resident {
 fn spill(entries: &mut VecDeque<Entry>, queue: QueueId, changes: &mut Changes) -> usize {
     let mut bytes = 0;
     for entry in entries.iter_mut().filter(|entry| !entry.journaled) {
-        // The journal's notes in a message are about one place: a queue that spills has a copy of its own.
-        entry.message = entry.message.duplicated();
+        // The journal's notes in a message are about one place: a queue that spills has a message of its own.
+        if !entry.message.is_pristine() {
+            entry.message = entry.message.duplicated();
+        }
         entry.journaled = true;
         changes.push(Change::Publish {
             message: entry.message.clone(),
@@ -442,180 +471,4 @@ fn spill(entries: &mut VecDeque<Entry>, queue: QueueId, changes: &mut Changes) -
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::{
-        journal::{Attempts, Loaded},
-        message::{View, build_image},
-    };
-
-    const QUEUE: QueueId = QueueId(1);
-
-    fn message() -> Message {
-        let (layout, image) = build_image(b"", b"q", &[0, 0], &[b"x"], false);
-        Message::uncounted(View::new(layout, &image), 0)
-    }
-
-    fn entry(position: u64) -> Entry {
-        Entry {
-            message: message(),
-            position,
-            attempts: Attempts::default(),
-            redelivered: false,
-            journaled: false,
-        }
-    }
-
-    fn on_disk(position: u64) -> Entry {
-        let entry = Entry { journaled: true, ..entry(position) };
-        entry.message.set_stage(Stage::Written);
-        entry
-    }
-
-    fn drain(line: &mut Line) -> Vec<u64> {
-        std::iter::from_fn(|| line.pop()).map(|entry| entry.position).collect()
-    }
-
-    fn restored(ranges: &[RestoredRange]) -> Line {
-        let mut line = Line::default();
-        line.restore(ranges);
-        line
-    }
-
-    fn all_bytes(line: &Line) -> usize {
-        line.resident.bytes + line.paged.bytes
-    }
-
-    fn paged_front(line: &Line) -> Option<Paged> {
-        match line.front() {
-            Some(Front::Paged(paged)) => Some(paged),
-            _ => None,
-        }
-    }
-
-    fn page(positions: impl IntoIterator<Item = u64>, rest_from: Option<u64>) -> Page {
-        let loaded = |position| Loaded {
-            position,
-            attempts: Attempts::default(),
-            due: 0,
-            redelivered: false,
-            message: message(),
-        };
-        Page { messages: positions.into_iter().map(loaded).collect(), rest_from }
-    }
-
-    #[test]
-    fn requeued_messages_return_to_their_original_position() {
-        let mut line = Line::default();
-        for position in [0, 1, 4, 5] {
-            line.push(entry(position));
-        }
-        for position in [3, 2, 6] {
-            line.requeue(entry(position));
-        }
-        assert!(matches!(line.front(), Some(Front::Entry(entry)) if entry.position == 0));
-        assert_eq!(drain(&mut line), [0, 1, 2, 3, 4, 5, 6]);
-        assert!((line.total().count == 0));
-        assert_eq!(all_bytes(&line), 0);
-    }
-
-    #[test]
-    fn order_holds_over_many_blocks_and_the_memory_is_given_back() {
-        let mut line = Line::default();
-        for position in 0..5_000 {
-            line.push(entry(position));
-        }
-        assert_eq!(line.total().count, 5_000);
-        assert!(drain(&mut line).into_iter().eq(0..5_000));
-        assert_eq!((line.total().count, line.blocks.capacity(), all_bytes(&line)), (0, 0, 0));
-    }
-
-    #[test]
-    fn a_long_queue_keeps_its_head_and_its_tail_in_memory() {
-        let mut line = Line::default();
-        for position in 0..10 * BLOCK_ENTRIES_MAX as u64 {
-            if line.push(on_disk(position)) {
-                line.page_out(0);
-            }
-        }
-        let bytes = 10 * BLOCK_ENTRIES_MAX * message().size_bytes();
-        assert_eq!(all_bytes(&line), bytes);
-        assert_eq!(line.resident.bytes, bytes / 10 * (HEAD_BLOCKS + 1));
-        assert_eq!(line.total().count, 10 * BLOCK_ENTRIES_MAX);
-        let head = HEAD_BLOCKS as u64 * BLOCK_ENTRIES_MAX as u64;
-        assert!(drain(&mut line).into_iter().eq(0..head));
-        let asked = paged_front(&line).unwrap();
-        assert_eq!((asked.first, asked.last), (head, head + BLOCK_ENTRIES_MAX as u64 - 1));
-    }
-
-    #[test]
-    fn what_is_not_on_disk_yet_stays_in_memory() {
-        let mut line = Line::default();
-        for position in 0..10 * BLOCK_ENTRIES_MAX as u64 {
-            line.push(Entry { journaled: true, ..entry(position) });
-        }
-        line.page_out(0);
-        assert_eq!(line.resident.bytes, all_bytes(&line));
-    }
-
-    #[test]
-    fn a_page_takes_the_place_of_the_front_and_the_rest_stays_on_disk() {
-        let range = RestoredRange { first: 10, last: 20, count: 6, bytes: 600 };
-        let mut line = restored(&[range]);
-        let asked = paged_front(&line).unwrap();
-        assert!(line.pop().is_none(), "it has to be read first");
-        line.loaded(asked, page([10, 12], Some(14)), 0, |_, due| due);
-        line.loaded(asked, page([10, 12], Some(14)), 0, |_, due| due);
-        assert_eq!(line.total().count, 6);
-        assert_eq!(drain(&mut line), [10, 12]);
-        let rest = paged_front(&line).unwrap();
-        assert_eq!((rest.first, rest.last), (14, 20));
-        line.loaded(rest, page([15], None), 0, |_, due| due);
-        assert_eq!(line.total().count, 1, "what cannot be read is not waited for");
-        assert_eq!(drain(&mut line), [15]);
-        assert_eq!(all_bytes(&line), 0);
-    }
-
-    #[test]
-    fn a_requeued_message_goes_before_a_paged_front() {
-        let mut line = restored(&[RestoredRange { first: 10, last: 20, count: 6, bytes: 600 }]);
-        line.requeue(entry(3));
-        assert_eq!(drain(&mut line), [3]);
-        assert!(paged_front(&line).is_some());
-    }
-
-    #[test]
-    fn under_pressure_everything_but_the_first_block_and_the_last_goes_to_disk() {
-        let mut line = Line::default();
-        for position in 0..4 * BLOCK_ENTRIES_MAX as u64 {
-            line.push(entry(position));
-        }
-        let mut changes = Changes::new();
-        assert!(!line.page_out_all(false, QUEUE, &mut changes, &mut Vec::new()));
-        assert_eq!(changes.len(), 2 * BLOCK_ENTRIES_MAX);
-        assert_eq!(line.resident.bytes, all_bytes(&line), "it is not there yet");
-        for change in changes.drain(..) {
-            let Change::Publish { message, transient: true, .. } = change else { panic!("{change:?}") };
-            message.set_stage(Stage::Written);
-        }
-        line.page_out_all(false, QUEUE, &mut changes, &mut Vec::new());
-        assert!(changes.is_empty());
-        assert_eq!(line.resident.bytes, all_bytes(&line) / 2);
-    }
-
-    #[test]
-    fn a_purge_settles_what_the_journal_knows() {
-        let mut line = restored(&[RestoredRange { first: 10, last: 20, count: 6, bytes: 600 }]);
-        line.push(on_disk(30));
-        line.push(entry(31));
-        let mut changes = Changes::new();
-        line.settle_some(QUEUE, &mut { usize::MAX }, &mut changes);
-        assert!(matches!(
-            changes[..],
-            [
-                Change::SettleRange { queue: QUEUE, first: 10, last: 20 },
-                Change::Settle { placement: Placement { queue: QUEUE, position: 30 }, .. }
-            ]
-        ));
-    }
-}
+mod tests;

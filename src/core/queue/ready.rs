@@ -85,7 +85,13 @@ impl Ready {
     /// Bytes that their places take, beside the messages.
     #[inline]
     pub fn places_bytes(&self) -> usize {
-        self.total().places_bytes
+        self.total().places_bytes + self.lines_bytes()
+    }
+
+    /// Bytes that the lines take themselves, but for the one that most queues have.
+    #[inline]
+    fn lines_bytes(&self) -> usize {
+        if self.lines.spilled() { self.lines.capacity() * size_of::<Line>() } else { 0 }
     }
 
     /// Bytes of all of them.
@@ -168,7 +174,7 @@ impl Ready {
         }
     }
 
-    /// See [`Line::page_out_all`].
+    /// See [`Line::page_out_all`]. Of several lines only the one that comes next keeps its ends: there may be very many short ones.
     pub fn page_out_all(
         &mut self,
         everything: bool,
@@ -176,7 +182,11 @@ impl Ready {
         changes: &mut Changes,
         dropped: &mut Vec<Message>,
     ) -> bool {
-        self.all().any(|at| self.with(at, |line| line.page_out_all(everything, queue, changes, dropped)))
+        let next = self.first();
+        self.all().any(|at| {
+            let whole = everything || next != Some(at);
+            self.with(at, |line| line.page_out_all(whole, queue, changes, dropped))
+        })
     }
 
     /// Those in memory.
@@ -188,7 +198,7 @@ impl Ready {
     /// What [`Self::places_bytes`] says, found by looking at every place.
     #[cfg(test)]
     pub(super) fn walked_places_bytes(&self) -> usize {
-        self.lines.iter().map(Line::walked_places_bytes).sum()
+        self.lines_bytes() + self.lines.iter().map(Line::walked_places_bytes).sum::<usize>()
     }
 
     /// Takes everything out.

@@ -29,8 +29,40 @@ pub(in crate::store) struct Batch {
     pub(in crate::store) groups: Vec<(usize, usize)>,
     /// Records that reclaiming writes again.
     pub(in crate::store) moves: Vec<Move>,
-    /// Bytes of messages in it.
-    pub(in crate::store) bytes: usize,
+    /// What it takes in memory.
+    pub(in crate::store) load: Load,
+}
+
+/// What changes take that wait.
+#[derive(Debug, Default, Clone, Copy)]
+pub(in crate::store) struct Load {
+    message_bytes: usize,
+    changes: usize,
+}
+
+impl Load {
+    fn of(changes: &Changes) -> Self {
+        let message_bytes = |change: &Change| match change {
+            Change::Publish { message, .. } => message.size_bytes(),
+            _ => 0,
+        };
+        Self { message_bytes: changes.iter().map(message_bytes).sum(), changes: changes.len() }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.message_bytes += other.message_bytes;
+        self.changes += other.changes;
+    }
+
+    fn subtract(&mut self, other: Self) {
+        self.message_bytes -= other.message_bytes;
+        self.changes -= other.changes;
+    }
+
+    /// Of the messages, and of the changes themselves: they take more than a small message.
+    fn is_much(self) -> bool {
+        self.message_bytes + self.changes * size_of::<Change>() > JOURNAL_WAITING_BYTES_MAX
+    }
 }
 
 impl Batch {
@@ -81,8 +113,8 @@ struct State {
     /// The number of the batch being gathered.
     commit: Commit,
     done: Done,
-    /// Bytes that were appended and are not written.
-    waiting_bytes: usize,
+    /// What was appended and is not written.
+    waiting: Load,
     waiters: Vec<(Commit, SharedOutbox)>,
     publishers: Vec<Waker>,
     writer_sleeps: bool,
@@ -98,7 +130,7 @@ impl Pending {
             gathering: Batch::default(),
             commit: Commit(1),
             done: Done::default(),
-            waiting_bytes: 0,
+            waiting: Load::default(),
             waiters: Vec::new(),
             publishers: Vec::new(),
             writer_sleeps: false,
@@ -114,7 +146,7 @@ impl Pending {
         if changes.is_empty() {
             return Commit::default();
         }
-        let bytes = changes.iter().map(bytes_of).sum::<usize>();
+        let load = Load::of(changes);
         let mut state = self.state.lock();
         let batch = &mut state.gathering;
         let begin = batch.changes.len();
@@ -122,8 +154,8 @@ impl Pending {
         if atomic && batch.changes.len() > begin + 1 {
             batch.groups.push((begin, batch.changes.len()));
         }
-        batch.bytes += bytes;
-        state.waiting_bytes += bytes;
+        batch.load.add(load);
+        state.waiting.add(load);
         let commit = state.commit;
         self.wake_writer(state);
         commit
@@ -171,7 +203,7 @@ impl Pending {
     /// Pending while publishers should wait.
     pub(in crate::store) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
-        if state.waiting_bytes <= JOURNAL_WAITING_BYTES_MAX || state.closed {
+        if !state.waiting.is_much() || state.closed {
             return Poll::Ready(());
         }
         if !state.publishers.iter().any(|waker| waker.will_wake(cx.waker())) {
@@ -188,7 +220,7 @@ impl Pending {
         waiting.dedup();
         Unsynced {
             gathered: state.gathering.changes.len(),
-            bytes: state.waiting_bytes,
+            bytes: state.waiting.message_bytes,
             waiting: waiting.len(),
         }
     }
@@ -217,11 +249,11 @@ impl Pending {
         Taken::Batch(std::mem::take(&mut state.gathering), commit)
     }
 
-    /// The writer's side: these are durable; `bytes` of messages less wait.
-    pub(in crate::store) fn complete(&self, done: &Done, bytes: usize) {
+    /// The writer's side: these are durable; so much less waits.
+    pub(in crate::store) fn complete(&self, done: &Done, load: Load) {
         let mut state = self.state.lock();
         state.done = done.clone();
-        state.waiting_bytes -= bytes;
+        state.waiting.subtract(load);
         let mut due = Vec::new();
         state.waiters.retain(|(its, outbox)| {
             let is_due = done.contains(*its);
@@ -230,7 +262,7 @@ impl Pending {
             }
             !is_due
         });
-        let has_room = state.waiting_bytes <= JOURNAL_WAITING_BYTES_MAX;
+        let has_room = !state.waiting.is_much();
         let publishers = if has_room { std::mem::take(&mut state.publishers) } else { Vec::new() };
         drop(state);
         let mut outgoing = Outgoing::default();
@@ -259,13 +291,6 @@ impl Pending {
         let publishers = std::mem::take(&mut state.publishers);
         self.wake_writer(state);
         wake_all(publishers);
-    }
-}
-
-fn bytes_of(change: &Change) -> usize {
-    match change {
-        Change::Publish { message, .. } => message.size_bytes(),
-        _ => 0,
     }
 }
 

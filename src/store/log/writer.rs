@@ -114,7 +114,7 @@ impl Writer {
         self.last = commit;
         self.mend()?;
         let Held { batch: held, commits, .. } = self.held.take().unwrap_or_default();
-        let bytes = batch.bytes;
+        let load = batch.load;
         let known = held.changes.len();
         self.write(held.and(batch), known)?;
         self.flush()?;
@@ -126,7 +126,7 @@ impl Writer {
             None => self.spares.set_ran_out(false),
         }
         let held_back = self.held.as_ref().map_or(&[][..], |held| &held.commits);
-        self.pending.complete(&Done::except(commit, held_back), bytes);
+        self.pending.complete(&Done::except(commit, held_back), load);
         self.publish_effects();
         Ok(())
     }
@@ -365,6 +365,7 @@ impl Writer {
         self.encoder.encoded = encoded;
         self.encoder.encoded.clear();
         self.encoder.groups.clear();
+        self.encoder.encoded.shrink_to(ENCODED_KEPT_MAX);
     }
 }
 
@@ -388,6 +389,8 @@ fn capacity(segment: &Segment, spares: &Spares) -> u32 {
     segment.len_bytes().map_or(configured, |bytes| configured.min(bytes as u32))
 }
 
+/// Records of a batch for which there is room at once.
+const ENCODED_KEPT_MAX: usize = 16 * 1024;
 /// Records that the catalog is told of before others may have it.
 const EFFECTS_PER_LOCK: usize = 4_096;
 

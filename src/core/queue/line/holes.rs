@@ -44,10 +44,19 @@ impl Holes {
         })
     }
 
+    /// About what they take.
+    #[inline]
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.0.len() * WORD_BYTES
+    }
+
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
 }
+
+/// A word with its part of the map's nodes.
+const WORD_BYTES: usize = 24;
 
 /// The places of bits, lowest first.
 fn places(bits: u64) -> impl Iterator<Item = u64> {
