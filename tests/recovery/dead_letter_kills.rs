@@ -27,7 +27,10 @@ fn a_dead_letter_is_in_one_queue_over_many_kills() {
     declare_all(&mut node.link()).unwrap();
     let ledger = Mutex::new(Ledger::default());
     let mut killed = 0;
-    while killed < kills && lock(&ledger).is_clean() {
+    // On a machine that is busy with other things little comes about between two kills.
+    while (killed < kills || killed < 10 * kills && lock(&ledger).settled() <= kills * 20)
+        && lock(&ledger).is_clean()
+    {
         let address = node.address().to_owned();
         let (seeds, moment) = (rng.random(), Duration::from_millis(rng.random_range(30..600)));
         thread::scope(|threads| {

@@ -29,7 +29,10 @@ fn a_delayed_message_reaches_its_queue_once_over_many_kills() {
     }
     let ledger = Mutex::new(Ledger::default());
     let mut killed = 0;
-    while killed < kills && lock(&ledger).is_clean() {
+    // On a machine that is busy with other things little comes about between two kills.
+    while (killed < kills || killed < 10 * kills && lock(&ledger).settled() <= kills * 20)
+        && lock(&ledger).is_clean()
+    {
         let address = node.address().to_owned();
         let (seed, moment) = (rng.random(), Duration::from_millis(rng.random_range(30..600)));
         thread::scope(|threads| {
