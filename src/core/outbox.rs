@@ -315,7 +315,9 @@ impl Outbox {
             return false;
         }
         let Some(window) = self.window(channel) else { return false };
-        let Some(ReplyConsumer { tag, token: current }) = window.reply.clone() else { return false };
+        let Some(ReplyConsumer { tag, token: current }) = window.reply.as_deref().cloned() else {
+            return false;
+        };
         if &*current != token {
             return false;
         }

@@ -41,6 +41,12 @@ pub(super) struct Watch {
     pub(super) next_overdue_at: Option<Millis>,
     /// The client is still at work on all that it had then.
     pub(super) renewed_at: Millis,
+    /// Most channels have nothing of this.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Default)]
+struct Rare {
     /// Timeouts that consumers asked for themselves.
     timeouts: HashMap<(QueueId, ConsumerId), Millis, RandomState>,
     /// The first one that was found of each consumer.
@@ -53,8 +59,10 @@ impl Watch {
     pub(super) fn look_anew(&mut self) {
         self.looked_up_to = 0;
         self.next_overdue_at = None;
-        self.overdue.clear();
-        self.holders.clear();
+        if let Some(rare) = &mut self.rare {
+            rare.overdue.clear();
+            rare.holders.clear();
+        }
     }
 
     /// Looks at a message, if it is still held.
@@ -63,25 +71,26 @@ impl Watch {
         let Some(timeout_ms) = self.timeout_of(held, default) else { return };
         let at = self.end_of(held, timeout_ms);
         self.next_overdue_at = Some(self.next_overdue_at.map_or(at, |next| next.min(at)));
-        if at <= now && self.holders.insert((held.queue.id, held.consumer)) {
-            self.overdue.push(Overdue {
-                tag: held.tag,
-                queue: held.queue.clone(),
-                consumer: held.consumer,
-                held_ms: now.saturating_sub(self.since(held)),
-                timeout_ms,
-            });
+        if at > now {
+            return;
+        }
+        let held_ms = now.saturating_sub(self.since(held));
+        let rare = self.rare.get_or_insert_default();
+        if rare.holders.insert((held.queue.id, held.consumer)) {
+            let (tag, queue, consumer) = (held.tag, held.queue.clone(), held.consumer);
+            rare.overdue.push(Overdue { tag, queue, consumer, held_ms, timeout_ms });
         }
     }
 
     /// Whether something was found.
     pub(super) fn has_overdue(&self) -> bool {
-        !self.overdue.is_empty()
+        self.rare.as_ref().is_some_and(|rare| !rare.overdue.is_empty())
     }
 
     pub(super) fn take_overdue(&mut self) -> Vec<Overdue> {
-        self.holders.clear();
-        std::mem::take(&mut self.overdue)
+        let Some(rare) = &mut self.rare else { return Vec::new() };
+        rare.holders.clear();
+        std::mem::take(&mut rare.overdue)
     }
 
     /// When a message is overdue.
@@ -94,12 +103,11 @@ impl Watch {
     }
 
     pub(super) fn set_timeout(&mut self, (queue, id): &ConsumerRef, timeout: Option<Millis>) {
-        match timeout {
-            Some(timeout) => drop(self.timeouts.insert((queue.id, *id), timeout)),
-            None if self.timeouts.is_empty() => {}
-            // What it still holds may be overdue sooner now.
-            None if self.timeouts.remove(&(queue.id, *id)).is_some() => self.look_anew(),
-            None => {}
+        let who = (queue.id, *id);
+        if let Some(timeout) = timeout {
+            self.rare.get_or_insert_default().timeouts.insert(who, timeout);
+        } else if self.rare.as_mut().is_some_and(|rare| rare.timeouts.remove(&who).is_some()) {
+            self.look_anew(); // what it still holds may be overdue sooner now
         }
     }
 
@@ -109,8 +117,8 @@ impl Watch {
 
     /// As the consumer says, else the queue.
     fn timeout_of(&self, held: &Unacked, default: Option<Millis>) -> Option<Millis> {
-        let its = || self.timeouts.get(&(held.queue.id, held.consumer?)).copied();
-        let asked = if self.timeouts.is_empty() { None } else { its() };
+        let its = |rare: &Rare| rare.timeouts.get(&(held.queue.id, held.consumer?)).copied();
+        let asked = self.rare.as_deref().and_then(its);
         asked.or_else(|| held.queue.consumer_timeout(default))
     }
 }

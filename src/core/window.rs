@@ -74,7 +74,7 @@ pub struct Window {
     consumers: HashMap<ShortString, ConsumerRef, RandomState>,
     pub(super) watch: Watch,
     /// Direct reply-to, when consumed.
-    pub reply: Option<ReplyConsumer>,
+    pub reply: Option<Box<ReplyConsumer>>,
     /// Publisher confirms that are not sent yet.
     pub confirms: Confirms,
     memory: Option<Memory>,

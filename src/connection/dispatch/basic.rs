@@ -91,7 +91,7 @@ impl Session {
         let address = self.broker.reply_consumers.register(&self.outbox, number);
         let mut outbox = self.outbox.lock();
         if let Some(window) = outbox.window(number) {
-            window.reply = Some(ReplyConsumer { tag: tag.clone(), token: address });
+            window.reply = Some(Box::new(ReplyConsumer { tag: tag.clone(), token: address }));
         }
         if !consume.no_wait {
             outbox.send(number, &basic::ConsumeOk { consumer_tag: tag });

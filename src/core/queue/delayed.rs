@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::entry::Entry;
+use super::{entry::Entry, seldom::Empty};
 use crate::core::{
     clock::Millis,
     journal::{Attempts, Change, Changes, Placement, QueueId},
@@ -23,6 +23,16 @@ pub struct Delayed {
     resident_bytes: usize,
     /// So many of the first in memory are known to the journal.
     journaled_first: usize,
+}
+
+impl Empty for Delayed {
+    const EMPTY: &'static Self = &Self {
+        waiting: BTreeMap::new(),
+        resident: VecDeque::new(),
+        resident_count: 0,
+        resident_bytes: 0,
+        journaled_first: 0,
+    };
 }
 
 /// A message that waits, without its place.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Feed, SharedQueue, consumers::Consumers, delayed::Delayed, ready::Ready};
+use super::{Feed, SharedQueue, consumers::Consumers, delayed::Delayed, ready::Ready, seldom::Seldom};
 use crate::core::{
     journal::{Changes, QueueId},
     wakes::wake_all,
@@ -17,12 +17,17 @@ pub struct Deleted(Option<Left>);
 struct Left {
     queue: Arc<SharedQueue>,
     ready: Ready,
-    delayed: Delayed,
+    delayed: Seldom<Delayed>,
     consumers: Consumers,
 }
 
 impl Deleted {
-    pub(super) fn new(queue: Arc<SharedQueue>, ready: Ready, delayed: Delayed, consumers: Consumers) -> Self {
+    pub(super) fn new(
+        queue: Arc<SharedQueue>,
+        ready: Ready,
+        delayed: Seldom<Delayed>,
+        consumers: Consumers,
+    ) -> Self {
         Self(Some(Left { queue, ready, delayed, consumers }))
     }
 
@@ -65,12 +70,12 @@ impl Deleted {
 pub struct Purged {
     queue: QueueId,
     ready: Ready,
-    delayed: Delayed,
+    delayed: Seldom<Delayed>,
     count: usize,
 }
 
 impl Purged {
-    pub(super) fn new(queue: QueueId, ready: Ready, delayed: Delayed) -> Self {
+    pub(super) fn new(queue: QueueId, ready: Ready, delayed: Seldom<Delayed>) -> Self {
         Self { queue, count: ready.len() + delayed.len(), ready, delayed }
     }
 

@@ -15,6 +15,7 @@ pub use middle::Stand;
 use super::{
     entry::{Entry, Size},
     ready::Total,
+    seldom::Seldom,
 };
 use crate::core::{
     clock::Millis,
@@ -64,7 +65,7 @@ pub enum Front<'a> {
 /// Waiting messages, oldest position first.
 #[derive(Default)]
 pub struct Line {
-    requeued: Requeued,
+    requeued: Seldom<Requeued>,
     blocks: VecDeque<Block>,
     /// Messages of the blocks that were taken out before their turn.
     holes: Holes,
@@ -339,7 +340,7 @@ impl Line {
             }
         }
         let chunks_kept = if everything { 0 } else { REQUEUED_CHUNKS_KEPT };
-        self.requeued.page_out(chunks_kept, queue, changes, dropped)
+        !self.requeued.is_empty() && self.requeued.page_out(chunks_kept, queue, changes, dropped)
             || self.spill_blocks(kept, queue, changes)
     }
 
@@ -395,7 +396,7 @@ impl Line {
                 return true;
             }
             *left -= 1;
-            if self.requeued.settle_first(queue, changes) {
+            if !self.requeued.is_empty() && self.requeued.settle_first(queue, changes) {
                 continue;
             }
             match self.blocks.front_mut() {

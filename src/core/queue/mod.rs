@@ -18,6 +18,7 @@ mod line;
 mod peek;
 mod ready;
 pub mod retry;
+mod seldom;
 mod settings;
 mod shared;
 mod spec;
@@ -57,6 +58,7 @@ use delayed::Delayed;
 use leaving::shown;
 use line::{Front, Paged};
 use ready::Ready;
+use seldom::Seldom;
 
 /// The queue of each virtual host that holds what was published with a delay.
 pub const DELAY_QUEUE: &str = "amq.delayed";
@@ -189,7 +191,7 @@ pub struct Queue {
     traits: Traits,
     settings: Arc<QueueSettings>,
     ready: Ready,
-    delayed: Delayed,
+    delayed: Seldom<Delayed>,
     consumers: Consumers,
     next_counter: u64,
     unacked_count: usize,
@@ -222,7 +224,7 @@ impl Queue {
             may_expire: settings.message_ttl.is_some(),
             settings,
             ready: Ready::new(traits.lines()),
-            delayed: Delayed::default(),
+            delayed: Seldom::default(),
             consumers: Consumers::new(traits.single_active_consumer),
             traits,
             next_counter: 0,

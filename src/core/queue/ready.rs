@@ -26,9 +26,15 @@ pub struct Ready {
     numbers: SmallVec<[u8; 8]>,
     /// The highest number that a line may have.
     number_max: u8,
-    /// Which of `lines` have messages, a bit for each; not looked at if there is one line.
+    /// Of several lines; most queues have one.
+    several: Option<Box<Several>>,
+}
+
+/// The books of several lines.
+#[derive(Default)]
+struct Several {
+    /// Which of them have messages, a bit for each.
     occupied: [u64; 4],
-    /// Of all lines; not looked at if there is one line.
     total: Total,
 }
 
@@ -50,8 +56,7 @@ impl Ready {
             lines: SmallVec::new(),
             numbers: SmallVec::new(),
             number_max: (lines - 1) as u8,
-            occupied: [0; 4],
-            total: Total::default(),
+            several: None,
         }
     }
 
@@ -237,12 +242,14 @@ impl Ready {
 
     #[cold]
     fn insert(&mut self, at: usize, number: u8) -> usize {
-        self.total = self.total();
+        let mut several = Several { total: self.total(), ..Several::default() };
         self.lines.insert(at, Line::default());
         self.numbers.insert(at, number);
-        self.occupied = [0; 4];
         for (at, line) in self.lines.iter().enumerate() {
-            self.occupied[at / 64] |= u64::from(line.total().count > 0) << (at % 64);
+            several.occupied[at / 64] |= u64::from(line.total().count > 0) << (at % 64);
+        }
+        if self.lines.len() > 1 {
+            **self.several.get_or_insert_default() = several;
         }
         at
     }
@@ -257,15 +264,16 @@ impl Ready {
         if self.lines.len() == 1 {
             return Some(0);
         }
-        let word = self.occupied.iter().position(|word| *word != 0)?;
-        Some(word * 64 + self.occupied[word].trailing_zeros() as usize)
+        let Several { occupied, .. } = self.several.as_deref()?;
+        let word = occupied.iter().position(|word| *word != 0)?;
+        Some(word * 64 + occupied[word].trailing_zeros() as usize)
     }
 
     #[inline]
     fn total(&self) -> Total {
         match self.lines.as_slice() {
             [only] => only.total(),
-            _ => self.total,
+            _ => self.several.as_ref().map_or_else(Total::default, |several| several.total),
         }
     }
 
@@ -280,17 +288,18 @@ impl Ready {
         let before = self.lines[at].total();
         let result = operation(&mut self.lines[at]);
         let after = self.lines[at].total();
-        self.total.count = self.total.count - before.count + after.count;
-        self.count = self.total.count;
-        self.total.resident -= before.resident;
-        self.total.resident += after.resident;
-        self.total.paged -= before.paged;
-        self.total.paged += after.paged;
-        self.total.places_bytes = self.total.places_bytes - before.places_bytes + after.places_bytes;
+        let Several { occupied, total } = &mut **self.several.get_or_insert_default();
+        total.count = total.count - before.count + after.count;
+        self.count = total.count;
+        total.resident -= before.resident;
+        total.resident += after.resident;
+        total.paged -= before.paged;
+        total.paged += after.paged;
+        total.places_bytes = total.places_bytes - before.places_bytes + after.places_bytes;
         let bit = 1 << (at % 64);
         match after.count {
-            0 => self.occupied[at / 64] &= !bit,
-            _ => self.occupied[at / 64] |= bit,
+            0 => occupied[at / 64] &= !bit,
+            _ => occupied[at / 64] |= bit,
         }
         result
     }

@@ -412,7 +412,7 @@ impl SharedQueue {
         let before = changes.len();
         let is_read = self.reads.load(Ordering::SeqCst) > 0;
         let more = (!is_read && queue.ready.page_out_all(everything, self.id, changes, &mut dropped))
-            | queue.delayed.page_out_all(self.id, changes, &mut dropped);
+            | (queue.delayed.len() > 0 && queue.delayed.page_out_all(self.id, changes, &mut dropped));
         queue.spilled |= changes.len() > before;
         drop(queue);
         more

@@ -77,7 +77,10 @@ impl Line {
         if !self.holds(seen.position) {
             return None;
         }
-        self.requeued.take_out(seen).or_else(|| self.take_out_fresh(seen))
+        if self.requeued.holds(seen.position) {
+            return self.requeued.take_out(seen);
+        }
+        self.take_out_fresh(seen)
     }
 
     fn take_out_fresh(&mut self, seen: &Entry) -> Option<Entry> {

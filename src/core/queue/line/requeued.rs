@@ -10,6 +10,7 @@ use super::{Entry, Front, Paged, Size, Stand, spill};
 use crate::core::{
     journal::{Attempts, Change, Changes, Loaded, QueueId},
     message::{Message, Stage},
+    queue::seldom::Empty,
 };
 use crate::limits::{BLOCK_ENTRIES_MAX, PAGED_OUT_AT_ONCE_MAX, SPILL_BYTES_MAX};
 
@@ -27,6 +28,16 @@ pub(super) struct Requeued {
     resident: Size,
     stored: Size,
     places_bytes: usize,
+}
+
+impl Empty for Requeued {
+    const EMPTY: &'static Self = &Self {
+        chunks: BTreeMap::new(),
+        count: 0,
+        resident: Size { bytes: 0, bodies: 0 },
+        stored: Size { bytes: 0, bodies: 0 },
+        places_bytes: 0,
+    };
 }
 
 #[derive(Default)]
