@@ -7,6 +7,7 @@ mod departures;
 mod drops;
 #[cfg(test)]
 mod host;
+mod paging;
 mod reading;
 mod redrive;
 mod reply_to;
@@ -14,7 +15,6 @@ mod timekeeper;
 mod vhost;
 
 use std::{
-    future::poll_fn,
     net::SocketAddr,
     sync::{
         Arc,
@@ -40,15 +40,13 @@ use crate::config::Config;
 use crate::core::{
     ConnectionId,
     clock::Clock,
-    journal::{Change, Changes, Journal, Pager, QueueIds, Surroundings, TopologyChange},
+    journal::{Journal, Pager, QueueIds, Surroundings},
     memory::{Gauge, Holder},
     outbox::SharedOutbox,
     queue::{Cursor, Peek, SharedQueue},
     topology::Topology,
 };
-use crate::limits::{
-    CONSUMER_TIMEOUT_INTERVAL, HELD_LOOKED_AT_ONCE_MAX, LINGERING_SOCKETS_MAX, PAGING_INTERVAL,
-};
+use crate::limits::{CONSUMER_TIMEOUT_INTERVAL, HELD_LOOKED_AT_ONCE_MAX, LINGERING_SOCKETS_MAX};
 use crate::protocol::{FieldTable, ShortString};
 use crate::store::Opened;
 use reading::OffWorker;
@@ -161,41 +159,6 @@ impl Broker {
     /// All virtual hosts.
     pub fn vhosts(&self) -> Vec<Arc<Vhost>> {
         self.vhosts.iter().map(|vhost| vhost.value().clone()).collect()
-    }
-
-    /// Makes room while more than half of the memory limit is in use: queues let go of what is far from its turn, and of what is next, too,
-    /// when more is in use. Runs as long as the broker, a part of a queue at a time.
-    pub async fn page_out(&self) {
-        loop {
-            poll_fn(|cx| self.gauge.poll_half(cx)).await;
-            for vhost in self.vhosts() {
-                let queues = vhost.read(|topology| topology.queues().cloned().collect::<Vec<_>>());
-                for queue in queues {
-                    self.page_out_queue(&vhost.name, &queue).await;
-                }
-            }
-            tokio::time::sleep(PAGING_INTERVAL).await;
-        }
-    }
-
-    async fn page_out_queue(&self, vhost: &ShortString, queue: &Arc<SharedQueue>) {
-        let mut changes = Changes::new();
-        let mut more = true;
-        while more {
-            more = queue.page_out(self.gauge.is_pressed(), &mut changes);
-            if !changes.is_empty() {
-                self.journal.append(&mut changes, false);
-                if queue.is_deleted() && !queue.spec.durable {
-                    // It went meanwhile, and the journal was told before it got these.
-                    let change = TopologyChange::QueueDeleted { id: queue.id, name: queue.spec.name.clone() };
-                    changes.push(Change::Topology { vhost: vhost.clone(), change });
-                    self.journal.append(&mut changes, false);
-                    return;
-                }
-            }
-            poll_fn(|cx| self.journal.poll_room(cx)).await;
-            tokio::task::yield_now().await;
-        }
     }
 
     /// Looks for clients that hold messages for too long, or whose consumers wait for memory that there is by now, and has their

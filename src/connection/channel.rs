@@ -104,7 +104,7 @@ pub(super) enum Mode {
     #[default]
     Plain,
     Confirm(Unconfirmed),
-    Transaction(Transaction),
+    Transaction(Box<Transaction>),
 }
 
 /// What became of the messages of one run.

@@ -159,7 +159,7 @@ impl Session {
         outbox: SharedOutbox,
     ) -> Self {
         let memory = Holder::new(broker.gauge);
-        outbox.lock().count_on(memory.clone());
+        outbox.lock().count_on(&memory);
         Self {
             memory,
             broker,

@@ -334,6 +334,12 @@ pub trait Journal: Send + Sync {
 
     /// Pending while so much waits to be written that publishers should not bring more.
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Pending until a commit was seen to: messages that it has brought to the disk are [written](super::message::Stage) then.
+    /// For one task at a time.
+    fn poll_seen_to(&self, _commit: Commit, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
 }
 
 /// A message that a pager has read.

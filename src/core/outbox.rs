@@ -64,9 +64,7 @@ pub struct Outbox {
     starved: Starved,
     writer: Writer,
     reader: Option<Waker>,
-    /// Who holds what it takes.
-    memory: Option<Arc<Holder>>,
-    /// What its buffers take, and how much of that is the writer's.
+    /// What its buffers take, and who holds that; how much of it is the writer's.
     held: Option<Held>,
     writing_bytes: usize,
     /// Where what is little is sent directly.
@@ -114,7 +112,6 @@ impl Outbox {
             starved: Starved::default(),
             writer: Writer::Awake,
             reader: None,
-            memory: None,
             held: None,
             writing_bytes: 0,
             line: None,
@@ -125,9 +122,12 @@ impl Outbox {
     }
 
     /// What it takes from now on is `holder`'s.
-    pub fn count_on(&mut self, holder: Arc<Holder>) {
-        self.held = Some(Held::new(&holder, Kind::Outboxes));
-        self.memory = Some(holder);
+    pub fn count_on(&mut self, holder: &Arc<Holder>) {
+        self.held = Some(Held::new(holder, Kind::Outboxes));
+    }
+
+    fn holder(&self) -> Option<&Arc<Holder>> {
+        self.held.as_ref().map(Held::holder)
     }
 
     /// Counts what its buffers take by now.
@@ -145,7 +145,7 @@ impl Outbox {
         let pending = self.pending_bytes();
         pending >= max
             || (pending > MEMORY_FLOOR_BYTES
-                && self.memory.as_ref().is_some_and(|memory| memory.may_have(Kind::Outboxes, 1).is_err()))
+                && self.holder().is_some_and(|holder| holder.may_have(Kind::Outboxes, 1).is_err()))
     }
 
     // ---- the connection's side: methods, windows ----
@@ -184,7 +184,7 @@ impl Outbox {
 
     /// Starts a channel's deliveries.
     pub fn open_window(&mut self, channel: u16) {
-        let window = self.memory.as_ref().map(Window::of).unwrap_or_default();
+        let window = self.holder().map(Window::of).unwrap_or_default();
         self.windows.insert(channel, Box::new(window));
     }
 

@@ -25,7 +25,7 @@ impl Session {
         let empty = Transaction::new(&self.memory);
         let channel = self.channel(number);
         match &channel.mode {
-            Mode::Plain => channel.mode = Mode::Transaction(empty),
+            Mode::Plain => channel.mode = Mode::Transaction(Box::new(empty)),
             Mode::Transaction(_) => {}
             Mode::Confirm(_) => return Err(precondition_failed("cannot switch from confirm to tx mode")),
         }
@@ -167,7 +167,7 @@ impl Session {
     fn take_transaction(&mut self, number: u16) -> Result<Transaction, AmqpError> {
         let empty = Transaction::new(&self.memory);
         match &mut self.channel(number).mode {
-            Mode::Transaction(transaction) => Ok(std::mem::replace(transaction, empty)),
+            Mode::Transaction(transaction) => Ok(std::mem::replace(&mut **transaction, empty)),
             Mode::Plain | Mode::Confirm(_) => Err(precondition_failed("channel is not transactional")),
         }
     }

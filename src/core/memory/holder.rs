@@ -77,14 +77,37 @@ impl Holder {
 #[derive(Debug)]
 pub struct Held {
     holder: Arc<Holder>,
-    kind: Kind,
-    bytes: usize,
+    what: What,
+}
+
+/// A kind and a number of bytes below 2^56, in one word: each connection has many of them.
+#[derive(Debug, Clone, Copy)]
+struct What(u64);
+
+impl What {
+    const BYTES_BITS: u32 = 56;
+
+    #[inline]
+    fn new(kind: Kind, bytes: usize) -> Self {
+        Self((kind as u64) << Self::BYTES_BITS | bytes as u64)
+    }
+
+    #[inline]
+    fn bytes(self) -> usize {
+        (self.0 & ((1 << Self::BYTES_BITS) - 1)) as usize
+    }
+
+    #[inline]
+    fn kind(self) -> Kind {
+        let number = (self.0 >> Self::BYTES_BITS) as usize;
+        Kind::ALL.get(number.wrapping_sub(1)).copied().unwrap_or(Kind::Messages)
+    }
 }
 
 impl Held {
     /// Nothing yet.
     pub fn new(holder: &Arc<Holder>, kind: Kind) -> Self {
-        Self { holder: holder.clone(), kind, bytes: 0 }
+        Self { holder: holder.clone(), what: What::new(kind, 0) }
     }
 
     /// So many, whatever the share.
@@ -98,16 +121,17 @@ impl Held {
     /// So many, whatever the share: for what cannot be refused.
     #[inline]
     pub fn set(&mut self, bytes: usize) {
-        if bytes != self.bytes {
-            self.holder.change(self.kind, self.bytes, bytes);
-            self.bytes = bytes;
+        if bytes != self.bytes() {
+            let kind = self.what.kind();
+            self.holder.change(kind, self.bytes(), bytes);
+            self.what = What::new(kind, bytes);
         }
     }
 
     /// So many, if there is room for what is more than before.
     pub fn try_set(&mut self, bytes: usize) -> Result<(), Exceeded> {
-        if bytes > self.bytes {
-            self.holder.may_have(self.kind, bytes - self.bytes)?;
+        if bytes > self.bytes() {
+            self.holder.may_have(self.what.kind(), bytes - self.bytes())?;
         }
         self.set(bytes);
         Ok(())
@@ -116,7 +140,7 @@ impl Held {
     /// How many there are.
     #[inline]
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.what.bytes()
     }
 
     /// Who holds them.

@@ -38,7 +38,7 @@ pub enum Kind {
 pub(super) const KINDS: usize = 11;
 
 impl Kind {
-    /// All but messages.
+    /// All but messages, in order.
     pub const ALL: [Self; KINDS - 1] = [
         Self::Assemblies,
         Self::Windows,

@@ -241,7 +241,7 @@ fn outboxes_that_nobody_reads_share_what_is_there_for_them() {
     let gauge = Gauge::new(1_000_000);
     let [mut greedy, mut modest] = [(); 2].map(|()| {
         let mut outbox = outbox();
-        outbox.count_on(Holder::new(gauge));
+        outbox.count_on(&Holder::new(gauge));
         outbox
     });
     let share = gauge.share_bytes(Kind::Outboxes);

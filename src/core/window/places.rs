@@ -12,22 +12,29 @@ pub(super) type Place = (u64, Option<Unacked>);
 /// See the module's text.
 #[derive(Default)]
 pub(super) struct Places {
-    /// Pieces that were full once, none of them empty.
-    older: VecDeque<VecDeque<Place>>,
-    older_len: usize,
+    /// Few channels have any of these.
+    older: Option<Box<Older>>,
     last: VecDeque<Place>,
+}
+
+/// Pieces that were full once, none of them empty.
+#[derive(Default)]
+struct Older {
+    pieces: VecDeque<VecDeque<Place>>,
+    len: usize,
 }
 
 impl Places {
     /// How many places there are.
     pub(super) fn len(&self) -> usize {
-        self.older_len + self.last.len()
+        self.older.as_ref().map_or(0, |older| older.len) + self.last.len()
     }
 
     /// What they take.
     #[inline]
     pub(super) fn bytes(&self) -> usize {
-        (self.older.len() * WINDOW_PIECE_PLACES + self.last.capacity()) * size_of::<Place>()
+        let older = self.older.as_ref().map_or(0, |older| older.pieces.len());
+        (older * WINDOW_PIECE_PLACES + self.last.capacity()) * size_of::<Place>()
     }
 
     /// Adds a place behind all others: its tag is the highest.
@@ -42,24 +49,29 @@ impl Places {
     #[cold]
     fn begin_piece(&mut self) {
         let full = mem::replace(&mut self.last, VecDeque::with_capacity(WINDOW_PIECE_PLACES));
-        self.older_len += full.len();
-        self.older.push_back(full);
+        let older = self.older.get_or_insert_default();
+        older.len += full.len();
+        older.pieces.push_back(full);
     }
 
     /// The place with the lowest tag.
     #[inline]
     pub(super) fn front(&self) -> Option<&Place> {
-        self.older.front().unwrap_or(&self.last).front()
+        self.older.as_ref().and_then(|older| older.pieces.front()).unwrap_or(&self.last).front()
     }
 
     /// Takes it.
     #[inline]
     pub(super) fn pop_front(&mut self) -> Option<Place> {
-        let Some(piece) = self.older.front_mut() else { return self.last.pop_front() };
+        let Some(older) = &mut self.older else { return self.last.pop_front() };
+        let piece = older.pieces.front_mut()?;
         let place = piece.pop_front();
-        self.older_len -= 1;
+        older.len -= 1;
         if piece.is_empty() {
-            self.older.pop_front();
+            older.pieces.pop_front();
+        }
+        if older.pieces.is_empty() {
+            self.older = None;
         }
         place
     }
@@ -67,47 +79,56 @@ impl Places {
     /// The place of a tag.
     #[inline]
     pub(super) fn find(&mut self, tag: u64) -> Option<&mut Place> {
-        let piece = match self.first_behind(tag.saturating_sub(1)) {
-            piece if piece < self.older.len() => &mut self.older[piece],
-            _ => &mut self.last,
-        };
+        let older = self
+            .older
+            .as_mut()
+            .and_then(|older| older.pieces.get_mut(older.first_behind(tag.saturating_sub(1))));
+        let piece = older.unwrap_or(&mut self.last);
         let at = piece.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
         piece.get_mut(at)
     }
 
-    /// The first piece with tags above this one; the number of older pieces stands for the last piece.
-    fn first_behind(&self, tag: u64) -> usize {
-        self.older.partition_point(|piece| piece.back().is_none_or(|(last, _)| *last <= tag))
-    }
-
     /// Places with tags above this one, in order.
     pub(super) fn behind(&self, tag: u64) -> impl Iterator<Item = &Place> {
-        let pieces = self.older.range(self.first_behind(tag)..).chain(iter::once(&self.last));
-        pieces.flat_map(move |piece| piece.range(piece.partition_point(|(its, _)| *its <= tag)..))
+        let older = self.older.iter().flat_map(move |older| older.pieces.range(older.first_behind(tag)..));
+        older
+            .chain(iter::once(&self.last))
+            .flat_map(move |piece| piece.range(piece.partition_point(|(its, _)| *its <= tag)..))
     }
 
     /// All places, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Place> {
-        self.older.iter().flatten().chain(&self.last)
+        self.older.iter().flat_map(|older| older.pieces.iter().flatten()).chain(&self.last)
     }
 
     /// The same, to be changed.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Place> {
-        self.older.iter_mut().flatten().chain(&mut self.last)
+        self.older.iter_mut().flat_map(|older| older.pieces.iter_mut().flatten()).chain(&mut self.last)
     }
 
     /// Takes all that is held, in order.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = Unacked> + use<> {
         let Self { older, last, .. } = mem::take(self);
-        older.into_iter().flatten().chain(last).filter_map(|(_, unacked)| unacked)
+        older
+            .into_iter()
+            .flat_map(|older| older.pieces.into_iter().flatten())
+            .chain(last)
+            .filter_map(|(_, unacked)| unacked)
     }
 
     /// Drops places where nothing is held any more.
     pub(super) fn drop_settled(&mut self) {
-        if self.older.is_empty() {
+        if self.older.is_none() {
             self.last.retain(|(_, unacked)| unacked.is_some());
         } else {
             self.take_all().for_each(|unacked| self.push(unacked));
         }
+    }
+}
+
+impl Older {
+    /// The first piece with tags above this one; their number if there is none.
+    fn first_behind(&self, tag: u64) -> usize {
+        self.pieces.partition_point(|piece| piece.back().is_none_or(|(last, _)| *last <= tag))
     }
 }

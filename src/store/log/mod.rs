@@ -36,6 +36,10 @@ impl Journal for Pending {
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         Self::poll_room(self, cx)
     }
+
+    fn poll_seen_to(&self, commit: Commit, cx: &mut Context<'_>) -> Poll<()> {
+        Self::poll_seen_to(self, commit, cx)
+    }
 }
 
 /// What the writer's thread does. It ends when nothing more comes, or with the first error.

@@ -117,6 +117,8 @@ struct State {
     waiting: Load,
     waiters: Vec<(Commit, SharedOutbox)>,
     publishers: Vec<Waker>,
+    /// The last commit that the writer has seen to, and who waits for that.
+    seen_to: (Commit, Option<Waker>),
     writer_sleeps: bool,
     closed: bool,
     /// Not all sessions had ended when it was closed.
@@ -133,6 +135,7 @@ impl Pending {
             waiting: Load::default(),
             waiters: Vec::new(),
             publishers: Vec::new(),
+            seen_to: (Commit::default(), None),
             writer_sleeps: false,
             closed: false,
             cut_short: false,
@@ -212,6 +215,25 @@ impl Pending {
         Poll::Pending
     }
 
+    /// Pending until the writer has seen to a commit. One task at a time may wait.
+    pub(in crate::store) fn poll_seen_to(&self, commit: Commit, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if commit <= state.seen_to.0 || state.closed {
+            return Poll::Ready(());
+        }
+        state.seen_to.1 = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// The writer's side: messages of this commit, and of those before it, are written, or held back.
+    pub(in crate::store) fn seen_to(&self, commit: Commit) {
+        let mut state = self.state.lock();
+        let waiting = state.seen_to.1.take();
+        state.seen_to.0 = commit;
+        drop(state);
+        wake_all(waiting);
+    }
+
     /// What was taken over and is not durable.
     pub(in crate::store) fn unsynced(&self) -> Unsynced {
         let state = self.state.lock();
@@ -289,8 +311,9 @@ impl Pending {
         let mut state = self.state.lock();
         state.closed = true;
         let publishers = std::mem::take(&mut state.publishers);
+        let waiting = state.seen_to.1.take();
         self.wake_writer(state);
-        wake_all(publishers);
+        wake_all(publishers.into_iter().chain(waiting));
     }
 }
 
@@ -312,5 +335,17 @@ mod tests {
         let mut sent = Vec::new();
         let taken = outbox.lock().poll_take(&mut sent, &mut Context::from_waker(Waker::noop()));
         assert_eq!((taken, sent.as_slice()), (Poll::Ready(true), &b"answer"[..]));
+    }
+
+    #[test]
+    fn a_commit_is_seen_to_when_the_writer_says_so_or_writes_no_more() {
+        let pending = Pending::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut poll = |commit| pending.poll_seen_to(Commit(commit), &mut cx).is_ready();
+        assert_eq!((poll(0), poll(1)), (true, false));
+        pending.seen_to(Commit(2));
+        assert_eq!((poll(1), poll(2), poll(3)), (true, true, false));
+        pending.close();
+        assert!(poll(3));
     }
 }

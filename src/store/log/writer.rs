@@ -128,6 +128,7 @@ impl Writer {
         let held_back = self.held.as_ref().map_or(&[][..], |held| &held.commits);
         self.pending.complete(&Done::except(commit, held_back), load);
         self.publish_effects();
+        self.pending.seen_to(commit);
         Ok(())
     }
 

@@ -158,7 +158,7 @@ fn limited(gauge: &'static Gauge) -> Client {
     {
         let mut outbox = client.outbox.lock();
         outbox.close_window(1);
-        outbox.count_on(Holder::new(gauge));
+        outbox.count_on(&Holder::new(gauge));
         outbox.open_window(1);
     }
     client
