@@ -6,7 +6,7 @@ use crate::connection::{
 };
 use crate::core::{
     error::AmqpError,
-    topology::{Binding, Declared, Destination, ExchangeDeclaration},
+    topology::{Binding, Declared, Destination, ExchangeDeclaration, Replayed},
 };
 use crate::protocol::{FieldTable, ShortString, exchange};
 
@@ -70,8 +70,7 @@ impl Session {
         let binding = binding(bind.source, bind.destination, bind.routing_key, bind.arguments);
         let id = self.id;
         let replayed = self.change_topology(|topology| topology.bind(binding, id))?;
-        self.effects.append(replayed);
-        self.effects.read_deferred();
+        self.replayed(replayed);
         if !bind.no_wait {
             self.reply(number, &exchange::BindOk {});
         }
@@ -86,6 +85,13 @@ impl Session {
             self.reply(number, &exchange::UnbindOk {});
         }
         Ok(())
+    }
+
+    /// A new binding has brought messages from a history.
+    pub(super) fn replayed(&mut self, Replayed { effects, deliveries }: Replayed) {
+        self.turn.spend(deliveries);
+        self.effects.append(effects);
+        self.effects.read_deferred();
     }
 }
 

@@ -118,8 +118,7 @@ impl Session {
         if to_durable {
             self.hold_back_for_topology();
         }
-        self.effects.append(replayed);
-        self.effects.read_deferred();
+        self.replayed(replayed);
         if !no_wait {
             self.reply(number, &queue::BindOk {});
         }

@@ -2,10 +2,9 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{Bound, Topology, exchanges::refuse_default_exchange};
+use super::{Bound, Replayed, Topology, exchanges::refuse_default_exchange};
 use crate::core::{
     ConnectionId,
-    effects::Effects,
     error::{AmqpError, not_found, precondition_failed},
     journal::TopologyChange,
     routing::ExchangeKind,
@@ -84,14 +83,14 @@ impl Topology {
     ///
     /// A new one from an exchange that keeps its recent history brings those messages: what is to be carried out for
     /// them is given back.
-    pub fn bind(&mut self, binding: Binding, connection: ConnectionId) -> Result<Effects, AmqpError> {
+    pub fn bind(&mut self, binding: Binding, connection: ConnectionId) -> Result<Replayed, AmqpError> {
         self.check_binding(&binding, connection)?;
         self.check_kind(&binding)?;
         self.check_memory(&binding.arguments)?;
         let durable = self.ends(&binding) == Ends::Durable;
         let (source, destination) = (binding.source.clone(), binding.destination.clone());
         let is_new = self.insert_binding(binding, durable);
-        Ok(if is_new { self.replay(&source, &destination) } else { Effects::default() })
+        Ok(if is_new { self.replay(&source, &destination) } else { Replayed::default() })
     }
 
     /// Removes a binding; one that is not there is no error. An auto-delete exchange goes with its last one.

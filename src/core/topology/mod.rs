@@ -30,6 +30,7 @@ pub use bindings::{Binding, Destination};
 pub use exchanges::{ExchangeDeclaration, ExchangeSpec};
 pub use filters::FilterChange;
 pub use queues::QueueDeclaration;
+pub use replay::Replayed;
 pub use restore::Unrestored;
 pub use route::Route;
 pub use settings::VhostSettings;

@@ -12,11 +12,20 @@ use crate::core::{
 };
 use crate::protocol::{FieldTable, PropertiesView};
 
+/// What a new binding has brought from a history.
+#[derive(Default)]
+pub struct Replayed {
+    /// What is to be carried out for that.
+    pub effects: Effects,
+    /// How many messages came to a queue, once for each queue.
+    pub deliveries: usize,
+}
+
 impl Topology {
     /// Publishes what `source` has kept to a destination that was bound to it just now: to the queue, or to where the exchange
     /// sends each message. Under the topology's lock, so that nothing that comes later overtakes it.
-    pub(super) fn replay(&self, source: &[u8], destination: &Destination) -> Effects {
-        let mut effects = Effects::default();
+    pub(super) fn replay(&self, source: &[u8], destination: &Destination) -> Replayed {
+        let (mut effects, mut deliveries) = (Effects::default(), 0);
         effects.defer_reads();
         let mut published = Published::default();
         let history = self.exchanges.get(source).and_then(|exchange| exchange.history.as_ref());
@@ -27,9 +36,10 @@ impl Topology {
                 let mut publication = [Publication::new(message.view())];
                 queue.publish(&mut publication, Origin::Client, &mut published, &mut effects);
                 note_published(&mut publication, &mut published.placed, &mut effects.changes);
+                deliveries += 1;
             }
         }
-        effects
+        Replayed { effects, deliveries }
     }
 
     /// The queues that a kept message goes to. An exchange that draws lots draws by the message's place in the history.
