@@ -188,9 +188,9 @@ fn a_queue_that_is_bound_gets_the_last_messages_once_for_each_new_binding() {
     let mut topology = with_history();
     publish(&topology, "secret", Some(&FieldTable::new().with("x-recent-history-no-store", true)));
     for (key, expected) in [("a", &["2", "3"][..]), ("a", &[]), ("b", &["2", "3"])] {
-        let changes = topology.bind(to_queue("x", "q", key), ME).unwrap();
+        let replayed = topology.bind(to_queue("x", "q", key), ME).unwrap();
         assert!(
-            changes.effects.is_empty() && changes.deliveries > 0,
+            replayed.effects.is_empty() && replayed.deliveries > 0,
             "nothing of a transient queue is for the journal"
         );
         assert_eq!(drain(&topology, "q"), expected);
@@ -203,10 +203,10 @@ fn what_a_durable_queue_gets_is_published_to_the_journal_anew() {
     let mut topology = with_history();
     for name in ["durable", "other"] {
         topology.declare_queue(QueueDeclaration { durable: true, ..queue(name) }, ME).unwrap();
-        let changes = topology.bind(to_queue("x", name, ""), ME).unwrap();
+        let replayed = topology.bind(to_queue("x", name, ""), ME).unwrap();
         let id = topology.queue(name.as_bytes()).unwrap().id;
-        assert_eq!(changes.effects.len(), 2);
-        for change in &changes.effects.changes {
+        assert_eq!(replayed.effects.len(), 2);
+        for change in &replayed.effects.changes {
             let Change::Publish { message, placements, transient: false } = change else {
                 panic!("{change:?}");
             };
