@@ -12,7 +12,7 @@ pub(super) struct Shards {
     parts: [Shard; SHARDS],
 }
 
-/// Two cache lines: some processors fetch them in pairs.
+/// Written by one thread alone, but for the last. Two cache lines: some processors fetch them in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard(AtomicIsize);
@@ -24,6 +24,8 @@ pub(super) struct Passed {
 }
 
 const SHARDS: usize = 16;
+/// The shard of all threads that came when the others had their threads.
+const SHARED: usize = SHARDS - 1;
 
 impl Shards {
     /// A sum of nothing. All shards together do not hide more than about a sixtieth of `limit_bytes`.
@@ -35,9 +37,21 @@ impl Shards {
     /// Adds on this thread's shard. Gives how the sum has changed, if a grain was full.
     #[inline]
     pub(super) fn add(&self, bytes: isize) -> Option<Passed> {
-        let shard = &self.parts[own_shard()].0;
-        let now = shard.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        (now.unsigned_abs() >= self.grain).then(|| self.add_to_sum(shard.swap(0, Ordering::Relaxed)))
+        let own = own_shard();
+        let shard = &self.parts[own].0;
+        if own == SHARED {
+            let now = shard.fetch_add(bytes, Ordering::Relaxed) + bytes;
+            return self.is_full(now).then(|| self.add_to_sum(shard.swap(0, Ordering::Relaxed)));
+        }
+        // Nobody else writes here, so it need not be one atomic step.
+        let now = shard.load(Ordering::Relaxed) + bytes;
+        let is_full = self.is_full(now);
+        shard.store(if is_full { 0 } else { now }, Ordering::Relaxed);
+        is_full.then(|| self.add_to_sum(now))
+    }
+
+    fn is_full(&self, part: isize) -> bool {
+        part.unsigned_abs() >= self.grain
     }
 
     #[cold]
@@ -68,8 +82,8 @@ fn positive(bytes: isize) -> usize {
 fn own_shard() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
-        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed).min(SHARED);
     }
     // When a thread ends, what it drops last may come after its own number.
-    OWN.try_with(|own| *own).unwrap_or(0)
+    OWN.try_with(|own| *own).unwrap_or(SHARED)
 }
