@@ -65,17 +65,18 @@ struct Header {
     body_bytes: u32,
     /// The journal's: the two lowest bits are the [`Stage`], the others count settlements before the message was written.
     journal: AtomicU32,
-    /// 48 bits of the time, lowest first: enough for another 8,900 years.
-    published_at: [u16; 3],
-    /// With these, the header tells how long the image is.
-    body_frames: u16,
     /// Where it counts.
     gauge: Number,
     key_bytes: u8,
     persistent: bool,
+    /// Lowest 48 bits: the time, enough for another 8,900 years. Highest 16: frames of the body; with these, the header tells how
+    /// long the image is. One word: written in parts and then copied whole, it would hold the processor up.
+    time_and_frames: u64,
 }
 
 const _: () = assert!(size_of::<Header>() == 24);
+const TIME_BITS: u32 = 48;
+const TIME_MAX: Millis = (1 << TIME_BITS) - 1;
 
 impl Header {
     fn of(view: &View<'_>, body_frames: u16, published_at: Millis, gauge: Number) -> Self {
@@ -84,18 +85,15 @@ impl Header {
             (header_frame_bytes as usize) < HEADER_FRAME_BYTES_LIMIT,
             "headers are bounded by frame_max and hops"
         );
-        let mut header = Self {
+        Self {
             content_header_and_exchange: header_frame_bytes | u32::from(exchange_bytes) << 24,
             body_bytes,
             journal: AtomicU32::new(0),
-            published_at: [0; 3],
-            body_frames,
             gauge,
             key_bytes,
             persistent,
-        };
-        header.set_published_at(published_at);
-        header
+            time_and_frames: published_at.min(TIME_MAX) | u64::from(body_frames) << TIME_BITS,
+        }
     }
 
     #[inline]
@@ -110,13 +108,11 @@ impl Header {
     }
 
     fn set_published_at(&mut self, at: Millis) {
-        let at = at.min((1 << 48) - 1);
-        self.published_at = [at as u16, (at >> 16) as u16, (at >> 32) as u16];
+        self.time_and_frames = at.min(TIME_MAX) | self.time_and_frames & !TIME_MAX;
     }
 
     fn published_at(&self) -> Millis {
-        let [low, middle, high] = self.published_at.map(Millis::from);
-        low | middle << 16 | high << 32
+        self.time_and_frames & TIME_MAX
     }
 
     #[inline]
@@ -125,7 +121,7 @@ impl Header {
         let image = layout.content_at()
             + layout.header_frame_bytes as usize
             + layout.body_bytes as usize
-            + usize::from(self.body_frames) * FRAME_OVERHEAD_BYTES;
+            + (self.time_and_frames >> TIME_BITS) as usize * FRAME_OVERHEAD_BYTES;
         // The reference count and the length stand in the allocation, too.
         allocated_bytes(size_of::<Self>() + 2 * size_of::<usize>() + image)
     }
