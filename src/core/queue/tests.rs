@@ -5,6 +5,7 @@ mod memory;
 mod model;
 mod operator;
 mod overdue;
+mod readers;
 mod shelf;
 mod timed;
 mod waiting;
