@@ -31,9 +31,12 @@ facts! {
 }
 
 async fn a_flipped_byte_in_a_body_costs_that_message_alone(stop: Stop) {
-    let (mut node, bad) = (stored(), 450);
+    let mut node = stored();
     node.stop(stop);
-    let (segment, offset) = places(&node).remove(&bad).expect("its body is in the log");
+    let places = places(&node);
+    // What is damaged at the very end cannot be told from what a crash has left unfinished.
+    let bad = [450, 451].into_iter().find(|bad| places.get(bad) < places.values().max()).unwrap();
+    let (segment, offset) = places[&bad].clone();
     let mut bytes = fs::read(&segment).unwrap();
     bytes[offset + 500] ^= 0x10;
     fs::write(&segment, bytes).unwrap();
