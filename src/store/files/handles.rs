@@ -106,8 +106,12 @@ impl Shared {
         drop(state);
         let opened = self.open(&slot.name)?;
         let mut state = self.state.lock();
-        let file = slot.file.lock().get_or_insert(opened).clone();
-        if !state.used(slot) {
+        let mut kept = slot.file.lock();
+        // Whoever was first has seen to it, and it may be one that is not to be closed any more.
+        let is_first = kept.is_none();
+        let file = kept.get_or_insert(opened).clone();
+        drop(kept);
+        if is_first {
             state.recent.push_front(slot.clone());
         }
         let closed = state.close_beyond(self.open_max);
@@ -131,8 +135,11 @@ impl Shared {
 
     /// It is not closed before nobody has it any more.
     fn keep_open(&self, slot: &Arc<Slot>) -> io::Result<()> {
-        self.file(slot)?;
-        self.state.lock().recent.retain(|other| !Arc::ptr_eq(other, slot));
+        let file = self.file(slot)?;
+        let mut state = self.state.lock();
+        state.recent.retain(|other| !Arc::ptr_eq(other, slot));
+        // Others may have had it closed since.
+        slot.file.lock().get_or_insert(file);
         Ok(())
     }
 }
