@@ -214,6 +214,7 @@ impl Parts {
             kv: Some(kv),
             stamp,
             checkpointed_at: keeper::long_ago(),
+            checkpoint_changes_max: config.checkpoint_changes_max,
             checkpoints_fail: false,
             reclaim: keeper::Reclaim::default(),
             has_reserve: false,

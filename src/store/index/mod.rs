@@ -256,6 +256,18 @@ impl Index {
         IndexChanges { last_queue: self.last_queue, changes }
     }
 
+    /// Whether the last checkpoint does not know of so many changes or more, in time that grows with what is asked for.
+    pub fn has_changes(&self, at_least: usize) -> bool {
+        let mut known = self.removals.len();
+        for id in &self.changed {
+            if known >= at_least {
+                break;
+            }
+            known += self.queues.get(id).map_or(0, Queue::changes);
+        }
+        known >= at_least
+    }
+
     /// The last checkpoint is lost, and an empty one takes its place: the next changes are everything.
     pub fn forget_checkpoint(&mut self) {
         self.removals.clear();

@@ -230,6 +230,11 @@ impl Queue {
         }
     }
 
+    /// How much [`take_changes`](Self::take_changes) would append, at most.
+    pub(super) fn changes(&self) -> usize {
+        1 + self.changed.len()
+    }
+
     /// Appends what takes it out of the last checkpoint.
     pub(super) fn take_removal(&self, id: QueueId, out: &mut Vec<IndexChange>) {
         let written = self.blocks.iter().filter(|(_, block)| block.written).map(|(number, _)| number);

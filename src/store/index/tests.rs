@@ -260,6 +260,20 @@ fn a_block_that_came_and_went_between_two_checkpoints_costs_nothing() {
 }
 
 #[test]
+fn changes_are_counted_by_queues_blocks_and_removals() {
+    let mut index = index(1000);
+    assert!(index.has_changes(0) && index.has_changes(3) && !index.has_changes(4), "a queue and two blocks");
+    index.take_changes();
+    assert!(!index.has_changes(1));
+    index.settle(at(0));
+    assert!(index.has_changes(2) && !index.has_changes(3));
+    index.remove_queue(QUEUE);
+    assert!(index.has_changes(3) && !index.has_changes(4), "the queue goes, and both of its blocks");
+    index.take_changes();
+    assert!(!index.has_changes(1));
+}
+
+#[test]
 fn a_block_that_the_checkpoint_has_is_taken_out_once() {
     let mut index = index(1);
     index.take_changes();

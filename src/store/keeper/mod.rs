@@ -50,6 +50,8 @@ pub(super) struct Keeper {
     /// What the last checkpoint reflects.
     pub(super) stamp: LogPosition,
     pub(super) checkpointed_at: Instant,
+    /// See [`StoreConfig`](crate::config::StoreConfig).
+    pub(super) checkpoint_changes_max: usize,
     /// The last checkpoint was not made; that is told once, not each second.
     pub(super) checkpoints_fail: bool,
     pub(super) reclaim: Reclaim,
@@ -219,10 +221,13 @@ impl Keeper {
 
     fn is_checkpoint_due(&self) -> bool {
         let since = self.checkpointed_at.elapsed();
+        let catalog = self.catalog.lock();
+        if !self.checkpoints_fail && catalog.index.has_changes(self.checkpoint_changes_max) {
+            return true;
+        }
         if since < CHECKPOINT_INTERVAL_MIN {
             return false;
         }
-        let catalog = self.catalog.lock();
         if catalog.applied == self.stamp && catalog.topology.is_empty() {
             return false;
         }

@@ -22,7 +22,7 @@ use crate::core::{
     journal::{Change, Commit, Done, TopologyChange},
     message::Stage,
 };
-use crate::limits::{LOG_BUFFER_BYTES_MAX, SEGMENT_RESERVE_FRACTION};
+use crate::limits::{LOG_BUFFER_BYTES_MAX, SEGMENT_RESERVE_FRACTION, SEGMENT_SLOTS_MAX};
 use crate::store::{
     LogPosition,
     catalog::Catalog,
@@ -44,6 +44,8 @@ pub(in crate::store) struct Writer {
     offset: u32,
     /// What stands before it was synced.
     durable: u32,
+    /// Placements in the segment, of records that are durable.
+    slots: usize,
     setback: Setback,
     encoder: Encoder,
     held: Option<Held>,
@@ -84,6 +86,7 @@ impl Writer {
             segment_bytes,
             offset: FIRST_RECORD_OFFSET,
             durable: FIRST_RECORD_OFFSET,
+            slots: 0,
             setback: Setback::default(),
             encoder: Encoder::default(),
             held: None,
@@ -265,10 +268,22 @@ impl Writer {
         let whole = self.segment_bytes as usize;
         let limit = if spares_none { whole } else { whole - whole / SEGMENT_RESERVE_FRACTION };
         let is_empty = used <= FIRST_RECORD_OFFSET as usize;
-        if used + bytes <= limit {
+        let fits = used + bytes <= limit;
+        if fits && (spares_none || !self.is_crowded()) {
             return Ok(true);
         }
-        Ok((is_empty || self.roll()?) && self.lengthen(bytes)?)
+        let has_rolled = is_empty || self.roll()?;
+        if !has_rolled && fits && !self.setback.is_torn {
+            // There is no room for another one: this one takes as many again.
+            self.slots = 0;
+            return Ok(true);
+        }
+        Ok(has_rolled && self.lengthen(bytes)?)
+    }
+
+    /// Whether the segment has as many placements as it should.
+    fn is_crowded(&self) -> bool {
+        self.slots + self.encoder.encoded.len() >= SLOTS_MAX
     }
 
     /// Sees that `bytes` fit into an empty segment, however many they are. False when the disk is full.
@@ -297,7 +312,7 @@ impl Writer {
         self.segment_bytes = capacity(&self.segment, &self.spares);
         catalog.open(self.segment.clone());
         drop(catalog);
-        (self.offset, self.durable) = (FIRST_RECORD_OFFSET, FIRST_RECORD_OFFSET);
+        (self.offset, self.durable, self.slots) = (FIRST_RECORD_OFFSET, FIRST_RECORD_OFFSET, 0);
         self.spares.wanted();
         Ok(true)
     }
@@ -357,9 +372,14 @@ impl Writer {
         drop(catalog);
         let mut body_bytes = 0;
         for one in &encoded {
-            if let Effect::Place { message, .. } = &one.effect {
-                message.set_stage(Stage::Written);
-                body_bytes += u64::from(message.view().layout.body_bytes);
+            match &one.effect {
+                Effect::Place { message, placements, .. } => {
+                    message.set_stage(Stage::Written);
+                    body_bytes += u64::from(message.view().layout.body_bytes);
+                    self.slots += placements.len();
+                }
+                Effect::Relocate { placements, .. } => self.slots += placements.len(),
+                Effect::Settle { .. } | Effect::Return { .. } | Effect::Topology { .. } => {}
             }
         }
         self.metrics.payload(body_bytes);
@@ -390,6 +410,9 @@ fn capacity(segment: &Segment, spares: &Spares) -> u32 {
     segment.len_bytes().map_or(configured, |bytes| configured.min(bytes as u32))
 }
 
+/// Placements that a segment has at most, but for what one batch or one group brings beyond: the table that says where they are
+/// takes memory until the segment is sealed.
+const SLOTS_MAX: usize = if cfg!(test) { 64 } else { SEGMENT_SLOTS_MAX };
 /// Records of a batch for which there is room at once.
 const ENCODED_KEPT_MAX: usize = 16 * 1024;
 /// Records that the catalog is told of before others may have it.

@@ -516,16 +516,17 @@ fn a_page_without_a_readable_message_leads_on_to_the_next() {
     run.append_one(declare(QUEUE));
     run.append((0..600).map(|position| publish(&message(100), position, &[QUEUE])).collect(), false);
     run.write().unwrap();
-    let segment = Segment::open(&*machine.folders().log, SegmentId(1)).unwrap();
-    let mut scan = segment.scan(FIRST_RECORD_OFFSET).unwrap();
-    let mut offsets = Vec::new();
-    while let Some(scanned) = scan.advance().unwrap() {
-        if let Scanned::Record { offset, kind: Kind::Publish, .. } = scanned {
-            offsets.push(offset);
+    let mut records = Vec::new();
+    for id in machine.segments() {
+        let segment = Segment::open(&*machine.folders().log, id).unwrap();
+        let mut scan = segment.scan(FIRST_RECORD_OFFSET).unwrap();
+        while let Some(scanned) = scan.advance().unwrap() {
+            if let Scanned::Record { offset, kind: Kind::Publish, .. } = scanned {
+                records.push((format!("{LOG}{}", id.file_name()), u64::from(offset)));
+            }
         }
     }
-    let name = format!("{LOG}{}", SegmentId(1).file_name());
-    offsets[..550].iter().for_each(|offset| machine.disk.corrupt(&name, u64::from(*offset) + 90));
+    records[..550].iter().for_each(|(name, offset)| machine.disk.corrupt(name, offset + 90));
     assert_eq!(positions(&run.load(QUEUE, 1_000_000)), (550..600).collect::<Vec<_>>());
 }
 

@@ -151,7 +151,8 @@ fn what_reclaiming_writes_again_raises_the_amplification_and_deleted_segments_ar
 #[test]
 fn a_store_at_work_shows_its_figures() {
     let folder = tempfile::tempdir().unwrap();
-    let config = StoreConfig { segment_bytes: 1 << 20, disk_free_limit: 0 };
+    let config =
+        StoreConfig { segment_bytes: 1 << 20, disk_free_limit: 0, checkpoint_changes_max: usize::MAX };
     let (store, opened) = Store::open(folder.path(), &config).unwrap();
     let metrics = store.metrics();
     assert!(!metrics.snapshot().recovery.is_zero());
