@@ -16,8 +16,8 @@ use crate::core::{
     memory::{Gauge, Held, Holder, Kind},
 };
 use crate::protocol::{
-    Encode, FRAME_METHOD, FieldTable, Method, PROTOCOL_HEADER, ShortString, basic, channel, confirm, frame,
-    queue, split,
+    Encode, FRAME_METHOD, FieldTable, Method, PROTOCOL_HEADER, ShortString, basic, channel, confirm,
+    connection, frame, queue, split,
 };
 use crate::store::Opened;
 

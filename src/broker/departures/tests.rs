@@ -294,7 +294,7 @@ proptest! {
         let mut dropped = host.dropped();
         for name in QUEUES {
             host.ids(name).into_iter().for_each(|id| *places.entry(id).or_default() += 1);
-            dropped += host.find(name).status().counters.dropped.iter().sum::<u64>();
+            dropped += host.find(name).status().rare.dropped.iter().sum::<u64>();
         }
         prop_assert!(places.values().all(|count| *count == 1), "{places:?}");
         prop_assert_eq!(places.len() as u64 + dropped, u64::from(published));

@@ -49,7 +49,7 @@ async fn dead_messages_go_back_to_work_as_they_were_published() {
     assert_eq!((view.exchange(), view.routing_key()), (&b"orders"[..], &b"new.eu"[..]));
     assert!(!entry.redelivered && entry.attempts.returned == 0);
     assert!(crate::core::dead_letter::origin(&view).is_some(), "it keeps its history");
-    assert_eq!(host.find("dead").status().counters.redriven, 3);
+    assert_eq!(host.find("dead").status().rare.redriven, 3);
 }
 
 #[tokio::test]

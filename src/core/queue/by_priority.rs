@@ -5,13 +5,15 @@
 
 use std::collections::BTreeMap;
 
+use super::seldom::Seldom;
+
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(super) struct ByPriority {
     /// The highest priority that has a line, and the first slot of that.
     top: Option<(i32, u32)>,
     /// The first slots of the other lines.
-    lower: BTreeMap<i32, u32>,
+    lower: Seldom<BTreeMap<i32, u32>>,
     /// By slot; of those that stand in no line it means nothing.
     neighbours: Vec<Neighbours>,
 }
@@ -70,7 +72,7 @@ impl ByPriority {
     fn line(&mut self, priority: i32) -> Option<&mut u32> {
         match &mut self.top {
             Some((top, first)) if *top == priority => Some(first),
-            _ => self.lower.get_mut(&priority),
+            _ => self.lower.part()?.get_mut(&priority),
         }
     }
 
@@ -87,14 +89,16 @@ impl ByPriority {
             top => ((priority, slot), top),
         };
         self.top = Some(highest);
-        self.lower.extend(other);
+        if let Some((priority, slot)) = other {
+            self.lower.insert(priority, slot);
+        }
     }
 
     fn end(&mut self, priority: i32) {
         if self.top.is_some_and(|(top, _)| top == priority) {
-            self.top = self.lower.pop_last();
+            self.top = self.lower.part().and_then(BTreeMap::pop_last);
         } else {
-            self.lower.remove(&priority);
+            self.lower.part().and_then(|lower| lower.remove(&priority));
         }
     }
 }

@@ -193,7 +193,7 @@ impl Queue {
             self.counters.dead_lettered += 1;
             self.depart(me, entry, Cause::Dead(why), effects);
         } else {
-            self.counters.dropped[why as usize] += 1;
+            self.rare.dropped[why as usize] += 1;
             entry.settle(me.id, &mut effects.changes);
         }
     }
@@ -211,7 +211,7 @@ impl Queue {
         publication: &mut Publication<'_>,
         effects: &mut Effects,
     ) {
-        self.counters.refused += 1;
+        self.rare.refused += 1;
         if self.settings.overflow == Overflow::RejectPublishDlx {
             let message = publication.keep(me.surroundings.memory.gauge(), || me.now());
             let attempts = Attempts::default();

@@ -119,6 +119,11 @@ pub struct QueueCounters {
     pub acknowledged: u64,
     /// Messages that went to the dead-letter exchange.
     pub dead_lettered: u64,
+}
+
+/// What most queues have never done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RareCounters {
     /// Messages that were dropped, having no dead-letter exchange, by why they were dead:
     /// see [`Reason`](crate::core::dead_letter::Reason).
     pub dropped: [u64; 4],
@@ -211,10 +216,11 @@ pub struct Queue {
     /// When somebody last consumed, got or declared.
     used_at: Millis,
     /// Publishers that wait for the queue to drain.
-    paused: Vec<Waker>,
+    paused: Seldom<Vec<Waker>>,
     /// Waiting did not help the last time: nobody took anything.
     stalled: bool,
     counters: QueueCounters,
+    rare: Seldom<RareCounters>,
 }
 
 impl Queue {
@@ -237,9 +243,10 @@ impl Queue {
             deleted: false,
             called_at: None,
             used_at: now,
-            paused: Vec::new(),
+            paused: Seldom::default(),
             stalled: false,
             counters: QueueCounters::default(),
+            rare: Seldom::default(),
         }
     }
 
@@ -437,7 +444,7 @@ impl Queue {
     /// The publishers that may go on now.
     fn resumed(&mut self) -> Vec<Waker> {
         let drained = !(FLOW_BYTES_RESUME..FLOW_BYTES_DEEP).contains(&self.ready.bytes()) || self.deleted;
-        if drained { std::mem::take(&mut self.paused) } else { Vec::new() }
+        if drained { self.paused.take() } else { Vec::new() }
     }
 
     /// Its messages in memory.

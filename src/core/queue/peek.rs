@@ -136,7 +136,9 @@ impl SharedQueue {
     pub fn take_out(self: &Arc<Self>, seen: &Entry) -> Option<Entry> {
         let mut queue = self.lock();
         let taken = queue.ready.take_out(seen);
-        queue.counters.redriven += u64::from(taken.is_some());
+        if taken.is_some() {
+            queue.rare.redriven += 1;
+        }
         drop(queue);
         taken
     }
@@ -147,7 +149,7 @@ impl SharedQueue {
         if queue.deleted {
             return;
         }
-        queue.counters.redriven -= 1;
+        queue.rare.redriven -= 1;
         queue.ready.requeue(entry);
         drop(queue);
         self.dispatch(effects);

@@ -1,8 +1,14 @@
 //! Parts of a queue in which most queues never have anything.
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    collections::BTreeMap,
+    ops::{Deref, DerefMut},
+};
+
+use super::RareCounters;
 
 /// A part that takes no more than a pointer until it is first changed.
+#[derive(Debug)]
 pub(super) struct Seldom<T>(Option<Box<T>>);
 
 /// What is seen of a part that was never changed.
@@ -14,6 +20,19 @@ pub(super) trait Empty: Default + 'static {
 impl<T> Default for Seldom<T> {
     fn default() -> Self {
         Self(None)
+    }
+}
+
+impl<T: Default> Seldom<T> {
+    /// The part, if it was ever changed.
+    #[inline]
+    pub(super) fn part(&mut self) -> Option<&mut T> {
+        self.0.as_deref_mut()
+    }
+
+    /// What is in it; nothing is left.
+    pub(super) fn take(&mut self) -> T {
+        self.0.take().map_or_else(T::default, |part| *part)
     }
 }
 
@@ -31,4 +50,16 @@ impl<T: Empty> DerefMut for Seldom<T> {
     fn deref_mut(&mut self) -> &mut T {
         self.0.get_or_insert_default()
     }
+}
+
+impl<T: 'static> Empty for Vec<T> {
+    const EMPTY: &'static Self = &Self::new();
+}
+
+impl<K: 'static, V: 'static> Empty for BTreeMap<K, V> {
+    const EMPTY: &'static Self = &Self::new();
+}
+
+impl Empty for RareCounters {
+    const EMPTY: &'static Self = &Self { dropped: [0; 4], refused: 0, redriven: 0, duplicates: 0 };
 }

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Comeback, ConsumerId, ConsumerSpec, Deleted, Dispatched, Entry, Origin, Overflow, Paged, Purged, Queue,
-    QueueCounters, QueueSettings, QueueSpec, Shown, Taken, Traits,
+    QueueCounters, QueueSettings, QueueSpec, RareCounters, Shown, Taken, Traits,
     allowance::Allowance,
     guard::{Locked, State},
     leaving::shown,
@@ -100,6 +100,8 @@ pub struct QueueStatus {
     pub consumers: usize,
     /// What it has done.
     pub counters: QueueCounters,
+    /// What else it has done.
+    pub rare: RareCounters,
 }
 
 impl SharedQueue {
@@ -144,7 +146,7 @@ impl SharedQueue {
 
     /// A message was not taken in because the queue has seen it.
     pub fn count_duplicate(self: &Arc<Self>) {
-        self.lock().counters.duplicates += 1;
+        self.lock().rare.duplicates += 1;
     }
 
     /// Locks it to change it.
@@ -233,7 +235,7 @@ impl SharedQueue {
     pub fn stalled(self: &Arc<Self>) {
         let mut queue = self.lock();
         queue.stalled = true;
-        let paused = std::mem::take(&mut queue.paused);
+        let paused = queue.paused.take();
         drop(queue);
         wake_all(paused);
     }
@@ -635,5 +637,6 @@ fn status(queue: &Queue) -> QueueStatus {
         bytes: queue.ready.bytes() + queue.unacked_bytes,
         consumers: queue.consumers.len(),
         counters: queue.counters,
+        rare: *queue.rare,
     }
 }

@@ -7,6 +7,7 @@ use crate::core::{
     ConnectionId,
     error::{AmqpError, not_found, precondition_failed},
     journal::TopologyChange,
+    memory::entity_bytes,
     routing::ExchangeKind,
 };
 use crate::protocol::{FieldTable, ShortString};
@@ -134,7 +135,6 @@ impl Topology {
     /// Adds a binding whose ends are there; false if it is there already.
     pub(super) fn insert_binding(&mut self, binding: Binding, durable: bool) -> bool {
         let id = BindingId::of(&binding);
-        let held = self.held(&binding.arguments);
         let Some(exchange) = self.exchanges.get_mut(&binding.source) else { return false };
         if exchange.bindings.contains_key(&id) {
             return false;
@@ -143,8 +143,9 @@ impl Topology {
             self.changes.push(TopologyChange::Bound(binding.clone()));
         }
         let Binding { source, destination, key, arguments } = binding;
+        self.bindings_held.set(self.bindings_held.bytes() + entity_bytes(&arguments));
         exchange.router.bind(&key, &arguments, destination.clone());
-        exchange.bindings.insert(id.clone(), Bound { arguments, durable, _held: held });
+        exchange.bindings.insert(id.clone(), Bound { arguments, durable });
         exchange.stamp.fetch_add(1, Ordering::Release);
         self.stamp.fetch_add(1, Ordering::Release);
         self.leading_to.entry(destination).or_default().insert((source, id))
@@ -162,6 +163,7 @@ impl Topology {
 
     /// A binding is gone.
     pub(super) fn note_unbound(&mut self, source: &ShortString, id: &BindingId, bound: Bound) {
+        self.bindings_held.set(self.bindings_held.bytes() - entity_bytes(&bound.arguments));
         if bound.durable {
             self.changes.push(TopologyChange::Unbound(id.binding(source, bound.arguments)));
         }

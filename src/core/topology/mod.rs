@@ -70,6 +70,8 @@ pub struct Topology {
     seen_queue: Option<RestoredQueue>,
     /// Bindings by where they lead, each with its source.
     leading_to: HashMap<Destination, Sources, RandomState>,
+    /// What all bindings take.
+    bindings_held: Held,
     remains: Remains,
     /// Bindings of what is gone that a change takes out at once; the rest is left for [`Self::clear_away`].
     cleared_at_once: usize,
@@ -107,17 +109,17 @@ struct Bound {
     arguments: FieldTable,
     /// Both its ends are.
     durable: bool,
-    /// What it takes.
-    _held: Held,
 }
 
 impl Topology {
     /// A virtual host with the exchanges that every one has (AMQP 3.1.3.1; RabbitMQ adds `amq.match` and
     /// `amq.rabbitmq.trace`).
     pub fn new(vhost: ShortString, surroundings: Arc<Surroundings>) -> Self {
+        let bindings_held = Held::new(&surroundings.memory, Kind::Topology);
         let mut topology = Self {
             vhost,
             surroundings,
+            bindings_held,
             exchanges: HashMap::default(),
             queues: HashMap::default(),
             delay_queue: None,

@@ -108,8 +108,8 @@ fn duplicates_are_counted_by_queue_and_exchange() {
         client.publish_keyed("x", "", key);
     }
     let queue = stage.vhost.read(|topology| topology.queue(b"q").unwrap().clone());
-    let counters = queue.status().counters;
-    assert_eq!((counters.published, counters.duplicates), (3, 2));
+    let status = queue.status();
+    assert_eq!((status.counters.published, status.rare.duplicates), (3, 2));
     let by_exchange = |name: &[u8]| stage.vhost.read(|topology| topology.exchange_duplicates(name));
     assert_eq!((by_exchange(b"x"), by_exchange(b"amq.fanout")), (Some(3), None));
     drop(queue);

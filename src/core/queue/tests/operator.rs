@@ -84,7 +84,7 @@ fn messages_leave_the_middle_of_a_deep_queue_and_the_others_keep_their_order() {
         next = peek.next;
     }
     let left: Vec<u64> = (0..40).filter(|id| id % 3 == 0).collect();
-    assert_eq!((queue.ready_ids(), queue.status().counters.redriven), (left.clone(), 26));
+    assert_eq!((queue.ready_ids(), queue.status().rare.redriven), (left.clone(), 26));
     // The journal has not heard of it yet: what is read back still shows them.
     queue.consume(&client, "c", Wish::default());
     assert_eq!(client.read_ids(), left);

@@ -46,7 +46,7 @@ impl Q {
     }
 
     pub(super) fn dropped(&self, why: Reason) -> u64 {
-        self.status().counters.dropped[why as usize]
+        self.status().rare.dropped[why as usize]
     }
 
     /// The messages that have departed, in order; the journal is told that they are gone.

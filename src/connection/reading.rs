@@ -1,0 +1,190 @@
+//! The reader task of a connection: reads, has the session handle it in turns, and waits in between for whatever must not be
+//! overrun: memory, the disk, a slow client, consumers that cannot keep up.
+
+use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
+
+use tokio::{sync::Notify, task::yield_now, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ending::Ending,
+    heartbeat::{Silence, Ticks},
+    inbound::Inbound,
+    session::{Brought, Phase, Session, text},
+};
+use crate::core::{error::AmqpError, outbox::send};
+use crate::limits::{FLOW_PAUSE_MAX, READ_BUFFER_BYTES};
+use crate::protocol::{ReplyCode, connection};
+
+/// The reader task's state.
+pub(super) struct Reading {
+    pub(super) inbound: Inbound,
+    pub(super) session: Session,
+    wants_blocked: bool,
+    silence: Silence,
+    /// The broker has seen that the client holds something for too long, or may have more than before.
+    attention: Arc<Notify>,
+    /// The writer has given up: the client is gone, whatever the reader still waits for.
+    gone: CancellationToken,
+    /// What was left over may be handled now.
+    unhandled: bool,
+}
+
+impl Reading {
+    /// Of a client that has logged in. `attention` and `gone` are told by others.
+    pub(super) fn new(
+        inbound: Inbound,
+        session: Session,
+        attention: Arc<Notify>,
+        gone: CancellationToken,
+        wants_blocked: bool,
+    ) -> Self {
+        Self {
+            inbound,
+            session,
+            wants_blocked,
+            silence: Silence::default(),
+            attention,
+            gone,
+            unhandled: true,
+        }
+    }
+
+    /// Reads until the connection is no longer in use.
+    pub(super) async fn run(&mut self, heartbeat: Duration, shutdown: &CancellationToken) -> Ending {
+        let mut ticks = Ticks::every(heartbeat);
+        // Both are polled with each read: they are made once.
+        let gone = self.gone.clone();
+        let mut gone = pin!(gone.cancelled());
+        let mut stopped = pin!(shutdown.cancelled());
+        while self.session.phase == Phase::Open {
+            let busy = self.unhandled || self.session.is_busy();
+            let bytes_read = tokio::select! {
+                biased;
+                () = &mut stopped => {
+                    self.session.close(&shutdown_error(), (0, 0), 0);
+                    return Ending::Shutdown;
+                }
+                () = ticks.tick() => {
+                    if self.silence.interval_over() {
+                        return Ending::Silent;
+                    }
+                    continue;
+                }
+                () = &mut gone => return Ending::Unwritable,
+                () = self.attention.notified(), if !self.session.is_working() => {
+                    self.session.feed_starved();
+                    self.session.return_overdue();
+                    continue;
+                }
+                () = yield_now(), if busy => {
+                    self.unhandled = false;
+                    self.inbound.resume(|bytes| self.session.handle(bytes));
+                    0
+                }
+                read = self.inbound.read(|bytes| self.session.handle(bytes)), if !busy => match read {
+                    Ok(0) => return Ending::Gone,
+                    Ok(bytes) => bytes,
+                    Err(error) => return Ending::Broken(error),
+                },
+            };
+            self.silence.broken();
+            if std::mem::take(&mut self.session.departed) {
+                Box::pin(self.wait_for_departures(shutdown)).await;
+            }
+            // What is under way gives back memory, or holds some until it is done: it does not wait for any.
+            if self.session.phase == Phase::Open && !self.session.is_working() {
+                self.between_turns(bytes_read, shutdown).await;
+            }
+        }
+        Ending::Closed
+    }
+
+    /// Waits for whatever must not be overrun. A client that is silent meanwhile is not given up (RabbitMQ): its heartbeats may
+    /// stand behind what is not read; one that has closed its socket is.
+    async fn between_turns(&mut self, bytes_read: usize, shutdown: &CancellationToken) {
+        let brought = std::mem::take(&mut self.session.brought);
+        if brought > Brought::Nothing && self.session.broker.alarm.check(self.session.broker.gauge) {
+            Box::pin(self.hold_up(shutdown)).await;
+        }
+        // Who brought nothing for the journal need not wait for the disk.
+        if brought == Brought::ForTheJournal {
+            let journal = self.session.broker.journal.clone();
+            tokio::select! {
+                biased;
+                () = poll_fn(|cx| journal.poll_room(cx)) => {}
+                () = shutdown.cancelled() => return,
+                () = self.gone.cancelled() => return,
+                () = self.inbound.gone() => return,
+            }
+        }
+        if std::mem::take(&mut self.session.replies_full) || self.session.outbox.lock().over_reply_budget() {
+            self.unhandled = true;
+            let outbox = self.session.outbox.clone();
+            tokio::select! {
+                biased;
+                () = poll_fn(|cx| outbox.lock().poll_room(cx)) => {}
+                () = shutdown.cancelled() => return,
+                () = self.gone.cancelled() => return,
+                () = self.inbound.gone() => return,
+            }
+        }
+        if let Some(queue) = self.session.congested.take()
+            && timeout(FLOW_PAUSE_MAX, poll_fn(|cx| queue.poll_drained(cx))).await.is_err()
+        {
+            queue.stalled();
+        }
+        // A socket that fills the buffer could keep this worker busy for ever: consumers get their turn.
+        if bytes_read >= READ_BUFFER_BYTES / 2 {
+            yield_now().await;
+        }
+    }
+
+    /// Who makes messages depart does not bring more of them than can be carried out.
+    async fn wait_for_departures(&mut self, shutdown: &CancellationToken) {
+        let vhost = self.session.vhost.clone();
+        tokio::select! {
+            biased;
+            () = vhost.room_for_departures() => {}
+            () = shutdown.cancelled() => {}
+            () = self.gone.cancelled() => {}
+            () = self.inbound.gone() => {}
+        }
+    }
+
+    /// The memory alarm is raised: the client is told, and not read from until it is cleared.
+    async fn hold_up(&mut self, shutdown: &CancellationToken) {
+        let mut alarm = self.session.broker.alarm.subscribe();
+        let Some(reason) = *alarm.borrow_and_update() else { return };
+        if self.wants_blocked {
+            self.session.tell(&connection::Blocked { reason: text(reason) });
+            send(&self.session.outbox);
+        }
+        // The sender lives as long as the broker: an error is the broker's end.
+        while alarm.borrow_and_update().is_some() {
+            tokio::select! {
+                changed = alarm.changed() => if changed.is_err() { return },
+                () = self.attention.notified() => {
+                    self.session.feed_starved();
+                    self.session.return_overdue();
+                }
+                () = shutdown.cancelled() => return,
+                () = self.gone.cancelled() => return,
+                () = self.inbound.gone() => return,
+            }
+            while !self.session.finish() {
+                yield_now().await;
+            }
+        }
+        if self.wants_blocked {
+            self.session.tell(&connection::Unblocked {});
+            send(&self.session.outbox);
+        }
+        self.unhandled = true;
+    }
+}
+
+/// What clients hear when the broker stops (RabbitMQ).
+fn shutdown_error() -> AmqpError {
+    AmqpError::new(ReplyCode::ConnectionForced, "broker forced connection closure with reason 'shutdown'")
+}
