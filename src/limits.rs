@@ -46,8 +46,8 @@ pub const RECENT_HISTORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Longest `expiration`, in milliseconds: ten years (RabbitMQ).
 pub const EXPIRATION_MS_MAX: u64 = 315_360_000_000;
 
-/// The read buffer that each worker thread lends to whichever socket is readable. ARCHITECTURE.md, "Decisions", has the
-/// figures behind its size.
+/// The read buffer that each worker thread lends to whichever socket is readable. docs/decisions.md, "A read buffer of 256 KiB",
+/// has the figures behind its size.
 pub const READ_BUFFER_BYTES: usize = 256 * 1024;
 /// An unfinished message up to this size waits in the connection's leftover bytes; a larger one is
 /// collected frame by frame.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 /// Messages are many small allocations that one thread makes and another frees. This allocator is made for that, and gives
-/// the memory of a drained backlog back (ARCHITECTURE.md, "Decisions").
+/// the memory of a drained backlog back (docs/decisions.md, "jemalloc with a background thread").
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

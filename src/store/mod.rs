@@ -2,7 +2,7 @@
 //!
 //! The log is the only truth. `format` has its bytes and `segment` its files, `log` writes and `pager` reads, `keeper` keeps the
 //! folder in order, `recovery` brings everything back and `fsck` only looks. `index` says what is live, `kv` and `checkpoint` keep that where the
-//! log can be replayed from. `files` is the disk. ARCHITECTURE.md has the format byte by byte.
+//! log can be replayed from. `files` is the disk. docs/format.md has the format byte by byte.
 
 mod bell;
 mod catalog;
