@@ -2,7 +2,10 @@
 //! operator did it. One that leaves the file is not deleted.
 
 use crate::config::{Config, PolicySettings};
-use crate::core::policy::{ApplyTo, Policy, PolicyKind, PolicySpec};
+use crate::core::{
+    declared::{ApplyTo, PolicyKind, PolicySpec},
+    policy::Policy,
+};
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 
 /// A policy of the configuration file that cannot be; one line for stderr.

@@ -25,8 +25,8 @@ use tokio::sync::Notify;
 
 use super::Vhost;
 use crate::core::{
+    commit::Commit,
     effects::{Departure, Effects},
-    journal::Commit,
     queue::Published,
     wakes::wake_all,
 };

@@ -10,14 +10,18 @@ use parking_lot::Mutex;
 use super::{Calls, Vhost};
 use crate::core::{
     ConnectionId,
+    change::{Changes, note_published},
     clock::ManualClock,
+    commit::{Commit, Done},
+    declared::{Binding, Destination},
     effects::Effects,
-    journal::{Changes, Commit, Done, Forgetful, Journal, QueueIds, Surroundings, note_published},
+    journal::{Forgetful, Journal},
     memory::{Gauge, Holder},
     message::{Publication, View, build_image},
     outbox::{SharedOutbox, wake_writer},
-    queue::{Cursor, Origin, Published, SharedQueue},
-    topology::{Binding, Destination, ExchangeDeclaration, QueueDeclaration, Topology},
+    placement::QueueIds,
+    queue::{Cursor, Origin, Published, SharedQueue, Surroundings},
+    topology::{ExchangeDeclaration, QueueDeclaration, Topology},
     window::Unacked,
 };
 use crate::protocol::{FieldTable, Properties, ShortString};

@@ -40,10 +40,12 @@ use crate::config::Config;
 use crate::core::{
     ConnectionId,
     clock::Clock,
-    journal::{Journal, Pager, QueueIds, Surroundings},
+    journal::Journal,
     memory::{Gauge, Holder},
     outbox::SharedOutbox,
-    queue::{Cursor, Peek, SharedQueue},
+    pager::Pager,
+    placement::QueueIds,
+    queue::{Cursor, Peek, SharedQueue, Surroundings},
     topology::Topology,
 };
 use crate::limits::{CONSUMER_TIMEOUT_INTERVAL, HELD_LOOKED_AT_ONCE_MAX, LINGERING_SOCKETS_MAX};

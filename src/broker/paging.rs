@@ -7,7 +7,8 @@ use std::{future::poll_fn, sync::Arc};
 
 use super::Broker;
 use crate::core::{
-    journal::{Change, Changes, Commit, TopologyChange},
+    change::{Change, Changes, TopologyChange},
+    commit::Commit,
     queue::SharedQueue,
 };
 use crate::limits::{PAGING_INTERVAL, SPILL_BYTES_MAX};

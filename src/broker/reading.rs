@@ -8,7 +8,10 @@ use std::{
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use crate::core::journal::{Page, Pager, QueueId};
+use crate::core::{
+    pager::{Page, Pager},
+    placement::QueueId,
+};
 
 thread_local! {
     /// How many locks this thread holds under which nothing is read; counted where assertions are.

@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Vhost;
 use crate::core::{
+    commit::Commit,
     effects::Effects,
-    journal::{Commit, counter_of, line_of, position_of},
     message::View,
     outbox::Outbox,
+    placement::{counter_of, line_of, position_of},
     queue::{Cursor, Entry, Peeked, Published, SharedQueue},
     redrive::{Matcher, Redrive, Redriven, Target, redriven},
 };

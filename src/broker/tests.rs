@@ -7,9 +7,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::{Settings, StoreConfig};
 use crate::core::{
-    policy::{ApplyTo, PolicyKind, PolicySpec},
-    queue::QueueType,
-    topology::{QueueDeclaration, VhostSettings},
+    declared::{ApplyTo, PolicyKind, PolicySpec, QueueType, VhostSettings},
+    topology::QueueDeclaration,
 };
 use crate::store::Store;
 

@@ -14,8 +14,8 @@ use super::Vhost;
 use crate::core::{
     clock::Millis,
     effects::Effects,
-    journal::{QueueId, Timetable},
-    queue::{SharedQueue, Tick},
+    placement::QueueId,
+    queue::{SharedQueue, Tick, Timetable},
 };
 
 /// When which queue is to be called; for one time each queue is there once.
@@ -136,10 +136,11 @@ mod tests {
     use super::*;
     use crate::core::{
         clock::ManualClock,
-        journal::{Forgetful, Surroundings},
+        declared::QueueSpec,
+        journal::Forgetful,
         memory::{Gauge, Holder},
         message::{Publication, View, build_image},
-        queue::QueueSpec,
+        queue::Surroundings,
     };
 
     fn delay_queue(clock: &Arc<ManualClock>, calls: &Arc<Calls>) -> Arc<SharedQueue> {

@@ -14,18 +14,21 @@ use tokio::sync::Notify;
 use super::{Calls, Drops, Quiet, departures::Departures};
 use crate::core::{
     ConnectionId,
+    change::{Change, Changes, TopologyChange},
     clock::Clock,
+    commit::Commit,
+    declared::{Destination, PolicyKind, PolicySpec, VhostSettings},
     dedup::{Cut, Owner, Seen},
     error::AmqpError,
-    journal::{
-        Change, Changes, Commit, Journal, Pager, RestoredQueue, RestoredRange, TopologyChange, counter_of,
-    },
+    journal::Journal,
     memory::Gauge,
     message::View,
-    policy::{Policy, PolicyError, PolicyKind, PolicySpec},
+    pager::{Pager, RestoredQueue, RestoredRange},
+    placement::counter_of,
+    policy::{Policy, PolicyError},
     queue::{Deleted, SharedQueue},
     routing::Addressing,
-    topology::{Destination, FilterChange, Route, Topology, VhostSettings},
+    topology::{FilterChange, Route, Topology},
 };
 use crate::limits::{BINDINGS_CLEARED_AT_ONCE_MAX, BLOCK_BYTES_MAX, DEDUPLICATION_CLEARED_AT_ONCE_MAX};
 use crate::protocol::ShortString;

@@ -1,7 +1,7 @@
 //! What a client has deleted, until it is told so: the bindings are taken out in pieces between which others have their turn.
 
 use super::{session::Session, work::Work};
-use crate::core::topology::Destination;
+use crate::core::declared::Destination;
 use crate::protocol::{exchange, queue};
 
 /// A deletion under way.

@@ -14,8 +14,8 @@ use super::{
     work::Work,
 };
 use crate::core::{
-    journal::QueueId,
     outbox::send,
+    placement::QueueId,
     queue::{Comeback, SharedQueue, settle_by_queue},
     window::{ConsumerRef, Window},
 };

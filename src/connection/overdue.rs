@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use super::session::{MethodIds, Session};
 use crate::core::{
     error::{AmqpError, precondition_failed},
-    journal::QueueId,
     overdue::Overdue,
+    placement::QueueId,
     queue::ConsumerId,
 };
 use crate::protocol::ShortString;

@@ -12,7 +12,9 @@ use super::*;
 use crate::config::{Config, Settings};
 use crate::containment::failpoint;
 use crate::core::{
-    journal::{Changes, Commit, Done, Journal},
+    change::Changes,
+    commit::{Commit, Done},
+    journal::Journal,
     memory::{Gauge, Held, Holder, Kind},
 };
 use crate::protocol::{

@@ -107,7 +107,7 @@ mod tests {
 
     use super::*;
     use crate::core::{
-        journal::{Commit, Done},
+        commit::{Commit, Done},
         outbox::Outbox,
     };
     use crate::protocol::HEARTBEAT_FRAME;

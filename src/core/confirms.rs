@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::core::journal::{Commit, Commits, Done};
+use crate::core::commit::{Commit, Commits, Done};
 use crate::protocol::basic;
 
 /// Publishes in a row on one channel, and what has to happen before the client is told.

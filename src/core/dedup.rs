@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 pub use seen::{Cut, SEEN_QUEUE, Seen};
 pub use window::Window;
 
-use crate::core::{clock::Millis, journal::QueueId, message::View, numbers, queue::QueueSpec};
+use crate::core::{clock::Millis, declared::QueueSpec, message::View, numbers, placement::QueueId};
 use crate::limits::{DEDUPLICATION_ENTRIES_DEFAULT, DEDUPLICATION_ENTRIES_MAX};
 use crate::protocol::{FieldTable, FieldValue, PropertiesView, ShortString, TableView};
 

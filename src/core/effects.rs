@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::core::{
+    change::Changes,
     dead_letter::Reason,
-    journal::{Changes, QueueId},
     outbox::Outgoing,
+    placement::QueueId,
     queue::{Entry, QueueSettings, Unread},
 };
 use crate::protocol::ShortString;

@@ -3,9 +3,12 @@
 //! are shared by nature, and each is one short mutex. Lock order: queue, then outbox; never two of a kind.
 
 pub mod by_channel;
+pub mod change;
 pub mod clock;
+pub mod commit;
 pub mod confirms;
 pub mod dead_letter;
+pub mod declared;
 pub mod dedup;
 pub mod delay;
 pub mod effects;
@@ -16,6 +19,8 @@ pub mod message;
 pub mod numbers;
 pub mod outbox;
 pub mod overdue;
+pub mod pager;
+pub mod placement;
 pub mod policy;
 pub mod queue;
 pub mod redrive;

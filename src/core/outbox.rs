@@ -21,8 +21,8 @@ pub use direct::{Line, Outgoing, send, wake_writer};
 use crate::core::{
     by_channel::ByChannel,
     clock::Millis,
+    commit::{Commit, Commits, Done},
     confirms::{Answer, Published},
-    journal::{Commit, Commits, Done},
     memory::{Held, Holder, Kind},
     message::View,
     overdue::Overdue,

@@ -13,7 +13,7 @@ use foldhash::fast::RandomState;
 
 use crate::core::{
     clock::Millis,
-    journal::QueueId,
+    placement::QueueId,
     queue::{ConsumerId, SharedQueue},
     window::{ConsumerRef, Unacked},
 };

@@ -17,7 +17,10 @@ use super::{
     log::encode::{Effect, Encoded},
     segment::{FIRST_RECORD_OFFSET, Scanned, Segment},
 };
-use crate::core::journal::{Placement, QueueId, TopologyChange, line_of};
+use crate::core::{
+    change::TopologyChange,
+    placement::{Placement, QueueId, line_of},
+};
 use crate::protocol::ShortString;
 
 /// See the module's text.
@@ -286,7 +289,7 @@ fn line(placement: Placement) -> (QueueId, u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::journal::position_of;
+    use crate::core::placement::position_of;
 
     fn slot(queue: u64, position: u64) -> Slot {
         let placement = Placement { queue: QueueId(queue), position };

@@ -28,7 +28,7 @@ use super::{
     recovery::{self, DEFINITIONS, Repair, Replay},
     segment::{FIRST_RECORD_OFFSET, Segment, SegmentError},
 };
-use crate::core::journal::TopologyChange;
+use crate::core::change::TopologyChange;
 use crate::limits::SEGMENT_HANDLES_MAX;
 use segment::Check;
 

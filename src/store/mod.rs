@@ -43,7 +43,12 @@ pub use position::{LogPosition, SegmentId};
 pub use recovery::RecoveryError;
 
 use crate::config::StoreConfig;
-use crate::core::journal::{Forgetful, Journal, Pager, QueueId, RestoredQueue, TopologyChange};
+use crate::core::{
+    change::TopologyChange,
+    journal::{Forgetful, Journal},
+    pager::{Pager, RestoredQueue},
+    placement::QueueId,
+};
 use crate::limits::SEGMENT_HANDLES_MAX;
 use crate::protocol::ShortString;
 use bell::Bell;

@@ -24,8 +24,12 @@ use super::{
     metrics::Metrics,
     segment::{Segment, SegmentError, SlotError, StoredPublish, quarantine},
 };
-use crate::core::journal::{Change, Loaded, Page, Pager, Placement, QueueId};
-use crate::core::message::Stage;
+use crate::core::{
+    change::Change,
+    message::Stage,
+    pager::{Loaded, Page, Pager},
+    placement::{Placement, QueueId},
+};
 use crate::limits::{BLOCK_ENTRIES_MAX, FOOTER_SLOTS_CACHED_MAX};
 
 /// See the module's text.

@@ -32,7 +32,10 @@ use super::{
     pager::footer_of,
     segment::{FIRST_RECORD_OFFSET, Scanned, Segment, SegmentError, quarantine},
 };
-use crate::core::journal::{Placement, QueueId, TopologyChange};
+use crate::core::{
+    change::TopologyChange,
+    placement::{Placement, QueueId},
+};
 use crate::limits::DISK_RESERVE_BYTES;
 
 /// The file beside the log that says what is declared.

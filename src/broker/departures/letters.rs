@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::broker::{Lost, Vhost};
 use crate::core::{
+    change::note_published,
     dead_letter::{self, Death, Reason},
     delay,
     effects::{Cause, Departure, Effects},
-    journal::note_published,
     message::{Layout, Message, Publication, View},
     queue::{Origin, Published, SharedQueue},
     rewrite::without_bcc,

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
 
-use crate::core::{effects::Departure, journal::QueueId};
+use crate::core::{effects::Departure, placement::QueueId};
 
 /// See the module's text.
 #[derive(Default)]
@@ -63,9 +63,9 @@ mod tests {
 
     use super::*;
     use crate::core::{
+        change::Attempts,
         dead_letter::Reason,
         effects::Cause,
-        journal::Attempts,
         message::{Message, View, build_image},
         queue::Entry,
     };

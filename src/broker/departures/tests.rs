@@ -14,7 +14,7 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::broker::{Lost, host::Host};
 use crate::core::{
-    journal::{Change, Changes},
+    change::{Change, Changes},
     queue::SharedQueue,
 };
 use crate::limits::LETTER_COPIES_LOG2_MAX;

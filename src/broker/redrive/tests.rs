@@ -8,9 +8,10 @@ use std::{
 use super::*;
 use crate::broker::host::{Host, NOW, Notebook, name};
 use crate::core::{
+    change::{Change, Changes},
     dead_letter::Reason,
-    journal::{Change, Changes, Placement},
     message::{Publication, build_image},
+    placement::Placement,
     redrive::Filter,
 };
 use crate::protocol::{FieldTable, FieldValue};
@@ -285,7 +286,7 @@ async fn a_delayed_message_can_be_listed_and_cancelled() {
         let mut run = [Publication::new(View::new(layout, &image))];
         let placement = waiting.hold_until(&mut run[0], NOW + 10 - u64::from(id));
         let mut placed: Vec<_> = placement.into_iter().map(|placement| (0, placement)).collect();
-        crate::core::journal::note_published(&mut run, &mut placed, &mut effects.changes);
+        crate::core::change::note_published(&mut run, &mut placed, &mut effects.changes);
     }
     host.vhost.append(&mut effects, false);
     let listed = waiting.peek_delayed(Cursor::default(), 10).messages;

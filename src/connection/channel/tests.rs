@@ -4,9 +4,10 @@ use super::*;
 use crate::connection::fuzzing::Stage;
 use crate::core::{
     ConnectionId,
+    declared::{Binding, Destination},
     memory::Gauge,
     message::build_image,
-    topology::{Binding, Destination, QueueDeclaration},
+    topology::QueueDeclaration,
 };
 use crate::limits::MEMORY_FLOOR_BYTES;
 use crate::protocol::FieldTable;

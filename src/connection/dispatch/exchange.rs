@@ -5,8 +5,9 @@ use crate::connection::{
     session::Session,
 };
 use crate::core::{
+    declared::{Binding, Destination},
     error::AmqpError,
-    topology::{Binding, Declared, Destination, ExchangeDeclaration, Replayed},
+    topology::{Declared, ExchangeDeclaration, Replayed},
 };
 use crate::protocol::{FieldTable, ShortString, exchange};
 

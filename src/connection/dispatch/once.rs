@@ -10,9 +10,9 @@ use std::sync::Arc;
 use super::publish::Destined;
 use crate::connection::session::Session;
 use crate::core::{
+    commit::Commits,
     confirms::Fate,
     dedup::{Filter, Identity, Seen},
-    journal::Commits,
     message::Publication,
     queue::SharedQueue,
 };

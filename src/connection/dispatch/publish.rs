@@ -9,12 +9,12 @@ use crate::connection::{
 };
 use crate::containment::own;
 use crate::core::{
+    change::note_published,
     clock::Millis,
     confirms::Fate,
     dedup::Seen,
     delay::{self, X_DELAY, X_DELIVER_AT},
     error::{AmqpError, not_implemented, precondition_failed},
-    journal::note_published,
     message::{Layout, Publication, View},
     queue::{Origin, Published, SharedQueue},
     rewrite::without_bcc,

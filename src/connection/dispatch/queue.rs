@@ -10,9 +10,10 @@ use crate::connection::{
     work::Work,
 };
 use crate::core::{
+    declared::{Binding, Destination},
     error::{AmqpError, Named, not_found, precondition_failed},
     queue::{Purged, SharedQueue},
-    topology::{Binding, Declared, Destination, QueueDeclaration},
+    topology::{Declared, QueueDeclaration},
 };
 use crate::protocol::{FieldTable, ShortString, queue};
 

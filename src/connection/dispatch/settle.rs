@@ -9,7 +9,7 @@ use crate::connection::{
 };
 use crate::core::{
     error::{AmqpError, not_implemented, unexpected_frame},
-    journal::QueueId,
+    placement::QueueId,
     queue::{Comeback, SharedQueue, settle_by_queue},
     window::Unacked,
 };

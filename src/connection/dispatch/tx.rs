@@ -10,11 +10,11 @@ use crate::connection::{
 };
 use crate::core::{
     clock::Millis,
+    commit::{Commit, Commits},
     confirms::Fate,
     dedup::Seen,
     effects::Effects,
     error::{AmqpError, precondition_failed},
-    journal::{Commit, Commits},
     message::{Message, Publication},
     window::Unacked,
 };

@@ -20,10 +20,13 @@ use foldhash::quality::RandomState;
 
 use super::{Filter, Identity, Key, Owner, Window, window::Forgotten};
 use crate::core::{
+    change::{Change, Changes},
     clock::Millis,
-    journal::{Change, Changes, Commit, Loaded, Placement, QueueId, position_of},
+    commit::Commit,
     memory::{Exceeded, Gauge, Held, Holder, Kind},
     message::{Message, Stage, View, build_image},
+    pager::Loaded,
+    placement::{Placement, QueueId, position_of},
 };
 use crate::limits::{DEDUPLICATION_CLEARED_AT_ONCE_MAX, DEDUPLICATION_ENTRY_BYTES};
 use crate::protocol::ShortString;

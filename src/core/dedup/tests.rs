@@ -6,9 +6,11 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::core::{
-    journal::{Attempts, Change, Changes, Commit, Loaded},
+    change::{Attempts, Change, Changes},
+    commit::Commit,
     memory::{Gauge, Kind},
     message::{Message, build_image},
+    pager::Loaded,
     rewrite,
 };
 use crate::limits::{DEDUPLICATION_ENTRY_BYTES, MEMORY_DEDUPLICATION_PERCENT};

@@ -1,10 +1,13 @@
 //! What policies can say (`rabbit_policies.erl`), and what its values must be.
 
-use super::{Definition, PolicyError, PolicyKind};
-use crate::core::numbers;
-use crate::core::queue::{
-    Overflow, QueueType,
-    retry::{Backoff, RetryWhen},
+use super::PolicyError;
+use crate::core::{
+    declared::{Definition, PolicyKind, QueueType},
+    numbers,
+    queue::{
+        Overflow,
+        retry::{Backoff, RetryWhen},
+    },
 };
 use crate::protocol::{FieldValue, ShortString};
 

@@ -1,6 +1,6 @@
 //! A policy and an operator policy together (RabbitMQ's rules).
 
-use super::Definition;
+use crate::core::declared::Definition;
 use crate::protocol::FieldValue;
 
 /// What both say. Where both have a key, the lower number counts, or the operator's word; an operator's first wait of returned

@@ -11,62 +11,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 pub use merge::{lower_limit, merged};
 
-use crate::core::queue::QueueType;
-use crate::protocol::{FieldTable, ShortString};
+use crate::core::declared::{PolicyKind, PolicySpec, Subject};
+use crate::protocol::ShortString;
 use pattern::Pattern;
-
-/// What a policy says, by its keys: RabbitMQ's names, and the values of JSON as those of field tables.
-pub type Definition = FieldTable;
-
-/// Whose policies. An object has at most one of each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum PolicyKind {
-    /// Those of a virtual host's users (`rabbitmqctl set_policy`).
-    User,
-    /// Those of the broker's operator, which limit what users ask for (`rabbitmqctl set_operator_policy`).
-    Operator,
-}
-
-/// What a policy may apply to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ApplyTo {
-    /// Queues and exchanges.
-    All,
-    /// Exchanges.
-    Exchanges,
-    /// Queues of any type.
-    Queues,
-    /// Classic queues.
-    ClassicQueues,
-    /// Quorum queues.
-    QuorumQueues,
-    /// Streams, of which there are none.
-    Streams,
-}
-
-/// What a policy is looked up for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subject {
-    /// An exchange.
-    Exchange,
-    /// A queue.
-    Queue(QueueType),
-}
-
-/// A policy as it is set and shown.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PolicySpec {
-    /// Unique among those of its kind in its virtual host.
-    pub name: ShortString,
-    /// A regular expression that is looked for anywhere in an object's name.
-    pub pattern: String,
-    /// The objects that it may apply to.
-    pub apply_to: ApplyTo,
-    /// The highest one wins.
-    pub priority: i64,
-    /// What it says.
-    pub definition: Definition,
-}
 
 /// A policy that can be matched.
 #[derive(Debug)]
@@ -115,40 +62,6 @@ impl PolicyError {
             Self::Unknown { keys, .. } => format!("its definition has what such policies cannot set: {keys}"),
             Self::Value { key, shown, what, .. } => format!("{key} = {shown} is not a valid {what}"),
             Self::Pattern(why) => format!("its pattern is no regular expression: {why}"),
-        }
-    }
-}
-
-impl ApplyTo {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::All, Self::Exchanges, Self::Queues, Self::ClassicQueues, Self::QuorumQueues, Self::Streams];
-
-    /// By the word of `apply-to`.
-    pub fn parse(word: &[u8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.name().as_bytes() == word)
-    }
-
-    /// The word of `apply-to`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Exchanges => "exchanges",
-            Self::Queues => "queues",
-            Self::ClassicQueues => "classic_queues",
-            Self::QuorumQueues => "quorum_queues",
-            Self::Streams => "streams",
-        }
-    }
-
-    fn covers(self, subject: Subject) -> bool {
-        match self {
-            Self::All => true,
-            Self::Exchanges => subject == Subject::Exchange,
-            Self::Queues => matches!(subject, Subject::Queue(_)),
-            Self::ClassicQueues => subject == Subject::Queue(QueueType::Classic),
-            Self::QuorumQueues => subject == Subject::Queue(QueueType::Quorum),
-            Self::Streams => false,
         }
     }
 }

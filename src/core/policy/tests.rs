@@ -1,7 +1,8 @@
 //! Which policies are accepted, and which one counts. Texts are RabbitMQ's (3.10).
 
 use super::*;
-use crate::protocol::FieldValue;
+use crate::core::declared::{ApplyTo, Definition, QueueType};
+use crate::protocol::{FieldTable, FieldValue};
 
 fn spec(name: &'static str, pattern: &str, apply_to: ApplyTo, priority: i64) -> PolicySpec {
     let name = ShortString::from_static(name);

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{entry::Entry, seldom::Empty};
 use crate::core::{
+    change::{Attempts, Change, Changes},
     clock::Millis,
-    journal::{Attempts, Change, Changes, Placement, QueueId},
     message::{Message, Stage},
+    placement::{Placement, QueueId},
 };
 use crate::limits::{PAGED_OUT_AT_ONCE_MAX, QUEUE_RESIDENT_BYTES_MAX, SPILL_BYTES_MAX};
 

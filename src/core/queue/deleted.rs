@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use super::{Feed, SharedQueue, consumers::Consumers, delayed::Delayed, ready::Ready, seldom::Seldom};
-use crate::core::{
-    journal::{Changes, QueueId},
-    wakes::wake_all,
-};
+use crate::core::{change::Changes, placement::QueueId, wakes::wake_all};
 use crate::limits::CONSUMERS_TOLD_AT_ONCE_MAX;
 
 /// Messages and consumers of a deleted queue, or nothing if there was no queue. Consumers are told in pieces, by

@@ -3,8 +3,10 @@
 use std::ops::{AddAssign, SubAssign};
 
 use crate::core::{
-    journal::{Attempts, Change, Changes, Loaded, Placement, QueueId},
+    change::{Attempts, Change, Changes},
     message::{Layout, Message, Stage},
+    pager::Loaded,
+    placement::{Placement, QueueId},
 };
 use crate::protocol::{Properties, ShortString};
 

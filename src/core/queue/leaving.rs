@@ -11,11 +11,12 @@ use super::{
     retry::{Retry, RetryWhen},
 };
 use crate::core::{
+    change::{Attempts, Change},
     clock::Millis,
     dead_letter::Reason,
     effects::{Cause, Departure, Effects},
-    journal::{Attempts, Change, Placement},
     message::{Publication, View},
+    placement::Placement,
     window::Unacked,
 };
 use crate::protocol::{PropertiesView, TableView, properties::FLAG_HEADERS, property_flags};

@@ -18,9 +18,11 @@ use super::{
     seldom::Seldom,
 };
 use crate::core::{
+    change::{Change, Changes},
     clock::Millis,
-    journal::{Change, Changes, Page, Placement, QueueId, RestoredRange},
     message::{Message, Stage},
+    pager::{Page, RestoredRange},
+    placement::{Placement, QueueId},
 };
 use crate::limits::{BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, PAGED_OUT_AT_ONCE_MAX, SPILL_BYTES_MAX};
 use holes::Holes;

@@ -21,7 +21,7 @@ pub mod retry;
 mod seldom;
 mod settings;
 mod shared;
-mod spec;
+mod surroundings;
 mod timing;
 
 use std::{sync::Arc, task::Waker};
@@ -37,21 +37,22 @@ pub use shared::{
     ConsumeError, GetError, Published, QueueStatus, SharedQueue, Unread, feed_by_channel, feed_by_outbox,
     settle_by_queue,
 };
-pub use spec::QueueType;
+pub use surroundings::{Surroundings, Timetable, Uncalled};
 pub use timing::Tick;
 
 use crate::core::{
-    ConnectionId,
+    change::Attempts,
     clock::{Millis, Moment},
+    declared::QueueSpec,
     effects::Effects,
-    journal::{Attempts, Placement, RestoredQueue, counter_of, position_of},
     message::{Publication, View},
+    pager::RestoredQueue,
+    placement::{Placement, counter_of, position_of},
     window::Unacked,
 };
 use crate::limits::{
     DISPATCH_BYTES_MAX, FLOW_BYTES_DEEP, FLOW_BYTES_MAX, FLOW_BYTES_RESUME, QUEUE_RESIDENT_BYTES_MAX,
 };
-use crate::protocol::{FieldTable, FieldValue, ShortString};
 use allowance::Allowance;
 use consumers::Consumers;
 use delayed::Delayed;
@@ -60,9 +61,6 @@ use line::{Front, Paged};
 use ready::Ready;
 use seldom::Seldom;
 
-/// The queue of each virtual host that holds what was published with a delay.
-pub const DELAY_QUEUE: &str = "amq.delayed";
-
 /// Where a message comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
@@ -70,38 +68,6 @@ pub enum Origin {
     Client,
     /// It has left another queue for this one: refusing it would lose it.
     Broker,
-}
-
-/// What `queue.declare` fixed for good.
-#[derive(Debug, Clone, PartialEq)]
-pub struct QueueSpec {
-    /// Unique in its virtual host.
-    pub name: ShortString,
-    /// Survives a restart.
-    pub durable: bool,
-    /// Goes with its last consumer.
-    pub auto_delete: bool,
-    /// The one connection that may use it, and with which it goes.
-    pub owner: Option<ConnectionId>,
-    /// Arguments as declared.
-    pub arguments: FieldTable,
-}
-
-impl QueueSpec {
-    /// `x-single-active-consumer`.
-    pub fn single_active_consumer(&self) -> bool {
-        matches!(self.arguments.get("x-single-active-consumer"), Some(FieldValue::Bool(true)))
-    }
-
-    /// Whether `x-queue-type` is `quorum`.
-    pub fn is_quorum(&self) -> bool {
-        self.queue_type() == QueueType::Quorum
-    }
-
-    /// Whether it holds what was published with a delay to its virtual host.
-    pub fn is_delay_queue(&self) -> bool {
-        self.name == *DELAY_QUEUE.as_bytes()
-    }
 }
 
 /// What a queue has done since it was made.

@@ -13,10 +13,12 @@ use super::{
     shared::due_of,
 };
 use crate::core::{
+    change::Change,
     clock::Millis,
     effects::Effects,
-    journal::{Change, Loaded, Page, Placement},
     outbox::SharedOutbox,
+    pager::{Loaded, Page},
+    placement::Placement,
 };
 use crate::limits::{BLOCK_BYTES_MAX, PEEK_BYTES_MAX};
 

@@ -12,9 +12,11 @@ use super::{
     line::{Front, Line, Paged, Stand},
 };
 use crate::core::{
+    change::Changes,
     clock::Millis,
-    journal::{Changes, Page, QueueId, RestoredRange, line_of},
     message::Message,
+    pager::{Page, RestoredRange},
+    placement::{QueueId, line_of},
 };
 
 /// See the module's text.

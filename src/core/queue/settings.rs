@@ -1,13 +1,10 @@
 //! What may change while a queue lives: its arguments, merged with the policies that apply to it.
 
-use super::{
-    QueueType,
-    retry::{Backoff, Retry, RetryWhen},
-};
+use super::retry::{Backoff, Retry, RetryWhen};
 use crate::core::{
     clock::Millis,
-    numbers,
-    policy::{self, Definition},
+    declared::{Definition, QueueType},
+    numbers, policy,
 };
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 

@@ -10,20 +10,24 @@ use std::{
 
 use super::{
     Comeback, ConsumerId, ConsumerSpec, Deleted, Dispatched, Entry, Origin, Overflow, Paged, Purged, Queue,
-    QueueCounters, QueueSettings, QueueSpec, RareCounters, Shown, Taken, Traits,
+    QueueCounters, QueueSettings, RareCounters, Shown, Taken, Traits,
     allowance::Allowance,
     guard::{Locked, State},
     leaving::shown,
 };
 use crate::core::{
+    change::Changes,
     clock::{Millis, Moment},
+    declared::QueueSpec,
     dedup::Filter,
     delay::due_ms,
     effects::Effects,
-    journal::{Changes, Placement, QueueId, RestoredQueue, Surroundings},
     memory::{Held, Kind, entity_bytes},
     message::{Message, Publication},
     outbox::{Refusal, SharedOutbox},
+    pager::RestoredQueue,
+    placement::{Placement, QueueId},
+    queue::Surroundings,
     turn::Turn,
     wakes::wake_all,
     window::{ConsumerRef, Unacked},

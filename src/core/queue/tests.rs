@@ -21,16 +21,19 @@ use shelf::Shelf;
 
 use super::{
     Comeback, ConsumeError, ConsumerId, ConsumerSpec, Cursor, GetError, Origin, Published, QueueSettings,
-    QueueSpec, SharedQueue, feed_by_channel, feed_by_outbox,
+    SharedQueue, feed_by_channel, feed_by_outbox,
 };
 use crate::core::{
+    change::note_published,
     clock::{ManualClock, Millis},
+    declared::QueueSpec,
     effects::Effects,
     error::AmqpError,
-    journal::{QueueIds, Surroundings, Timetable, note_published},
     memory::{Gauge, Holder},
     message::{Publication, View, build_image},
     outbox::{Outbox, SharedOutbox},
+    placement::QueueIds,
+    queue::{Surroundings, Timetable},
     turn::Turn,
     window::{Unacked, Window},
 };

@@ -12,8 +12,8 @@ use super::{
 use crate::core::{
     clock::Millis,
     effects::{Cause, Effects},
-    journal::Placement,
     message::Publication,
+    placement::Placement,
 };
 use crate::limits::{BLOCK_BYTES_MAX, DUE_AT_ONCE_MAX};
 

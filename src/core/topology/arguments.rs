@@ -2,11 +2,12 @@
 //! RabbitMQ's (`rabbit_amqqueue.erl`, and `capabilities` of its queue types).
 
 use crate::core::{
+    declared::QueueType,
     error::{AmqpError, Named, not_implemented, precondition_failed},
     numbers,
     policy::keys::{is_locator, is_multiplier, is_share},
     queue::{
-        Overflow, QueueType,
+        Overflow,
         retry::{Backoff, RetryWhen},
     },
 };

@@ -5,34 +5,13 @@ use std::sync::{Arc, atomic::Ordering};
 use super::{Bound, Replayed, Topology, exchanges::refuse_default_exchange};
 use crate::core::{
     ConnectionId,
+    change::TopologyChange,
+    declared::{Binding, Destination},
     error::{AmqpError, not_found, precondition_failed},
-    journal::TopologyChange,
     memory::entity_bytes,
     routing::ExchangeKind,
 };
 use crate::protocol::{FieldTable, ShortString};
-
-/// Where a binding leads.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Destination {
-    /// A queue by name.
-    Queue(ShortString),
-    /// An exchange by name.
-    Exchange(ShortString),
-}
-
-/// A binding; two are the same when all four parts are.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Binding {
-    /// The exchange that it reads from.
-    pub source: ShortString,
-    /// Where it leads.
-    pub destination: Destination,
-    /// `routing-key`; its meaning is the exchange's.
-    pub key: ShortString,
-    /// Arguments.
-    pub arguments: FieldTable,
-}
 
 /// What tells the bindings of one exchange apart. The order of arguments does not.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -7,43 +7,15 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{Destination, Exchange, Stamp, Topology, equivalence, history::History};
+use super::{Exchange, Stamp, Topology, equivalence, history::History};
 use crate::core::{
+    change::TopologyChange,
+    declared::{Destination, ExchangeSpec},
     dedup,
     error::{AmqpError, access_refused, not_found, precondition_failed},
-    journal::TopologyChange,
     routing::{ExchangeKind, Router, recent_history_length},
 };
 use crate::protocol::{FieldTable, ShortString};
-
-/// What `exchange.declare` fixed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ExchangeSpec {
-    /// Unique in its virtual host.
-    pub name: ShortString,
-    /// How it routes.
-    pub kind: ExchangeKind,
-    /// Survives a restart.
-    pub durable: bool,
-    /// Goes with its last binding.
-    pub auto_delete: bool,
-    /// Clients may not publish to it.
-    pub internal: bool,
-    /// Arguments as declared.
-    pub arguments: FieldTable,
-}
-
-impl ExchangeSpec {
-    /// The kind that it routes as: not its type when that is `x-delayed-message`.
-    pub fn routes_as(&self) -> ExchangeKind {
-        self.kind.routes_as(&self.arguments)
-    }
-
-    /// The argument `alternate-exchange`: where messages go that match no binding.
-    pub fn alternate(&self) -> Option<&[u8]> {
-        self.arguments.get("alternate-exchange").and_then(|value| value.as_str_bytes())
-    }
-}
 
 /// `exchange.declare` as it came.
 pub struct ExchangeDeclaration {

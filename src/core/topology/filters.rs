@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::{Exchange, Topology};
 use crate::core::{
+    change::TopologyChange,
+    declared::ExchangeSpec,
     dedup::{Filter, Owner, SEEN_QUEUE},
-    journal::{RestoredQueue, TopologyChange},
     memory::Holder,
+    pager::RestoredQueue,
 };
 use crate::protocol::{FieldTable, ShortString};
 
@@ -69,7 +71,7 @@ impl Topology {
 
 impl Exchange {
     /// The filter that an exchange's arguments ask for.
-    pub(super) fn filter_of(spec: &super::ExchangeSpec) -> Option<Arc<Filter>> {
+    pub(super) fn filter_of(spec: &ExchangeSpec) -> Option<Arc<Filter>> {
         Filter::of_exchange(&spec.name, &spec.arguments, spec.durable).map(Arc::new)
     }
 }

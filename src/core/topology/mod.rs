@@ -15,7 +15,6 @@ mod remains;
 mod replay;
 mod restore;
 mod route;
-mod settings;
 mod spelling;
 
 use std::{
@@ -26,23 +25,23 @@ use std::{
 use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 
-pub use bindings::{Binding, Destination};
-pub use exchanges::{ExchangeDeclaration, ExchangeSpec};
+pub use exchanges::ExchangeDeclaration;
 pub use filters::FilterChange;
 pub use queues::QueueDeclaration;
 pub use replay::Replayed;
 pub use restore::Unrestored;
 pub use route::Route;
-pub use settings::VhostSettings;
 pub use spelling::{Declared, Unknown};
 
 use crate::core::{
+    change::TopologyChange,
+    declared::{Destination, ExchangeSpec, VhostSettings},
     dedup::Filter,
     error::{AmqpError, Named, precondition_failed},
-    journal::{RestoredQueue, Surroundings, TopologyChange},
     memory::{Held, Kind, entity_bytes},
+    pager::RestoredQueue,
     policy::Policies,
-    queue::SharedQueue,
+    queue::{SharedQueue, Surroundings},
     routing::{ExchangeKind, Router},
 };
 use crate::limits::BINDINGS_CLEARED_AT_ONCE_MAX;

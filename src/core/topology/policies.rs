@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{Exchange, ExchangeSpec, Topology};
+use super::{Exchange, Topology};
 use crate::core::{
-    journal::TopologyChange,
-    policy::{self, Definition, Policy, PolicyKind, Subject},
-    queue::{QueueSettings, QueueSpec},
+    change::TopologyChange,
+    declared::{Definition, ExchangeSpec, PolicyKind, QueueSpec, Subject, VhostSettings},
+    policy::{self, Policy},
+    queue::QueueSettings,
 };
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 
@@ -28,6 +29,17 @@ impl CommonSettings {
 }
 
 impl Topology {
+    /// What is set.
+    pub fn settings(&self) -> VhostSettings {
+        self.settings
+    }
+
+    /// Sets it. Queues that are there stay what they are.
+    pub fn set_settings(&mut self, settings: VhostSettings) {
+        self.settings = settings;
+        self.changes.push(TopologyChange::VhostSet(settings));
+    }
+
     /// Sets a policy, in the place of the one of its kind and name. What it says counts at once.
     pub fn set_policy(&mut self, kind: PolicyKind, policy: Policy) {
         self.changes.push(TopologyChange::PolicySet { kind, spec: policy.spec.clone() });

@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{Destination, Topology, arguments, equivalence};
+use super::{Topology, arguments, equivalence};
 use crate::core::{
     ConnectionId,
+    change::TopologyChange,
+    declared::{Destination, QueueSpec, QueueType},
     error::{AmqpError, access_refused, not_found, not_implemented, precondition_failed, resource_locked},
-    journal::TopologyChange,
-    queue::{Deleted, QueueSpec, QueueType, SharedQueue},
+    queue::{Deleted, SharedQueue},
 };
 use crate::protocol::{FieldTable, ShortString};
 

@@ -11,8 +11,8 @@ use std::{
 
 use foldhash::quality::RandomState;
 
-use super::{Bound, Destination, Exchange, Sources, Topology, bindings::BindingId};
-use crate::core::routing::Router;
+use super::{Bound, Exchange, Sources, Topology, bindings::BindingId};
+use crate::core::{declared::Destination, routing::Router};
 use crate::protocol::ShortString;
 
 /// See the module's text.

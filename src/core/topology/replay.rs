@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Destination, Topology};
+use super::Topology;
 use crate::core::{
+    change::note_published,
+    declared::Destination,
     effects::Effects,
-    journal::note_published,
     message::{Message, Publication},
     queue::{Origin, Published, SharedQueue},
     routing::{Addressing, extra_keys},

@@ -2,12 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Binding, Topology, bindings::Ends};
+use super::{Topology, bindings::Ends};
 use crate::core::{
+    change::TopologyChange,
+    declared::{Binding, PolicySpec, QueueSpec},
     dedup::SEEN_QUEUE,
-    journal::{QueueId, RestoredQueue, TopologyChange},
-    policy::{Policy, PolicyError, PolicySpec},
-    queue::{QueueSpec, SharedQueue},
+    pager::RestoredQueue,
+    placement::QueueId,
+    policy::{Policy, PolicyError},
+    queue::SharedQueue,
 };
 
 /// What could not be made again: nothing, unless something was damaged.

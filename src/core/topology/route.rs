@@ -8,8 +8,9 @@ use std::{
 use foldhash::fast::RandomState;
 use smallvec::{Array, SmallVec};
 
-use super::{Destination, Exchange, Stamp, Topology, history::History};
+use super::{Exchange, Stamp, Topology, history::History};
 use crate::core::{
+    declared::Destination,
     dedup::Filter,
     error::{AmqpError, access_refused},
     memory::{Exceeded, Held, Holder, Kind, allocated_bytes},

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::*;
 use crate::core::{
     ConnectionId,
+    declared::Binding,
     error::AmqpError,
     memory::{Gauge, Holder},
     queue::SharedQueue,

@@ -12,7 +12,7 @@
 //! ```
 
 use super::{entity, reader::Reader};
-use crate::core::journal::TopologyChange;
+use crate::core::change::TopologyChange;
 use crate::protocol::ShortString;
 use crate::store::{LogPosition, SegmentId};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::journal::TopologyChange;
+use crate::core::change::TopologyChange;
 use crate::protocol::ShortString;
 use crate::store::kv::Key;
 

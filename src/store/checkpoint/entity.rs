@@ -1,7 +1,7 @@
 //! Bytes of one entity of the topology as a value: a version and then the change that made it, as in the log. Written with
 //! version 2, read with version 1 too.
 
-use crate::core::journal::TopologyChange;
+use crate::core::change::TopologyChange;
 use crate::protocol::ShortString;
 use crate::store::format::TopologyRecord;
 
@@ -32,7 +32,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::core::journal::QueueId;
+    use crate::core::placement::QueueId;
     use crate::protocol::arbitrary;
     use crate::store::tests::topology::change;
 

@@ -16,7 +16,7 @@ use std::collections::HashSet;
 
 pub use entities::Entities;
 
-use crate::core::journal::{QueueId, TopologyChange};
+use crate::core::{change::TopologyChange, placement::QueueId};
 use crate::protocol::ShortString;
 use crate::store::{
     LogPosition,

@@ -6,11 +6,13 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::core::{
-    journal::{Attempts, Placement, RestoredQueue},
-    policy::{ApplyTo, PolicyKind, PolicySpec},
-    queue::QueueType,
+    change::Attempts,
+    declared::{
+        ApplyTo, Binding, Destination, ExchangeSpec, PolicyKind, PolicySpec, QueueType, VhostSettings,
+    },
+    pager::RestoredQueue,
+    placement::Placement,
     routing::ExchangeKind,
-    topology::{Binding, Destination, ExchangeSpec, VhostSettings},
 };
 use crate::protocol::FieldTable;
 use crate::store::{

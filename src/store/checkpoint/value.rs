@@ -9,7 +9,7 @@
 //!   A return: place u16, count u16, how many of these failed u16, due u64; in version 1 place u16, count u32.
 
 use super::reader::Reader;
-use crate::core::journal::{Attempts, QueueId};
+use crate::core::{change::Attempts, placement::QueueId};
 use crate::store::{
     LogPosition, SegmentId,
     format::Returned,

@@ -10,7 +10,7 @@
 
 use std::io;
 
-use crate::core::journal::{Placement, QueueId};
+use crate::core::placement::{Placement, QueueId};
 
 use super::{Bytes, Damage, require};
 

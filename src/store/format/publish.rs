@@ -13,8 +13,8 @@
 
 use crate::core::{
     clock::Millis,
-    journal::{Placement, QueueId},
     message::{HEADER_FRAME_BYTES_LIMIT, Layout, Message, View},
+    placement::{Placement, QueueId},
 };
 use crate::protocol::frame::{FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_HEADER_BYTES, FRAME_OVERHEAD_BYTES};
 

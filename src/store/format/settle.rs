@@ -10,10 +10,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::core::{
-    clock::Millis,
-    journal::{Attempts, QueueId},
-};
+use crate::core::{change::Attempts, clock::Millis, placement::QueueId};
 
 use super::{Bytes, Damage, require};
 

@@ -1,6 +1,6 @@
 //! What a check says, as values.
 
-use crate::core::journal::QueueId;
+use crate::core::placement::QueueId;
 use crate::protocol::ShortString;
 use crate::store::{LogPosition, SegmentId, checkpoint::definitions::DefinitionsError, format::Damage};
 

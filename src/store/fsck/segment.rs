@@ -3,7 +3,7 @@
 use std::{collections::HashMap, io, sync::Arc};
 
 use super::{Flaw, QueueReport, Report};
-use crate::core::journal::QueueId;
+use crate::core::placement::QueueId;
 use crate::store::{
     SegmentId,
     format::{

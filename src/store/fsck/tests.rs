@@ -9,8 +9,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::StoreConfig;
 use crate::core::{
-    journal::{Attempts, Change, Placement, QueueId},
+    change::{Attempts, Change},
     message::{Message, View, build_image},
+    placement::{Placement, QueueId},
 };
 use crate::protocol::{FieldTable, ShortString};
 use crate::store::{

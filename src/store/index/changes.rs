@@ -1,7 +1,7 @@
 //! What the index gives out for a checkpoint, and takes back when the broker starts.
 
 use super::Bitmap;
-use crate::core::journal::QueueId;
+use crate::core::placement::QueueId;
 use crate::store::{SegmentId, format::Returned};
 
 /// What differs from the last checkpoint, to be applied in order.

@@ -25,7 +25,10 @@ pub use bitmap::{BLOCK_POSITIONS, Bitmap};
 pub use changes::{BlockImage, Inconsistent, IndexChange, IndexChanges, Part, QueueState};
 pub use segments::SegmentUse;
 
-use crate::core::journal::{COUNTER_MAX, Placement, QueueId, RestoredQueue};
+use crate::core::{
+    pager::RestoredQueue,
+    placement::{COUNTER_MAX, Placement, QueueId},
+};
 use crate::store::{SegmentId, format::Returned};
 use queue::{Queue, Record};
 use segments::Segments;

@@ -12,7 +12,10 @@ use super::{
     blocks::{Blocks, End},
     segments::Segments,
 };
-use crate::core::journal::{QueueId, RestoredQueue, RestoredRange, counter_of};
+use crate::core::{
+    pager::{RestoredQueue, RestoredRange},
+    placement::{QueueId, counter_of},
+};
 use crate::store::{SegmentId, format::Returned};
 
 /// See the module's text.

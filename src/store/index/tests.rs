@@ -3,7 +3,10 @@
 pub(in crate::store) mod model;
 
 use super::*;
-use crate::core::journal::{Attempts, line_of, position_of};
+use crate::core::{
+    change::Attempts,
+    placement::{line_of, position_of},
+};
 
 fn came_back(returned: u16) -> Returned {
     Returned { attempts: Attempts { returned, failed: returned / 2 }, due: u64::from(returned) * 100 }

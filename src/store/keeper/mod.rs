@@ -28,7 +28,7 @@ use super::{
     recovery::{DEFINITIONS, Folders},
     spares::{Spares, is_full},
 };
-use crate::core::journal::TopologyChange;
+use crate::core::change::TopologyChange;
 use crate::limits::{
     CHECKPOINT_INTERVAL, CHECKPOINT_INTERVAL_MIN, CHECKPOINT_LOG_BYTES, DISK_RESERVE_BYTES, KEEPER_INTERVAL,
     STORAGE_REPORT_INTERVAL,

@@ -7,7 +7,7 @@ use std::{collections::HashSet, io, sync::Arc, time::Instant};
 use parking_lot::MutexGuard;
 
 use super::Keeper;
-use crate::core::journal::{Change, Commit, Placement};
+use crate::core::{change::Change, commit::Commit, placement::Placement};
 use crate::limits::{RECLAIM_BYTES_PER_SECOND, RECLAIM_LIVE_PERCENT_MAX, RECLAIM_READ_BYTES};
 use crate::store::{
     SegmentId,

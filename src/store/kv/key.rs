@@ -5,9 +5,8 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use crate::core::{
-    journal::QueueId,
-    policy::PolicyKind,
-    topology::{Binding, Destination},
+    declared::{Binding, Destination, PolicyKind},
+    placement::QueueId,
 };
 use crate::protocol::{FieldTable, ShortString};
 

@@ -139,7 +139,7 @@ impl KeyValue for MemoryHome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::journal::QueueId;
+    use crate::core::placement::QueueId;
 
     fn put(queue: u64) -> Batch {
         let mut batch = Batch::default();

@@ -4,7 +4,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use tempfile::TempDir;
 
 use super::*;
-use crate::core::journal::QueueId;
+use crate::core::placement::QueueId;
 
 fn put(batch: &mut Batch, queue: u64, value: &[u8]) {
     batch.put(&Key::Queue(QueueId(queue)), value.to_vec());

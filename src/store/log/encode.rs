@@ -14,8 +14,9 @@ use foldhash::fast::RandomState;
 
 use super::{moving::Move, pending::Batch};
 use crate::core::{
-    journal::{Change, Changes, Placement, Placements, QueueId, TopologyChange},
+    change::{Change, Changes, TopologyChange},
     message::{Message, Stage},
+    placement::{Placement, Placements, QueueId},
 };
 use crate::protocol::ShortString;
 use crate::store::{

@@ -15,10 +15,7 @@ use std::{
 use pending::{Pending, Taken};
 use writer::Writer;
 
-use crate::core::{
-    journal::{Changes, Commit, Journal},
-    outbox::SharedOutbox,
-};
+use crate::core::{change::Changes, commit::Commit, journal::Journal, outbox::SharedOutbox};
 use crate::store::failure::Failure;
 
 /// How often a writer that was held up by a full disk tries again, and a reader without a file descriptor.

@@ -1,8 +1,8 @@
 //! A record that reclaiming writes again, so that the segment that it is in can go.
 
 use crate::core::{
-    journal::{Placement, Placements},
     message::Message,
+    placement::{Placement, Placements},
 };
 use crate::store::{SegmentId, index::Index};
 

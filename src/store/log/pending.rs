@@ -14,7 +14,8 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::moving::Move;
 use crate::core::{
-    journal::{Change, Changes, Commit, Done},
+    change::{Change, Changes},
+    commit::{Commit, Done},
     outbox::{Outgoing, SharedOutbox, wake_writer},
     wakes::wake_all,
 };

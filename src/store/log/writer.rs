@@ -19,7 +19,8 @@ use super::{
     pending::{Batch, Pending},
 };
 use crate::core::{
-    journal::{Change, Commit, Done, TopologyChange},
+    change::{Change, TopologyChange},
+    commit::{Commit, Done},
     message::Stage,
 };
 use crate::limits::{LOG_BUFFER_BYTES_MAX, SEGMENT_RESERVE_FRACTION, SEGMENT_SLOTS_MAX};

@@ -26,7 +26,7 @@ use super::{
         record::{self, RECORD_HEADER_BYTES, RecordHeader},
     },
 };
-use crate::core::journal::Placement;
+use crate::core::placement::Placement;
 
 pub use read::{SlotError, StoredPublish};
 pub use scan::{Listed, Others, Scan, Scanned};

@@ -7,8 +7,11 @@ use std::io;
 
 use super::Segment;
 use crate::{
-    core::{journal::Placements, message::Message},
-    store::format::{Flags, Kind, Publish, Slot, record, record::RECORD_HEADER_BYTES},
+    core::{message::Message, placement::Placements},
+    store::format::{
+        Flags, Kind, Publish, Slot,
+        record::{self, RECORD_HEADER_BYTES},
+    },
 };
 
 /// A message as it was written.

@@ -9,8 +9,9 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::{
     core::{
-        journal::{Attempts, Placement, QueueId, TopologyChange},
+        change::{Attempts, TopologyChange},
         message::{View, build_image},
+        placement::{Placement, QueueId},
     },
     protocol::ShortString,
     store::{

@@ -18,10 +18,13 @@ use std::{
 use super::machine::{LOG, Machine, Run};
 use crate::{
     core::{
+        change::{Attempts, Change, TopologyChange},
+        commit::Commit,
         confirms::{Fate, Published},
-        journal::{Attempts, Change, Commit, Loaded, Placement, QueueId, TopologyChange},
         message::{Message, Stage, View, build_image},
         outbox::Outbox,
+        pager::Loaded,
+        placement::{Placement, QueueId},
     },
     protocol::{FieldTable, ShortString},
     store::{

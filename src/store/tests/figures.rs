@@ -4,8 +4,9 @@ use super::machine::{Keep, LOG, Machine, Run};
 use crate::{
     config::StoreConfig,
     core::{
-        journal::{Change, Placement, QueueId},
+        change::Change,
         message::{Message, View, build_image},
+        placement::{Placement, QueueId},
     },
     protocol::{FieldTable, ShortString},
     store::{Snapshot, Store, files::sim::Operation},
@@ -17,7 +18,7 @@ const BODY_BYTES: u64 = 1_000;
 fn declare(id: QueueId) -> Change {
     let name = ShortString::try_from(format!("q{}", id.0).as_bytes()).unwrap();
     let (auto_delete, arguments) = (false, FieldTable::new());
-    let change = crate::core::journal::TopologyChange::QueueDeclared { id, name, auto_delete, arguments };
+    let change = crate::core::change::TopologyChange::QueueDeclared { id, name, auto_delete, arguments };
     Change::Topology { vhost: ShortString::from_static("/"), change }
 }
 

@@ -5,7 +5,12 @@ use std::{io, sync::Arc, time::Duration};
 
 use crate::{
     config::StoreConfig,
-    core::journal::{Change, Changes, Commit, Loaded, Pager, QueueId},
+    core::{
+        change::{Change, Changes},
+        commit::Commit,
+        pager::{Loaded, Pager},
+        placement::QueueId,
+    },
     store::{
         Metrics, Parts, RecoveryError, Restored, SegmentId,
         files::{File, Files, Handles, sim::SimDisk},

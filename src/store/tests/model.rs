@@ -8,9 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     core::{
-        journal::{Commit, Loaded, QueueId, RestoredQueue, TopologyChange, counter_of},
+        change::TopologyChange,
+        commit::Commit,
+        declared::{Binding, Destination},
         message::{Message, Stage},
-        topology::{Binding, Destination},
+        pager::{Loaded, RestoredQueue},
+        placement::{QueueId, counter_of},
     },
     protocol::ShortString,
     store::{Restored, format::Returned},

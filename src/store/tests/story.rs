@@ -11,9 +11,11 @@ use super::{
 };
 use crate::{
     core::{
-        journal::{Change, Changes, Commit, Placement, Placements, QueueId, TopologyChange, position_of},
+        change::{Change, Changes, TopologyChange},
+        commit::Commit,
+        declared::{Binding, Destination},
         message::{Message, Stage, View, build_image},
-        topology::{Binding, Destination},
+        placement::{Placement, Placements, QueueId, position_of},
     },
     protocol::{FieldTable, ShortString},
     store::format::Returned,

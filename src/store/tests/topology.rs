@@ -3,11 +3,12 @@
 use proptest::prelude::*;
 
 use crate::core::{
-    journal::{QueueId, TopologyChange},
-    policy::{ApplyTo, PolicyKind, PolicySpec},
-    queue::QueueType,
+    change::TopologyChange,
+    declared::{
+        ApplyTo, Binding, Destination, ExchangeSpec, PolicyKind, PolicySpec, QueueType, VhostSettings,
+    },
+    placement::QueueId,
     routing::ExchangeKind,
-    topology::{Binding, Destination, ExchangeSpec, VhostSettings},
 };
 use crate::protocol::{FieldTable, ShortString, arbitrary};
 

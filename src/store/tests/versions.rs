@@ -4,7 +4,11 @@ use std::{fs, path::Path};
 
 use super::machine::Machine;
 use crate::{
-    core::journal::{Attempts, Loaded, QueueId, TopologyChange},
+    core::{
+        change::{Attempts, TopologyChange},
+        pager::Loaded,
+        placement::QueueId,
+    },
     protocol::{FieldTable, ShortString},
     store::{
         LogPosition, SegmentId,

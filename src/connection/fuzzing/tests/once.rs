@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::core::{
+    change::Changes,
+    commit::{Commit, Done},
     dedup::{X_CACHE_SIZE, X_DEDUPLICATION_HEADER, X_MESSAGE_DEDUPLICATION},
-    journal::{Changes, Commit, Done, Journal},
+    journal::Journal,
 };
 use crate::limits::DEDUPLICATION_ENTRY_BYTES;
 use crate::protocol::{Properties, confirm};

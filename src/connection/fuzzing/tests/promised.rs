@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::core::{
+    change::{Change, Changes},
+    commit::{Commit, Done},
     dedup::{X_DEDUPLICATION_HEADER, X_MESSAGE_DEDUPLICATION},
-    journal::{Change, Changes, Commit, Done, Journal},
+    journal::Journal,
     routing::ExchangeKind,
 };
 use crate::protocol::{Properties, confirm};

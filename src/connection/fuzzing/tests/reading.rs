@@ -7,12 +7,13 @@ use std::{
 
 use super::*;
 use crate::core::{
+    change::{Attempts, TopologyChange},
     dedup::{X_DEDUPLICATION_HEADER, X_MESSAGE_DEDUPLICATION},
-    journal::{
-        Attempts, Forgetful, Loaded, Page, Pager, QueueId, RestoredQueue, RestoredRange, TopologyChange,
-    },
+    journal::Forgetful,
     memory::Gauge,
     message::{Message, Stage as Written, View, build_image},
+    pager::{Loaded, Page, Pager, RestoredQueue, RestoredRange},
+    placement::QueueId,
 };
 use crate::protocol::Properties;
 use crate::store::Restored;

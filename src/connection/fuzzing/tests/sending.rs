@@ -4,7 +4,9 @@ use std::io;
 
 use super::*;
 use crate::core::{
-    journal::{Changes, Commit, Done, Journal},
+    change::Changes,
+    commit::{Commit, Done},
+    journal::Journal,
     outbox::Line,
 };
 

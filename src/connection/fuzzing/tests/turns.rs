@@ -353,18 +353,18 @@ struct Noting(Mutex<Vec<(usize, bool)>>);
 impl Journal for Noting {
     fn append(
         &self,
-        changes: &mut crate::core::journal::Changes,
+        changes: &mut crate::core::change::Changes,
         atomic: bool,
-    ) -> crate::core::journal::Commit {
+    ) -> crate::core::commit::Commit {
         if !changes.is_empty() {
             self.0.lock().push((changes.len(), atomic));
         }
         changes.clear();
-        crate::core::journal::Commit::default()
+        crate::core::commit::Commit::default()
     }
 
-    fn notify(&self, commit: crate::core::journal::Commit, outbox: &SharedOutbox) {
-        outbox.lock().committed(&crate::core::journal::Done::up_to(commit));
+    fn notify(&self, commit: crate::core::commit::Commit, outbox: &SharedOutbox) {
+        outbox.lock().committed(&crate::core::commit::Done::up_to(commit));
     }
 
     fn poll_room(&self, _cx: &mut Context<'_>) -> Poll<()> {

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::core::{
-    journal::{Commit, Done},
+    commit::{Commit, Done},
     wakes::tests::Count,
 };
 use crate::protocol::HEARTBEAT_FRAME;

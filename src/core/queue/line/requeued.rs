@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{Entry, Front, Paged, Size, Stand, spill};
 use crate::core::{
-    journal::{Attempts, Change, Changes, Loaded, QueueId},
+    change::{Attempts, Change, Changes},
     message::{Message, Stage},
+    pager::Loaded,
+    placement::QueueId,
     queue::seldom::Empty,
 };
 use crate::limits::{BLOCK_ENTRIES_MAX, PAGED_OUT_AT_ONCE_MAX, SPILL_BYTES_MAX};

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::core::{
-    journal::{Attempts, Loaded},
+    change::Attempts,
     message::{View, build_image},
+    pager::Loaded,
 };
 
 const QUEUE: QueueId = QueueId(1);

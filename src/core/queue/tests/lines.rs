@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use proptest::{collection::vec, prelude::*};
 
 use crate::core::{
-    journal::{Attempts, Change, Changes, Page, QueueId, RestoredRange, position_of},
+    change::{Attempts, Change, Changes},
     message::{Message, View, build_image},
+    pager::{Page, RestoredRange},
+    placement::{QueueId, position_of},
     queue::{entry::Entry, line::Front, ready::Ready},
 };
 

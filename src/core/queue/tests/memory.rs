@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Client, Comeback, FieldTable, Q, Wish};
 use crate::core::{
-    journal::{Change, Changes},
+    change::{Change, Changes},
     memory::{Gauge, Held, Holder, Kind},
     message::Message,
     queue::feed_by_channel,

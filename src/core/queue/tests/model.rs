@@ -11,7 +11,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::{Client, Comeback, ConsumeError, ConsumerId, Cursor, FieldTable, GetError, Q, Seen, What, Wish};
 use crate::core::{
-    journal::Changes,
+    change::Changes,
     queue::{Peek, Peeked},
 };
 

@@ -1,7 +1,7 @@
 //! What an operator does with a queue: looks, takes messages out of the middle, cancels delayed ones.
 
 use super::{Client, Cursor, FieldTable, NOW, Q, Wish, number};
-use crate::core::{journal::Change, queue::Peek};
+use crate::core::{change::Change, queue::Peek};
 
 fn ids(peek: &Peek) -> Vec<u64> {
     peek.messages.iter().map(|peeked| number(&peeked.entry.message.view().body())).collect()

@@ -12,13 +12,16 @@ use std::{
 
 use super::build_image;
 use crate::core::{
+    change::Attempts,
     clock::ManualClock,
     dead_letter::Reason,
+    declared::QueueSpec,
     effects::{Cause, Effects},
-    journal::{Attempts, Loaded, Page, Pager, QueueId, RestoredQueue, RestoredRange, Surroundings, Uncalled},
     memory::{Gauge, Holder},
     message::{Message, Stage, View},
-    queue::{Comeback, GetError, QueueSettings, QueueSpec, SharedQueue},
+    pager::{Loaded, Page, Pager, RestoredQueue, RestoredRange},
+    placement::QueueId,
+    queue::{Comeback, GetError, QueueSettings, SharedQueue, Surroundings, Uncalled},
     window::Unacked,
 };
 use crate::protocol::FieldTable;

@@ -6,8 +6,10 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 use parking_lot::Mutex;
 
 use crate::core::{
-    journal::{Attempts, Change, Changes, Loaded, Page, Pager, QueueId},
+    change::{Attempts, Change, Changes},
     message::{Message, Stage},
+    pager::{Loaded, Page, Pager},
+    placement::QueueId,
 };
 
 /// See the module's text.

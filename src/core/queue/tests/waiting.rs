@@ -2,13 +2,14 @@
 
 use super::{Client, Comeback, FieldTable, NOW, Publication, Q, View, Wish, build_image};
 use crate::core::{
+    change::{Attempts, Changes, note_published},
     clock::Millis,
     dead_letter::Reason,
+    declared::DELAY_QUEUE,
     effects::Cause,
-    journal::{Attempts, Changes, QueueId, note_published},
     message::{Message, Stage},
+    placement::QueueId,
     queue::{
-        DELAY_QUEUE,
         delayed::{Delayed, Due, Stored},
         entry::Entry,
     },

@@ -1,7 +1,7 @@
 //! Arguments of queues that are ours, or that RabbitMQ knows only since 4: what the suite over AMQP cannot compare.
 
 use super::*;
-use crate::core::queue::QueueType;
+use crate::core::declared::QueueType;
 use crate::protocol::FieldValue;
 
 const INVALID: &str = "PRECONDITION_FAILED - invalid arg";

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::core::{
+    change::Change,
     effects::Effects,
-    journal::Change,
     message::{View, build_image},
 };
 use crate::protocol::Properties;

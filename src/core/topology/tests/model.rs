@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
+use crate::core::declared::Binding;
 
 const QUEUES: [&str; 3] = ["q0", "q1", "q2"];
 const EXCHANGES: [&str; 5] = ["direct", "fanout", "topic", "auto direct", "auto fanout"];

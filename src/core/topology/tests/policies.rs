@@ -6,8 +6,9 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::core::{
-    policy::{ApplyTo, Policy, PolicyKind, PolicySpec},
-    queue::{QueueSettings, QueueType},
+    declared::{ApplyTo, PolicyKind, PolicySpec, QueueType},
+    policy::Policy,
+    queue::QueueSettings,
     routing::Addressing,
 };
 

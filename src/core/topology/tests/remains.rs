@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::declared::Binding;
 
 const QUEUES: [&str; 2] = ["q", "r"];
 const EXCHANGES: [&str; 3] = ["x", "y", "z"];

@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::{collection::vec, prelude::*};
 
 use super::super::*;
-use crate::core::journal::{Attempts, counter_of, position_of};
+use crate::core::{
+    change::Attempts,
+    placement::{counter_of, position_of},
+};
 
 /// What can happen. The last two of the queues are transient.
 #[derive(Debug, Clone)]
