@@ -7,7 +7,8 @@ use crate::core::{
     dead_letter::Reason,
     outbox::Outgoing,
     placement::QueueId,
-    queue::{Entry, QueueSettings, Unread},
+    policy::QueueSettings,
+    queue::{Entry, Unread},
 };
 use crate::protocol::ShortString;
 

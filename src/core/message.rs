@@ -18,10 +18,8 @@ use triomphe::{Arc, ThinArc};
 use crate::core::{
     clock::Millis,
     memory::{Gauge, Number, allocated_bytes},
-    rewrite,
 };
 use crate::limits::FRAME_SIZE_BYTES_MAX;
-use crate::protocol::Properties;
 use crate::protocol::frame::{FRAME_BODY, FRAME_END, FRAME_OVERHEAD_BYTES, write_frame};
 
 /// Where the parts of an image lie.
@@ -379,11 +377,6 @@ impl<'a> View<'a> {
     /// The body in one piece; for tools and tests, deliveries never need it.
     pub fn body(&self) -> Vec<u8> {
         self.body_payloads().collect::<Vec<_>>().concat()
-    }
-
-    /// The same message with other properties; it keeps the broker's own marks.
-    pub fn with_properties(&self, properties: &Properties) -> (Layout, Vec<u8>) {
-        rewrite::with_properties(self, properties)
     }
 
     /// Appends content header and body frames for `channel`, no frame larger than `frame_size_bytes_max`.

@@ -81,9 +81,11 @@ pub(super) fn rewritten_with(
     (layout, image)
 }
 
-/// The same message with other properties.
-pub(super) fn with_properties(view: &View<'_>, properties: &Properties) -> (Layout, Vec<u8>) {
-    rewritten(view, view.exchange(), view.routing_key(), &encoded(properties), marks(view))
+impl View<'_> {
+    /// The same message with other properties; it keeps the broker's own marks.
+    pub fn with_properties(&self, properties: &Properties) -> (Layout, Vec<u8>) {
+        rewritten(self, self.exchange(), self.routing_key(), &encoded(properties), marks(self))
+    }
 }
 
 /// The message without its `BCC` header, if it has one: consumers must not see it.
@@ -91,7 +93,7 @@ pub fn without_bcc(view: &View<'_>, headers: Option<&FieldTable>) -> Option<(Lay
     headers?.get("BCC")?;
     let mut owned = Properties::decode(view.properties()).ok()?;
     owned.headers.as_mut()?.remove("BCC");
-    Some(with_properties(view, &owned))
+    Some(view.with_properties(&owned))
 }
 
 /// Properties as they stand in a content header.

@@ -1,15 +1,57 @@
 //! What policies can say (`rabbit_policies.erl`), and what its values must be.
 
-use super::PolicyError;
 use crate::core::{
     declared::{Definition, PolicyKind, QueueType},
     numbers,
-    queue::{
-        Overflow,
+    policy::{
         retry::{Backoff, RetryWhen},
+        settings::Overflow,
     },
 };
 use crate::protocol::{FieldValue, ShortString};
+
+/// Why a policy is refused. The texts are RabbitMQ's, which puts `Validation failed` and an empty line before them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// It says nothing.
+    #[error("no policy")]
+    Empty,
+    /// It has keys that policies of its kind do not have.
+    #[error("{terms} are not recognised policy settings")]
+    Unknown {
+        /// Keys and values, as Erlang would write them.
+        terms: String,
+        /// The keys, for people.
+        keys: String,
+    },
+    /// The value of a key is of the wrong type, or out of range.
+    #[error("{value} is not a valid {what}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// The value, as Erlang would write it.
+        value: String,
+        /// The value, for people.
+        shown: String,
+        /// What it should be.
+        what: &'static str,
+    },
+    /// The pattern cannot be read.
+    #[error("pattern should be regular expression but is invalid: {0}")]
+    Pattern(String),
+}
+
+impl PolicyError {
+    /// The same for people who have not written it in Erlang.
+    pub fn in_plain_words(&self) -> String {
+        match self {
+            Self::Empty => "its definition says nothing".into(),
+            Self::Unknown { keys, .. } => format!("its definition has what such policies cannot set: {keys}"),
+            Self::Value { key, shown, what, .. } => format!("{key} = {shown} is not a valid {what}"),
+            Self::Pattern(why) => format!("its pattern is no regular expression: {why}"),
+        }
+    }
+}
 
 /// Checks keys and values.
 pub(super) fn validate(kind: PolicyKind, definition: &Definition) -> Result<(), PolicyError> {

@@ -1,15 +1,19 @@
 //! Policies: settings that operators give to queues and exchanges by name, while these live.
 //!
 //! Of each kind the one of the highest priority counts for an object, and only that one. What it says is merged with
-//! what the other kind says ([`merged`]) and with the object's arguments ([`crate::core::queue::QueueSettings::of`]).
+//! what the other kind says ([`merged`]) and with the object's arguments ([`QueueSettings::of`]).
 
 pub(in crate::core) mod keys;
 mod merge;
 mod pattern;
+pub mod retry;
+mod settings;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+pub use keys::PolicyError;
 pub use merge::{lower_limit, merged};
+pub use settings::{Overflow, QueueSettings};
 
 use crate::core::declared::{PolicyKind, PolicySpec, Subject};
 use crate::protocol::ShortString;
@@ -21,49 +25,6 @@ pub struct Policy {
     /// As it was set.
     pub spec: PolicySpec,
     pattern: Pattern,
-}
-
-/// Why a policy is refused. The texts are RabbitMQ's, which puts `Validation failed` and an empty line before them.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PolicyError {
-    /// It says nothing.
-    #[error("no policy")]
-    Empty,
-    /// It has keys that policies of its kind do not have.
-    #[error("{terms} are not recognised policy settings")]
-    Unknown {
-        /// Keys and values, as Erlang would write them.
-        terms: String,
-        /// The keys, for people.
-        keys: String,
-    },
-    /// The value of a key is of the wrong type, or out of range.
-    #[error("{value} is not a valid {what}")]
-    Value {
-        /// The key.
-        key: &'static str,
-        /// The value, as Erlang would write it.
-        value: String,
-        /// The value, for people.
-        shown: String,
-        /// What it should be.
-        what: &'static str,
-    },
-    /// The pattern cannot be read.
-    #[error("pattern should be regular expression but is invalid: {0}")]
-    Pattern(String),
-}
-
-impl PolicyError {
-    /// The same for people who have not written it in Erlang.
-    pub fn in_plain_words(&self) -> String {
-        match self {
-            Self::Empty => "its definition says nothing".into(),
-            Self::Unknown { keys, .. } => format!("its definition has what such policies cannot set: {keys}"),
-            Self::Value { key, shown, what, .. } => format!("{key} = {shown} is not a valid {what}"),
-            Self::Pattern(why) => format!("its pattern is no regular expression: {why}"),
-        }
-    }
 }
 
 impl Policy {

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use super::{
-    Overflow, Queue, QueueSettings, SharedQueue,
+    Queue, SharedQueue,
     allowance::Allowance,
     entry::{Entry, Shown},
     expiry,
     line::{Front, Paged},
-    retry::{Retry, RetryWhen},
 };
 use crate::core::{
     change::{Attempts, Change},
@@ -17,6 +16,10 @@ use crate::core::{
     effects::{Cause, Departure, Effects},
     message::{Publication, View},
     placement::Placement,
+    policy::{
+        Overflow, QueueSettings,
+        retry::{Retry, RetryWhen},
+    },
     window::Unacked,
 };
 use crate::protocol::{PropertiesView, TableView, properties::FLAG_HEADERS, property_flags};

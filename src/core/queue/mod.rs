@@ -17,9 +17,7 @@ mod leaving;
 mod line;
 mod peek;
 mod ready;
-pub mod retry;
 mod seldom;
-mod settings;
 mod shared;
 mod surroundings;
 mod timing;
@@ -32,7 +30,6 @@ pub use entry::{Entry, Shown};
 pub use feed::Feed;
 pub use leaving::Comeback;
 pub use peek::{Cursor, Peek, Peeked};
-pub use settings::{Overflow, QueueSettings};
 pub use shared::{
     ConsumeError, GetError, Published, QueueStatus, SharedQueue, Unread, feed_by_channel, feed_by_outbox,
     settle_by_queue,
@@ -48,6 +45,7 @@ use crate::core::{
     message::{Publication, View},
     pager::RestoredQueue,
     placement::{Placement, counter_of, position_of},
+    policy::QueueSettings,
     window::Unacked,
 };
 use crate::limits::{

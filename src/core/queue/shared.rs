@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
-    Comeback, ConsumerId, ConsumerSpec, Deleted, Dispatched, Entry, Origin, Overflow, Paged, Purged, Queue,
-    QueueCounters, QueueSettings, RareCounters, Shown, Taken, Traits,
+    Comeback, ConsumerId, ConsumerSpec, Deleted, Dispatched, Entry, Origin, Paged, Purged, Queue,
+    QueueCounters, RareCounters, Shown, Taken, Traits,
     allowance::Allowance,
     guard::{Locked, State},
     leaving::shown,
@@ -27,6 +27,7 @@ use crate::core::{
     outbox::{Refusal, SharedOutbox},
     pager::RestoredQueue,
     placement::{Placement, QueueId},
+    policy::{Overflow, QueueSettings},
     queue::Surroundings,
     turn::Turn,
     wakes::wake_all,

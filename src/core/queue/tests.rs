@@ -20,8 +20,8 @@ use parking_lot::Mutex;
 use shelf::Shelf;
 
 use super::{
-    Comeback, ConsumeError, ConsumerId, ConsumerSpec, Cursor, GetError, Origin, Published, QueueSettings,
-    SharedQueue, feed_by_channel, feed_by_outbox,
+    Comeback, ConsumeError, ConsumerId, ConsumerSpec, Cursor, GetError, Origin, Published, SharedQueue,
+    feed_by_channel, feed_by_outbox,
 };
 use crate::core::{
     change::note_published,
@@ -33,6 +33,7 @@ use crate::core::{
     message::{Publication, View, build_image},
     outbox::{Outbox, SharedOutbox},
     placement::QueueIds,
+    policy::QueueSettings,
     queue::{Surroundings, Timetable},
     turn::Turn,
     window::{Unacked, Window},

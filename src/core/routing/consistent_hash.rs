@@ -15,7 +15,11 @@ use foldhash::fast::RandomState;
 
 use super::destinations::Destinations;
 use super::hashing::{HashOn, hash_of, mix};
-use super::{Addressing, ArgumentError, BindingError, header_value::ErlangTerm};
+use super::{
+    addressing::Addressing,
+    errors::{ArgumentError, BindingError},
+    header_value::ErlangTerm,
+};
 use crate::protocol::{FieldTable, FieldValue};
 
 /// The bindings of a consistent hash exchange. The binding key is the weight; bindings of one destination add up.

@@ -5,7 +5,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use super::{Addressing, ArgumentError, header_value};
+use super::{addressing::Addressing, errors::ArgumentError, header_value};
 use crate::protocol::FieldTable;
 
 /// What of a message a hashing exchange looks at.

@@ -16,8 +16,8 @@ use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use super::destinations::Destinations;
+use super::errors::BindingError;
 use super::header_value::{self, ErlangTerm};
-use super::kind::BindingError;
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 
 /// The bindings of a headers exchange.

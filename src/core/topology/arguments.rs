@@ -5,9 +5,9 @@ use crate::core::{
     declared::QueueType,
     error::{AmqpError, Named, not_implemented, precondition_failed},
     numbers,
-    policy::keys::{is_locator, is_multiplier, is_share},
-    queue::{
+    policy::{
         Overflow,
+        keys::{is_locator, is_multiplier, is_share},
         retry::{Backoff, RetryWhen},
     },
 };

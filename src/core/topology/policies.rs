@@ -6,8 +6,7 @@ use super::{Exchange, Topology};
 use crate::core::{
     change::TopologyChange,
     declared::{Definition, ExchangeSpec, PolicyKind, QueueSpec, Subject, VhostSettings},
-    policy::{self, Policy},
-    queue::QueueSettings,
+    policy::{self, Policy, QueueSettings},
 };
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 

@@ -21,7 +21,8 @@ use crate::core::{
     message::{Message, Stage, View},
     pager::{Loaded, Page, Pager, RestoredQueue, RestoredRange},
     placement::QueueId,
-    queue::{Comeback, GetError, QueueSettings, SharedQueue, Surroundings, Uncalled},
+    policy::QueueSettings,
+    queue::{Comeback, GetError, SharedQueue, Surroundings, Uncalled},
     window::Unacked,
 };
 use crate::protocol::FieldTable;

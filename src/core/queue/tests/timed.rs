@@ -3,12 +3,7 @@
 use super::{
     Calls, Client, Comeback, FieldTable, GetError, NOW, Properties, Q, ShortString, What, Wish, number,
 };
-use crate::core::{
-    clock::Millis,
-    dead_letter::Reason,
-    effects::Cause,
-    queue::{QueueSettings, Tick},
-};
+use crate::core::{clock::Millis, dead_letter::Reason, effects::Cause, policy::QueueSettings, queue::Tick};
 use crate::limits::DROPPED_AT_ONCE_MAX;
 
 fn table() -> FieldTable {

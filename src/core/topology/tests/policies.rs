@@ -7,8 +7,7 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::core::{
     declared::{ApplyTo, PolicyKind, PolicySpec, QueueType},
-    policy::Policy,
-    queue::QueueSettings,
+    policy::{Policy, QueueSettings},
     routing::Addressing,
 };
 

@@ -1,10 +1,11 @@
 //! What may change while a queue lives: its arguments, merged with the policies that apply to it.
 
+use super::merge::{lower_limit, merged};
 use super::retry::{Backoff, Retry, RetryWhen};
 use crate::core::{
     clock::Millis,
     declared::{Definition, QueueType},
-    numbers, policy,
+    numbers,
 };
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 
@@ -35,7 +36,7 @@ impl Overflow {
     }
 }
 
-/// See the module's text. Times in milliseconds, sizes in bytes of bodies.
+/// What counts for a queue now. Times in milliseconds, sizes in bytes of bodies.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct QueueSettings {
     /// How long a message waits at most.
@@ -66,7 +67,7 @@ impl QueueSettings {
     ///
     /// The values were checked when they were declared: what is not of its type counts as not given.
     pub fn of(arguments: &FieldTable, policy: Option<&Definition>, operator: Option<&Definition>) -> Self {
-        let given = Given { arguments, policy: &policy::merged(policy, operator) };
+        let given = Given { arguments, policy: &merged(policy, operator) };
         Self {
             message_ttl: given.lowest("message-ttl"),
             expires: given.lowest("expires"),
@@ -122,7 +123,7 @@ impl Given<'_> {
     fn delivery_limit(&self, queue_type: QueueType) -> Option<u32> {
         let limit = match self.both("delivery-limit", FieldValue::as_i64) {
             (None, None) => return queue_type.delivery_limit(),
-            (Some(one), Some(other)) => policy::lower_limit(one, other),
+            (Some(one), Some(other)) => lower_limit(one, other),
             (argument, policy) => argument.or(policy)?,
         };
         (limit >= 0).then(|| u32::try_from(limit).unwrap_or(u32::MAX))
