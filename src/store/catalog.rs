@@ -11,10 +11,10 @@ use foldhash::fast::RandomState;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{
-    LogPosition, SegmentId,
     format::{Flags, Footer, Kind, Publish, Slot},
     index::Index,
     log::encode::{Effect, Encoded},
+    position::{LogPosition, SegmentId},
     segment::{FIRST_RECORD_OFFSET, Scanned, Segment},
 };
 use crate::core::{

@@ -20,12 +20,14 @@ use std::{
 pub use report::{Checkpoint, Flaw, QueueReport, Records, Report, Sizes};
 
 use super::{
-    DataDir, RecoveryError, SegmentId,
     checkpoint::{self, Entities, Loaded, definitions::Definitions, definitions::DefinitionsError},
+    data_dir::DataDir,
     files::{Files, Handles, ReadOnlyFiles},
+    folders::{DEFINITIONS, read_definitions},
     format::Footer,
     kv::SledKv,
-    recovery::{self, DEFINITIONS, Repair, Replay},
+    position::SegmentId,
+    recovery::{RecoveryError, Repair, Replay, reaches},
     segment::{FIRST_RECORD_OFFSET, Segment, SegmentError},
 };
 use crate::core::change::TopologyChange;
@@ -157,7 +159,7 @@ fn quarantined(folder: &Path) -> Result<Vec<String>, FsckError> {
 }
 
 fn definitions(root: &Path, report: &mut Report) -> Result<Option<Definitions>, FsckError> {
-    let found = recovery::definitions(&ReadOnlyFiles::new(root.into()));
+    let found = read_definitions(&ReadOnlyFiles::new(root.into()));
     match found.map_err(|source| unreadable(&root.join(DEFINITIONS), source))? {
         Some(Ok(definitions)) => {
             report.definitions = Some(definitions.entities.len());
@@ -185,7 +187,7 @@ fn load_state(
         Ok(kv) => checkpoint::load(&kv).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
-    let is_whole = |loaded: &Loaded| recovery::reaches(loaded.stamp, segments);
+    let is_whole = |loaded: &Loaded| reaches(loaded.stamp, segments);
     let why = match loaded {
         Ok(Some(loaded)) if is_whole(&loaded) => {
             report.checkpoint = Checkpoint::Whole(loaded.stamp);

@@ -135,6 +135,11 @@ fn opened(config: &sled::Config) -> Result<sled::Db, KvError> {
     }
 }
 
+/// Whether a thread of that name is one that the key-value store's engine has made: the engine is given up if it fails.
+pub fn is_engine_thread(name: &str) -> bool {
+    name.starts_with("sled-")
+}
+
 /// How long an engine may take to let go of its files, and how often it is asked.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 const LOCK_INTERVAL: Duration = Duration::from_millis(10);

@@ -14,7 +14,6 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    SegmentId,
     catalog::{Catalog, Table},
     failure::Failure,
     files::{Files, is_out_of_handles},
@@ -22,6 +21,7 @@ use super::{
     index::Live,
     log::{RETRY_INTERVAL, pending::Pending},
     metrics::Metrics,
+    position::SegmentId,
     segment::{Segment, SegmentError, SlotError, StoredPublish, quarantine},
 };
 use crate::core::{

@@ -17,19 +17,18 @@ use std::{
 };
 
 use super::{
-    LogPosition, Restored, SegmentId,
     catalog::{Known, Stage, State, Table},
-    checkpoint::{
-        self, Entities,
-        definitions::{Definitions, DefinitionsError},
-    },
-    files::{Files, is_out_of_handles},
+    checkpoint::{self, Entities, definitions::Definitions},
+    files::is_out_of_handles,
+    folders::{DEFINITIONS, Folders, read_definitions, write_definitions},
     format::{
         Flags, Footer, Kind, Publish, Return, Settle, Slot, TopologyRecord, record::RECORD_HEADER_BYTES,
     },
-    keeper,
-    kv::{self, KeyValue, KvError},
+    kv::{KeyValue, KvError},
+    opened::Restored,
     pager::footer_of,
+    position::{LogPosition, SegmentId},
+    reserve::{self, RESERVE},
     segment::{FIRST_RECORD_OFFSET, Scanned, Segment, SegmentError, quarantine},
 };
 use crate::core::{
@@ -38,8 +37,6 @@ use crate::core::{
 };
 use crate::limits::DISK_RESERVE_BYTES;
 
-/// The file beside the log that says what is declared.
-pub(super) const DEFINITIONS: &str = "definitions";
 /// Where the first log of all begins.
 const LOG_START: LogPosition = LogPosition { segment: SegmentId(1), offset: FIRST_RECORD_OFFSET };
 /// Positions that are left out when nobody knows which were used: more than were used since the last checkpoint.
@@ -62,18 +59,6 @@ pub enum RecoveryError {
     /// The store of derived state can neither be used nor made anew.
     #[error("{0}")]
     State(#[from] KvError),
-}
-
-/// The folders that the store uses.
-pub(super) struct Folders {
-    /// Segments.
-    pub(super) log: Arc<dyn Files>,
-    /// The definitions file.
-    pub(super) root: Arc<dyn Files>,
-    /// Damaged bytes.
-    pub(super) quarantine: Arc<dyn Files>,
-    /// Of the key-value store.
-    pub(super) state: Box<dyn kv::Home>,
 }
 
 /// What was found.
@@ -162,9 +147,9 @@ pub(super) fn recover(folders: &Folders) -> Result<Recovered, RecoveryError> {
 
 /// The key-value store cannot be opened on a disk without any room: the reserve is for that, too.
 fn make_room(folders: &Folders) -> Result<(), RecoveryError> {
-    let failed = |source| RecoveryError::Io { path: PathBuf::from(keeper::RESERVE), source };
+    let failed = |source| RecoveryError::Io { path: PathBuf::from(RESERVE), source };
     if folders.log.free_bytes().map_err(failed)? < DISK_RESERVE_BYTES / 2 {
-        keeper::release_reserve(folders).map_err(failed)?;
+        reserve::release(&*folders.root).map_err(failed)?;
     }
     Ok(())
 }
@@ -233,14 +218,9 @@ fn is_passing(error: &io::Error) -> bool {
     kinds.contains(&error.kind()) || is_out_of_handles(error)
 }
 
-/// What the definitions file says; `None` if there is none.
-pub(super) fn definitions(root: &dyn Files) -> io::Result<Option<Result<Definitions, DefinitionsError>>> {
-    Ok(root.read(DEFINITIONS)?.map(|bytes| Definitions::decode(&bytes)))
-}
-
 fn definitions_or_none(folders: &Folders) -> Result<Definitions, RecoveryError> {
     let failed = |source| RecoveryError::Io { path: PathBuf::from(DEFINITIONS), source };
-    Ok(match definitions(&*folders.root).map_err(failed)? {
+    Ok(match read_definitions(&*folders.root).map_err(failed)? {
         Some(Ok(definitions)) => definitions,
         Some(Err(error)) => {
             tracing::error!(%error, "the definitions file is lost too");
@@ -274,13 +254,13 @@ fn last_begun(segments: &BTreeMap<SegmentId, Arc<Segment>>) -> Result<Option<Seg
 fn renew_definitions(folders: &Folders, loaded: &checkpoint::Loaded) {
     let checkpoint::Loaded { stamp, ref index, ref topology } = *loaded;
     let last_queue = index.last_queue();
-    let renewed = folders.root.read(DEFINITIONS).and_then(|bytes| {
-        let known = bytes.map(|bytes| Definitions::decode(&bytes).ok()).unwrap_or_default();
+    let renewed = read_definitions(&*folders.root).and_then(|known| {
+        let known = known.and_then(Result::ok);
         if known.is_some_and(|known| known.last_queue == last_queue && known.entities == *topology) {
             return Ok(());
         }
         let definitions = Definitions { stamp, last_queue, entities: topology.clone() };
-        folders.root.replace(DEFINITIONS, &definitions.encode())
+        write_definitions(&*folders.root, &definitions)
     });
     if let Err(error) = renewed {
         tracing::warn!(%error, "the definitions file stays behind the last checkpoint");

@@ -12,9 +12,9 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    SegmentId,
     bell::Bell,
     files::{Files, is_out_of_handles},
+    position::SegmentId,
     segment::Segment,
 };
 use crate::limits::{DISK_RESERVE_BYTES, SEGMENT_RESERVE_FRACTION};

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use super::Failure;
+use super::failure::Failure;
 
 /// See the module's text.
 pub(super) struct Worker {

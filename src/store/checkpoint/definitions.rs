@@ -14,7 +14,7 @@
 use super::{entity, reader::Reader};
 use crate::core::change::TopologyChange;
 use crate::protocol::ShortString;
-use crate::store::{LogPosition, SegmentId};
+use crate::store::position::{LogPosition, SegmentId};
 
 const MAGIC: &[u8; 8] = b"LEVERDEF";
 const VERSION: u32 = 2;

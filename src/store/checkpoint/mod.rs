@@ -19,9 +19,9 @@ pub use entities::Entities;
 use crate::core::{change::TopologyChange, placement::QueueId};
 use crate::protocol::ShortString;
 use crate::store::{
-    LogPosition,
     index::{Inconsistent, Index, IndexChange, IndexChanges},
     kv::{Batch, Key, KeyKind, KeyName, KeyValue, KvError},
+    position::LogPosition,
 };
 use entities::{Effect, key_of};
 use value::Meta;

@@ -11,9 +11,9 @@
 use super::reader::Reader;
 use crate::core::{change::Attempts, placement::QueueId};
 use crate::store::{
-    LogPosition, SegmentId,
     format::Returned,
     index::{BLOCK_POSITIONS, Bitmap, BlockImage, Part, QueueState},
+    position::{LogPosition, SegmentId},
 };
 
 const VERSION: u8 = 2;

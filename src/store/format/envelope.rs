@@ -12,7 +12,7 @@
 //!
 //! Without the salt no record can be told from garbage, so a header with a single wrong bit is mended.
 
-use crate::store::SegmentId;
+use crate::store::position::SegmentId;
 
 use super::{Bytes, Damage};
 

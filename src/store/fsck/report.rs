@@ -2,7 +2,11 @@
 
 use crate::core::placement::QueueId;
 use crate::protocol::ShortString;
-use crate::store::{LogPosition, SegmentId, checkpoint::definitions::DefinitionsError, format::Damage};
+use crate::store::{
+    checkpoint::definitions::DefinitionsError,
+    format::Damage,
+    position::{LogPosition, SegmentId},
+};
 
 /// What a broker would find.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

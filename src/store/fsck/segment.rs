@@ -2,16 +2,16 @@
 
 use std::{collections::HashMap, io, sync::Arc};
 
-use super::{Flaw, QueueReport, Report};
+use super::report::{Flaw, QueueReport, Report};
 use crate::core::placement::QueueId;
 use crate::store::{
-    SegmentId,
     format::{
         Damage, Flags, Footer, Kind, Publish, Return, Settle, Slot, TopologyRecord,
         envelope::TRAILER_BYTES,
         record::{RECORD_ALIGNMENT_BYTES, RECORD_HEADER_BYTES},
     },
     index::Index,
+    position::SegmentId,
     segment::{FIRST_RECORD_OFFSET, Scanned, Segment, SegmentError},
 };
 

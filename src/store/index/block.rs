@@ -8,7 +8,7 @@
 use smallvec::SmallVec;
 
 use super::{Bitmap, changes::Part};
-use crate::store::SegmentId;
+use crate::store::position::SegmentId;
 
 /// See the module's text. It does not know its number, nor its queue.
 #[derive(Debug, Default)]

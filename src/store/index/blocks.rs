@@ -100,7 +100,7 @@ impl Blocks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::SegmentId;
+    use crate::store::position::SegmentId;
 
     fn block(segment: u64) -> Block {
         let mut block = Block::default();

@@ -2,7 +2,7 @@
 
 use super::Bitmap;
 use crate::core::placement::QueueId;
-use crate::store::{SegmentId, format::Returned};
+use crate::store::{format::Returned, position::SegmentId};
 
 /// What differs from the last checkpoint, to be applied in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

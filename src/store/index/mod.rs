@@ -29,7 +29,7 @@ use crate::core::{
     pager::RestoredQueue,
     placement::{COUNTER_MAX, Placement, QueueId},
 };
-use crate::store::{SegmentId, format::Returned};
+use crate::store::{format::Returned, position::SegmentId};
 use queue::{Queue, Record};
 use segments::Segments;
 

@@ -16,7 +16,7 @@ use crate::core::{
     pager::{RestoredQueue, RestoredRange},
     placement::{QueueId, counter_of},
 };
-use crate::store::{SegmentId, format::Returned};
+use crate::store::{format::Returned, position::SegmentId};
 
 /// See the module's text.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::block::{Block, Removed};
-use crate::store::SegmentId;
+use crate::store::position::SegmentId;
 
 /// What is live in a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -16,16 +16,17 @@ pub(super) use reclaim::Reclaim;
 use tokio::sync::watch;
 
 use super::{
-    LogPosition, SegmentId,
     bell::Bell,
     catalog::{Catalog, Stage},
     checkpoint::{self, definitions::Definitions},
     failure::Failure,
+    folders::{Folders, read_definitions, write_definitions},
     index::IndexChanges,
     kv::{KeyValue, KvError},
     log::pending::Pending,
     metrics::Metrics,
-    recovery::{DEFINITIONS, Folders},
+    position::{LogPosition, SegmentId},
+    reserve,
     spares::{Spares, is_full},
 };
 use crate::core::change::TopologyChange;
@@ -58,9 +59,6 @@ pub(super) struct Keeper {
     pub(super) has_reserve: bool,
     pub(super) reported: (Instant, u64),
 }
-
-/// A file that is removed when the disk is full, so that a checkpoint can be made and segments deleted.
-pub(super) const RESERVE: &str = "reserve";
 
 /// Why a checkpoint was not made.
 #[derive(Debug, thiserror::Error)]
@@ -202,11 +200,11 @@ impl Keeper {
     fn keep_reserve(&mut self, full: bool, low: bool) {
         if full && std::mem::take(&mut self.has_reserve) {
             self.spares.set_reserve_is_gone(true);
-            if let Err(error) = release_reserve(&self.folders) {
+            if let Err(error) = reserve::release(&*self.folders.root) {
                 tracing::warn!(%error, "the reserve cannot be set free");
             }
         } else if !low && !self.has_reserve {
-            match make_reserve(&self.folders) {
+            match reserve::make(&*self.folders.root) {
                 Ok(()) => {
                     self.has_reserve = true;
                     self.spares.set_reserve_is_gone(false);
@@ -308,7 +306,7 @@ impl Keeper {
         if !topology.is_empty() {
             let entities = checkpoint::topology(&**kv)?;
             let definitions = Definitions { stamp, last_queue: index.last_queue, entities };
-            self.folders.root.replace(DEFINITIONS, &definitions.encode())?;
+            write_definitions(&*self.folders.root, &definitions)?;
         }
         Ok(keys)
     }
@@ -322,12 +320,9 @@ impl Keeper {
         if self.spares.disk_is_full() || self.folders.log.free_bytes()? < DISK_RESERVE_BYTES {
             return Err(KvError::Io(io::ErrorKind::StorageFull.into()).into());
         }
-        let definitions = match self.folders.root.read(DEFINITIONS)? {
-            Some(bytes) => Definitions::decode(&bytes).map_err(io::Error::other)?,
-            None => Definitions::default(),
-        };
+        let definitions = read_definitions(&*self.folders.root)?.transpose().map_err(io::Error::other)?;
         self.kv = Some(self.folders.state.reset()?);
-        Ok(Some(definitions.entities))
+        Ok(Some(definitions.unwrap_or_default().entities))
     }
 
     fn report(&mut self) {
@@ -340,24 +335,6 @@ impl Keeper {
             tracing::info!("storage: {now}");
         }
         self.reported = (Instant::now(), now.commits);
-    }
-}
-
-/// Sees that the reserve is there and whole. One that an earlier broker made may not be, if a crash came between.
-fn make_reserve(folders: &Folders) -> io::Result<()> {
-    match folders.root.create(RESERVE, DISK_RESERVE_BYTES) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            folders.root.open(RESERVE)?.reserve(DISK_RESERVE_BYTES)
-        }
-        made => made.map(|_| ()),
-    }
-}
-
-/// Gives the disk the room back that was kept for when it is full.
-pub(super) fn release_reserve(folders: &Folders) -> io::Result<()> {
-    match folders.root.remove(RESERVE) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

@@ -10,12 +10,12 @@ use super::Keeper;
 use crate::core::{change::Change, commit::Commit, placement::Placement};
 use crate::limits::{RECLAIM_BYTES_PER_SECOND, RECLAIM_LIVE_PERCENT_MAX, RECLAIM_READ_BYTES};
 use crate::store::{
-    SegmentId,
     catalog::Stage,
     files::is_out_of_handles,
     format::{Flags, Slot},
     log::moving::Move,
     pager::footer_of,
+    position::SegmentId,
     segment::{Segment, SlotError, quarantine},
 };
 

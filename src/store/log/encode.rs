@@ -20,11 +20,11 @@ use crate::core::{
 };
 use crate::protocol::ShortString;
 use crate::store::{
-    SegmentId,
     format::{
         Flags, Kind, Publish, Return, Returned, Settle, TopologyRecord,
         record::{RECORD_HEADER_BYTES, begin, finish},
     },
+    position::SegmentId,
 };
 
 /// A record that was encoded, for the index: at `offset` of its segment.

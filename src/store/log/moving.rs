@@ -4,7 +4,7 @@ use crate::core::{
     message::Message,
     placement::{Placement, Placements},
 };
-use crate::store::{SegmentId, index::Index};
+use crate::store::{index::Index, position::SegmentId};
 
 /// See the module's text.
 pub(in crate::store) struct Move {

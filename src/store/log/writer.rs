@@ -25,10 +25,10 @@ use crate::core::{
 };
 use crate::limits::{LOG_BUFFER_BYTES_MAX, SEGMENT_RESERVE_FRACTION, SEGMENT_SLOTS_MAX};
 use crate::store::{
-    LogPosition,
     catalog::Catalog,
     format::{Kind, record::RECORD_HEADER_BYTES},
     metrics::Metrics,
+    position::LogPosition,
     segment::{FIRST_RECORD_OFFSET, Segment},
     spares::{Spares, is_full},
 };

@@ -18,13 +18,13 @@ mod window;
 use std::{fmt, io, ops::Range, sync::Arc};
 
 use super::{
-    SegmentId,
     files::{File, Files},
     format::{
         Damage, Flags, Footer, Kind, SegmentHeader, SegmentHeaderError, Slot, Trailer,
         envelope::{SEGMENT_HEADER_BYTES, TRAILER_BYTES},
         record::{self, RECORD_HEADER_BYTES, RecordHeader},
     },
+    position::SegmentId,
 };
 use crate::core::placement::Placement;
 

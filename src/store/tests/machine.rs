@@ -12,11 +12,13 @@ use crate::{
         placement::QueueId,
     },
     store::{
-        Metrics, Parts, RecoveryError, Restored, SegmentId,
+        Metrics, RecoveryError, Restored, SegmentId,
+        assembly::Parts,
         files::{File, Files, Handles, sim::SimDisk},
+        folders::Folders,
         kv::memory::{MemoryHome, MemoryKv},
         log::pending::Taken,
-        recovery::{self, Folders, Report},
+        recovery::{self, Report},
     },
 };
 

@@ -11,9 +11,7 @@ use crate::{
     },
     protocol::{FieldTable, ShortString},
     store::{
-        LogPosition, SegmentId,
-        checkpoint::definitions::Definitions,
-        recovery::{DEFINITIONS, Report},
+        LogPosition, SegmentId, checkpoint::definitions::Definitions, folders::DEFINITIONS, recovery::Report,
     },
 };
 
