@@ -1,25 +1,20 @@
 //! What is in the log and durable: the index of live messages, each segment with where its records are, and what changed since
 //! the last checkpoint. The writer fills it after each sync; the keeper and the pager read it. One short lock; no I/O under it.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    io,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use foldhash::fast::RandomState;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{
-    format::{Flags, Footer, Kind, Publish, Slot},
+    effect::{Effect, Encoded},
+    format::Slot,
     index::Index,
-    log::encode::{Effect, Encoded},
     position::{LogPosition, SegmentId},
-    segment::{FIRST_RECORD_OFFSET, Scanned, Segment},
+    segment::{Segment, table::Table},
 };
 use crate::core::{
     change::TopologyChange,
-    placement::{Placement, QueueId, line_of},
+    placement::{Placement, QueueId},
 };
 use crate::protocol::ShortString;
 
@@ -76,17 +71,6 @@ impl Stage {
     }
 }
 
-/// Where the records of a segment are that has no footer yet.
-#[derive(Default)]
-pub(super) struct Table {
-    /// In order of position, by queue and line: messages of different lines come in any order.
-    slots: HashMap<(QueueId, u8), Vec<Slot>, RandomState>,
-    /// Those that came after one with a higher position: two publishers to one queue may append in another order than
-    /// the queue took their messages, and reclaiming writes old messages behind new ones.
-    late: BTreeMap<Placement, Slot>,
-    others: Vec<u32>,
-}
-
 impl Catalog {
     /// With what was found when the broker started.
     pub(super) fn new(state: State) -> Self {
@@ -126,7 +110,7 @@ impl State {
     /// A record that is no publish was written.
     pub(super) fn note_other(&mut self, segment: SegmentId, offset: u32) {
         if let Some(table) = self.table(segment) {
-            table.others.push(offset);
+            table.note_other(offset);
         }
     }
 
@@ -216,113 +200,5 @@ impl State {
             Stage::Open(table) => Some(table),
             Stage::Closed { .. } | Stage::Sealed { .. } => None,
         }
-    }
-}
-
-impl Table {
-    /// Of a segment without a footer that can be used: reads it through. Gives damaged places and records to `seen`.
-    pub(super) fn scan(segment: &Segment, mut seen: impl FnMut(&Scanned<'_>)) -> io::Result<Footer> {
-        let mut table = Self::default();
-        let mut scan = segment.scan(FIRST_RECORD_OFFSET)?;
-        while let Some(scanned) = scan.advance()? {
-            if let Scanned::Record { offset, kind, flags, payload } = scanned {
-                table.note(offset, kind, flags, payload);
-            }
-            seen(&scanned);
-        }
-        if scan.dropped() > 0 {
-            let (segment, dropped) = (segment.id(), scan.dropped());
-            tracing::info!(%segment, dropped, "records of an unfinished transaction are left out");
-        }
-        Ok(table.footer(scan.end()))
-    }
-
-    fn note(&mut self, offset: u32, kind: Kind, flags: Flags, payload: &[u8]) {
-        match kind {
-            Kind::Publish => {
-                let Ok(publish) = Publish::decode(payload) else { return };
-                let (payload_bytes, transient) = (payload.len() as u32, flags.contains(Flags::TRANSIENT));
-                for placement in publish.placements() {
-                    self.insert(Slot { placement, offset, payload_bytes, transient });
-                }
-            }
-            Kind::Footer => {}
-            Kind::Settle | Kind::Return | Kind::ReturnV1 | Kind::Topology | Kind::Shutdown => {
-                self.others.push(offset);
-            }
-        }
-    }
-
-    fn insert(&mut self, slot: Slot) {
-        let slots = self.slots.entry(line(slot.placement)).or_default();
-        if slots.last().is_some_and(|last| last.placement >= slot.placement) {
-            self.late.insert(slot.placement, slot);
-        } else {
-            slots.push(slot);
-        }
-    }
-
-    /// The slot of a message.
-    pub(super) fn find(&self, placement: Placement) -> Option<Slot> {
-        if let Some(late) = self.late.get(&placement) {
-            return Some(*late);
-        }
-        let slots = self.slots.get(&line(placement))?;
-        let at = slots.binary_search_by_key(&placement, |slot| slot.placement).ok()?;
-        Some(slots[at])
-    }
-
-    /// All of it as a footer, for a segment whose records end at `end`.
-    pub(super) fn footer(&self, end: u32) -> Footer {
-        let count = self.slots.values().map(Vec::len).sum::<usize>() + self.late.len();
-        let mut slots: Vec<Slot> = Vec::with_capacity(count);
-        slots.extend(self.slots.values().flatten().chain(self.late.values()));
-        slots.sort_unstable_by_key(|slot| (slot.placement, slot.offset));
-        Footer { slots, others: self.others.clone(), end }
-    }
-}
-
-fn line(placement: Placement) -> (QueueId, u8) {
-    (placement.queue, line_of(placement.position))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::placement::position_of;
-
-    fn slot(queue: u64, position: u64) -> Slot {
-        let placement = Placement { queue: QueueId(queue), position };
-        Slot { placement, offset: position as u32 * 8, payload_bytes: 40, transient: false }
-    }
-
-    #[test]
-    fn a_table_finds_what_came_out_of_order() {
-        let mut table = Table::default();
-        for position in [0, 1, 4, 2, 3, 5] {
-            table.insert(slot(7, position));
-            table.insert(slot(8, position));
-        }
-        for position in 0..6 {
-            assert_eq!(table.find(slot(7, position).placement), Some(slot(7, position)));
-        }
-        assert_eq!(table.find(slot(7, 6).placement), None);
-        let footer = table.footer(1_000);
-        assert_eq!(footer.slots.len(), 12);
-        assert!(footer.slots.is_sorted_by_key(|slot| slot.placement));
-    }
-
-    #[test]
-    fn messages_of_several_lines_are_not_late() {
-        let mut table = Table::default();
-        let slots: Vec<Slot> = [(9, 0), (0, 1), (4, 2), (0, 3), (9, 4)]
-            .map(|(line, counter)| slot(7, position_of(line, counter)))
-            .into();
-        for slot in &slots {
-            table.insert(*slot);
-        }
-        assert!(table.late.is_empty());
-        assert!(slots.iter().all(|slot| table.find(slot.placement) == Some(*slot)));
-        assert!(table.footer(1_000).slots.is_sorted_by_key(|slot| slot.placement));
     }
 }

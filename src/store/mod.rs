@@ -10,6 +10,7 @@ mod bell;
 mod catalog;
 pub mod checkpoint;
 mod data_dir;
+mod effect;
 mod failure;
 pub mod files;
 mod folders;

@@ -14,7 +14,7 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    catalog::{Catalog, Table},
+    catalog::Catalog,
     failure::Failure,
     files::{Files, is_out_of_handles},
     format::{Footer, Slot},
@@ -22,7 +22,7 @@ use super::{
     log::{RETRY_INTERVAL, pending::Pending},
     metrics::Metrics,
     position::SegmentId,
-    segment::{Segment, SegmentError, SlotError, StoredPublish, quarantine},
+    segment::{Segment, SlotError, StoredPublish, quarantine, table::footer_of},
 };
 use crate::core::{
     change::Change,
@@ -279,17 +279,5 @@ impl Footers {
             *other == id || slots <= FOOTER_SLOTS_CACHED_MAX
         });
         Ok(footer)
-    }
-}
-
-/// A sealed segment's footer; if it is damaged, what can be told by reading the segment through.
-pub(super) fn footer_of(segment: &Segment) -> io::Result<Footer> {
-    match segment.footer() {
-        Ok(Some(footer)) => Ok(footer),
-        Err(SegmentError::Io { source, .. }) => Err(source),
-        Ok(None) | Err(_) => {
-            tracing::error!(segment = %segment.id(), "footer damaged; the segment is read through");
-            Table::scan(segment, |_| ())
-        }
     }
 }

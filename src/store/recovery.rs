@@ -17,7 +17,7 @@ use std::{
 };
 
 use super::{
-    catalog::{Known, Stage, State, Table},
+    catalog::{Known, Stage, State},
     checkpoint::{self, Entities, definitions::Definitions},
     files::is_out_of_handles,
     folders::{DEFINITIONS, Folders, read_definitions, write_definitions},
@@ -26,10 +26,12 @@ use super::{
     },
     kv::{KeyValue, KvError},
     opened::Restored,
-    pager::footer_of,
     position::{LogPosition, SegmentId},
     reserve::{self, RESERVE},
-    segment::{FIRST_RECORD_OFFSET, Scanned, Segment, SegmentError, quarantine},
+    segment::{
+        FIRST_RECORD_OFFSET, Scanned, Segment, SegmentError, quarantine,
+        table::{Table, footer_of},
+    },
 };
 use crate::core::{
     change::TopologyChange,

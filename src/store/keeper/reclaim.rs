@@ -14,9 +14,8 @@ use crate::store::{
     files::is_out_of_handles,
     format::{Flags, Slot},
     log::moving::Move,
-    pager::footer_of,
     position::SegmentId,
-    segment::{Segment, SlotError, quarantine},
+    segment::{Segment, SlotError, quarantine, table::footer_of},
 };
 
 /// What is being rewritten.

@@ -14,88 +14,45 @@ use foldhash::fast::RandomState;
 
 use super::{moving::Move, pending::Batch};
 use crate::core::{
-    change::{Change, Changes, TopologyChange},
+    change::{Change, Changes},
     message::{Message, Stage},
     placement::{Placement, Placements, QueueId},
 };
-use crate::protocol::ShortString;
 use crate::store::{
+    effect::{Back, Effect, Encoded},
     format::{
         Flags, Kind, Publish, Return, Returned, Settle, TopologyRecord,
         record::{RECORD_HEADER_BYTES, begin, finish},
     },
-    position::SegmentId,
 };
-
-/// A record that was encoded, for the index: at `offset` of its segment.
-pub(in crate::store) struct Encoded {
-    /// Where it begins.
-    pub(in crate::store) offset: u32,
-    /// What it says.
-    pub(in crate::store) effect: Effect,
-}
-
-/// What a record changes.
-pub(in crate::store) enum Effect {
-    /// A message has places.
-    Place { message: Message, placements: Placements, payload_bytes: u32, transient: bool },
-    /// A message has moved.
-    Relocate { placements: Placements, payload_bytes: u32, transient: bool, from: SegmentId },
-    /// Messages are settled.
-    Settle { queue: QueueId, ranges: Vec<RangeInclusive<u64>> },
-    /// Messages came back.
-    Return { queue: QueueId, returned: Vec<Back> },
-    /// The topology changed.
-    Topology { vhost: ShortString, change: TopologyChange },
-}
-
-/// A message that came back to its queue.
-pub(in crate::store) struct Back {
-    /// Where it stands.
-    pub(in crate::store) position: u64,
-    /// How often it came back.
-    pub(in crate::store) returned: Returned,
-    message: Message,
-}
-
-impl Effect {
-    /// Whether there is a record of it. Of transient queues there is none but of their messages.
-    fn is_written(&self) -> bool {
-        match self {
-            Self::Settle { queue, .. } | Self::Return { queue, .. } => queue.is_durable(),
-            Self::Topology { change: TopologyChange::QueueDeleted { id, .. }, .. } => id.is_durable(),
-            Self::Place { .. } | Self::Relocate { .. } | Self::Topology { .. } => true,
-        }
-    }
-
-    /// The changes that say the same.
-    fn take_back(self, unwritten: &Unwritten, changes: &mut Changes) {
-        match self {
-            Self::Place { message, placements, transient, .. } => {
-                if message.stage() == Stage::Writing {
-                    message.set_stage(Stage::Waiting);
-                }
-                changes.push(Change::Publish { message, placements, transient });
-            }
-            Self::Relocate { .. } => {}
-            Self::Settle { queue, ranges } => {
-                for range in ranges {
-                    take_back_settled(queue, &range, unwritten, changes);
-                }
-            }
-            Self::Return { queue, returned } => {
-                changes.extend(returned.into_iter().map(|Back { position, returned, message }| {
-                    let Returned { attempts, due } = returned;
-                    Change::Return { placement: Placement { queue, position }, attempts, due, message }
-                }));
-            }
-            Self::Topology { vhost, change } => changes.push(Change::Topology { vhost, change }),
-        }
-    }
-}
 
 /// Messages that were encoded and are not on disk, by their places.
 type Unwritten = BTreeMap<Placement, Message>;
+
+/// The changes that say the same.
+fn take_back(effect: Effect, unwritten: &Unwritten, changes: &mut Changes) {
+    match effect {
+        Effect::Place { message, placements, transient, .. } => {
+            if message.stage() == Stage::Writing {
+                message.set_stage(Stage::Waiting);
+            }
+            changes.push(Change::Publish { message, placements, transient });
+        }
+        Effect::Relocate { .. } => {}
+        Effect::Settle { queue, ranges } => {
+            for range in ranges {
+                take_back_settled(queue, &range, unwritten, changes);
+            }
+        }
+        Effect::Return { queue, returned } => {
+            changes.extend(returned.into_iter().map(|Back { position, returned, message }| {
+                let Returned { attempts, due } = returned;
+                Change::Return { placement: Placement { queue, position }, attempts, due, message }
+            }));
+        }
+        Effect::Topology { vhost, change } => changes.push(Change::Topology { vhost, change }),
+    }
+}
 
 /// With the messages that are not on disk: without room for them their settlements must wait for them.
 fn take_back_settled(
@@ -303,7 +260,7 @@ impl Encoder {
         let mut begins = Vec::with_capacity(self.encoded.len() + 1);
         for Encoded { effect, .. } in self.encoded.drain(..) {
             begins.push(changes.len());
-            effect.take_back(&unwritten, &mut changes);
+            take_back(effect, &unwritten, &mut changes);
         }
         begins.push(changes.len());
         let groups = self.groups.drain(..).map(|(begin, end)| (begins[begin], begins[end])).collect();

@@ -14,7 +14,7 @@ use parking_lot::MutexGuard;
 use setback::Setback;
 
 use super::{
-    encode::{Effect, Encoder, Target},
+    encode::{Encoder, Target},
     moving::Move,
     pending::{Batch, Pending},
 };
@@ -26,6 +26,7 @@ use crate::core::{
 use crate::limits::{LOG_BUFFER_BYTES_MAX, SEGMENT_RESERVE_FRACTION, SEGMENT_SLOTS_MAX};
 use crate::store::{
     catalog::Catalog,
+    effect::Effect,
     format::{Kind, record::RECORD_HEADER_BYTES},
     metrics::Metrics,
     position::LogPosition,

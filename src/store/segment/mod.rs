@@ -11,6 +11,7 @@ pub mod quarantine;
 mod read;
 mod scan;
 mod sums;
+pub(super) mod table;
 #[cfg(test)]
 mod tests;
 mod window;
