@@ -119,7 +119,7 @@ impl State {
         let Encoded { offset, effect } = encoded;
         match effect {
             Effect::Place { placements, payload_bytes, transient, .. } => {
-                let bytes = payload_bytes / placements.len() as u32;
+                let bytes = share(*payload_bytes, placements.len());
                 for placement in placements {
                     self.index.place(*placement, segment, bytes, *transient);
                 }
@@ -127,7 +127,7 @@ impl State {
                 return;
             }
             Effect::Relocate { placements, payload_bytes, transient, from } => {
-                let bytes = payload_bytes / placements.len() as u32;
+                let bytes = share(*payload_bytes, placements.len());
                 for placement in placements {
                     self.index.relocate(*placement, *from, segment, bytes);
                 }
@@ -201,4 +201,9 @@ impl State {
             Stage::Closed { .. } | Stage::Sealed { .. } => None,
         }
     }
+}
+
+/// What each of the places of a record counts for.
+pub(super) fn share(payload_bytes: u32, places: usize) -> u32 {
+    payload_bytes / (places as u32).max(1)
 }

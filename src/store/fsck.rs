@@ -27,7 +27,8 @@ use super::{
     format::Footer,
     kv::SledKv,
     position::SegmentId,
-    recovery::{RecoveryError, Repair, Replay, reaches},
+    recovery::RecoveryError,
+    replay::{Repair, Replay, reaches},
     segment::{FIRST_RECORD_OFFSET, Segment, SegmentError},
 };
 use crate::core::change::TopologyChange;
@@ -77,7 +78,7 @@ pub fn check(folder: &DataDir, mut progress: impl FnMut(Progress)) -> Result<Rep
         Some(loaded) => Replay::from_checkpoint(&NoRepair, loaded),
         None => Replay::from_definitions(&NoRepair, definitions.unwrap_or_default(), segments.is_empty()),
     };
-    replay.run(&segments)?;
+    replay.run(&segments).map_err(RecoveryError::from)?;
     report.clean = replay.report.clean;
     let mut check = Check::new(&replay.state.index, report);
     check_segments(&mut check, &segments, &mut progress)?;

@@ -25,6 +25,7 @@ mod opened;
 mod pager;
 mod position;
 mod recovery;
+mod replay;
 mod reserve;
 pub mod segment;
 mod spares;

@@ -32,7 +32,7 @@ use crate::{
         files::sim::Operation,
         format::Kind,
         log,
-        recovery::Report,
+        replay::Report,
         segment::{FIRST_RECORD_OFFSET, Scanned, Segment},
     },
 };

@@ -18,7 +18,8 @@ use crate::{
         folders::Folders,
         kv::memory::{MemoryHome, MemoryKv},
         log::pending::Taken,
-        recovery::{self, Report},
+        recovery,
+        replay::Report,
     },
 };
 

@@ -11,7 +11,7 @@ use crate::{
     },
     protocol::{FieldTable, ShortString},
     store::{
-        LogPosition, SegmentId, checkpoint::definitions::Definitions, folders::DEFINITIONS, recovery::Report,
+        LogPosition, SegmentId, checkpoint::definitions::Definitions, folders::DEFINITIONS, replay::Report,
     },
 };
 
