@@ -16,7 +16,7 @@ use super::{
     bell::Bell,
     catalog::Catalog,
     failure::Failure,
-    files::{DiskFiles, Files, Handles},
+    files::{Files, disk::DiskFiles, handles::Handles},
     folders::Folders,
     keeper::{self, Keeper},
     kv::SledHome,
@@ -148,11 +148,17 @@ impl Parts {
             footers: pager::Footers::default(),
         };
         let writer = Writer::new(pending.clone(), catalog.clone(), spares.clone(), metrics.clone(), first);
+        let reclaim = keeper::Reclaim::new(
+            catalog.clone(),
+            spares.clone(),
+            pending.clone(),
+            folders.quarantine.clone(),
+            metrics.clone(),
+        );
         let keeper = Keeper {
             folders,
             catalog,
             spares,
-            pending: pending.clone(),
             metrics: metrics.clone(),
             failure: failure.clone(),
             disk_low,
@@ -162,7 +168,7 @@ impl Parts {
             checkpointed_at: keeper::long_ago(),
             checkpoint_changes_max: config.checkpoint_changes_max,
             checkpoints_fail: false,
-            reclaim: keeper::Reclaim::default(),
+            reclaim,
             has_reserve: false,
             reported: (Instant::now(), 0),
         };

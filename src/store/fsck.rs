@@ -22,7 +22,7 @@ pub use report::{Checkpoint, Flaw, QueueReport, Records, Report, Sizes};
 use super::{
     checkpoint::{self, Entities, Loaded, definitions::Definitions, definitions::DefinitionsError},
     data_dir::DataDir,
-    files::{Files, Handles, ReadOnlyFiles},
+    files::{Files, handles::Handles, read_only::ReadOnlyFiles},
     folders::{DEFINITIONS, read_definitions},
     format::Footer,
     kv::SledKv,

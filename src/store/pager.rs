@@ -22,7 +22,11 @@ use super::{
     log::{RETRY_INTERVAL, pending::Pending},
     metrics::Metrics,
     position::SegmentId,
-    segment::{Segment, SlotError, StoredPublish, quarantine, table::footer_of},
+    segment::{
+        Segment, quarantine,
+        read::{SlotError, StoredPublish},
+        table::footer_of,
+    },
 };
 use crate::core::{
     change::Change,

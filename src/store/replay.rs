@@ -14,7 +14,8 @@ use super::{
     },
     position::{LogPosition, SegmentId},
     segment::{
-        FIRST_RECORD_OFFSET, Scanned, Segment, SegmentError,
+        FIRST_RECORD_OFFSET, Segment, SegmentError,
+        scan::Scanned,
         table::{Table, footer_of},
     },
 };

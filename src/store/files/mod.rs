@@ -8,19 +8,15 @@
 //!
 //! Nothing here knows what stands in a file.
 
-mod disk;
-mod handles;
-mod read_only;
+pub mod disk;
+pub mod handles;
+pub mod read_only;
 #[cfg(test)]
 pub(crate) mod sim;
 
 use std::{io, sync::Arc};
 
 use rustix::io::Errno;
-
-pub use disk::DiskFiles;
-pub use handles::Handles;
-pub use read_only::ReadOnlyFiles;
 
 /// One folder of files.
 pub trait Files: Send + Sync + 'static {

@@ -14,7 +14,7 @@
 
 use crate::store::position::SegmentId;
 
-use super::{Bytes, Damage};
+use super::bytes::{Bytes, Damage};
 
 /// Bytes of a segment's header; its records follow.
 pub const SEGMENT_HEADER_BYTES: usize = 32;

@@ -12,7 +12,7 @@ use std::io;
 
 use crate::core::placement::{Placement, QueueId};
 
-use super::{Bytes, Damage, require};
+use super::bytes::{Bytes, Damage, require};
 
 /// Where a queue's message is in its segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

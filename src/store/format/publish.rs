@@ -18,7 +18,7 @@ use crate::core::{
 };
 use crate::protocol::frame::{FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_HEADER_BYTES, FRAME_OVERHEAD_BYTES};
 
-use super::{Bytes, Damage, require};
+use super::bytes::{Bytes, Damage, require};
 
 /// A message that entered queues, borrowed from its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

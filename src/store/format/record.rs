@@ -11,7 +11,7 @@
 //!
 //! Salt and offset are in the checksum, so bytes of an older file or of a message's body never pass for a record.
 
-use super::{Bytes, Damage, require};
+use super::bytes::{Bytes, Damage, require};
 
 /// Bytes in front of a payload.
 pub const RECORD_HEADER_BYTES: usize = 12;

@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 
 use crate::core::{change::Attempts, clock::Millis, placement::QueueId};
 
-use super::{Bytes, Damage, require};
+use super::bytes::{Bytes, Damage, require};
 
 /// Messages left a queue for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

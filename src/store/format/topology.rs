@@ -29,7 +29,7 @@ use crate::core::{
 };
 use crate::protocol::{FieldTable, ShortString};
 
-use super::{Bytes, Damage, require};
+use super::bytes::{Bytes, Damage, require};
 
 /// A change of topology and where it happened.
 #[derive(Debug, Clone, PartialEq)]

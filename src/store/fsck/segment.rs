@@ -12,7 +12,7 @@ use crate::store::{
     },
     index::Index,
     position::SegmentId,
-    segment::{FIRST_RECORD_OFFSET, Scanned, Segment, SegmentError},
+    segment::{FIRST_RECORD_OFFSET, Segment, SegmentError, scan::Scanned},
 };
 
 /// The check at work.

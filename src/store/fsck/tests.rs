@@ -16,9 +16,9 @@ use crate::core::{
 use crate::protocol::{FieldTable, ShortString};
 use crate::store::{
     Opened, Store,
-    files::DiskFiles,
+    files::disk::DiskFiles,
     format::{Flags, Kind, Publish, Settle, TopologyRecord, record},
-    segment::Scanned,
+    segment::scan::Scanned,
 };
 
 /// A folder, and what was put into it.

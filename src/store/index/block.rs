@@ -7,7 +7,10 @@
 
 use smallvec::SmallVec;
 
-use super::{Bitmap, changes::Part};
+use super::{
+    bitmap::{BLOCK_POSITIONS, Bitmap},
+    changes::Part,
+};
 use crate::store::position::SegmentId;
 
 /// See the module's text. It does not know its number, nor its queue.
@@ -197,7 +200,7 @@ impl Block {
         if before == share {
             return;
         }
-        let end = self.runs.get(index + 1).map_or(super::BLOCK_POSITIONS, |run| run.start);
+        let end = self.runs.get(index + 1).map_or(BLOCK_POSITIONS, |run| run.start);
         let has_head = start < at && self.has_live(start, at - 1);
         let has_tail = at + 1 < end && self.has_live(at + 1, end - 1);
         let head = has_head.then_some(Run { start, share: before });
@@ -214,7 +217,7 @@ impl Block {
 
     /// All positions of a share's runs, live or not.
     fn covered_by(&self, share: u16) -> Bitmap {
-        let ends = self.runs.iter().skip(1).map(|run| run.start).chain([super::BLOCK_POSITIONS]);
+        let ends = self.runs.iter().skip(1).map(|run| run.start).chain([BLOCK_POSITIONS]);
         let runs = self.runs.iter().zip(ends).filter(|(run, _)| run.share == share);
         runs.fold(Bitmap::default(), |all, (run, end)| all | Bitmap::range(run.start, end - 1))
     }

@@ -1,6 +1,6 @@
 //! What the index gives out for a checkpoint, and takes back when the broker starts.
 
-use super::Bitmap;
+use super::bitmap::{BLOCK_POSITIONS, Bitmap};
 use crate::core::placement::QueueId;
 use crate::store::{format::Returned, position::SegmentId};
 
@@ -24,7 +24,7 @@ pub enum IndexChange {
     Block {
         /// Its queue.
         queue: QueueId,
-        /// Its first position, divided by [`BLOCK_POSITIONS`](super::BLOCK_POSITIONS).
+        /// Its first position, divided by [`BLOCK_POSITIONS`].
         number: u64,
         /// What is in it.
         image: BlockImage,
@@ -111,7 +111,7 @@ impl BlockImage {
         let of_live = self
             .returned
             .iter()
-            .all(|&(at, it)| at < super::BLOCK_POSITIONS && live.contains(at) && it.attempts.returned > 0);
+            .all(|&(at, it)| at < BLOCK_POSITIONS && live.contains(at) && it.attempts.returned > 0);
         if ascending && of_live { Ok(live) } else { Err(Inconsistent::Returned) }
     }
 }

@@ -10,6 +10,7 @@
 //! Placements of queues that it was not told of belong to deleted queues, and are ignored. Only transient queues
 //! are there from their first placement on; all of their placements are transient.
 
+mod answers;
 mod bitmap;
 mod block;
 mod blocks;
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::RandomState;
 
+pub use answers::{Live, RangeSettled, Settled};
 pub use bitmap::{BLOCK_POSITIONS, Bitmap};
 pub use changes::{BlockImage, Inconsistent, IndexChange, IndexChanges, Part, QueueState};
 pub use segments::SegmentUse;
@@ -49,37 +51,6 @@ pub struct Index {
     /// Takes queues that are gone out of the last checkpoint.
     removals: Vec<IndexChange>,
     last_queue: u64,
-}
-
-/// What was settled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settled {
-    /// It would have ended with this run of the broker: its end need not be remembered.
-    pub transient: bool,
-}
-
-/// What was settled in a range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RangeSettled {
-    /// How many placements.
-    pub count: u64,
-    /// Whether there was any among them that is not transient.
-    pub durable: bool,
-}
-
-/// A live message of a queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Live {
-    /// Its place in the queue.
-    pub position: u64,
-    /// Where its record is.
-    pub segment: SegmentId,
-    /// How it came back to the queue.
-    pub returned: Returned,
-    /// It may have been delivered before the broker was last started.
-    pub redelivered: bool,
-    /// It ends with this run of the broker.
-    pub transient: bool,
 }
 
 impl Index {

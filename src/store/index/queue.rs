@@ -7,9 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    BLOCK_POSITIONS, Bitmap, BlockImage, Inconsistent, IndexChange, Live, QueueState, RangeSettled, Settled,
+    answers::{Live, RangeSettled, Settled},
+    bitmap::{BLOCK_POSITIONS, Bitmap},
     block::Block,
     blocks::{Blocks, End},
+    changes::{BlockImage, Inconsistent, IndexChange, QueueState},
     segments::Segments,
 };
 use crate::core::{

@@ -23,7 +23,6 @@ use super::{
     folders::{Folders, read_definitions, write_definitions},
     index::IndexChanges,
     kv::{KeyValue, KvError},
-    log::pending::Pending,
     metrics::Metrics,
     position::{LogPosition, SegmentId},
     reserve,
@@ -41,7 +40,6 @@ pub(super) struct Keeper {
     pub(super) folders: Folders,
     pub(super) catalog: Arc<Catalog>,
     pub(super) spares: Arc<Spares>,
-    pub(super) pending: Arc<Pending>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) failure: Arc<Failure>,
     pub(super) disk_low: watch::Sender<bool>,
@@ -95,7 +93,7 @@ impl Keeper {
             self.checkpoint();
         }
         self.delete_dead();
-        self.reclaim_sparse();
+        self.reclaim.step(self.stamp);
         self.report();
     }
 

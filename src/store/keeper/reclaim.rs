@@ -1,26 +1,32 @@
 //! Rewrites what is live in sparse segments to the head of the log, so that one old message does not hold a whole segment.
 //!
-//! One segment at a time, the sparsest first, at a bounded rate, and only when what is dead outweighs what is live.
+//! One segment at a time, the sparsest first, at a bounded rate, and only when what is dead outweighs what is live. The writer
+//! writes the messages anew; this file does not know when the segment that they left can go.
 
 use std::{collections::HashSet, io, sync::Arc, time::Instant};
 
 use parking_lot::MutexGuard;
 
-use super::Keeper;
 use crate::core::{change::Change, commit::Commit, placement::Placement};
 use crate::limits::{RECLAIM_BYTES_PER_SECOND, RECLAIM_LIVE_PERCENT_MAX, RECLAIM_READ_BYTES};
 use crate::store::{
-    catalog::Stage,
-    files::is_out_of_handles,
+    catalog::{Catalog, Stage},
+    files::{Files, is_out_of_handles},
     format::{Flags, Slot},
-    log::moving::Move,
-    position::SegmentId,
-    segment::{Segment, SlotError, quarantine, table::footer_of},
+    log::{moving::Move, pending::Pending},
+    metrics::Metrics,
+    position::{LogPosition, SegmentId},
+    segment::{Segment, quarantine, read::SlotError, table::footer_of},
+    spares::Spares,
 };
 
-/// What is being rewritten.
-#[derive(Default)]
+/// Rewrites one sparse segment after the other.
 pub(in crate::store) struct Reclaim {
+    catalog: Arc<Catalog>,
+    spares: Arc<Spares>,
+    pending: Arc<Pending>,
+    quarantine: Arc<dyn Files>,
+    metrics: Arc<Metrics>,
     /// A segment and the slots that are still to be looked at, last one first.
     current: Option<(Arc<Segment>, Vec<Slot>)>,
     /// The last records that were given to the writer are part of it.
@@ -33,39 +39,61 @@ pub(in crate::store) struct Reclaim {
     pub(in crate::store) allowance: Option<(Instant, u64)>,
 }
 
-impl Keeper {
-    /// Does a piece of work, if there is any.
-    pub(in crate::store) fn reclaim_sparse(&mut self) {
-        if self.spares.disk_is_full() || !self.pending.is_done(self.reclaim.commit) {
+impl Reclaim {
+    /// Nothing is being rewritten.
+    pub(in crate::store) fn new(
+        catalog: Arc<Catalog>,
+        spares: Arc<Spares>,
+        pending: Arc<Pending>,
+        quarantine: Arc<dyn Files>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            catalog,
+            spares,
+            pending,
+            quarantine,
+            metrics,
+            current: None,
+            commit: Commit::default(),
+            skipped: HashSet::new(),
+            has_moved: false,
+            allowance: None,
+        }
+    }
+
+    /// Does a piece of work, if there is any in the segments before the last checkpoint, of `stamp`.
+    pub(in crate::store) fn step(&mut self, stamp: LogPosition) {
+        if self.spares.disk_is_full() || !self.pending.is_done(self.commit) {
             return;
         }
-        let Err((segment, error)) = self.next_piece() else { return };
-        self.reclaim.current = None;
+        let Err((segment, error)) = self.next_piece(stamp) else { return };
+        self.current = None;
         if is_out_of_handles(&error) {
             tracing::debug!(%segment, %error, "a sparse segment is read later");
             return;
         }
         tracing::error!(%segment, %error, "a sparse segment cannot be read; it stays as it is");
-        self.reclaim.skipped.insert(segment);
+        self.skipped.insert(segment);
     }
 
-    fn next_piece(&mut self) -> Result<(), (SegmentId, io::Error)> {
-        if self.reclaim.current.is_none() {
-            let Some(segment) = self.sparsest() else { return Ok(()) };
+    fn next_piece(&mut self, stamp: LogPosition) -> Result<(), (SegmentId, io::Error)> {
+        if self.current.is_none() {
+            let Some(segment) = self.sparsest(stamp) else { return Ok(()) };
             let mut slots = footer_of(&segment).map_err(|error| (segment.id(), error))?.slots;
             slots.sort_by_key(|slot| std::cmp::Reverse(slot.offset));
             tracing::debug!(segment = %segment.id(), "rewriting what is live in a sparse segment");
-            self.reclaim.current = Some((segment, slots));
-            self.reclaim.has_moved = false;
+            self.current = Some((segment, slots));
+            self.has_moved = false;
         }
-        let budget = self.reclaim.budget();
-        let Some((segment, mut slots)) = self.reclaim.current.take() else { return Ok(()) };
+        let budget = self.budget();
+        let Some((segment, mut slots)) = self.current.take() else { return Ok(()) };
         let piece = self.take_live(&segment, &mut slots, budget);
-        self.reclaim.has_moved |= !piece.is_empty();
+        self.has_moved |= !piece.is_empty();
         if !slots.is_empty() {
-            self.reclaim.current = Some((segment.clone(), slots));
-        } else if !self.reclaim.has_moved {
-            self.reclaim.skipped.insert(segment.id());
+            self.current = Some((segment.clone(), slots));
+        } else if !self.has_moved {
+            self.skipped.insert(segment.id());
         }
         self.rewrite(&segment, &piece).map_err(|error| (segment.id(), error))
     }
@@ -120,14 +148,14 @@ impl Keeper {
         }
         if !moves.is_empty() {
             self.metrics.moved(bytes);
-            self.reclaim.spent(bytes);
-            self.reclaim.commit = self.pending.append_moves(moves);
+            self.spent(bytes);
+            self.commit = self.pending.append_moves(moves);
         }
         Ok(())
     }
 
     fn give_up(&self, segment: &Segment, damaged: std::ops::Range<u32>, live: Vec<Placement>) {
-        let file = quarantine::set_aside(&*self.folders.quarantine, segment, damaged);
+        let file = quarantine::set_aside(&*self.quarantine, segment, damaged);
         tracing::error!(segment = %segment.id(), ?file, placements = ?live, "a message is lost: its record is damaged");
         self.metrics.quarantined(1);
         let settled =
@@ -136,13 +164,13 @@ impl Keeper {
     }
 
     /// The segment with the least that is live in it, if rewriting it is worth while.
-    fn sparsest(&self) -> Option<Arc<Segment>> {
+    fn sparsest(&self, stamp: LogPosition) -> Option<Arc<Segment>> {
         let catalog = self.catalog.lock();
         let (mut dead, mut live) = (0, 0);
         let mut best: Option<(u64, Arc<Segment>)> = None;
-        for (id, known) in catalog.segments.range(..self.stamp.segment) {
+        for (id, known) in catalog.segments.range(..stamp.segment) {
             let Stage::Sealed { bytes } = known.stage else { continue };
-            if self.reclaim.skipped.contains(id) {
+            if self.skipped.contains(id) {
                 continue;
             }
             let used = catalog
@@ -163,12 +191,7 @@ impl Keeper {
         let worth = dead > live / 2 + u64::from(self.spares.segment_bytes());
         best.filter(|_| worth).map(|(_, segment)| segment)
     }
-}
 
-/// Slots that are looked at before others may have the catalog.
-const SLOTS_PER_LOCK: usize = 4_096;
-
-impl Reclaim {
     /// How many bytes may be rewritten now.
     fn budget(&mut self) -> u64 {
         let (since, left) = self.allowance.unwrap_or_else(|| (Instant::now(), RECLAIM_READ_BYTES));
@@ -184,3 +207,6 @@ impl Reclaim {
         }
     }
 }
+
+/// Slots that are looked at before others may have the catalog.
+const SLOTS_PER_LOCK: usize = 4_096;

@@ -1,5 +1,6 @@
 //! The log at work: what sessions append is written by a thread of its own, and what queues let go of is read back.
 
+mod cost;
 pub(super) mod encode;
 pub(super) mod moving;
 pub(super) mod pending;

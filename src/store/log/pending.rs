@@ -71,6 +71,18 @@ impl Batch {
     pub(in crate::store) fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.moves.is_empty()
     }
+
+    /// This one and then another.
+    pub(in crate::store) fn and(mut self, other: Self) -> Self {
+        if self.is_empty() {
+            return other;
+        }
+        let begin = self.changes.len();
+        self.changes.extend(other.changes);
+        self.groups.extend(other.groups.into_iter().map(|(from, to)| (from + begin, to + begin)));
+        self.moves.extend(other.moves);
+        self
+    }
 }
 
 /// What is not durable.

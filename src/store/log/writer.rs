@@ -14,12 +14,13 @@ use parking_lot::MutexGuard;
 use setback::Setback;
 
 use super::{
+    cost::{brings, is_topology, size_of},
     encode::{Encoder, Target},
     moving::Move,
     pending::{Batch, Pending},
 };
 use crate::core::{
-    change::{Change, TopologyChange},
+    change::Change,
     commit::{Commit, Done},
     message::Stage,
 };
@@ -117,7 +118,9 @@ impl Writer {
 
     fn go_on(&mut self, batch: Batch, commit: Commit) -> io::Result<()> {
         self.last = commit;
-        self.mend()?;
+        if self.setback.mend(&self.segment, self.durable, &self.spares)? {
+            self.segment_bytes = capacity(&self.segment, &self.spares);
+        }
         let Held { batch: held, commits, .. } = self.held.take().unwrap_or_default();
         let load = batch.load;
         let known = held.changes.len();
@@ -356,6 +359,29 @@ impl Writer {
         Ok(true)
     }
 
+    /// After an error of a write or a sync: false if it means that there is no room.
+    fn step_back(&mut self, error: io::Error) -> io::Result<bool> {
+        if !is_full(&error) {
+            return Err(error);
+        }
+        self.setback.begin(&error);
+        self.offset = self.durable;
+        self.spares.set_ran_out(true);
+        let given_up = self.encoder.take_back();
+        let held = self.held();
+        held.has_topology |= given_up.changes.iter().any(is_topology);
+        // It was encoded before what is held back since, some of which must not overtake it.
+        held.batch = given_up.and(std::mem::take(&mut held.batch));
+        Ok(false)
+    }
+
+    /// The commit of this try is not complete, even if nothing of it needs to be written: until the segment is cut, a crash may
+    /// bring back what it has settled.
+    fn hold_commit(&mut self) {
+        let commit = (!self.is_retry).then_some(self.last);
+        self.held().commits.extend(commit);
+    }
+
     /// Tells the catalog what is durable now, and lets go of messages.
     fn publish_effects(&mut self) {
         if self.encoder.encoded.is_empty() {
@@ -392,20 +418,6 @@ impl Writer {
     }
 }
 
-impl Batch {
-    /// This one and then another.
-    fn and(mut self, other: Self) -> Self {
-        if self.is_empty() {
-            return other;
-        }
-        let begin = self.changes.len();
-        self.changes.extend(other.changes);
-        self.groups.extend(other.groups.into_iter().map(|(from, to)| (from + begin, to + begin)));
-        self.moves.extend(other.moves);
-        self
-    }
-}
-
 /// How much goes into a segment: what its file has room for.
 fn capacity(segment: &Segment, spares: &Spares) -> u32 {
     let configured = spares.segment_bytes();
@@ -427,51 +439,4 @@ fn undecide(change: &Change) {
     {
         message.set_stage(Stage::Waiting);
     }
-}
-
-fn is_topology(change: &Change) -> bool {
-    matches!(change, Change::Topology { .. })
-}
-
-/// Whether a change takes room and frees none.
-fn brings(change: &Change) -> bool {
-    match change {
-        Change::Publish { message, .. } => message.stage() != Stage::Skipped,
-        Change::Topology { change, .. } => !matches!(
-            change,
-            TopologyChange::QueueDeleted { .. }
-                | TopologyChange::ExchangeDeleted(_)
-                | TopologyChange::Unbound(_)
-                | TopologyChange::PolicyDeleted { .. }
-        ),
-        Change::Settle { .. } | Change::SettleRange { .. } | Change::Return { .. } => false,
-    }
-}
-
-/// About how many bytes its record takes, and not less.
-fn size_of(change: &Change) -> usize {
-    match change {
-        Change::Publish { message, .. } if message.stage() == Stage::Skipped => 0,
-        Change::Publish { message, placements, .. } => {
-            message.view().image().len() + 16 * placements.len() + 64
-        }
-        Change::Settle { .. } | Change::Return { .. } | Change::SettleRange { .. } => 64,
-        Change::Topology { change, .. } => topology_size(change),
-    }
-}
-
-fn topology_size(change: &TopologyChange) -> usize {
-    let (table, text) = match change {
-        TopologyChange::ExchangeDeclared(spec) => (&spec.arguments, ""),
-        TopologyChange::QueueDeclared { arguments, .. } => (arguments, ""),
-        TopologyChange::Bound(binding) | TopologyChange::Unbound(binding) => (&binding.arguments, ""),
-        TopologyChange::PolicySet { spec, .. } => (&spec.definition, &*spec.pattern),
-        TopologyChange::ExchangeDeleted(_)
-        | TopologyChange::QueueDeleted { .. }
-        | TopologyChange::PolicyDeleted { .. }
-        | TopologyChange::VhostSet(_) => return 1_024,
-    };
-    let mut encoded = Vec::new();
-    table.encode(&mut encoded);
-    1_200 + encoded.len() + text.len()
 }

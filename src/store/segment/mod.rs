@@ -8,8 +8,8 @@
 //! records in their place: each at the end of the one before, the first at [`FIRST_RECORD_OFFSET`].
 
 pub mod quarantine;
-mod read;
-mod scan;
+pub mod read;
+pub mod scan;
 mod sums;
 pub(super) mod table;
 #[cfg(test)]
@@ -28,9 +28,6 @@ use super::{
     position::SegmentId,
 };
 use crate::core::placement::Placement;
-
-pub use read::{SlotError, StoredPublish};
-pub use scan::{Listed, Others, Scan, Scanned};
 
 /// Bytes that are looked at in one go behind the last record.
 const TAIL_STEP_BYTES: u32 = 1024 * 1024;

@@ -10,7 +10,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-use super::{FIRST_RECORD_OFFSET, Scanned, Segment, SegmentError};
+use super::{FIRST_RECORD_OFFSET, Segment, SegmentError, scan::Scanned};
 use crate::core::placement::{Placement, QueueId, line_of};
 use crate::store::format::{Flags, Footer, Kind, Publish, Slot};
 

@@ -6,7 +6,7 @@ mod versions;
 
 use proptest::{collection::vec, prelude::*};
 
-use super::*;
+use super::{read::SlotError, scan::Scanned, *};
 use crate::{
     core::{
         change::{Attempts, TopologyChange},

@@ -33,7 +33,7 @@ use crate::{
         format::Kind,
         log,
         replay::Report,
-        segment::{FIRST_RECORD_OFFSET, Scanned, Segment},
+        segment::{FIRST_RECORD_OFFSET, Segment, scan::Scanned},
     },
 };
 

@@ -14,7 +14,7 @@ use crate::{
     store::{
         Metrics, RecoveryError, Restored, SegmentId,
         assembly::Parts,
-        files::{File, Files, Handles, sim::SimDisk},
+        files::{File, Files, handles::Handles, sim::SimDisk},
         folders::Folders,
         kv::memory::{MemoryHome, MemoryKv},
         log::pending::Taken,
@@ -147,7 +147,7 @@ impl Run {
             Keep::Delete => keeper.delete_dead(),
             Keep::Reclaim => {
                 keeper.reclaim.allowance = None;
-                keeper.reclaim_sparse();
+                keeper.reclaim.step(keeper.stamp);
             }
         }
     }

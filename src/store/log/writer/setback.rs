@@ -9,8 +9,10 @@
 
 use std::io;
 
-use super::{Writer, capacity, is_topology};
-use crate::store::spares::is_full;
+use crate::store::{
+    segment::Segment,
+    spares::{Spares, is_full},
+};
 
 /// What came of it.
 #[derive(Default)]
@@ -23,53 +25,32 @@ pub(super) struct Setback {
     pub(super) makes_room_only: bool,
 }
 
-impl Writer {
-    /// After an error of a write or a sync: false if it means that there is no room.
-    pub(super) fn step_back(&mut self, error: io::Error) -> io::Result<bool> {
-        if !is_full(&error) {
-            return Err(error);
-        }
-        if !self.setback.is_short {
+impl Setback {
+    /// There was no room for a write or a sync.
+    pub(super) fn begin(&mut self, error: &io::Error) {
+        if !self.is_short {
             tracing::warn!(%error, "the disk has no room for what is written: it is held back");
         }
-        self.offset = self.durable;
-        (self.setback.is_torn, self.setback.is_short) = (true, true);
-        self.spares.set_ran_out(true);
-        let given_up = self.encoder.take_back();
-        let held = self.held();
-        held.has_topology |= given_up.changes.iter().any(is_topology);
-        // It was encoded before what is held back since, some of which must not overtake it.
-        held.batch = given_up.and(std::mem::take(&mut held.batch));
-        Ok(false)
+        (self.is_torn, self.is_short) = (true, true);
     }
 
-    /// Begins another try: cuts off what was given up, and reserves room anew. Without success nothing is written in this try.
-    pub(super) fn mend(&mut self) -> io::Result<()> {
-        self.setback.makes_room_only = std::mem::take(&mut self.setback.is_short);
-        if !self.setback.is_torn {
-            return Ok(());
+    /// Begins another try: cuts off what was given up behind `durable`, and reserves room anew; true if it had to and could.
+    /// Without success nothing is written in this try.
+    pub(super) fn mend(&mut self, segment: &Segment, durable: u32, spares: &Spares) -> io::Result<bool> {
+        self.makes_room_only = std::mem::take(&mut self.is_short);
+        if !self.is_torn {
+            return Ok(false);
         }
-        match self.segment.cut(self.durable) {
+        match segment.cut(durable) {
             Ok(()) => {}
             Err(error) if is_full(&error) => {
-                self.setback.is_short = true;
-                return Ok(());
+                self.is_short = true;
+                return Ok(false);
             }
             Err(error) => return Err(error),
         }
-        if self.spares.reserve_again(&self.segment, self.durable)? {
-            self.segment_bytes = capacity(&self.segment, &self.spares);
-            self.setback.is_torn = false;
-        } else {
-            self.setback.is_short = true;
-        }
-        Ok(())
-    }
-
-    /// The commit of this try is not complete, even if nothing of it needs to be written: until the segment is cut, a crash may
-    /// bring back what it has settled.
-    pub(super) fn hold_commit(&mut self) {
-        let commit = (!self.is_retry).then_some(self.last);
-        self.held().commits.extend(commit);
+        let is_mended = spares.reserve_again(segment, durable)?;
+        (self.is_torn, self.is_short) = (!is_mended, !is_mended);
+        Ok(is_mended)
     }
 }
