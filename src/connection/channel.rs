@@ -18,7 +18,8 @@ use crate::core::{
     window::Unacked,
 };
 use crate::limits::{
-    CHANNEL_BYTES, CHANNELS_ALWAYS_MAX, ROUTE_PLACE_BYTES, ROUTES_CACHED_MAX, TRANSACTION_BYTES_MAX,
+    CHANNEL_BYTES, CHANNELS_ALWAYS_MAX, DEATH_STEPS, RETURN_STEPS, ROUTE_PLACE_BYTES, ROUTES_CACHED_MAX,
+    TRANSACTION_BYTES_MAX,
 };
 use crate::protocol::{RawFrame, ShortString, basic};
 
@@ -184,6 +185,17 @@ pub(super) enum Settlement {
     Drop,
     /// `basic.reject` or `basic.nack` with requeue.
     Requeue(Comeback),
+}
+
+impl Settlement {
+    /// What it takes for each message.
+    pub(super) fn steps(self) -> usize {
+        match self {
+            Self::Ack => 1,
+            Self::Drop => DEATH_STEPS,
+            Self::Requeue(_) => RETURN_STEPS,
+        }
+    }
 }
 
 impl Transaction {

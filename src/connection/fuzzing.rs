@@ -22,8 +22,8 @@ use parking_lot::Mutex;
 pub use steps::{Mutation, STEP_KINDS, Step, write_session};
 
 use super::{
-    leaving::Then,
     session::{Negotiated, Phase, Remote, Session},
+    work::Then,
 };
 use crate::broker::{Broker, ConnectionInfo, Vhost};
 use crate::config::{Config, Settings};

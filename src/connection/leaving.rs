@@ -3,79 +3,22 @@
 //! First the messages that its client has not settled, then its consumers, so that a successor gets what was held in its order;
 //! then the queues that were to go with them. The client is answered when all of that is done.
 
-use std::{
-    collections::{BTreeMap, VecDeque, hash_map},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use super::{
     channel::Channel,
     session::{Phase, Session},
-    work::Work,
+    work::{Leaving, Left, Then, Who},
 };
 use crate::core::{
     outbox::send,
-    placement::QueueId,
     queue::{Comeback, SharedQueue, settle_by_queue},
-    window::{ConsumerRef, Window},
+    window::Window,
 };
 use crate::limits::{CONSUMER_STEPS, RETURN_STEPS, TOPOLOGY_STEPS};
-use crate::protocol::{ShortString, channel, connection};
-
-/// See the module's text.
-pub(super) struct Leaving {
-    who: Who,
-    /// What is left to be done, once it has begun.
-    left: Option<Left>,
-    then: Then,
-}
-
-/// Who ends.
-#[derive(Debug, Clone, Copy)]
-enum Who {
-    Channel(u16),
-    Connection,
-}
-
-/// What the client is told at the end.
-pub(super) enum Then {
-    /// Nothing: it has gone.
-    Nothing,
-    /// It has closed a channel.
-    AnswerChannelClose(u16),
-    /// We close a channel.
-    CloseChannel(u16, channel::Close),
-    /// It has closed the connection.
-    AnswerConnectionClose,
-    /// We close the connection.
-    CloseConnection(connection::Close),
-}
-
-/// What has not been given back yet.
-#[derive(Default)]
-struct Left {
-    windows: VecDeque<Window>,
-    consumers: VecDeque<hash_map::IntoValues<ShortString, ConsumerRef>>,
-    /// Queues to whose consumers nothing has been given yet of what came back.
-    returned_to: BTreeMap<QueueId, Arc<SharedQueue>>,
-    /// Queues that may go with their last consumer.
-    abandoned: VecDeque<Arc<SharedQueue>>,
-    /// Queues that go with the connection.
-    owned: Vec<Arc<SharedQueue>>,
-}
+use crate::protocol::{channel, connection};
 
 impl Session {
-    /// Takes a channel's consumers, gives back its unacknowledged messages, and forgets both.
-    pub(super) fn release_channel(&mut self, number: u16, then: Then) {
-        self.begin(Work::Leave(Box::new(Leaving { who: Who::Channel(number), left: None, then })));
-    }
-
-    /// Gives back everything that the connection holds, its place among the connections too. Nothing is delivered to it
-    /// afterwards.
-    pub(super) fn release_everything(&mut self, then: Then) {
-        self.begin(Work::Leave(Box::new(Leaving { who: Who::Connection, left: None, then })));
-    }
-
     /// Gives what is left when the turn is over.
     pub(super) fn go_on_leaving(&mut self, mut leaving: Box<Leaving>) -> Option<Box<Leaving>> {
         let mut left = leaving.left.take().unwrap_or_else(|| self.begin_leaving(leaving.who));

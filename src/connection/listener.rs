@@ -8,7 +8,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{gate::Gate, serve};
+use super::{client::serve, gate::Gate};
 use crate::broker::Broker;
 
 const BACKOFF_MIN: Duration = Duration::from_millis(5);

@@ -1,14 +1,21 @@
 //! Connections over real sockets, on journals and with failures that no disk and no client makes.
 
-use std::{net::SocketAddr, task::Context, task::Poll};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    time::timeout,
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::*;
+use crate::broker::Broker;
 use crate::config::{Config, Settings};
 use crate::containment::failpoint;
 use crate::core::{
@@ -16,6 +23,7 @@ use crate::core::{
     commit::{Commit, Done},
     journal::Journal,
     memory::{Gauge, Held, Holder, Kind},
+    outbox::SharedOutbox,
 };
 use crate::protocol::{
     Encode, FRAME_METHOD, FieldTable, Method, PROTOCOL_HEADER, ShortString, basic, channel, confirm,

@@ -1,21 +1,27 @@
 //! Work that one frame can ask for without bound: it is done in pieces, as many in each turn as the turn has steps for.
 //!
-//! What is under way is a state of the session. While there is any, no further frame is handled, so answers come in order; what
-//! comes to an end meanwhile, the connection too, comes after it: a commit that has begun is carried through.
+//! Here are its states, as plain values: each file has one kind of work, and what is left of it. They know no session. The
+//! session keeps them in a row; [`super::resuming`] goes on with them. While there is any, no further frame is handled, so
+//! answers come in order; what comes to an end meanwhile, the connection too, comes after it: a commit that has begun is
+//! carried through.
 
-use super::{
-    clearing::Clearing,
-    dispatch::{Committing, FanOut, Purging, Settling},
-    leaving::Leaving,
-    session::Session,
-};
-use crate::core::{
-    outbox::send,
-    queue::{Deleted, feed_by_channel},
-    turn::Turn,
-};
+mod clearing;
+mod committing;
+mod fan_out;
+mod leaving;
+mod purging;
+mod settling;
 
-/// See the module's text.
+pub(super) use clearing::{Answer, Clearing};
+pub(super) use committing::Committing;
+pub(super) use fan_out::FanOut;
+pub(super) use leaving::{Leaving, Left, Then, Who};
+pub(super) use purging::Purging;
+pub(super) use settling::Settling;
+
+use crate::core::queue::Deleted;
+
+/// One piece of work that is under way.
 pub(super) enum Work {
     /// A message for many queues.
     FanOut(Box<FanOut>),
@@ -34,89 +40,3 @@ pub(super) enum Work {
     /// What a queue leaves behind that is gone.
     LetGo(Box<Deleted>),
 }
-
-impl Session {
-    /// Begins something that may take several turns.
-    pub(super) fn begin(&mut self, work: Work) {
-        self.works.push_back(work);
-    }
-
-    /// Whether something is under way.
-    pub(super) fn is_working(&self) -> bool {
-        !self.works.is_empty()
-    }
-
-    /// Goes on with what is under way, as far as this turn allows. Whether nothing is left of it.
-    pub(super) fn work_on(&mut self) -> bool {
-        while let Some(work) = self.works.pop_front() {
-            if self.turn.is_over() {
-                self.works.push_front(work);
-                return false;
-            }
-            if let Some(rest) = self.step(work) {
-                self.works.push_front(rest);
-            }
-        }
-        true
-    }
-
-    /// A turn for what is under way and nothing else. Whether nothing is left of it.
-    pub(super) fn finish(&mut self) -> bool {
-        self.turn = Turn::of(self.turn_steps);
-        let done = self.work_on();
-        self.commit();
-        send(&self.outbox);
-        done
-    }
-
-    /// Gives what is left when the turn is over.
-    fn step(&mut self, work: Work) -> Option<Work> {
-        match work {
-            Work::FanOut(fan_out) => self.go_on_fanning_out(fan_out).map(Work::FanOut),
-            Work::Settle(settling) => self.go_on_settling(settling).map(Work::Settle),
-            Work::Commit(committing) => self.go_on_committing(committing).map(Work::Commit),
-            Work::Purge(purging) => self.go_on_purging(purging).map(Work::Purge),
-            Work::Leave(leaving) => self.go_on_leaving(leaving).map(Work::Leave),
-            Work::Feed(channel) => {
-                let Self { outbox, effects, turn, .. } = self;
-                feed_by_channel(outbox, channel, effects, turn).then_some(Work::Feed(channel))
-            }
-            Work::Clear(clearing) => self.go_on_clearing(clearing).map(Work::Clear),
-            Work::LetGo(mut deleted) => {
-                while !self.turn.is_over() {
-                    let share = self.turn.share(LET_GO_AT_ONCE, 1);
-                    self.turn.spend(share);
-                    if !deleted.let_go(share) {
-                        return None;
-                    }
-                }
-                Some(Work::LetGo(deleted))
-            }
-        }
-    }
-
-    /// Feeds the consumers of a channel, now or in the next turns.
-    pub(super) fn feed(&mut self, channel: u16) {
-        let Self { outbox, effects, turn, .. } = self;
-        if feed_by_channel(outbox, channel, effects, turn) {
-            self.begin(Work::Feed(channel));
-        }
-    }
-
-    /// Feeds consumers that had to wait for memory, on all channels where there is some now.
-    pub(super) fn feed_starved(&mut self) {
-        self.turn = Turn::of(self.turn_steps);
-        let channels: Vec<_> = self.outbox.lock().channels_to_feed().collect();
-        for channel in channels {
-            self.feed(channel);
-        }
-    }
-
-    /// Sees to what a queue leaves behind that is gone, now or in the next turns.
-    pub(super) fn let_go(&mut self, deleted: Deleted) {
-        self.begin(Work::LetGo(Box::new(deleted)));
-    }
-}
-
-/// Messages of a deleted queue between two looks at the turn.
-const LET_GO_AT_ONCE: usize = 256;

@@ -1,14 +1,34 @@
 //! Class channel and class confirm (AMQP 1.5; RabbitMQ's publisher confirms).
 
 use crate::connection::{
-    channel::{Mode, Unconfirmed},
-    leaving::Then,
+    channel::{Channel, Mode, Unconfirmed},
     session::Session,
+    work::Then,
 };
-use crate::core::error::{AmqpError, not_implemented, precondition_failed};
+use crate::core::error::{AmqpError, channel_error, not_allowed, not_implemented, precondition_failed};
 use crate::protocol::{channel, confirm};
 
 impl Session {
+    pub(super) fn open_channel(&mut self, number: u16) -> Result<(), AmqpError> {
+        if self.channel_slot(number).is_some() {
+            return Err(channel_error("second 'channel.open' seen"));
+        }
+        // RabbitMQ counts channels; their numbers may be any.
+        let opened = self.channels.len();
+        if opened >= usize::from(self.channel_max) {
+            return Err(not_allowed(format!(
+                "number of channels opened ({opened}) has reached the negotiated channel_max ({})",
+                self.channel_max
+            )));
+        }
+        let channel = Channel::open(&self.memory, opened)?;
+        self.channels.insert(number, Box::new(channel));
+        let mut outbox = self.outbox.lock();
+        outbox.open_window(number);
+        outbox.send(number, &channel::OpenOk {});
+        Ok(())
+    }
+
     pub(super) fn channel_close(&mut self, number: u16) {
         self.release_channel(number, Then::AnswerChannelClose(number));
     }

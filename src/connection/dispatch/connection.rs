@@ -1,12 +1,14 @@
 //! Class connection, once it is open (AMQP 1.4).
 
-use super::UNEXPECTED_ON_ZERO;
 use crate::connection::{
-    leaving::Then,
     session::{Phase, Session},
+    work::Then,
 };
 use crate::core::error::{AmqpError, channel_error};
 use crate::protocol::{Method, connection};
+
+/// RabbitMQ's text for a method that makes no sense on channel 0 of an open connection.
+pub(super) const UNEXPECTED_ON_ZERO: &str = "unexpected method in connection state running";
 
 impl Session {
     pub(super) fn connection_method(&mut self, method: &Method) -> Result<(), AmqpError> {

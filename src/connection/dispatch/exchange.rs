@@ -1,8 +1,8 @@
 //! Class exchange (AMQP 1.6; RabbitMQ's exchange-to-exchange bindings).
 
 use crate::connection::{
-    clearing::{Answer, Clearing},
     session::Session,
+    work::{Answer, Clearing},
 };
 use crate::core::{
     declared::{Binding, Destination},

@@ -2,22 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::connection::{session::Session, work::Work};
-use crate::core::{
-    message::{Message, Publication},
-    queue::Published,
-    topology::Route,
+use crate::connection::{
+    session::Session,
+    work::{FanOut, Work},
 };
-
-/// A message that some of its queues have.
-pub(in crate::connection) struct FanOut {
-    number: u16,
-    route: Arc<Route>,
-    /// The first of the queues that have not got it.
-    next: usize,
-    message: Message,
-    published: Published,
-}
+use crate::core::{message::Publication, topology::Route};
 
 impl Session {
     /// Hands a message to the queues of a route, now or in the next turns. Its confirm is due when all of them have it.

@@ -3,6 +3,7 @@
 
 mod basic;
 mod channel;
+mod clearing;
 mod connection;
 mod exchange;
 mod fan_out;
@@ -11,11 +12,6 @@ mod publish;
 mod queue;
 mod settle;
 mod tx;
-
-pub(super) use fan_out::FanOut;
-pub(super) use queue::Purging;
-pub(super) use settle::Settling;
-pub(super) use tx::Committing;
 
 use std::time::Instant;
 
@@ -32,9 +28,6 @@ use crate::protocol::{
     ErlangBinary, FieldTable, Method, MethodError, RawFrame, ShortString, access, basic as basic_methods,
     channel as channel_methods,
 };
-
-/// RabbitMQ's text for a method that makes no sense on channel 0 of an open connection.
-const UNEXPECTED_ON_ZERO: &str = "unexpected method in connection state running";
 
 impl Session {
     /// One method frame on an open connection.

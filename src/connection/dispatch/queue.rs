@@ -5,24 +5,16 @@ use std::sync::Arc;
 use super::exchange::strip_line_ends;
 use crate::broker::{REPLY_TO, draw_name, reply_token};
 use crate::connection::{
-    clearing::{Answer, Clearing},
     session::Session,
-    work::Work,
+    work::{Answer, Clearing, Purging, Work},
 };
 use crate::core::{
     declared::{Binding, Destination},
     error::{AmqpError, Named, not_found, precondition_failed},
-    queue::{Purged, SharedQueue},
+    queue::SharedQueue,
     topology::{Declared, QueueDeclaration},
 };
 use crate::protocol::{FieldTable, ShortString, queue};
-
-/// A purge that is under way.
-pub(in crate::connection) struct Purging {
-    number: u16,
-    purged: Purged,
-    no_wait: bool,
-}
 
 /// Longest `x-name-prefix` (RabbitMQ).
 const NAME_PREFIX_BYTES_MAX: usize = 64;

@@ -1,19 +1,16 @@
 //! Class basic: acknowledging, rejecting, recovering (AMQP 1.8.3.13 to 1.8.3.16; RabbitMQ's basic.nack).
 
-use std::{collections::BTreeMap, sync::Arc};
-
+use super::connection::UNEXPECTED_ON_ZERO;
 use crate::connection::{
     channel::{Mode, Settlement},
     session::Session,
-    work::Work,
+    work::{Settling, Work},
 };
 use crate::core::{
-    error::{AmqpError, not_implemented, unexpected_frame},
-    placement::QueueId,
-    queue::{Comeback, SharedQueue, settle_by_queue},
+    error::{AmqpError, channel_error, not_implemented, unexpected_frame},
+    queue::{Comeback, settle_by_queue},
     window::Unacked,
 };
-use crate::limits::{DEATH_STEPS, RETURN_STEPS};
 use crate::protocol::basic;
 
 impl Session {
@@ -26,9 +23,9 @@ impl Session {
     ) -> Result<(), AmqpError> {
         let Some(channel) = self.channel_slot(number) else {
             return Err(if number == 0 {
-                crate::core::error::channel_error(super::UNEXPECTED_ON_ZERO)
+                channel_error(UNEXPECTED_ON_ZERO)
             } else {
-                crate::core::error::channel_error("expected 'channel.open'")
+                channel_error("expected 'channel.open'")
             });
         };
         if channel.closing {
@@ -174,34 +171,5 @@ impl Session {
     pub(super) fn settle_committed(&mut self, number: u16, how: Settlement, unacked: Vec<Unacked>) {
         self.turn.spend(unacked.len() * how.steps());
         self.carry_out(number, how, unacked);
-    }
-}
-
-/// Messages that a client settles at once, too many for one turn.
-pub(in crate::connection) struct Settling {
-    number: u16,
-    how: Settlement,
-    /// The last tag that is meant.
-    up_to: u64,
-    /// Queues to whose consumers nothing has been given yet of what came back.
-    returned_to: BTreeMap<QueueId, Arc<SharedQueue>>,
-    /// `basic.recover-ok` is due at the end.
-    answer: bool,
-}
-
-impl Settling {
-    fn new(number: u16, how: Settlement, up_to: u64) -> Self {
-        Self { number, how, up_to, returned_to: BTreeMap::new(), answer: false }
-    }
-}
-
-impl Settlement {
-    /// What it takes for each message.
-    fn steps(self) -> usize {
-        match self {
-            Self::Ack => 1,
-            Self::Drop => DEATH_STEPS,
-            Self::Requeue(_) => RETURN_STEPS,
-        }
     }
 }

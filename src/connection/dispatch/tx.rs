@@ -1,22 +1,17 @@
 //! Class tx (AMQP 1.9): publishes and settlements of a channel wait for commit or rollback.
 
-use std::{collections::VecDeque, vec};
-
 use super::publish::has_rules;
 use crate::connection::{
-    channel::{Mode, Outcome, Settlement, Transaction},
+    channel::{Mode, Transaction},
     session::Session,
-    work::Work,
+    work::{Committing, Work},
 };
 use crate::core::{
-    clock::Millis,
     commit::{Commit, Commits},
-    confirms::Fate,
     dedup::Seen,
     effects::Effects,
     error::{AmqpError, precondition_failed},
-    message::{Message, Publication},
-    window::Unacked,
+    message::Publication,
 };
 use crate::protocol::{ReplyCode, tx};
 
@@ -169,32 +164,6 @@ impl Session {
         match &mut self.channel(number).mode {
             Mode::Transaction(transaction) => Ok(std::mem::replace(&mut **transaction, empty)),
             Mode::Plain | Mode::Confirm(_) => Err(precondition_failed("channel is not transactional")),
-        }
-    }
-}
-
-/// A commit that is under way. Consumers may have some of its messages already; the journal has nothing of it before the end.
-pub(in crate::connection) struct Committing {
-    number: u16,
-    /// When it was asked for.
-    now: Millis,
-    publishes: vec::IntoIter<(Message, bool)>,
-    settlements: VecDeque<(Settlement, Vec<Unacked>)>,
-    /// The commits of the first ones that its messages are duplicates of; nothing if a queue had no room for one of them.
-    firsts: Option<Commits>,
-    effects: Effects,
-    may_be_seen: bool,
-    /// What is left of the transaction: its share of memory.
-    transaction: Transaction,
-}
-
-impl Committing {
-    fn note(&mut self, outcome: Outcome) {
-        match outcome.fate {
-            Fate::Refused => self.firsts = None,
-            _ if !outcome.refused.is_empty() => self.firsts = None,
-            Fate::After(commits) => self.firsts = self.firsts.take().map(|firsts| firsts.and(&commits)),
-            Fate::Taken | Fate::Journaled => {}
         }
     }
 }

@@ -1,21 +1,9 @@
 //! What a client has deleted, until it is told so: the bindings are taken out in pieces between which others have their turn.
 
-use super::{session::Session, work::Work};
-use crate::core::declared::Destination;
-use crate::protocol::{exchange, queue};
-
-/// A deletion under way.
-pub(super) struct Clearing {
-    pub(super) channel: u16,
-    pub(super) name: Destination,
-    /// What the client waits for, if it does.
-    pub(super) answer: Option<Answer>,
-}
-
-pub(super) enum Answer {
-    Queue(queue::DeleteOk),
-    Exchange(exchange::DeleteOk),
-}
+use crate::connection::{
+    session::Session,
+    work::{Answer, Clearing, Work},
+};
 
 /// Steps of a piece of bindings.
 const PIECE_STEPS: usize = 2_048;
@@ -31,7 +19,7 @@ impl Session {
     }
 
     /// Gives what is left when the turn is over.
-    pub(super) fn go_on_clearing(&mut self, clearing: Clearing) -> Option<Clearing> {
+    pub(in crate::connection) fn go_on_clearing(&mut self, clearing: Clearing) -> Option<Clearing> {
         while self.vhost.is_clearing(&clearing.name) {
             if self.turn.is_over() {
                 return Some(clearing);

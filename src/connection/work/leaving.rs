@@ -1,0 +1,62 @@
+//! A channel or a connection that ends: what it still holds, and what its client is told at last.
+
+use std::{
+    collections::{BTreeMap, VecDeque, hash_map},
+    sync::Arc,
+};
+
+use crate::core::{
+    placement::QueueId,
+    queue::SharedQueue,
+    window::{ConsumerRef, Window},
+};
+use crate::protocol::{ShortString, channel, connection};
+
+/// The end of a channel or connection.
+pub(in crate::connection) struct Leaving {
+    pub(in crate::connection) who: Who,
+    /// What is left to be done, once it has begun.
+    pub(in crate::connection) left: Option<Left>,
+    pub(in crate::connection) then: Then,
+}
+
+impl Leaving {
+    /// One that has not begun.
+    pub(in crate::connection) fn new(who: Who, then: Then) -> Self {
+        Self { who, left: None, then }
+    }
+}
+
+/// Who ends.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::connection) enum Who {
+    Channel(u16),
+    Connection,
+}
+
+/// What the client is told at the end.
+pub(in crate::connection) enum Then {
+    /// Nothing: it has gone.
+    Nothing,
+    /// It has closed a channel.
+    AnswerChannelClose(u16),
+    /// We close a channel.
+    CloseChannel(u16, channel::Close),
+    /// It has closed the connection.
+    AnswerConnectionClose,
+    /// We close the connection.
+    CloseConnection(connection::Close),
+}
+
+/// What has not been given back yet.
+#[derive(Default)]
+pub(in crate::connection) struct Left {
+    pub(in crate::connection) windows: VecDeque<Window>,
+    pub(in crate::connection) consumers: VecDeque<hash_map::IntoValues<ShortString, ConsumerRef>>,
+    /// Queues to whose consumers nothing has been given yet of what came back.
+    pub(in crate::connection) returned_to: BTreeMap<QueueId, Arc<SharedQueue>>,
+    /// Queues that may go with their last consumer.
+    pub(in crate::connection) abandoned: VecDeque<Arc<SharedQueue>>,
+    /// Queues that go with the connection.
+    pub(in crate::connection) owned: Vec<Arc<SharedQueue>>,
+}

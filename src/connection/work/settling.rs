@@ -1,0 +1,24 @@
+//! Many messages that a client settles at once.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::connection::channel::Settlement;
+use crate::core::{placement::QueueId, queue::SharedQueue};
+
+/// Messages that a client settles at once, too many for one turn.
+pub(in crate::connection) struct Settling {
+    pub(in crate::connection) number: u16,
+    pub(in crate::connection) how: Settlement,
+    /// The last tag that is meant.
+    pub(in crate::connection) up_to: u64,
+    /// Queues to whose consumers nothing has been given yet of what came back.
+    pub(in crate::connection) returned_to: BTreeMap<QueueId, Arc<SharedQueue>>,
+    /// `basic.recover-ok` is due at the end.
+    pub(in crate::connection) answer: bool,
+}
+
+impl Settling {
+    pub(in crate::connection) fn new(number: u16, how: Settlement, up_to: u64) -> Self {
+        Self { number, how, up_to, returned_to: BTreeMap::new(), answer: false }
+    }
+}
