@@ -5,11 +5,14 @@ mod basic;
 mod channel;
 mod clearing;
 mod connection;
+mod enqueuing;
 mod exchange;
 mod fan_out;
 mod once;
 mod publish;
 mod queue;
+mod routing;
+mod rules;
 mod settle;
 mod tx;
 

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::publish::Destined;
+use super::enqueuing::Destined;
 use crate::connection::session::Session;
 use crate::core::{
     commit::Commits,

@@ -1,6 +1,6 @@
 //! Class tx (AMQP 1.9): publishes and settlements of a channel wait for commit or rollback.
 
-use super::publish::has_rules;
+use super::rules::has_rules;
 use crate::connection::{
     channel::{Mode, Transaction},
     session::Session,

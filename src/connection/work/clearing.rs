@@ -5,10 +5,10 @@ use crate::protocol::{exchange, queue};
 
 /// A deletion under way.
 pub(in crate::connection) struct Clearing {
-    pub(in crate::connection) channel: u16,
-    pub(in crate::connection) name: Destination,
+    pub channel: u16,
+    pub name: Destination,
     /// What the client waits for, if it does.
-    pub(in crate::connection) answer: Option<Answer>,
+    pub answer: Option<Answer>,
 }
 
 /// What the client is told at the end.

@@ -9,17 +9,17 @@ use crate::core::{
 
 /// A commit that is under way. Consumers may have some of its messages already; the journal has nothing of it before the end.
 pub(in crate::connection) struct Committing {
-    pub(in crate::connection) number: u16,
+    pub number: u16,
     /// When it was asked for.
-    pub(in crate::connection) now: Millis,
-    pub(in crate::connection) publishes: vec::IntoIter<(Message, bool)>,
-    pub(in crate::connection) settlements: VecDeque<(Settlement, Vec<Unacked>)>,
+    pub now: Millis,
+    pub publishes: vec::IntoIter<(Message, bool)>,
+    pub settlements: VecDeque<(Settlement, Vec<Unacked>)>,
     /// The commits of the first ones that its messages are duplicates of; nothing if a queue had no room for one of them.
-    pub(in crate::connection) firsts: Option<Commits>,
-    pub(in crate::connection) effects: Effects,
-    pub(in crate::connection) may_be_seen: bool,
+    pub firsts: Option<Commits>,
+    pub effects: Effects,
+    pub may_be_seen: bool,
     /// What is left of the transaction: its share of memory.
-    pub(in crate::connection) transaction: Transaction,
+    pub transaction: Transaction,
 }
 
 impl Committing {

@@ -14,10 +14,10 @@ use crate::protocol::{ShortString, channel, connection};
 
 /// The end of a channel or connection.
 pub(in crate::connection) struct Leaving {
-    pub(in crate::connection) who: Who,
+    pub who: Who,
     /// What is left to be done, once it has begun.
-    pub(in crate::connection) left: Option<Left>,
-    pub(in crate::connection) then: Then,
+    pub left: Option<Left>,
+    pub then: Then,
 }
 
 impl Leaving {
@@ -51,12 +51,12 @@ pub(in crate::connection) enum Then {
 /// What has not been given back yet.
 #[derive(Default)]
 pub(in crate::connection) struct Left {
-    pub(in crate::connection) windows: VecDeque<Window>,
-    pub(in crate::connection) consumers: VecDeque<hash_map::IntoValues<ShortString, ConsumerRef>>,
+    pub windows: VecDeque<Window>,
+    pub consumers: VecDeque<hash_map::IntoValues<ShortString, ConsumerRef>>,
     /// Queues to whose consumers nothing has been given yet of what came back.
-    pub(in crate::connection) returned_to: BTreeMap<QueueId, Arc<SharedQueue>>,
+    pub returned_to: BTreeMap<QueueId, Arc<SharedQueue>>,
     /// Queues that may go with their last consumer.
-    pub(in crate::connection) abandoned: VecDeque<Arc<SharedQueue>>,
+    pub abandoned: VecDeque<Arc<SharedQueue>>,
     /// Queues that go with the connection.
-    pub(in crate::connection) owned: Vec<Arc<SharedQueue>>,
+    pub owned: Vec<Arc<SharedQueue>>,
 }

@@ -4,7 +4,7 @@ use crate::core::queue::Purged;
 
 /// A purge that is under way.
 pub(in crate::connection) struct Purging {
-    pub(in crate::connection) number: u16,
-    pub(in crate::connection) purged: Purged,
-    pub(in crate::connection) no_wait: bool,
+    pub number: u16,
+    pub purged: Purged,
+    pub no_wait: bool,
 }

@@ -7,14 +7,14 @@ use crate::core::{placement::QueueId, queue::SharedQueue};
 
 /// Messages that a client settles at once, too many for one turn.
 pub(in crate::connection) struct Settling {
-    pub(in crate::connection) number: u16,
-    pub(in crate::connection) how: Settlement,
+    pub number: u16,
+    pub how: Settlement,
     /// The last tag that is meant.
-    pub(in crate::connection) up_to: u64,
+    pub up_to: u64,
     /// Queues to whose consumers nothing has been given yet of what came back.
-    pub(in crate::connection) returned_to: BTreeMap<QueueId, Arc<SharedQueue>>,
+    pub returned_to: BTreeMap<QueueId, Arc<SharedQueue>>,
     /// `basic.recover-ok` is due at the end.
-    pub(in crate::connection) answer: bool,
+    pub answer: bool,
 }
 
 impl Settling {

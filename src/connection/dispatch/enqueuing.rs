@@ -1,0 +1,104 @@
+//! Class basic: where a published message ends up, once it is known where it goes: in queues, held until it is due, or returned.
+
+use std::sync::Arc;
+
+use crate::connection::{
+    channel::Outcome,
+    session::{Brought, Session, text},
+};
+use crate::core::{
+    change::note_published,
+    clock::Millis,
+    confirms::Fate,
+    message::{Publication, View},
+    queue::{Origin, Published, SharedQueue},
+    topology::Route,
+    turn::steps_of_bytes,
+};
+use crate::protocol::{ReplyCode, ShortString, basic};
+
+/// Where a message goes, when, and on which channel it came.
+pub(super) struct Destined<'a> {
+    pub(super) route: &'a Route,
+    pub(super) number: u16,
+    pub(super) mandatory: bool,
+    pub(super) due: Option<Millis>,
+}
+
+impl Session {
+    pub(super) fn deliver(
+        &mut self,
+        route: &Route,
+        number: u16,
+        mandatory: bool,
+        run: &mut [Publication<'_>],
+    ) -> Outcome {
+        let mut published = self.begin_run();
+        for queue in &route.queues {
+            self.deliver_to(queue, run, &mut published);
+        }
+        if route.queues.is_empty() {
+            self.turn.spend(run.len());
+            for publication in &mut *run {
+                self.return_if(mandatory, number, &publication.view());
+            }
+        }
+        self.end_run(run, published)
+    }
+
+    /// Before a run is handed to queues by [`Self::deliver_to`].
+    pub(super) fn begin_run(&mut self) -> Published {
+        Published { placed: std::mem::take(&mut self.placed), ..Published::default() }
+    }
+
+    #[inline]
+    pub(super) fn deliver_to(
+        &mut self,
+        queue: &Arc<SharedQueue>,
+        run: &mut [Publication<'_>],
+        published: &mut Published,
+    ) {
+        self.turn.spend(run.len() * steps_of_delivery(run));
+        if queue.publish(run, Origin::Client, published, &mut self.effects) {
+            self.congested = Some(queue.clone());
+        }
+    }
+
+    /// Notes what the queues have of a run for the journal, and tells what became of it.
+    pub(super) fn end_run(&mut self, run: &mut [Publication<'_>], mut published: Published) -> Outcome {
+        let fate = if published.placed.is_empty() { Fate::Taken } else { Fate::Journaled };
+        if fate == Fate::Journaled {
+            self.brought = Brought::ForTheJournal;
+        }
+        note_published(run, &mut published.placed, &mut self.effects.changes);
+        self.placed = published.placed;
+        Outcome { fate, refused: published.refused }
+    }
+
+    /// Keeps a message until it is due; where it goes is found out then.
+    pub(super) fn delay(&mut self, publication: &mut Publication<'_>, due: Millis) -> Fate {
+        let mut published = self.begin_run();
+        let placement = self.vhost.delay_queue().hold_until(publication, due);
+        published.placed.extend(placement.map(|placement| (0, placement)));
+        self.end_run(std::slice::from_mut(publication), published).fate
+    }
+
+    /// `basic.return`, which goes out before the confirm.
+    pub(super) fn return_if(&self, due: bool, number: u16, view: &View<'_>) {
+        if due {
+            let method = basic::Return {
+                reply_code: ReplyCode::NoRoute.code(),
+                reply_text: text(ReplyCode::NoRoute.name()),
+                exchange: ShortString::try_from(view.exchange()).unwrap_or_default(),
+                routing_key: ShortString::try_from(view.routing_key()).unwrap_or_default(),
+            };
+            self.outbox.lock().send_content(number, &method, view);
+        }
+    }
+}
+
+/// Steps that a message takes for each of its queues; the first one of a run stands for all.
+#[inline]
+pub(super) fn steps_of_delivery(run: &[Publication<'_>]) -> usize {
+    1 + run.first().map_or(0, |first| steps_of_bytes(first.view().image().len()))
+}

@@ -1,0 +1,171 @@
+//! Class basic: which way published messages go.
+
+use std::sync::Arc;
+
+use super::{
+    enqueuing::Destined,
+    rules::{due_ms, has_rules, has_telling_headers, headers, invalid_message, properties, renewed_tag},
+};
+use crate::broker::{Vhost, reply_token};
+use crate::connection::{channel::Outcome, session::Session};
+use crate::core::{
+    confirms::Fate,
+    dedup::Seen,
+    error::AmqpError,
+    message::{Publication, View},
+    rewrite::without_bcc,
+    routing::{Addressing, extra_keys},
+    topology::Route,
+};
+
+/// How messages of one run go on.
+pub(super) enum Way {
+    /// All of them to these queues.
+    Queues(Arc<Route>),
+    /// Each to those of these queues that have not seen it.
+    Once(Arc<Route>),
+    /// Each by a route of its own.
+    OfItsOwn,
+    /// To the reply consumer that their key names.
+    Reply,
+    /// They ask for more time for this delivery.
+    Renewal(u64),
+    /// There is none.
+    Nowhere,
+}
+
+impl Way {
+    /// Whether all messages of a run take it together.
+    pub(super) fn is_shared(&self) -> bool {
+        !matches!(self, Self::Once(_) | Self::OfItsOwn)
+    }
+}
+
+impl Session {
+    /// Finds out how a run goes on, by its first message and by what the others ask for.
+    pub(super) fn way(&mut self, number: u16, run: &[Publication<'_>]) -> Result<Way, AmqpError> {
+        let Some(first) = run.first().map(Publication::view) else { return Ok(Way::Nowhere) };
+        if first.exchange().is_empty() {
+            if reply_token(first.routing_key()).is_some() {
+                return Ok(Way::Reply);
+            }
+            if let Some(tag) = renewed_tag(&first) {
+                return Ok(Way::Renewal(tag));
+            }
+        }
+        let vhost = self.vhost.clone();
+        let route = self.find_route(number, &first, &vhost)?;
+        if route.needs_message() || run.iter().any(|item| has_telling_headers(&item.view())) {
+            return Ok(Way::OfItsOwn);
+        }
+        let may_be_seen = run.iter().any(|item| may_be_seen(&route, item));
+        Ok(if may_be_seen { Way::Once(route) } else { Way::Queues(route) })
+    }
+
+    /// The route of a message by its exchange and key. One that had to be worked out takes its share of the turn.
+    pub(super) fn find_route(
+        &mut self,
+        number: u16,
+        view: &View<'_>,
+        vhost: &Vhost,
+    ) -> Result<Arc<Route>, AmqpError> {
+        let (route, steps) = self.channel(number).routes.find(view, vhost)?;
+        self.turn.spend(steps);
+        Ok(route)
+    }
+
+    /// Hands messages on: a run, if its way [is shared](Way::is_shared), else one. Tells what became of them. `seen` is what was
+    /// seen, if a transaction has locked it.
+    pub(super) fn hand_on(
+        &mut self,
+        way: &Way,
+        number: u16,
+        mandatory: bool,
+        run: &mut [Publication<'_>],
+        seen: Option<&mut Seen>,
+    ) -> Result<Outcome, AmqpError> {
+        match (way, run) {
+            (Way::Queues(route), run) => return Ok(self.deliver(route, number, mandatory, run)),
+            (Way::Once(route), [publication]) => {
+                let destined = Destined { route, number, mandatory, due: None };
+                return Ok(self.hand_over(&destined, publication, seen));
+            }
+            (Way::OfItsOwn, [publication]) => return self.deliver_one(number, mandatory, publication, seen),
+            (Way::Reply, run) => {
+                for view in run.iter().map(|item| item.view()) {
+                    let taken = reply_token(view.routing_key()).is_some_and(|token| {
+                        self.broker.reply_consumers.deliver(token, &view, &mut self.effects.outgoing)
+                    });
+                    self.return_if(mandatory && !taken, number, &view);
+                }
+            }
+            (Way::Renewal(tag), _) => {
+                let now = self.broker.clock.now();
+                if let Some(window) = self.outbox.lock().window(number) {
+                    window.renew(*tag, now);
+                }
+            }
+            (Way::Nowhere | Way::Once(_) | Way::OfItsOwn, _) => {}
+        }
+        Ok(Fate::Taken.into())
+    }
+
+    /// A message that has more say in where it goes than its exchange and key.
+    fn deliver_one(
+        &mut self,
+        number: u16,
+        mandatory: bool,
+        publication: &mut Publication<'_>,
+        seen: Option<&mut Seen>,
+    ) -> Result<Outcome, AmqpError> {
+        let view = publication.view();
+        let (properties, headers) = (properties(&view)?, headers(&view)?);
+        let mut keys = vec![view.routing_key()];
+        keys.extend(extra_keys(headers.as_ref()).map_err(invalid_message)?);
+        self.turn.spend(keys.len());
+        let addressing = Addressing::new(&keys, &properties, headers.as_ref());
+        let addressing = Addressing { lot: rand::random(), ..addressing };
+        if let Some(due) = due_ms(&view, self.broker.clock.now())? {
+            // It is routed again when it is due, by BCC as well, and exchanges that keep messages get it then.
+            let route = self.vhost.read(|topology| topology.route(view.exchange(), &addressing))?;
+            self.turn.spend(route.steps());
+            let destined = Destined { route: &route, number, mandatory, due: Some(due) };
+            return Ok(self.hand_over(&destined, publication, seen));
+        }
+        let changed = without_bcc(&view, headers.as_ref());
+        let outgoing = changed.as_ref().map_or(view, |(layout, image)| View::new(*layout, image));
+        let route = self.vhost.route(&outgoing, &addressing)?;
+        self.turn.spend(route.steps());
+        let destined = Destined { route: &route, number, mandatory, due: None };
+        Ok(if changed.is_some() {
+            self.hand_over(&destined, &mut Publication::new(outgoing), seen)
+        } else {
+            self.hand_over(&destined, publication, seen)
+        })
+    }
+
+    fn hand_over(
+        &mut self,
+        destined: &Destined<'_>,
+        publication: &mut Publication<'_>,
+        seen: Option<&mut Seen>,
+    ) -> Outcome {
+        let Destined { route, number, mandatory, due } = *destined;
+        if may_be_seen(route, publication) {
+            return self.deliver_once(destined, publication, seen).into();
+        }
+        match due {
+            Some(due) if !(route.queues.is_empty() && mandatory) => self.delay(publication, due).into(),
+            Some(_) => {
+                self.return_if(mandatory, number, &publication.view());
+                Fate::Taken.into()
+            }
+            None => self.deliver(route, number, mandatory, std::slice::from_mut(publication)),
+        }
+    }
+}
+
+/// Whether a message may be a duplicate for somebody on its route. One without headers is nobody's.
+fn may_be_seen(route: &Route, publication: &Publication<'_>) -> bool {
+    route.deduplicates() && has_rules(&publication.view())
+}
