@@ -132,7 +132,7 @@ pub(super) struct Unconfirmed {
 
 impl Unconfirmed {
     /// A run of `count` messages was published.
-    pub(super) fn published_run(&mut self, count: usize, outcome: Outcome) {
+    pub(super) fn note(&mut self, count: usize, outcome: Outcome) {
         let Outcome { fate, mut refused } = outcome;
         if refused.is_empty() {
             return self.published(count, fate);

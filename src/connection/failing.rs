@@ -14,7 +14,7 @@ use crate::protocol::{ReplyCode, channel, connection};
 impl Session {
     /// Answers an exception: a hard one, or one without a channel, ends the connection, any other the channel.
     pub(super) fn fail(&mut self, number: u16, error: &AmqpError, (class_id, method_id): MethodIds) {
-        self.commit();
+        self.flush();
         if error.code.is_hard() || number == 0 {
             self.close(error, (class_id, method_id), number);
             return;

@@ -36,19 +36,19 @@ impl Session {
 
     fn take_turn(&mut self, bytes: &[u8]) -> usize {
         self.turn = Turn::of(self.turn_steps);
-        let at = if self.work_on() { self.frames(bytes) } else { 0 };
+        let at = if self.resume() { self.frames(bytes) } else { 0 };
         // What the last frame has begun.
-        self.work_on();
+        self.resume();
         self.settle_acked();
-        self.commit();
+        self.flush();
         send(&self.outbox);
         at
     }
 
-    fn goes_on(&mut self) -> bool {
+    fn takes_another(&mut self) -> bool {
         !self.phase.is_over()
             && !self.replies_full
-            && (self.works.is_empty() || self.work_on())
+            && (self.works.is_empty() || self.resume())
             && !self.turn.is_over()
     }
 
@@ -56,13 +56,13 @@ impl Session {
         let body_bytes_max = self.broker.config.max_message_size;
         let mut at = 0;
         let mut run = Run::default();
-        while self.goes_on() {
+        while self.takes_another() {
             let rest = &bytes[at..];
             match own(|| scan(rest, run.method, self.frame_bytes_max, body_bytes_max)) {
                 Scan::Complete(scanned) => {
                     if !run.takes(&scanned) {
                         at -= self.publish_run(&mut run);
-                        if !self.goes_on() {
+                        if !self.takes_another() {
                             break;
                         }
                         run.begin(&scanned);
@@ -77,7 +77,7 @@ impl Session {
                 }
                 Scan::Partial | Scan::Other => {
                     at -= self.publish_run(&mut run);
-                    if !self.goes_on() {
+                    if !self.takes_another() {
                         break;
                     }
                 }
@@ -123,7 +123,7 @@ impl Session {
         }
         self.turn.spend(FRAME_STEPS + steps_of_bytes(frame.payload.len()));
         self.settle_acked();
-        self.journal();
+        self.append_and_confirm();
         match frame.kind {
             FRAME_HEARTBEAT if frame.channel == 0 => {}
             FRAME_HEARTBEAT => {

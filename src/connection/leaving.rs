@@ -20,13 +20,13 @@ use crate::protocol::{channel, connection};
 
 impl Session {
     /// Gives what is left when the turn is over.
-    pub(super) fn go_on_leaving(&mut self, mut leaving: Box<Leaving>) -> Option<Box<Leaving>> {
+    pub(super) fn resume_leaving(&mut self, mut leaving: Box<Leaving>) -> Option<Box<Leaving>> {
         let mut left = leaving.left.take().unwrap_or_else(|| self.begin_leaving(leaving.who));
         while !self.turn.is_over() {
             if self.give_back_some(&mut left) {
                 continue;
             }
-            self.commit();
+            self.flush();
             if let Who::Connection = leaving.who {
                 self.broker.disconnected(self.id);
             }

@@ -5,13 +5,13 @@ use crate::core::{outbox::send, queue::feed_by_channel, turn::Turn};
 
 impl Session {
     /// Goes on with what is under way, as far as this turn allows. Whether nothing is left of it.
-    pub(super) fn work_on(&mut self) -> bool {
+    pub(super) fn resume(&mut self) -> bool {
         while let Some(work) = self.works.pop_front() {
             if self.turn.is_over() {
                 self.works.push_front(work);
                 return false;
             }
-            if let Some(rest) = self.step(work) {
+            if let Some(rest) = self.resume_one(work) {
                 self.works.push_front(rest);
             }
         }
@@ -21,25 +21,25 @@ impl Session {
     /// A turn for what is under way and nothing else. Whether nothing is left of it.
     pub(super) fn finish(&mut self) -> bool {
         self.turn = Turn::of(self.turn_steps);
-        let done = self.work_on();
-        self.commit();
+        let done = self.resume();
+        self.flush();
         send(&self.outbox);
         done
     }
 
     /// Gives what is left when the turn is over.
-    fn step(&mut self, work: Work) -> Option<Work> {
+    fn resume_one(&mut self, work: Work) -> Option<Work> {
         match work {
-            Work::FanOut(fan_out) => self.go_on_fanning_out(fan_out).map(Work::FanOut),
-            Work::Settle(settling) => self.go_on_settling(settling).map(Work::Settle),
-            Work::Commit(committing) => self.go_on_committing(committing).map(Work::Commit),
-            Work::Purge(purging) => self.go_on_purging(purging).map(Work::Purge),
-            Work::Leave(leaving) => self.go_on_leaving(leaving).map(Work::Leave),
+            Work::FanOut(fan_out) => self.resume_fan_out(fan_out).map(Work::FanOut),
+            Work::Settle(settling) => self.resume_settling(settling).map(Work::Settle),
+            Work::Commit(committing) => self.resume_committing(committing).map(Work::Commit),
+            Work::Purge(purging) => self.resume_purging(purging).map(Work::Purge),
+            Work::Leave(leaving) => self.resume_leaving(leaving).map(Work::Leave),
             Work::Feed(channel) => {
                 let Self { outbox, effects, turn, .. } = self;
                 feed_by_channel(outbox, channel, effects, turn).then_some(Work::Feed(channel))
             }
-            Work::Clear(clearing) => self.go_on_clearing(clearing).map(Work::Clear),
+            Work::Clear(clearing) => self.resume_clearing(clearing).map(Work::Clear),
             Work::LetGo(mut deleted) => {
                 while !self.turn.is_over() {
                     let share = self.turn.share(LET_GO_AT_ONCE, 1);

@@ -19,7 +19,7 @@ impl Session {
     }
 
     /// Gives what is left when the turn is over.
-    pub(in crate::connection) fn go_on_clearing(&mut self, clearing: Clearing) -> Option<Clearing> {
+    pub(in crate::connection) fn resume_clearing(&mut self, clearing: Clearing) -> Option<Clearing> {
         while self.vhost.is_clearing(&clearing.name) {
             if self.turn.is_over() {
                 return Some(clearing);

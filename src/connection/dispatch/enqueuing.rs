@@ -26,7 +26,7 @@ pub(super) struct Destined<'a> {
 }
 
 impl Session {
-    pub(super) fn deliver(
+    pub(super) fn enqueue(
         &mut self,
         route: &Route,
         number: u16,
@@ -35,7 +35,7 @@ impl Session {
     ) -> Outcome {
         let mut published = self.begin_run();
         for queue in &route.queues {
-            self.deliver_to(queue, run, &mut published);
+            self.enqueue_to(queue, run, &mut published);
         }
         if route.queues.is_empty() {
             self.turn.spend(run.len());
@@ -46,19 +46,19 @@ impl Session {
         self.end_run(run, published)
     }
 
-    /// Before a run is handed to queues by [`Self::deliver_to`].
+    /// Before a run is handed to queues by [`Self::enqueue_to`].
     pub(super) fn begin_run(&mut self) -> Published {
         Published { placed: std::mem::take(&mut self.placed), ..Published::default() }
     }
 
     #[inline]
-    pub(super) fn deliver_to(
+    pub(super) fn enqueue_to(
         &mut self,
         queue: &Arc<SharedQueue>,
         run: &mut [Publication<'_>],
         published: &mut Published,
     ) {
-        self.turn.spend(run.len() * steps_of_delivery(run));
+        self.turn.spend(run.len() * steps_of_enqueuing(run));
         if queue.publish(run, Origin::Client, published, &mut self.effects) {
             self.congested = Some(queue.clone());
         }
@@ -99,6 +99,6 @@ impl Session {
 
 /// Steps that a message takes for each of its queues; the first one of a run stands for all.
 #[inline]
-pub(super) fn steps_of_delivery(run: &[Publication<'_>]) -> usize {
+pub(super) fn steps_of_enqueuing(run: &[Publication<'_>]) -> usize {
     1 + run.first().map_or(0, |first| steps_of_bytes(first.view().image().len()))
 }

@@ -18,20 +18,17 @@ impl Session {
     }
 
     /// Gives what is left when the turn is over.
-    pub(in crate::connection) fn go_on_fanning_out(
-        &mut self,
-        mut fan_out: Box<FanOut>,
-    ) -> Option<Box<FanOut>> {
+    pub(in crate::connection) fn resume_fan_out(&mut self, mut fan_out: Box<FanOut>) -> Option<Box<FanOut>> {
         let mut run = [Publication::kept(fan_out.message.clone())];
         while let Some(queue) = fan_out.route.queues.get(fan_out.next) {
             if self.turn.is_over() {
                 return Some(fan_out);
             }
             fan_out.next += 1;
-            self.deliver_to(queue, &mut run, &mut fan_out.published);
+            self.enqueue_to(queue, &mut run, &mut fan_out.published);
         }
         let outcome = self.end_run(&mut run, fan_out.published);
-        self.published_run(fan_out.number, 1, outcome);
+        self.note_outcome(fan_out.number, 1, outcome);
         // Before the next one it is looked whether there is room for it.
         self.turn.end();
         None

@@ -44,20 +44,20 @@ impl Session {
     /// `held` is what was seen, if a transaction has locked it; it gives the journal everything at its end. Else that is
     /// done here, under the lock: nobody can meet what the journal does not know of. Tells what became of the message, in a
     /// transaction but for what is part of its commit.
-    pub(super) fn deliver_once(
+    pub(super) fn enqueue_once(
         &mut self,
         destined: &Destined<'_>,
         publication: &mut Publication<'_>,
         held: Option<&mut Seen>,
     ) -> Fate {
         if let Some(seen) = held {
-            return self.deliver_unseen(destined, publication, seen).fate();
+            return self.enqueue_unseen(destined, publication, seen).fate();
         }
-        self.journal(); // what came before has a commit of its own
+        self.append_and_confirm(); // what came before has a commit of its own
         let vhost = self.vhost.clone();
         let mut seen = vhost.seen();
         self.effects.defer_reads();
-        let mut became = self.deliver_unseen(destined, publication, &mut seen);
+        let mut became = self.enqueue_unseen(destined, publication, &mut seen);
         let commit = self.append(true);
         seen.committed(commit);
         vhost.release_seen(seen);
@@ -66,7 +66,7 @@ impl Session {
         became.fate()
     }
 
-    fn deliver_unseen(
+    fn enqueue_unseen(
         &mut self,
         destined: &Destined<'_>,
         publication: &mut Publication<'_>,
@@ -105,7 +105,7 @@ impl Session {
         if is_duplicate {
             return became;
         }
-        let (taken, refused) = self.take_fresh(destined, publication, fresh, of_exchange);
+        let (taken, refused) = self.enqueue_fresh(destined, publication, fresh, of_exchange);
         let persistent = publication.view().layout.persistent;
         for (filter, identity) in taken {
             seen.remember(&filter, identity, persistent, now, &mut self.effects.changes);
@@ -116,7 +116,7 @@ impl Session {
 
     /// Delivers or delays a message; gives what is to be remembered, and whether a queue refused it. Of an exchange that is nothing when a queue refused the
     /// message, or when there was none: its publisher may try again.
-    fn take_fresh(
+    fn enqueue_fresh(
         &mut self,
         destined: &Destined<'_>,
         publication: &mut Publication<'_>,
@@ -137,7 +137,7 @@ impl Session {
         let mut published = self.begin_run();
         for (queue, remembered) in fresh {
             let refused = published.refused.len();
-            self.deliver_to(&queue, run, &mut published);
+            self.enqueue_to(&queue, run, &mut published);
             if published.refused.len() == refused {
                 taken.extend(remembered);
             }

@@ -1,7 +1,7 @@
 //! Class basic: publishing (AMQP 1.8.3.7; RabbitMQ's confirms, CC and BCC, direct reply-to, user-id).
 
 use super::{
-    enqueuing::steps_of_delivery,
+    enqueuing::steps_of_enqueuing,
     routing::Way,
     rules::{check_expiration, due_ms, has_rules, has_telling_headers, headers, invalid_message, properties},
 };
@@ -129,14 +129,14 @@ impl Session {
             }
             let rest = &mut run[taken..];
             if let Way::Queues(route) = &way
-                && route.queues.len() * steps_of_delivery(rest) > self.turn_steps
+                && route.queues.len() * steps_of_enqueuing(rest) > self.turn_steps
             {
                 self.fan_out(number, route, &mut rest[0]);
                 return Ok(taken + 1);
             }
             let share = self.share(&way, rest);
-            let outcome = self.hand_on(&way, number, mandatory, &mut rest[..share], None)?;
-            self.published_run(number, share, outcome);
+            let outcome = self.follow(&way, number, mandatory, &mut rest[..share], None)?;
+            self.note_outcome(number, share, outcome);
             taken += share;
             if way.is_shared() {
                 break;
@@ -180,7 +180,7 @@ impl Session {
     fn share(&self, way: &Way, run: &[Publication<'_>]) -> usize {
         match way {
             Way::Queues(route) => {
-                self.turn.share(run.len(), route.queues.len().max(1) * steps_of_delivery(run))
+                self.turn.share(run.len(), route.queues.len().max(1) * steps_of_enqueuing(run))
             }
             Way::Once(_) | Way::OfItsOwn => 1,
             Way::Reply | Way::Renewal(_) | Way::Nowhere => run.len(),

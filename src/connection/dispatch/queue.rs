@@ -156,7 +156,10 @@ impl Session {
     }
 
     /// Gives what is left when the turn is over.
-    pub(in crate::connection) fn go_on_purging(&mut self, mut purging: Box<Purging>) -> Option<Box<Purging>> {
+    pub(in crate::connection) fn resume_purging(
+        &mut self,
+        mut purging: Box<Purging>,
+    ) -> Option<Box<Purging>> {
         let share = self.turn.share(usize::MAX, 1);
         let before = self.effects.len();
         let more = purging.purged.settle_some(share, &mut self.effects.changes);

@@ -76,7 +76,7 @@ impl Session {
 
     /// Hands messages on: a run, if its way [is shared](Way::is_shared), else one. Tells what became of them. `seen` is what was
     /// seen, if a transaction has locked it.
-    pub(super) fn hand_on(
+    pub(super) fn follow(
         &mut self,
         way: &Way,
         number: u16,
@@ -85,12 +85,12 @@ impl Session {
         seen: Option<&mut Seen>,
     ) -> Result<Outcome, AmqpError> {
         match (way, run) {
-            (Way::Queues(route), run) => return Ok(self.deliver(route, number, mandatory, run)),
+            (Way::Queues(route), run) => return Ok(self.enqueue(route, number, mandatory, run)),
             (Way::Once(route), [publication]) => {
                 let destined = Destined { route, number, mandatory, due: None };
-                return Ok(self.hand_over(&destined, publication, seen));
+                return Ok(self.enqueue_or_delay(&destined, publication, seen));
             }
-            (Way::OfItsOwn, [publication]) => return self.deliver_one(number, mandatory, publication, seen),
+            (Way::OfItsOwn, [publication]) => return self.route_alone(number, mandatory, publication, seen),
             (Way::Reply, run) => {
                 for view in run.iter().map(|item| item.view()) {
                     let taken = reply_token(view.routing_key()).is_some_and(|token| {
@@ -111,7 +111,7 @@ impl Session {
     }
 
     /// A message that has more say in where it goes than its exchange and key.
-    fn deliver_one(
+    fn route_alone(
         &mut self,
         number: u16,
         mandatory: bool,
@@ -130,7 +130,7 @@ impl Session {
             let route = self.vhost.read(|topology| topology.route(view.exchange(), &addressing))?;
             self.turn.spend(route.steps());
             let destined = Destined { route: &route, number, mandatory, due: Some(due) };
-            return Ok(self.hand_over(&destined, publication, seen));
+            return Ok(self.enqueue_or_delay(&destined, publication, seen));
         }
         let changed = without_bcc(&view, headers.as_ref());
         let outgoing = changed.as_ref().map_or(view, |(layout, image)| View::new(*layout, image));
@@ -138,13 +138,13 @@ impl Session {
         self.turn.spend(route.steps());
         let destined = Destined { route: &route, number, mandatory, due: None };
         Ok(if changed.is_some() {
-            self.hand_over(&destined, &mut Publication::new(outgoing), seen)
+            self.enqueue_or_delay(&destined, &mut Publication::new(outgoing), seen)
         } else {
-            self.hand_over(&destined, publication, seen)
+            self.enqueue_or_delay(&destined, publication, seen)
         })
     }
 
-    fn hand_over(
+    fn enqueue_or_delay(
         &mut self,
         destined: &Destined<'_>,
         publication: &mut Publication<'_>,
@@ -152,7 +152,7 @@ impl Session {
     ) -> Outcome {
         let Destined { route, number, mandatory, due } = *destined;
         if may_be_seen(route, publication) {
-            return self.deliver_once(destined, publication, seen).into();
+            return self.enqueue_once(destined, publication, seen).into();
         }
         match due {
             Some(due) if !(route.queues.is_empty() && mandatory) => self.delay(publication, due).into(),
@@ -160,7 +160,7 @@ impl Session {
                 self.return_if(mandatory, number, &publication.view());
                 Fate::Taken.into()
             }
-            None => self.deliver(route, number, mandatory, std::slice::from_mut(publication)),
+            None => self.enqueue(route, number, mandatory, std::slice::from_mut(publication)),
         }
     }
 }

@@ -79,14 +79,14 @@ impl Session {
             None if transactional => self.settle_in_transaction(number, how, taken),
             None => {
                 self.turn.spend(taken.len() * how.steps());
-                self.carry_out(number, how, taken);
+                self.settle_now(number, how, taken);
             }
         }
         Ok(())
     }
 
     /// Settles or gives back messages, each queue's in one go.
-    fn carry_out(&mut self, number: u16, how: Settlement, unacked: Vec<Unacked>) {
+    fn settle_now(&mut self, number: u16, how: Settlement, unacked: Vec<Unacked>) {
         let effects = &mut self.effects;
         settle_by_queue(unacked, |queue, unacked| match how {
             Settlement::Ack => queue.settle(unacked, effects),
@@ -109,7 +109,7 @@ impl Session {
     }
 
     /// Gives what is left when the turn is over.
-    pub(in crate::connection) fn go_on_settling(&mut self, mut settling: Settling) -> Option<Settling> {
+    pub(in crate::connection) fn resume_settling(&mut self, mut settling: Settling) -> Option<Settling> {
         self.settle_acked();
         let Settling { number, how, up_to, answer, .. } = settling;
         while !self.turn.is_over() {
@@ -170,6 +170,6 @@ impl Session {
     /// Carries out what a transaction had settled: one piece of it, which came in one turn.
     pub(super) fn settle_committed(&mut self, number: u16, how: Settlement, unacked: Vec<Unacked>) {
         self.turn.spend(unacked.len() * how.steps());
-        self.carry_out(number, how, unacked);
+        self.settle_now(number, how, unacked);
     }
 }

@@ -31,7 +31,7 @@ impl Session {
     /// Publishes first, then settlements, as RabbitMQ does; all of them are one group for the journal. If a queue had no room
     /// for one of the messages, the client is told by 406, and the rest is done (RabbitMQ).
     pub(super) fn tx_commit(&mut self, number: u16) -> Result<(), AmqpError> {
-        self.commit();
+        self.flush();
         let mut transaction = self.take_transaction(number)?;
         let publishes = std::mem::take(&mut transaction.publishes).into_iter();
         let settlements = std::mem::take(&mut transaction.settlements).into();
@@ -52,7 +52,7 @@ impl Session {
 
     /// Gives what is left when the turn is over. A commit with messages that may be duplicates is carried out in one turn, under
     /// the lock of what was seen: nobody can meet what the journal does not know of.
-    pub(in crate::connection) fn go_on_committing(
+    pub(in crate::connection) fn resume_committing(
         &mut self,
         mut committing: Box<Committing>,
     ) -> Option<Box<Committing>> {
@@ -120,7 +120,7 @@ impl Session {
             let mut run = [Publication::kept(message)];
             let way = self.way(number, &run);
             let outcome =
-                way.and_then(|way| self.hand_on(&way, number, mandatory, &mut run, seen.as_deref_mut()));
+                way.and_then(|way| self.follow(&way, number, mandatory, &mut run, seen.as_deref_mut()));
             match outcome {
                 // The exchange went between publish and commit: there is no route (RabbitMQ commits, too).
                 Err(error) if error.code == ReplyCode::NotFound => {

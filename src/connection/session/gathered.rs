@@ -28,28 +28,28 @@ impl Session {
     }
 
     /// A run of `count` messages was published on a channel: in confirm mode the client is told when their fate is sealed.
-    pub(in crate::connection) fn published_run(&mut self, number: u16, count: usize, outcome: Outcome) {
+    pub(in crate::connection) fn note_outcome(&mut self, number: u16, count: usize, outcome: Outcome) {
         if let Some(channel) = self.channels.get_mut(number)
             && let Mode::Confirm(unconfirmed) = &mut channel.mode
         {
-            unconfirmed.published_run(count, outcome);
+            unconfirmed.note(count, outcome);
             if self.confirms_due.last() != Some(&number) {
                 self.confirms_due.push(number);
             }
         }
     }
 
-    /// Sends deliveries, and does what [`Self::journal`] does.
-    pub(in crate::connection) fn commit(&mut self) {
+    /// Sends deliveries, and does what [`Self::append_and_confirm`] does.
+    pub(in crate::connection) fn flush(&mut self) {
         // Deliveries first: the log's thread is woken and takes the processor, and the disk takes longer than they do.
         self.effects.outgoing.send();
-        self.journal();
+        self.append_and_confirm();
         self.effects.outgoing.send();
     }
 
     /// Gives the journal what changed, and confirms what was published: at once, or with the journal's commit. What is to be
     /// delivered waits for the end of the read.
-    pub(in crate::connection) fn journal(&mut self) {
+    pub(in crate::connection) fn append_and_confirm(&mut self) {
         let commit = self.append(false);
         self.confirm(commit);
     }
