@@ -23,7 +23,7 @@ use crate::limits::{
 };
 use crate::protocol::{RawFrame, ShortString, basic};
 
-/// See the module's text.
+/// What a connection's reader knows of one channel.
 pub(super) struct Channel {
     pub(super) mode: Mode,
     pub(super) assembly: Assembly,
@@ -253,32 +253,39 @@ impl Routes {
         Self { last: None, known: HashMap::default(), held: Held::new(holder, Kind::Routes) }
     }
 
-    /// The route of a message by its exchange and key, remembered or worked out, and the steps that this took.
+    /// The route of a message by its exchange and key, if it is remembered, and the steps that this took.
     #[inline]
-    pub(super) fn find(&mut self, view: &View<'_>, vhost: &Vhost) -> Result<(Arc<Route>, usize), AmqpError> {
+    pub(super) fn recall(&mut self, view: &View<'_>) -> Option<(Arc<Route>, usize)> {
         if let Some((names, route)) = &self.last
             && **names == *view.exchange_and_key()
             && route.is_current()
         {
-            return Ok((route.clone(), route.steps_to_check()));
+            return Some((route.clone(), route.steps_to_check()));
         }
-        self.look_up(view, vhost)
+        self.look_up(view)
     }
 
-    fn look_up(&mut self, view: &View<'_>, vhost: &Vhost) -> Result<(Arc<Route>, usize), AmqpError> {
+    fn look_up(&mut self, view: &View<'_>) -> Option<(Arc<Route>, usize)> {
         let names = view.exchange_and_key();
-        let (route, steps) = match self.known.get(names) {
-            Some(route) if route.is_current() => (route.clone(), 1 + route.steps_to_check()),
-            _ => {
-                let route = vhost.route_by_key(view.exchange(), view.routing_key())?;
-                let steps = route.steps();
-                if !route.is_reusable() || !self.remember(names, &route) {
-                    return Ok((route, steps));
-                }
-                (route, steps)
-            }
-        };
+        let route = self.known.get(names).filter(|route| route.is_current())?.clone();
+        let steps = 1 + route.steps_to_check();
         self.last = Some((names.into(), route.clone()));
+        Some((route, steps))
+    }
+
+    /// Works out the route of a message that is not remembered, and remembers it if there is room; gives it and the steps that
+    /// this took.
+    pub(super) fn work_out(
+        &mut self,
+        view: &View<'_>,
+        vhost: &Vhost,
+    ) -> Result<(Arc<Route>, usize), AmqpError> {
+        let route = vhost.route_by_key(view.exchange(), view.routing_key())?;
+        let steps = route.steps();
+        let names = view.exchange_and_key();
+        if route.is_reusable() && self.remember(names, &route) {
+            self.last = Some((names.into(), route.clone()));
+        }
         Ok((route, steps))
     }
 

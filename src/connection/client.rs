@@ -151,7 +151,7 @@ async fn turn_away(reader: OwnedReadHalf, mut writer: SharedWriter, refusal: &Re
     }
 }
 
-/// Says good-bye; in haste, if somebody else wants the place, who does not wait long for it.
+/// Says good-bye. If another client wants the place, this is cut short after `FAREWELL_IN_HASTE`.
 async fn part(farewell: Farewell, place: &Place, shutdown: &CancellationToken) {
     let hurry = shutdown.child_token();
     let (socket, outbox) = (farewell.socket.clone(), farewell.session.outbox.clone());

@@ -20,11 +20,11 @@ use super::{
 use crate::core::wakes::wake_all;
 use crate::limits::{CLOSE_TIMEOUT, CLOSE_TIMEOUT_AT_STOP, LINGER_MAX, LINGER_PLACE_LOST};
 
-/// See the module's text.
+/// A connection that is ending.
 pub(super) struct Farewell {
     pub(super) inbound: Inbound,
     pub(super) session: Session,
-    /// The socket's other half: it ends when nobody has it any more.
+    /// The socket's writing half: the stream ends when the last copy of this is dropped.
     pub(super) socket: SharedWriter,
     pub(super) writing: JoinHandle<io::Result<()>>,
     pub(super) heartbeat: Duration,

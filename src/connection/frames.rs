@@ -45,6 +45,7 @@ impl Session {
         at
     }
 
+    /// Whether this turn handles another frame: not before what is under way is done.
     fn takes_another(&mut self) -> bool {
         !self.phase.is_over()
             && !self.replies_full

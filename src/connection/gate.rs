@@ -13,7 +13,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use super::sparing::Sparing;
 use crate::limits::{REFUSALS_LOGGED_MAX, REFUSALS_LOGGED_REFILL};
 
-/// See the module's text. One for all listeners.
+/// Counts sockets and their places. One for all listeners.
 pub struct Gate {
     places: Arc<Semaphore>,
     lent: Mutex<Lent>,
@@ -61,7 +61,7 @@ impl Gate {
         Some(place)
     }
 
-    /// Writes to the log that somebody was not let in; of a flood of them only some, with how many were left out.
+    /// Writes to the log that a client was not let in; of a flood of them only some, with how many were left out.
     pub(super) fn refused(&self, peer: SocketAddr, why: &dyn std::fmt::Display) {
         match self.refusals.lock().take(Instant::now()) {
             None => {}
@@ -99,7 +99,7 @@ impl Place {
         self.gate.lent.lock().sockets.remove(&number).is_some()
     }
 
-    /// Waits until the place is wanted for somebody else.
+    /// Waits until another client wants the place.
     pub(super) async fn wanted(&self) {
         match &self.lent {
             Some((_, wanted)) => wanted.notified().await,

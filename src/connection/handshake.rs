@@ -69,7 +69,7 @@ impl Refusal {
     }
 }
 
-/// What somebody speaks who does not speak AMQP 0-9-1.
+/// The protocol of a client that does not speak AMQP 0-9-1.
 fn spoken(header: [u8; 8]) -> String {
     const HTTP: [&[u8]; 8] =
         [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"PRI * "];

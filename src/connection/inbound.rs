@@ -27,7 +27,7 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// See the module's text.
+/// A socket's reading half.
 pub(super) struct Inbound {
     socket: OwnedReadHalf,
     leftover: Vec<u8>,

@@ -1,10 +1,13 @@
-//! Goes on with [work](super::work) that is under way, as far as each turn allows.
+//! Resumes [work](super::work) that is under way, as far as each turn allows.
+//!
+//! A handler *begins* work, which is kept as a value; each turn *resumes* it, oldest first, before it handles frames. The
+//! `resume_...` functions stand beside the handlers that begin such work, and give what is left when the turn is over.
 
 use super::{session::Session, work::Work};
 use crate::core::{outbox::send, queue::feed_by_channel, turn::Turn};
 
 impl Session {
-    /// Goes on with what is under way, as far as this turn allows. Whether nothing is left of it.
+    /// Resumes what is under way, as far as this turn allows. Whether nothing is left of it.
     pub(super) fn resume(&mut self) -> bool {
         while let Some(work) = self.works.pop_front() {
             if self.turn.is_over() {
@@ -27,7 +30,7 @@ impl Session {
         done
     }
 
-    /// Gives what is left when the turn is over.
+    /// Resumes one piece of work; gives what is left of it when the turn is over.
     fn resume_one(&mut self, work: Work) -> Option<Work> {
         match work {
             Work::FanOut(fan_out) => self.resume_fan_out(fan_out).map(Work::FanOut),

@@ -5,6 +5,7 @@
 //! method of AMQP: what does stands above it, from `leaving` and `dispatch` to `frames`.
 
 mod gathered;
+pub(super) mod permission;
 mod remote;
 
 use std::{

@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::core::outbox::Line;
 
-/// See the module's text. The stream ends when the last of those who share it lets go.
+/// A socket's writing half, shared. The stream ends when the last of those who share it lets go.
 #[derive(Clone)]
 pub(super) struct SharedWriter(Arc<OwnedWriteHalf>);
 

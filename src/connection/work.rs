@@ -1,7 +1,7 @@
 //! Work that one frame can ask for without bound: it is done in pieces, as many in each turn as the turn has steps for.
 //!
-//! Here are its states, as plain values: each file has one kind of work, and what is left of it. They know no session. The
-//! session keeps them in a row; [`super::resuming`] goes on with them. While there is any, no further frame is handled, so
+//! Its states are plain values that know no session: each file has one kind of work, and what is left of it. The session keeps
+//! them in a row, and [`super::resuming`] has the turns that resume them. While there is any, no further frame is handled, so
 //! answers come in order; what comes to an end meanwhile, the connection too, comes after it: a commit that has begun is
 //! carried through.
 

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::broker::{REPLY_TO, draw_name};
-use crate::connection::session::Session;
+use crate::connection::session::{
+    Session,
+    permission::{Permission, Resource},
+};
 use crate::core::{
     error::{
         AmqpError, Named, access_refused, not_allowed, not_found, not_implemented, precondition_failed,
@@ -40,6 +43,7 @@ impl Session {
             return self.consume_replies(number, consume);
         }
         let name = self.named_queue(number, &consume.queue)?;
+        self.may(Permission::Read, Resource::Queue(&name))?;
         let queue = self.vhost.accessible_queue(&name, self.id)?;
         let tag = self.fresh_consumer_tag(number, consume.consumer_tag)?;
         self.tell_of_unknown(Declared::Consumer, &name, &consume.arguments);
@@ -121,6 +125,7 @@ impl Session {
 
     pub(super) fn basic_get(&mut self, number: u16, get: &basic::Get) -> Result<(), AmqpError> {
         let name = self.named_queue(number, &get.queue)?;
+        self.may(Permission::Read, Resource::Queue(&name))?;
         let queue = self.vhost.accessible_queue(&name, self.id)?;
         if !get.no_ack {
             let room = self.outbox.lock().window(number).map_or(Ok(()), |window| window.room());

@@ -1,7 +1,10 @@
 //! Class exchange (AMQP 1.6; RabbitMQ's exchange-to-exchange bindings).
 
 use crate::connection::{
-    session::Session,
+    session::{
+        Session,
+        permission::{Permission, Resource},
+    },
     work::{Answer, Clearing},
 };
 use crate::core::{
@@ -26,6 +29,7 @@ impl Session {
                 self.hold_back_for_topology();
             }
         } else {
+            self.may_declare_exchange(&name, &declare.arguments)?;
             let declaration = ExchangeDeclaration {
                 name,
                 kind: declare.type_,
@@ -58,6 +62,7 @@ impl Session {
         delete: &exchange::Delete,
     ) -> Result<(), AmqpError> {
         let name = strip_line_ends(delete.exchange.clone());
+        self.may(Permission::Configure, Resource::Exchange(&name))?;
         self.change_topology(|topology| topology.delete_exchange(&name, delete.if_unused))?;
         self.clear(Clearing {
             channel: number,
@@ -69,6 +74,7 @@ impl Session {
 
     pub(super) fn exchange_bind(&mut self, number: u16, bind: exchange::Bind) -> Result<(), AmqpError> {
         let binding = binding(bind.source, bind.destination, bind.routing_key, bind.arguments);
+        self.may_bind(&binding)?;
         let id = self.id;
         let replayed = self.change_topology(|topology| topology.bind(binding, id))?;
         self.replayed(replayed);
@@ -80,12 +86,35 @@ impl Session {
 
     pub(super) fn exchange_unbind(&mut self, number: u16, unbind: exchange::Unbind) -> Result<(), AmqpError> {
         let binding = binding(unbind.source, unbind.destination, unbind.routing_key, unbind.arguments);
+        self.may_bind(&binding)?;
         let id = self.id;
         self.change_topology(|topology| topology.unbind(&binding, id))?;
         if !unbind.no_wait {
             self.reply(number, &exchange::UnbindOk {});
         }
         Ok(())
+    }
+
+    /// Who makes an exchange may have its unroutable messages go to an alternate one only if that may be written.
+    fn may_declare_exchange(&self, name: &ShortString, arguments: &FieldTable) -> Result<(), AmqpError> {
+        self.may(Permission::Configure, Resource::Exchange(name))?;
+        if let Some(alternate) = arguments.get("alternate-exchange").and_then(|value| value.as_str_bytes())
+            && self.vhost.read(|topology| topology.check_exchange(name).is_err())
+        {
+            self.may(Permission::Read, Resource::Exchange(name))?;
+            self.may(Permission::Write, Resource::Exchange(alternate))?;
+        }
+        Ok(())
+    }
+
+    /// To bind and to unbind both ask for this.
+    pub(super) fn may_bind(&self, binding: &Binding) -> Result<(), AmqpError> {
+        let destination = match &binding.destination {
+            Destination::Queue(name) => Resource::Queue(name),
+            Destination::Exchange(name) => Resource::Exchange(name),
+        };
+        self.may(Permission::Write, destination)?;
+        self.may(Permission::Read, Resource::Exchange(&binding.source))
     }
 
     /// A new binding has brought messages from a history.

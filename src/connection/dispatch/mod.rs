@@ -1,5 +1,10 @@
 //! What each method does: a file for each AMQP class. Handlers give an [`AmqpError`] for what RabbitMQ answers with a
-//! close; the session closes channel or connection by its code.
+//! close; channel or connection is closed by its code.
+//!
+//! A published message passes four files, each of which knows only those behind it: `publish` takes it and applies the
+//! broker's `rules`, `routing` finds its way, `once`, `fan_out` and `enqueuing` put it into queues. Their verbs, in that order:
+//! *publish*, *accept* (the rules allow it), *route* (find the way), *follow* (the way), *enqueue*, *delay* or *return*. To
+//! *deliver* is what queues do for consumers.
 
 mod basic;
 mod channel;

@@ -39,10 +39,10 @@ impl Became {
 }
 
 impl Session {
-    /// Delivers a message where it has not been yet.
+    /// Puts a message into the queues that have not seen it.
     ///
     /// `held` is what was seen, if a transaction has locked it; it gives the journal everything at its end. Else that is
-    /// done here, under the lock: nobody can meet what the journal does not know of. Tells what became of the message, in a
+    /// done here, under the lock: no other connection finds an entry that the journal does not have yet. Tells what became of the message, in a
     /// transaction but for what is part of its commit.
     pub(super) fn enqueue_once(
         &mut self,
@@ -114,7 +114,7 @@ impl Session {
         became
     }
 
-    /// Delivers or delays a message; gives what is to be remembered, and whether a queue refused it. Of an exchange that is nothing when a queue refused the
+    /// Enqueues or delays a message; gives what is to be remembered, and whether a queue refused it. Of an exchange that is nothing when a queue refused the
     /// message, or when there was none: its publisher may try again.
     fn enqueue_fresh(
         &mut self,

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::exchange::strip_line_ends;
 use crate::broker::{REPLY_TO, draw_name, reply_token};
 use crate::connection::{
-    session::Session,
+    session::{
+        Session,
+        permission::{Permission, Resource},
+    },
     work::{Answer, Clearing, Purging, Work},
 };
 use crate::core::{
@@ -65,6 +68,7 @@ impl Session {
             auto_delete: declare.auto_delete,
             arguments: declare.arguments.clone(),
         };
+        self.may_declare_queue(&declaration.name, &declaration.arguments)?;
         let id = self.id;
         self.vhost.make_free(&Destination::Queue(declaration.name.clone()));
         let (queue, is_new) = self.change_topology(|topology| {
@@ -78,6 +82,18 @@ impl Session {
             self.exclusive_queues.insert(queue.spec.name.clone(), queue.clone());
         }
         Ok(queue)
+    }
+
+    /// Who makes a queue may have its dead letters go to an exchange only if that may be written.
+    fn may_declare_queue(&self, name: &ShortString, arguments: &FieldTable) -> Result<(), AmqpError> {
+        self.may(Permission::Configure, Resource::Queue(name))?;
+        if let Some(exchange) = arguments.get("x-dead-letter-exchange").and_then(|value| value.as_str_bytes())
+            && self.vhost.read(|topology| topology.queue(name).is_none())
+        {
+            self.may(Permission::Read, Resource::Queue(name))?;
+            self.may(Permission::Write, Resource::Exchange(exchange))?;
+        }
+        Ok(())
     }
 
     /// Direct reply-to: declaring one of its names asks whether somebody still waits there.
@@ -102,6 +118,7 @@ impl Session {
     pub(super) fn queue_bind(&mut self, number: u16, bind: queue::Bind) -> Result<(), AmqpError> {
         let no_wait = bind.no_wait;
         let binding = self.binding(number, bind.queue, bind.exchange, bind.routing_key, bind.arguments)?;
+        self.may_bind(&binding)?;
         let id = self.id;
         let to_durable = self.vhost.read(|topology| match &binding.destination {
             Destination::Queue(name) => topology.queue(name).is_some_and(|queue| queue.spec.durable),
@@ -121,6 +138,7 @@ impl Session {
     pub(super) fn queue_unbind(&mut self, number: u16, unbind: queue::Unbind) -> Result<(), AmqpError> {
         let binding =
             self.binding(number, unbind.queue, unbind.exchange, unbind.routing_key, unbind.arguments)?;
+        self.may_bind(&binding)?;
         let id = self.id;
         self.change_topology(|topology| topology.unbind(&binding, id))?;
         self.reply(number, &queue::UnbindOk {});
@@ -149,6 +167,7 @@ impl Session {
 
     pub(super) fn queue_purge(&mut self, number: u16, purge: &queue::Purge) -> Result<(), AmqpError> {
         let name = self.named_queue(number, &purge.queue)?;
+        self.may(Permission::Read, Resource::Queue(&name))?;
         let queue = self.vhost.accessible_queue(&name, self.id)?;
         let purging = Purging { number, purged: queue.purge(), no_wait: purge.no_wait };
         self.begin(Work::Purge(Box::new(purging)));
@@ -179,6 +198,7 @@ impl Session {
 
     pub(super) fn queue_delete(&mut self, number: u16, delete: &queue::Delete) -> Result<(), AmqpError> {
         let name = self.named_queue(number, &delete.queue)?;
+        self.may(Permission::Configure, Resource::Queue(&name))?;
         let id = self.id;
         let deleted = self.change_topology(|topology| {
             topology.delete_queue(&name, id, delete.if_unused, delete.if_empty)

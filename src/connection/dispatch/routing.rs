@@ -7,7 +7,13 @@ use super::{
     rules::{due_ms, has_rules, has_telling_headers, headers, invalid_message, properties, renewed_tag},
 };
 use crate::broker::{Vhost, reply_token};
-use crate::connection::{channel::Outcome, session::Session};
+use crate::connection::{
+    channel::Outcome,
+    session::{
+        Session,
+        permission::{Permission, Resource},
+    },
+};
 use crate::core::{
     confirms::Fate,
     dedup::Seen,
@@ -42,15 +48,17 @@ impl Way {
 }
 
 impl Session {
-    /// Finds out how a run goes on, by its first message and by what the others ask for.
+    /// Finds the way of a run, by its first message and by what the others ask for.
     pub(super) fn way(&mut self, number: u16, run: &[Publication<'_>]) -> Result<Way, AmqpError> {
         let Some(first) = run.first().map(Publication::view) else { return Ok(Way::Nowhere) };
         if first.exchange().is_empty() {
-            if reply_token(first.routing_key()).is_some() {
-                return Ok(Way::Reply);
-            }
-            if let Some(tag) = renewed_tag(&first) {
-                return Ok(Way::Renewal(tag));
+            let shortcut = match renewed_tag(&first) {
+                Some(tag) => Some(Way::Renewal(tag)),
+                None => reply_token(first.routing_key()).map(|_token| Way::Reply),
+            };
+            if let Some(way) = shortcut {
+                self.may(Permission::Write, Resource::Exchange(first.exchange()))?;
+                return Ok(way);
             }
         }
         let vhost = self.vhost.clone();
@@ -62,19 +70,25 @@ impl Session {
         Ok(if may_be_seen { Way::Once(route) } else { Way::Queues(route) })
     }
 
-    /// The route of a message by its exchange and key. One that had to be worked out takes its share of the turn.
+    /// The route of a message by its exchange and key. One that has to be worked out asks whether the connection may write to the
+    /// exchange, and takes its share of the turn.
     pub(super) fn find_route(
         &mut self,
         number: u16,
         view: &View<'_>,
         vhost: &Vhost,
     ) -> Result<Arc<Route>, AmqpError> {
-        let (route, steps) = self.channel(number).routes.find(view, vhost)?;
+        if let Some((route, steps)) = self.channel(number).routes.recall(view) {
+            self.turn.spend(steps);
+            return Ok(route);
+        }
+        self.may(Permission::Write, Resource::Exchange(view.exchange()))?;
+        let (route, steps) = self.channel(number).routes.work_out(view, vhost)?;
         self.turn.spend(steps);
         Ok(route)
     }
 
-    /// Hands messages on: a run, if its way [is shared](Way::is_shared), else one. Tells what became of them. `seen` is what was
+    /// Sends messages their way: a run, if its way [is shared](Way::is_shared), else one. Tells what became of them. `seen` is what was
     /// seen, if a transaction has locked it.
     pub(super) fn follow(
         &mut self,
@@ -165,7 +179,7 @@ impl Session {
     }
 }
 
-/// Whether a message may be a duplicate for somebody on its route. One without headers is nobody's.
+/// Whether a message may be a duplicate for an exchange or queue on its route. One without headers is not.
 fn may_be_seen(route: &Route, publication: &Publication<'_>) -> bool {
     route.deduplicates() && has_rules(&publication.view())
 }

@@ -135,7 +135,7 @@ impl Session {
         Some(settling)
     }
 
-    /// Settles some of many messages. What comes back is given to nobody before all of it is there: it keeps its order.
+    /// Settles some of many messages. Those that return to a queue are delivered again when all of them are there, so that they keep their order.
     fn settle_part(&mut self, settling: &mut Settling, taken: Vec<Unacked>) {
         let Settling { number, how, returned_to, .. } = settling;
         if let Some(Mode::Transaction(_)) = self.channel_slot(*number).map(|channel| &channel.mode) {

@@ -35,7 +35,7 @@ impl Session {
         let mut transaction = self.take_transaction(number)?;
         let publishes = std::mem::take(&mut transaction.publishes).into_iter();
         let settlements = std::mem::take(&mut transaction.settlements).into();
-        // A message without headers is nobody's duplicate.
+        // A message without headers cannot be a duplicate.
         let may_be_seen = publishes.as_slice().iter().any(|(message, _)| has_rules(&message.view()));
         self.begin(Work::Commit(Box::new(Committing {
             number,
@@ -51,7 +51,7 @@ impl Session {
     }
 
     /// Gives what is left when the turn is over. A commit with messages that may be duplicates is carried out in one turn, under
-    /// the lock of what was seen: nobody can meet what the journal does not know of.
+    /// the lock of what was seen: no other connection finds an entry there that the journal does not have yet.
     pub(in crate::connection) fn resume_committing(
         &mut self,
         mut committing: Box<Committing>,

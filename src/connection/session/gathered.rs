@@ -1,4 +1,14 @@
-//! What a turn gathers and does at once: acks, confirms, deliveries, and what the journal is given.
+//! What a turn gathers and does at once.
+//!
+//! A session's verbs, each with one meaning here and wherever the session is worked on:
+//!
+//! - *settle*: what the client has acked is given to the queues that it came from;
+//! - *append*: the journal gets what changed as one group, and gives the [`Commit`] after which that is durable;
+//! - *confirm*: publishers are told what became of their messages, at once or when the commits that these need are complete;
+//! - *flush*: deliveries are sent, and what has gathered is appended and confirmed; each turn ends with it;
+//! - *hold back*: answers wait until a commit is complete.
+//!
+//! Only a client commits: `tx.commit`.
 
 use super::Session;
 use crate::connection::channel::{Mode, Outcome};
@@ -27,7 +37,7 @@ impl Session {
         }
     }
 
-    /// A run of `count` messages was published on a channel: in confirm mode the client is told when their fate is sealed.
+    /// Notes what became of a run of `count` messages on a channel. In confirm mode [`Self::confirm`] tells the client.
     pub(in crate::connection) fn note_outcome(&mut self, number: u16, count: usize, outcome: Outcome) {
         if let Some(channel) = self.channels.get_mut(number)
             && let Mode::Confirm(unconfirmed) = &mut channel.mode
@@ -39,7 +49,7 @@ impl Session {
         }
     }
 
-    /// Sends deliveries, and does what [`Self::append_and_confirm`] does.
+    /// Sends deliveries, then appends and confirms what has gathered.
     pub(in crate::connection) fn flush(&mut self) {
         // Deliveries first: the log's thread is woken and takes the processor, and the disk takes longer than they do.
         self.effects.outgoing.send();
@@ -47,15 +57,14 @@ impl Session {
         self.effects.outgoing.send();
     }
 
-    /// Gives the journal what changed, and confirms what was published: at once, or with the journal's commit. What is to be
-    /// delivered waits for the end of the read.
+    /// Appends what changed, and confirms what was published until now. Deliveries wait for [`Self::flush`].
     pub(in crate::connection) fn append_and_confirm(&mut self) {
         let commit = self.append(false);
         self.confirm(commit);
     }
 
-    /// Confirms what was published: at once, or when its commits are complete. `commit` has what was journaled since this was
-    /// last done.
+    /// Confirms what was published: at once, or when the commits that it needs are complete. `commit` has what was appended since
+    /// this was last done.
     fn confirm(&mut self, commit: Commit) {
         while let Some(number) = self.confirms_due.pop() {
             let Self { channels, outbox, .. } = self;
@@ -71,7 +80,8 @@ impl Session {
         }
     }
 
-    /// Sends on what left its queue for another one, and gives the journal what changed.
+    /// Lets messages that have left their queue depart, and gives the journal what changed: as one group that a crash keeps or loses
+    /// as a whole, if it is `atomic`.
     pub(in crate::connection) fn append(&mut self, atomic: bool) -> Commit {
         self.departed |= !self.effects.departures.is_empty();
         self.vhost.append(&mut self.effects, atomic)
