@@ -1,10 +1,13 @@
 //! Wakes a thread that sleeps until there is something to do.
+//!
+//! A ring that comes while the thread is awake is not lost: the thread does not sleep then. The bell does not know what there is to
+//! do.
 
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-/// See the module's text. Ringing it twice is ringing it once.
+/// Wakes the thread that waits. Ringing it twice is ringing it once.
 #[derive(Default)]
 pub(super) struct Bell {
     state: Mutex<State>,

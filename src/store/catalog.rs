@@ -18,7 +18,7 @@ use crate::core::{
 };
 use crate::protocol::ShortString;
 
-/// See the module's text.
+/// What is durable, behind a lock.
 pub(super) struct Catalog(Mutex<State>);
 
 /// What the lock guards.

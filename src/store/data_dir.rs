@@ -1,4 +1,6 @@
 //! The data folder: made on first use, locked while a broker runs on it.
+//!
+//! One process at a time has it, and the lock ends with that process. This file knows of the log only whether there is one.
 
 use std::{
     fs::{self, File, TryLockError},

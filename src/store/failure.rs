@@ -1,12 +1,12 @@
 //! The one error that the store cannot go on after. What is on disk is in order, as a restart will find; what is in memory
-//! cannot be added to it any more, so the broker stops.
+//! cannot be added to it any more, so the broker stops. The first error counts; who stops the broker is not known here.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-/// See the module's text.
+/// The one error that ends the store.
 pub struct Failure {
     reason: Mutex<Option<String>>,
     seen: watch::Sender<bool>,

@@ -1,4 +1,5 @@
-//! What the store has done since the broker started: counters that cost nothing to keep, for logs and for whoever exports them.
+//! What the store has done since the broker started: counters that cost nothing to keep, for logs and for whoever exports
+//! them. Each counter is exact by itself; a snapshot is not of one moment. Nothing in the store depends on them.
 
 use std::{
     fmt,
@@ -9,7 +10,7 @@ use std::{
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 
-/// See the module's text.
+/// Counters of what the store does.
 pub struct Metrics {
     commits: AtomicU64,
     records: AtomicU64,

@@ -36,7 +36,7 @@ use crate::core::{
 };
 use crate::limits::{BLOCK_ENTRIES_MAX, FOOTER_SLOTS_CACHED_MAX};
 
-/// See the module's text.
+/// Reads messages from the log.
 pub(super) struct LogPager {
     pub(super) catalog: Arc<Catalog>,
     pub(super) pending: Arc<Pending>,

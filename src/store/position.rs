@@ -1,4 +1,7 @@
-//! Where something stands in the log.
+//! Where something stands in the log: in which segment, and at which byte of it.
+//!
+//! Places are ordered as the log was written, and the number of a segment is never used again. This file does not know what stands
+//! there.
 
 use std::fmt;
 

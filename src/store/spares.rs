@@ -19,7 +19,7 @@ use super::{
 };
 use crate::limits::{DISK_RESERVE_BYTES, SEGMENT_RESERVE_FRACTION};
 
-/// See the module's text.
+/// Makes the next segment ahead of need.
 pub(super) struct Spares {
     files: Arc<dyn Files>,
     segment_bytes: u32,

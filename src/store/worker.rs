@@ -1,4 +1,7 @@
 //! A thread of the store, and how long somebody waits for its end.
+//!
+//! A thread that does not end in time goes on by itself, and one that panics is a failure of the store. This file does not know what
+//! the thread does.
 
 use std::{
     io,
@@ -9,7 +12,7 @@ use std::{
 
 use super::failure::Failure;
 
-/// See the module's text.
+/// A thread of the store.
 pub(super) struct Worker {
     thread: JoinHandle<()>,
     /// Nothing ever comes: it is closed when the thread has ended, by a panic too.

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 
 use super::{File, Files, is_out_of_handles};
 
-/// See the module's text.
+/// A folder with few files open.
 pub struct Handles(Arc<Shared>);
 
 struct Shared {

@@ -1,4 +1,6 @@
 //! A folder that is only looked at: whatever would change it is refused, and it need not even allow it.
+//!
+//! Files that it opens cannot be written to either. Who else uses the folder is not known here.
 
 use std::{fs, io, path::PathBuf, sync::Arc};
 

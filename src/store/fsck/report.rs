@@ -1,4 +1,6 @@
-//! What a check says, as values.
+//! What a check says, as values: figures, and one flaw for each place that is not as it should be.
+//!
+//! What a crash leaves behind is counted and is no flaw. How a report is printed is for `cli`.
 
 use crate::core::placement::QueueId;
 use crate::protocol::ShortString;

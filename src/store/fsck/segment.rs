@@ -1,4 +1,7 @@
 //! Every record of one segment against the index and, when it is sealed, its footer.
+//!
+//! The check counts what is live and what is damaged; the index stays as the replay left it. It does not know which segment is the
+//! last one: that is said to it.
 
 use std::{collections::HashMap, io, sync::Arc};
 

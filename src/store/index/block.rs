@@ -13,7 +13,7 @@ use super::{
 };
 use crate::store::position::SegmentId;
 
-/// See the module's text. It does not know its number, nor its queue.
+/// 512 positions of one queue. It does not know its number, nor its queue.
 #[derive(Debug, Default)]
 pub(super) struct Block {
     live: Bitmap,

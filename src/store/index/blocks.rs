@@ -1,4 +1,6 @@
 //! The blocks of one queue by their numbers. Runs of consecutive positions find theirs without a search.
+//!
+//! Each number has one block at most. Which of its positions are live, only the block knows.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -20,7 +22,7 @@ pub(super) enum End {
     Head = 1,
 }
 
-/// See the module's text.
+/// The blocks of one queue.
 #[derive(Debug)]
 pub(super) struct Blocks {
     slots: Vec<Block>,

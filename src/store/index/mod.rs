@@ -35,7 +35,7 @@ use crate::store::{format::Returned, position::SegmentId};
 use queue::{Queue, Record};
 use segments::Segments;
 
-/// See the module's text.
+/// The live messages of all queues.
 ///
 /// Queues: [`add_queue`](Self::add_queue), [`remove_queue`](Self::remove_queue). Records that were written:
 /// [`place`](Self::place), [`settle`](Self::settle), [`settle_range`](Self::settle_range),

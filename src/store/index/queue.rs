@@ -20,7 +20,7 @@ use crate::core::{
 };
 use crate::store::{format::Returned, position::SegmentId};
 
-/// See the module's text.
+/// The live messages of a queue.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// A counter above those of all positions, whatever their lines.

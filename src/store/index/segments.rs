@@ -1,4 +1,7 @@
 //! How much of each segment is live. Sums over the blocks of all queues, kept as these change.
+//!
+//! A segment without live messages is kept here until it is forgotten: its file may still be there. How large the file is, is not
+//! known here.
 
 use std::collections::BTreeMap;
 

@@ -73,7 +73,7 @@ fn take_back_settled(
     }));
 }
 
-/// See the module's text.
+/// Turns changes into records.
 #[derive(Default)]
 pub(in crate::store) struct Encoder {
     /// Records whose place in the segment is behind what was written.

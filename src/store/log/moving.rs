@@ -1,4 +1,7 @@
 //! A record that reclaiming writes again, so that the segment that it is in can go.
+//!
+//! Between its reading and its writing some of its places may be settled: the writer forgets these first. This file does not know
+//! why the segment is to go.
 
 use crate::core::{
     message::Message,
@@ -6,7 +9,7 @@ use crate::core::{
 };
 use crate::store::{index::Index, position::SegmentId};
 
-/// See the module's text.
+/// A record that is written again.
 pub(in crate::store) struct Move {
     /// The message.
     pub(in crate::store) message: Message,

@@ -115,7 +115,7 @@ pub(in crate::store) enum Taken {
     End,
 }
 
-/// See the module's text.
+/// Changes that wait for the writer.
 pub(in crate::store) struct Pending {
     state: Mutex<State>,
     work: Condvar,

@@ -35,7 +35,7 @@ use crate::store::{
     spares::{Spares, is_full},
 };
 
-/// See the module's text.
+/// The one writer of the log.
 pub(in crate::store) struct Writer {
     pending: Arc<Pending>,
     catalog: Arc<Catalog>,

@@ -11,7 +11,7 @@ use super::window::Window;
 /// Bytes from one sum that is kept to the next.
 const STEP_BYTES: u64 = 4 * 1024;
 
-/// See the module's text.
+/// Checksums of stretches of a file.
 pub(super) struct Sums<'a> {
     from: u64,
     /// CRC-32C of the bytes from there to each multiple of the step.

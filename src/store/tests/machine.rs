@@ -29,7 +29,7 @@ pub(super) const LOG: &str = "log/";
 const ROOT: &str = "root/";
 const QUARANTINE: &str = "quarantine/";
 
-/// See the module's text.
+/// A disk whose power can fail.
 pub(super) struct Machine {
     pub(super) disk: SimDisk,
     pub(super) kv: MemoryHome,

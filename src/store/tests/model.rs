@@ -76,7 +76,7 @@ pub(super) struct Group {
     pub(super) settles: Vec<Key>,
 }
 
-/// See the module's text.
+/// What the disk may hold.
 #[derive(Default)]
 pub(super) struct Model {
     pub(super) entries: BTreeMap<Key, Entry>,

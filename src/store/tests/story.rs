@@ -21,7 +21,7 @@ use crate::{
     store::format::Returned,
 };
 
-/// See the module's text.
+/// A store, its model, and chance.
 pub(super) struct Story {
     pub(super) machine: Machine,
     run: Run,

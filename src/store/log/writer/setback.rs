@@ -5,7 +5,7 @@
 //! call it clean. None of it counts: it is what it was before it was encoded, and held back. Before anything is written again
 //! the segment is cut where that sync ended, durably, for what is left there would be records, and settled ones among them.
 //! Then everything is written anew and synced anew. If there is no room for all of it, what makes room is tried by itself
-//! each other time.
+//! each other time. What is held back meanwhile, and what becomes of its commits, is for the writer.
 
 use std::io;
 
@@ -14,7 +14,7 @@ use crate::store::{
     spares::{Spares, is_full},
 };
 
-/// What came of it.
+/// How the next try goes about a write that had no room.
 #[derive(Default)]
 pub(super) struct Setback {
     /// Nobody knows what stands behind what is durable.
