@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::{
     bell::Bell,
-    files::{Files, is_out_of_handles},
+    files::{Files, is_full},
     position::SegmentId,
     segment::Segment,
 };
@@ -184,9 +184,3 @@ pub(super) const KEPT_BYTES: u64 = DISK_RESERVE_BYTES / 2;
 
 /// A segment to begin with on a full disk: the rest of the reserve is for checkpoints and the next start.
 const SMALL_SEGMENT_BYTES: u32 = DISK_RESERVE_BYTES as u32 / 4;
-
-/// Whether an error says that there is no room, on the disk or among open files, which passes.
-pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-        || is_out_of_handles(error)
-}

@@ -50,6 +50,12 @@ pub(super) fn is_out_of_handles(error: &io::Error) -> bool {
     [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error())).contains(&error.raw_os_error())
 }
 
+/// Whether an error says that there is no room, on the disk or among open files, which passes.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        || is_out_of_handles(error)
+}
+
 /// An open file. Threads may share it.
 pub trait File: Send + Sync {
     /// Writes all of `bytes`. The file grows if it must.

@@ -20,13 +20,14 @@ use super::{
     catalog::{Catalog, Stage},
     checkpoint::{self, definitions::Definitions},
     failure::Failure,
+    files::is_full,
     folders::{Folders, read_definitions, write_definitions},
     index::IndexChanges,
     kv::{KeyValue, KvError},
     metrics::Metrics,
     position::{LogPosition, SegmentId},
     reserve,
-    spares::{Spares, is_full},
+    spares::Spares,
 };
 use crate::core::change::TopologyChange;
 use crate::limits::{

@@ -28,11 +28,12 @@ use crate::limits::{LOG_BUFFER_BYTES_MAX, SEGMENT_RESERVE_FRACTION, SEGMENT_SLOT
 use crate::store::{
     catalog::Catalog,
     effect::Effect,
+    files::is_full,
     format::{Kind, record::RECORD_HEADER_BYTES},
     metrics::Metrics,
     position::LogPosition,
     segment::{FIRST_RECORD_OFFSET, Segment},
-    spares::{Spares, is_full},
+    spares::Spares,
 };
 
 /// The one writer of the log.

@@ -9,10 +9,7 @@
 
 use std::io;
 
-use crate::store::{
-    segment::Segment,
-    spares::{Spares, is_full},
-};
+use crate::store::{files::is_full, segment::Segment, spares::Spares};
 
 /// How the next try goes about a write that had no room.
 #[derive(Default)]
