@@ -21,8 +21,8 @@ use crate::core::{
     outbox::{SharedOutbox, wake_writer},
     placement::QueueIds,
     queue::{Cursor, Origin, Published, SharedQueue, Surroundings},
+    source::Unacked,
     topology::{ExchangeDeclaration, QueueDeclaration, Topology},
-    window::Unacked,
 };
 use crate::protocol::{FieldTable, Properties, ShortString};
 
@@ -169,7 +169,7 @@ impl Host {
         let (queue, mut effects, mut taken) = (self.find(queue), Effects::default(), Vec::new());
         for tag in 0..count {
             let hold = |entry, _, _| {
-                taken.push(Unacked::new(tag as u64, &queue, None, entry));
+                taken.push(queue.handed_out(tag as u64, None, entry));
                 None
             };
             queue.get(false, &mut effects, hold).unwrap();

@@ -17,10 +17,11 @@ use super::Vhost;
 use crate::core::{
     commit::Commit,
     effects::Effects,
+    entry::Entry,
     message::View,
     outbox::Outbox,
     placement::{counter_of, line_of, position_of},
-    queue::{Cursor, Entry, Peeked, Published, SharedQueue},
+    queue::{Cursor, Peeked, Published, SharedQueue},
     redrive::{Matcher, Redrive, Redriven, Target, redriven},
 };
 use crate::limits::{FRAME_SIZE_BYTES_MAX, REDRIVE_AT_ONCE_MAX};

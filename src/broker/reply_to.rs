@@ -4,10 +4,7 @@
 use dashmap::DashMap;
 
 use super::draw_name;
-use crate::core::{
-    message::View,
-    outbox::{Outgoing, SharedOutbox},
-};
+use crate::core::{message::View, outbox::SharedOutbox, outgoing::Outgoing};
 use crate::protocol::ShortString;
 
 /// The pseudo-queue's name.

@@ -13,9 +13,8 @@ use crate::core::{
     error::{AmqpError, precondition_failed, resource_error},
     memory::{Exceeded, Held, Holder, Kind, allocated_bytes},
     message::{Message, View},
-    queue::Comeback,
+    source::{Comeback, Unacked},
     topology::Route,
-    window::Unacked,
 };
 use crate::limits::{
     CHANNEL_BYTES, CHANNELS_ALWAYS_MAX, DEATH_STEPS, RETURN_STEPS, ROUTE_PLACE_BYTES, ROUTES_CACHED_MAX,

@@ -30,8 +30,7 @@ use crate::config::{Config, Settings};
 use crate::core::{
     effects::Effects,
     memory::{Gauge, Kind},
-    outbox::{Outbox, SharedOutbox},
-    queue::feed_by_outbox,
+    outbox::{Outbox, SharedOutbox, feed_by_outbox},
     turn::Turn,
 };
 use crate::limits::LEFTOVER_BYTES_MAX;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::core::{
     outbox::send,
-    queue::{Comeback, SharedQueue, settle_by_queue},
+    source::{Comeback, Source, settle_by_source},
     window::Window,
 };
 use crate::limits::{CONSUMER_STEPS, RETURN_STEPS, TOPOLOGY_STEPS};
@@ -84,16 +84,19 @@ impl Session {
         } else if let Some(consumers) = left.consumers.front_mut() {
             self.turn.spend(CONSUMER_STEPS);
             match consumers.next() {
-                Some((queue, id)) if queue.cancel(id, &mut self.effects) => left.abandoned.push_back(queue),
-                Some(_) => {}
+                Some((source, id)) => {
+                    if source.clone().cancel(id, &mut self.effects) {
+                        left.abandoned.push_back(source);
+                    }
+                }
                 None => drop(left.consumers.pop_front()),
             }
-        } else if let Some((_, queue)) = left.returned_to.pop_first() {
+        } else if let Some((_, source)) = left.returned_to.pop_first() {
             self.turn.spend(CONSUMER_STEPS);
-            queue.dispatch(&mut self.effects);
-        } else if let Some(queue) = left.abandoned.pop_front() {
+            source.dispatch(&mut self.effects);
+        } else if let Some(source) = left.abandoned.pop_front() {
             self.turn.spend(TOPOLOGY_STEPS);
-            self.last_consumer_left(&queue);
+            self.last_consumer_left(&source);
         } else if let Some(queue) = left.owned.pop() {
             self.turn.spend(TOPOLOGY_STEPS);
             let deleted = self.vhost.owner_left(&queue);
@@ -109,20 +112,24 @@ impl Session {
         let mut taken = Vec::new();
         let more = window.take_up_to(u64::MAX, self.turn.share(usize::MAX, RETURN_STEPS), &mut taken);
         self.turn.spend(taken.len() * RETURN_STEPS);
-        settle_by_queue(taken, |queue, unacked| {
-            queue.give_back(unacked, Comeback::Failed, &mut self.effects);
-            left.returned_to.entry(queue.id).or_insert_with(|| queue.clone());
+        settle_by_source(taken, |source, unacked| {
+            source.clone().give_back(unacked, Comeback::Failed, &mut self.effects);
+            left.returned_to.entry(source.id()).or_insert(source);
         });
         more
     }
 
     /// A queue that was to go with its last consumer goes, unless it has got another one meanwhile.
-    pub(super) fn last_consumer_left(&mut self, queue: &Arc<SharedQueue>) {
-        let deleted = self.vhost.last_consumer_left(queue);
-        if queue.spec.owner.is_some() && queue.is_deleted() {
-            self.exclusive_queues.remove(&queue.spec.name);
+    pub(super) fn last_consumer_left(&mut self, source: &Arc<dyn Source>) {
+        let (name, id) = (source.name(), source.id());
+        let queue = self.vhost.read(|topology| topology.queue(name).filter(|queue| queue.id == id).cloned());
+        let deleted = queue.as_ref().map(|queue| self.vhost.last_consumer_left(queue));
+        if queue.is_none_or(|queue| queue.is_deleted())
+            && self.exclusive_queues.get(name).is_some_and(|queue| queue.id == id)
+        {
+            self.exclusive_queues.remove(name);
         }
-        self.let_go(deleted);
+        self.let_go(deleted.unwrap_or_default());
     }
 
     fn last_words(&mut self, then: Then) {

@@ -10,7 +10,7 @@ use crate::core::{
     error::{AmqpError, precondition_failed},
     overdue::Overdue,
     placement::QueueId,
-    queue::ConsumerId,
+    source::ConsumerId,
 };
 use crate::protocol::ShortString;
 
@@ -45,7 +45,7 @@ impl Session {
         let tags = self.consumer_tags(number);
         for overdue in late {
             if let Some(id) = overdue.consumer {
-                let tag = tags.get(&(overdue.queue.id, id));
+                let tag = tags.get(&(overdue.source.id(), id));
                 self.cancel_late(number, &overdue, id, tag);
             }
         }
@@ -57,27 +57,27 @@ impl Session {
     fn consumer_tags(&self, number: u16) -> HashMap<(QueueId, ConsumerId), ShortString> {
         let mut outbox = self.outbox.lock();
         let Some(window) = outbox.window(number) else { return HashMap::new() };
-        window.consumers().map(|(tag, (queue, id))| ((queue.id, *id), tag.clone())).collect()
+        window.consumers().map(|(tag, (source, id))| ((source.id(), *id), tag.clone())).collect()
     }
 
     fn cancel_late(&mut self, number: u16, overdue: &Overdue, id: ConsumerId, tag: Option<&ShortString>) {
-        let Overdue { queue, held_ms, .. } = overdue;
+        let Overdue { source, held_ms, .. } = overdue;
         let mut outbox = self.outbox.lock();
         let Some(window) = outbox.window(number) else { return };
-        let returned = window.take_held_by(id, queue);
+        let returned = window.take_held_by(id, source);
         if let Some(consumer_tag) = tag {
-            outbox.cancel_consumer(number, consumer_tag, &(queue.clone(), id));
+            outbox.cancel_consumer(number, consumer_tag, &(source.clone(), id));
         }
         drop(outbox);
         tracing::warn!(
             parent: &self.span(),
             channel = number,
-            queue = %queue.spec.name,
+            queue = %source.name(),
             held_ms,
             "consumer cancelled: it holds a message for too long"
         );
-        if queue.cancel_returning(id, returned, &mut self.effects) {
-            self.last_consumer_left(queue);
+        if source.clone().cancel_returning(id, returned, &mut self.effects) {
+            self.last_consumer_left(source);
         }
     }
 }

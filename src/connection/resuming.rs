@@ -4,7 +4,10 @@
 //! `resume_...` functions stand beside the handlers that begin such work, and give what is left when the turn is over.
 
 use super::{session::Session, work::Work};
-use crate::core::{outbox::send, queue::feed_by_channel, turn::Turn};
+use crate::core::{
+    outbox::{feed_by_channel, send},
+    turn::Turn,
+};
 
 impl Session {
     /// Resumes what is under way, as far as this turn allows. Whether nothing is left of it.

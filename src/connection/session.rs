@@ -27,11 +27,11 @@ use crate::core::{
     effects::Effects,
     error::AmqpError,
     memory::Holder,
-    outbox::SharedOutbox,
+    outbox::{SharedOutbox, feed_by_channel},
     placement::Placement,
-    queue::{Deleted, SharedQueue, feed_by_channel},
+    queue::{Deleted, SharedQueue},
+    source::Unacked,
     turn::Turn,
-    window::Unacked,
 };
 use crate::limits::{CONNECTION_NAME_SHOWN_CHARS_MAX, TURN_STEPS_MAX};
 use crate::protocol::{Encode, Printable, ShortString, frame::write_method};

@@ -14,7 +14,10 @@ use tokio::{io::AsyncWrite, task::yield_now, time::sleep};
 use super::heartbeat::Ticks;
 use crate::broker::Vhost;
 use crate::core::{
-    effects::Effects, outbox::SharedOutbox, queue::feed_by_outbox, turn::Turn, wakes::wake_all,
+    effects::Effects,
+    outbox::{SharedOutbox, feed_by_outbox},
+    turn::Turn,
+    wakes::wake_all,
 };
 use crate::limits::{IDLE_BUFFER_BYTES_MAX, SEND_TIMEOUT};
 

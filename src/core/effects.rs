@@ -3,16 +3,12 @@
 use std::sync::Arc;
 
 use crate::core::{
-    change::Changes,
-    dead_letter::Reason,
-    outbox::Outgoing,
-    placement::QueueId,
+    change::Changes, dead_letter::Reason, entry::Entry, outgoing::Outgoing, placement::QueueId,
     policy::QueueSettings,
-    queue::{Entry, Unread},
 };
 use crate::protocol::ShortString;
 
-/// See the module's text.
+/// What is still to be done after an operation.
 #[derive(Default)]
 pub struct Effects {
     /// For the journal.
@@ -26,6 +22,9 @@ pub struct Effects {
     unread: Vec<Unread>,
     defers_reads: bool,
 }
+
+/// What a queue must read before it goes on, and the rest of what it was about to do.
+pub type Unread = Box<dyn FnOnce(&mut Effects) + Send>;
 
 /// A message that has left its queue and goes elsewhere: all that counts for where it goes is as it was at that moment.
 pub struct Departure {
@@ -70,7 +69,7 @@ impl Effects {
     pub fn read_deferred(&mut self) {
         self.defers_reads = false;
         for unread in std::mem::take(&mut self.unread) {
-            unread.go_on(self);
+            unread(self);
         }
     }
 

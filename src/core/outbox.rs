@@ -5,6 +5,8 @@
 //! knows no socket but as a [`Line`]; the writer and the reader of the connection leave their wakers here.
 
 mod direct;
+mod feeding;
+mod recipient;
 
 use std::{
     collections::VecDeque,
@@ -16,7 +18,9 @@ use std::{
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-pub use direct::{Line, Outgoing, send, wake_writer};
+pub use direct::{Line, send, wake_writer};
+pub use feeding::{feed_by_channel, feed_by_outbox};
+pub use recipient::Recipient;
 
 use crate::core::{
     by_channel::ByChannel,
@@ -26,9 +30,10 @@ use crate::core::{
     memory::{Held, Holder, Kind},
     message::View,
     overdue::Overdue,
-    queue::{Consumer, ConsumerId, SharedQueue},
+    placement::QueueId,
+    source::{ConsumerId, ConsumerRef, Source, Unacked, is_same},
     starved::Starved,
-    window::{ConsumerRef, ReplyConsumer, Unacked, Window},
+    window::{ReplyConsumer, Window},
 };
 use crate::limits::{MEMORY_FLOOR_BYTES, OUTBOX_BYTES_MAX, OUTBOX_BYTES_RESUME, OUTBOX_REPLY_BYTES_MAX};
 use crate::protocol::{Encode, HEARTBEAT_FRAME, ShortString, basic, frame};
@@ -268,41 +273,47 @@ impl Outbox {
     #[inline]
     pub fn admit(
         &mut self,
-        queue: &Arc<SharedQueue>,
+        source: &Arc<impl Source + 'static>,
         id: ConsumerId,
-        consumer: &Consumer,
+        recipient: &Recipient,
     ) -> Result<(), Refusal> {
-        let who = || (queue.clone(), id);
+        let who = || -> ConsumerRef { (source.clone(), id) };
         if self.closed {
             return Err(Refusal::Gone);
         }
         if self.is_full(OUTBOX_BYTES_MAX) {
             return Err(Refusal::Outbox(self.starved.add(who())));
         }
-        let window = self.window(consumer.spec.channel).ok_or(Refusal::Gone)?;
+        let window = self.window(recipient.channel()).ok_or(Refusal::Gone)?;
         window.admit(who).map_err(Refusal::Channel)
     }
 
-    /// A consumer has left its queue: if it was turned away, it is not fed again.
-    pub fn forget_starved(&mut self, queue: &Arc<SharedQueue>, consumer: &Consumer) {
-        match consumer.starved_by() {
-            Some(Refusal::Outbox(place)) => self.starved.forget(place, queue, consumer.id()),
-            Some(Refusal::Channel(place)) => {
-                if let Some(window) = self.window(consumer.spec.channel) {
-                    window.starved.forget(place, queue, consumer.id());
+    /// A consumer that was turned away has left its source: it is not fed again.
+    pub fn forget_starved(
+        &mut self,
+        source: &Arc<dyn Source>,
+        id: ConsumerId,
+        channel: u16,
+        refusal: Refusal,
+    ) {
+        match refusal {
+            Refusal::Outbox(place) => self.starved.forget(place, source, id),
+            Refusal::Channel(place) => {
+                if let Some(window) = self.window(channel) {
+                    window.starved.forget(place, source, id);
                 }
             }
-            Some(Refusal::Gone) | None => {}
+            Refusal::Gone => {}
         }
     }
 
     /// Encodes a delivery to an admitted consumer; gives its delivery tag.
     #[inline]
-    pub fn deliver(&mut self, consumer: &Consumer, view: &View<'_>, redelivered: bool) -> u64 {
-        let Some(window) = self.window(consumer.spec.channel) else { return 0 };
+    pub fn deliver(&mut self, recipient: &Recipient, view: &View<'_>, redelivered: bool) -> u64 {
+        let Some(window) = self.window(recipient.channel()) else { return 0 };
         let tag = window.next_tag();
         if !self.closed {
-            consumer.write_delivery(&mut self.bytes, tag, redelivered, view, self.frame_size_bytes_max);
+            recipient.write_delivery(&mut self.bytes, tag, redelivered, view, self.frame_size_bytes_max);
         }
         tag
     }
@@ -337,7 +348,7 @@ impl Outbox {
     /// meanwhile; its tag may be another consumer's then.
     pub fn cancel_consumer(&mut self, channel: u16, consumer_tag: &ShortString, who: &ConsumerRef) {
         let Some(window) = self.window(channel) else { return };
-        let its = |(queue, id): &ConsumerRef| *id == who.1 && Arc::ptr_eq(queue, &who.0);
+        let its = |(source, id): &ConsumerRef| *id == who.1 && is_same(source, &who.0);
         let known = window.consumer(consumer_tag).is_some_and(its);
         if known {
             window.remove_consumer(consumer_tag);
@@ -377,10 +388,10 @@ impl Outbox {
         overdue.filter(|(_, overdue)| !overdue.is_empty()).collect()
     }
 
-    /// What clients hold of a queue.
-    pub fn unacked_of<'a>(&'a mut self, queue: &'a Arc<SharedQueue>) -> impl Iterator<Item = &'a Unacked> {
+    /// What clients hold of a source.
+    pub fn unacked_of(&self, source: QueueId) -> impl Iterator<Item = &Unacked> {
         let unacked = self.windows.iter().flat_map(|(_, window)| window.unacked());
-        unacked.filter(|unacked| Arc::ptr_eq(&unacked.queue, queue))
+        unacked.filter(move |unacked| unacked.source.id() == source)
     }
 
     /// The writer's waker, if it sleeps and there is something to write.

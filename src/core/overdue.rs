@@ -14,16 +14,15 @@ use foldhash::fast::RandomState;
 use crate::core::{
     clock::Millis,
     placement::QueueId,
-    queue::{ConsumerId, SharedQueue},
-    window::{ConsumerRef, Unacked},
+    source::{ConsumerId, ConsumerRef, Source, Unacked},
 };
 
 /// A message that is held for too long.
 pub struct Overdue {
     /// Its delivery tag.
     pub tag: u64,
-    /// Its queue.
-    pub queue: Arc<SharedQueue>,
+    /// Where it comes from.
+    pub source: Arc<dyn Source>,
     /// Who holds it; `None` after `basic.get`.
     pub consumer: Option<ConsumerId>,
     /// For how long, in milliseconds.
@@ -76,9 +75,9 @@ impl Watch {
         }
         let held_ms = now.saturating_sub(self.since(held));
         let rare = self.rare.get_or_insert_default();
-        if rare.holders.insert((held.queue.id, held.consumer)) {
-            let (tag, queue, consumer) = (held.tag, held.queue.clone(), held.consumer);
-            rare.overdue.push(Overdue { tag, queue, consumer, held_ms, timeout_ms });
+        if rare.holders.insert((held.source.id(), held.consumer)) {
+            let (tag, source, consumer) = (held.tag, held.source.clone(), held.consumer);
+            rare.overdue.push(Overdue { tag, source, consumer, held_ms, timeout_ms });
         }
     }
 
@@ -102,8 +101,8 @@ impl Watch {
         self.since(held).saturating_add(timeout.max(TIMEOUT_MS_MIN))
     }
 
-    pub(super) fn set_timeout(&mut self, (queue, id): &ConsumerRef, timeout: Option<Millis>) {
-        let who = (queue.id, *id);
+    pub(super) fn set_timeout(&mut self, (source, id): &ConsumerRef, timeout: Option<Millis>) {
+        let who = (source.id(), *id);
         if let Some(timeout) = timeout {
             self.rare.get_or_insert_default().timeouts.insert(who, timeout);
         } else if self.rare.as_mut().is_some_and(|rare| rare.timeouts.remove(&who).is_some()) {
@@ -117,9 +116,9 @@ impl Watch {
 
     /// As the consumer says, else the queue.
     fn timeout_of(&self, held: &Unacked, default: Option<Millis>) -> Option<Millis> {
-        let its = |rare: &Rare| rare.timeouts.get(&(held.queue.id, held.consumer?)).copied();
+        let its = |rare: &Rare| rare.timeouts.get(&(held.source.id(), held.consumer?)).copied();
         let asked = self.rare.as_deref().and_then(its);
-        asked.or_else(|| held.queue.consumer_timeout(default))
+        asked.or_else(|| held.source.consumer_timeout(default))
     }
 }
 

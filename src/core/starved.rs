@@ -1,15 +1,12 @@
 //! Consumers that were turned away, in the order in which they are fed again.
 //!
-//! Each gets a place, which is never given out again; with it a consumer that leaves its queue is forgotten without a search.
+//! Each gets a place, which is never given out again; with it a consumer that leaves its source is forgotten without a search.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::core::{
-    queue::{ConsumerId, SharedQueue},
-    window::ConsumerRef,
-};
+use crate::core::source::{ConsumerId, ConsumerRef, Source, is_same};
 
-/// See the module's text.
+/// Consumers in the order in which they were turned away.
 #[derive(Default)]
 pub struct Starved {
     waiting: BTreeMap<u64, ConsumerRef>,
@@ -34,10 +31,10 @@ impl Starved {
         self.waiting.is_empty()
     }
 
-    /// Forgets a consumer that has left its queue, if it still stands in that place.
-    pub fn forget(&mut self, place: u64, queue: &Arc<SharedQueue>, id: ConsumerId) {
+    /// Forgets a consumer that has left its source, if it still stands in that place.
+    pub fn forget(&mut self, place: u64, source: &Arc<dyn Source>, id: ConsumerId) {
         // Another channel with the same number may have begun to count anew meanwhile.
-        if self.waiting.get(&place).is_some_and(|(its, other)| *other == id && Arc::ptr_eq(its, queue)) {
+        if self.waiting.get(&place).is_some_and(|(its, other)| *other == id && is_same(its, source)) {
             self.waiting.remove(&place);
         }
     }

@@ -18,37 +18,12 @@ use crate::core::{
     error::{AmqpError, precondition_failed},
     memory::{Exceeded, Held, Holder, Kind},
     overdue::{Overdue, Watch},
-    queue::{ConsumerId, Entry, SharedQueue},
+    source::{ConsumerId, ConsumerRef, Source, Unacked, is_same},
     starved::Starved,
 };
 use crate::limits::HELD_LOOKED_AT_ONCE_MAX;
 use crate::protocol::ShortString;
 use places::Places;
-
-/// A message that a client has and has not settled.
-pub struct Unacked {
-    /// Its delivery tag on this channel.
-    pub tag: u64,
-    /// The queue that it belongs to.
-    pub queue: Arc<SharedQueue>,
-    /// Who got it; `None` for `basic.get`.
-    pub consumer: Option<ConsumerId>,
-    /// The message and its place in the queue.
-    pub entry: Entry,
-    /// When it was delivered, or its consumer last said that it is still at work.
-    pub since: Millis,
-}
-
-impl Unacked {
-    /// A message that is delivered now.
-    #[inline]
-    pub fn new(tag: u64, queue: &Arc<SharedQueue>, consumer: Option<ConsumerId>, entry: Entry) -> Self {
-        Self { tag, queue: queue.clone(), consumer, entry, since: queue.about_now() }
-    }
-}
-
-/// A consumer of a channel, by its queue and handle.
-pub type ConsumerRef = (Arc<SharedQueue>, ConsumerId);
 
 /// The channel's reply consumer (direct reply-to).
 #[derive(Debug, Clone)]
@@ -260,8 +235,8 @@ impl Window {
     }
 
     /// Takes what a consumer holds, oldest first.
-    pub fn take_held_by(&mut self, id: ConsumerId, queue: &Arc<SharedQueue>) -> Vec<Unacked> {
-        let its = |held: &mut Unacked| held.consumer == Some(id) && Arc::ptr_eq(&held.queue, queue);
+    pub fn take_held_by(&mut self, id: ConsumerId, source: &Arc<dyn Source>) -> Vec<Unacked> {
+        let its = |held: &mut Unacked| held.consumer == Some(id) && is_same(&held.source, source);
         let taken: Vec<_> = self.unacked.iter_mut().filter_map(|(_, held)| held.take_if(its)).collect();
         for unacked in &taken {
             self.forget(unacked);

@@ -66,8 +66,8 @@ mod tests {
         change::Attempts,
         dead_letter::Reason,
         effects::Cause,
+        entry::Entry,
         message::{Message, View, build_image},
-        queue::Entry,
     };
     use crate::protocol::ShortString;
 

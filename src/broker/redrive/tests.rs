@@ -129,7 +129,7 @@ async fn what_clients_hold_is_left_alone() {
     let held = host.get("dead", 2);
     assert_eq!(host.redrive("dead", &order(Target::Origin)).await.sent, 2);
     let mut effects = Effects::default();
-    host.find("dead").requeue(held, crate::core::queue::Comeback::Failed, &mut effects);
+    host.find("dead").requeue(held, crate::core::source::Comeback::Failed, &mut effects);
     assert_eq!((host.ids("dead"), host.ids("work")), (vec![0, 1], vec![2, 3]));
 }
 

@@ -16,7 +16,7 @@ use crate::core::{
     message::View,
     queue::{ConsumeError, ConsumerSpec, GetError, SharedQueue},
     topology::Declared,
-    window::{ReplyConsumer, Unacked},
+    window::ReplyConsumer,
 };
 use crate::protocol::{FieldTable, ShortString, basic};
 
@@ -114,12 +114,13 @@ impl Session {
             self.broker.reply_consumers.remove(&token);
         }
         let effects = &mut self.effects;
-        let abandoned = consumer.and_then(|(queue, id)| queue.cancel(id, effects).then_some(queue));
+        let abandoned =
+            consumer.and_then(|(source, id)| source.clone().cancel(id, effects).then_some(source));
         if !cancel.no_wait {
             self.reply(number, &basic::CancelOk { consumer_tag: cancel.consumer_tag });
         }
-        if let Some(queue) = abandoned {
-            self.last_consumer_left(&queue);
+        if let Some(source) = abandoned {
+            self.last_consumer_left(&source);
         }
     }
 
@@ -165,7 +166,7 @@ impl Session {
                 return Some(entry);
             }
             drop(shown);
-            outbox.window(number)?.hold(Unacked::new(delivery_tag, queue, None, entry));
+            outbox.window(number)?.hold(queue.handed_out(delivery_tag, None, entry));
             None
         })
     }

@@ -8,8 +8,7 @@ use crate::connection::{
 };
 use crate::core::{
     error::{AmqpError, channel_error, not_implemented, unexpected_frame},
-    queue::{Comeback, settle_by_queue},
-    window::Unacked,
+    source::{Comeback, Unacked, settle_by_source},
 };
 use crate::protocol::basic;
 
@@ -88,10 +87,10 @@ impl Session {
     /// Settles or gives back messages, each queue's in one go.
     fn settle_now(&mut self, number: u16, how: Settlement, unacked: Vec<Unacked>) {
         let effects = &mut self.effects;
-        settle_by_queue(unacked, |queue, unacked| match how {
-            Settlement::Ack => queue.settle(unacked, effects),
-            Settlement::Drop => queue.reject(unacked, effects),
-            Settlement::Requeue(why) => queue.requeue(unacked, why, effects),
+        settle_by_source(unacked, |source, unacked| match how {
+            Settlement::Ack => source.settle(unacked, effects),
+            Settlement::Drop => source.reject(unacked, effects),
+            Settlement::Requeue(why) => source.requeue(unacked, why, effects),
         });
         self.feed(number);
     }
@@ -123,8 +122,8 @@ impl Session {
             if more {
                 continue;
             }
-            while let Some((_, queue)) = settling.returned_to.pop_first() {
-                queue.dispatch(&mut self.effects);
+            while let Some((_, source)) = settling.returned_to.pop_first() {
+                source.dispatch(&mut self.effects);
             }
             self.feed(number);
             if answer {
@@ -143,12 +142,12 @@ impl Session {
         }
         self.turn.spend(taken.len() * how.steps());
         let effects = &mut self.effects;
-        settle_by_queue(taken, |queue, unacked| match how {
-            Settlement::Ack => queue.settle(unacked, effects),
-            Settlement::Drop => queue.reject(unacked, effects),
+        settle_by_source(taken, |source, unacked| match how {
+            Settlement::Ack => source.settle(unacked, effects),
+            Settlement::Drop => source.reject(unacked, effects),
             Settlement::Requeue(why) => {
-                queue.give_back(unacked, *why, effects);
-                returned_to.entry(queue.id).or_insert_with(|| queue.clone());
+                source.clone().give_back(unacked, *why, effects);
+                returned_to.entry(source.id()).or_insert(source);
             }
         });
     }

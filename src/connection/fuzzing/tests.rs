@@ -240,7 +240,7 @@ fn what_a_transaction_published_lives_from_its_commit_on() {
     client.send(1, &tx::Commit {});
     let queue = stage.vhost.read(|topology| topology.queue(b"q").unwrap().clone());
     let mut since = None;
-    let note = |entry: crate::core::queue::Entry, _, _| {
+    let note = |entry: crate::core::entry::Entry, _, _| {
         since = Some(entry.message.published_at());
         Some(entry)
     };

@@ -13,7 +13,10 @@
 use super::Session;
 use crate::connection::channel::{Mode, Outcome};
 use crate::core::{
-    commit::Commit, error::AmqpError, queue::settle_by_queue, topology::Topology, window::Unacked,
+    commit::Commit,
+    error::AmqpError,
+    source::{Unacked, settle_by_source},
+    topology::Topology,
 };
 
 impl Session {
@@ -31,7 +34,7 @@ impl Session {
             return;
         }
         let Self { acked, effects, .. } = self;
-        settle_by_queue(std::mem::take(acked), |queue, unacked| queue.settle(unacked, effects));
+        settle_by_source(std::mem::take(acked), |source, unacked| source.settle(unacked, effects));
         while let Some(channel) = self.acked_on.pop() {
             self.feed(channel);
         }

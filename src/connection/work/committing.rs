@@ -4,7 +4,7 @@ use std::{collections::VecDeque, vec};
 
 use crate::connection::channel::{Outcome, Settlement, Transaction};
 use crate::core::{
-    clock::Millis, commit::Commits, confirms::Fate, effects::Effects, message::Message, window::Unacked,
+    clock::Millis, commit::Commits, confirms::Fate, effects::Effects, message::Message, source::Unacked,
 };
 
 /// A commit that is under way. Consumers may have some of its messages already; the journal has nothing of it before the end.

@@ -8,7 +8,8 @@ use std::{
 use crate::core::{
     placement::QueueId,
     queue::SharedQueue,
-    window::{ConsumerRef, Window},
+    source::{ConsumerRef, Source},
+    window::Window,
 };
 use crate::protocol::{ShortString, channel, connection};
 
@@ -54,9 +55,9 @@ pub(in crate::connection) struct Left {
     pub windows: VecDeque<Window>,
     pub consumers: VecDeque<hash_map::IntoValues<ShortString, ConsumerRef>>,
     /// Queues to whose consumers nothing has been given yet of what came back.
-    pub returned_to: BTreeMap<QueueId, Arc<SharedQueue>>,
+    pub returned_to: BTreeMap<QueueId, Arc<dyn Source>>,
     /// Queues that may go with their last consumer.
-    pub abandoned: VecDeque<Arc<SharedQueue>>,
+    pub abandoned: VecDeque<Arc<dyn Source>>,
     /// Queues that go with the connection.
     pub owned: Vec<Arc<SharedQueue>>,
 }

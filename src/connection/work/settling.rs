@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::connection::channel::Settlement;
-use crate::core::{placement::QueueId, queue::SharedQueue};
+use crate::core::{placement::QueueId, source::Source};
 
 /// Messages that a client settles at once, too many for one turn.
 pub(in crate::connection) struct Settling {
@@ -12,7 +12,7 @@ pub(in crate::connection) struct Settling {
     /// The last tag that is meant.
     pub up_to: u64,
     /// Queues to whose consumers nothing has been given yet of what came back.
-    pub returned_to: BTreeMap<QueueId, Arc<SharedQueue>>,
+    pub returned_to: BTreeMap<QueueId, Arc<dyn Source>>,
     /// `basic.recover-ok` is due at the end.
     pub answer: bool,
 }

@@ -6,11 +6,11 @@
 
 use std::{io, mem, sync::Arc, task::Waker};
 
-use smallvec::SmallVec;
+use parking_lot::Mutex;
 
 use super::{Outbox, SharedOutbox, Writer};
-use crate::core::wakes::wake_all;
-use crate::limits::{DIRECT_BYTES_MAX, DIRECT_OUTBOXES_MAX, IDLE_BUFFER_BYTES_MAX};
+use crate::core::{outgoing::Outlet, wakes::wake_all};
+use crate::limits::{DIRECT_BYTES_MAX, IDLE_BUFFER_BYTES_MAX};
 
 /// A socket, for those who cannot wait for it.
 pub trait Line: Send + Sync {
@@ -18,52 +18,13 @@ pub trait Line: Send + Sync {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 }
 
-/// Outboxes that have something to send, for when what led to it is done: no lock may be held then.
-#[derive(Default)]
-pub struct Outgoing(SmallVec<[SharedOutbox; DIRECT_OUTBOXES_MAX]>);
-
-impl Outgoing {
-    /// Whether there is room for another one.
-    #[inline]
-    pub fn has_room(&self) -> bool {
-        self.0.len() < DIRECT_OUTBOXES_MAX
+impl Outlet for Mutex<Outbox> {
+    fn send(self: Arc<Self>) {
+        send(&self);
     }
 
-    /// One more. When there are too many for one thread, its writer is woken at once.
-    pub fn add(&mut self, outbox: SharedOutbox) {
-        if self.0.iter().any(|known| Arc::ptr_eq(known, &outbox)) {
-            return;
-        }
-        if self.has_room() {
-            self.0.push(outbox);
-        } else {
-            wake_writer(&outbox);
-        }
-    }
-
-    /// Takes over others.
-    pub fn append(&mut self, mut others: Self) {
-        if self.0.is_empty() {
-            mem::swap(self, &mut others);
-        }
-        others.0.drain(..).for_each(|outbox| self.add(outbox));
-    }
-
-    /// Sends what they have.
-    #[inline]
-    pub fn send(&mut self) {
-        self.0.drain(..).for_each(|outbox| send(&outbox));
-    }
-
-    /// Leaves it to their writers: for those who hold a lock, or have something to do first that takes longer.
-    pub fn wake_writers(&mut self) {
-        self.0.drain(..).for_each(|outbox| wake_writer(&outbox));
-    }
-}
-
-impl Drop for Outgoing {
-    fn drop(&mut self) {
-        self.send();
+    fn wake_writer(self: Arc<Self>) {
+        wake_writer(&self);
     }
 }
 

@@ -7,17 +7,10 @@
 use super::by_priority::ByPriority;
 use crate::core::{
     memory::Held,
-    message::View,
-    outbox::{Refusal, SharedOutbox},
+    outbox::{Recipient, Refusal, SharedOutbox},
+    source::ConsumerId,
 };
 use crate::protocol::{FieldTable, ShortString};
-
-/// A consumer's handle in its queue. Never used again for another consumer of the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ConsumerId {
-    slot: u32,
-    generation: u32,
-}
 
 /// What `basic.consume` asked for, and the way to the client.
 pub struct ConsumerSpec {
@@ -48,7 +41,7 @@ pub struct Consumer {
     /// Messages that it holds unacknowledged.
     pub unacked: u32,
     id: ConsumerId,
-    deliver_prefix: Box<[u8]>,
+    recipient: Recipient,
     state: State,
 }
 
@@ -67,36 +60,14 @@ enum State {
 
 impl Consumer {
     fn new(spec: ConsumerSpec, id: ConsumerId, state: State) -> Self {
-        // basic.deliver up to and with the consumer tag: only what follows differs between deliveries.
-        let mut prefix = vec![1];
-        prefix.extend_from_slice(&spec.channel.to_be_bytes());
-        prefix.extend_from_slice(&[0, 0, 0, 0, 0, 60, 0, 60, spec.tag.len() as u8]);
-        prefix.extend_from_slice(&spec.tag);
-        Self { spec, unacked: 0, id, deliver_prefix: prefix.into(), state }
+        let recipient = Recipient::new(spec.channel, &spec.tag);
+        Self { spec, unacked: 0, id, recipient, state }
     }
 
-    /// Appends `basic.deliver` and the content.
+    /// To whom its deliveries go.
     #[inline]
-    pub fn write_delivery(
-        &self,
-        out: &mut Vec<u8>,
-        delivery_tag: u64,
-        redelivered: bool,
-        view: &View<'_>,
-        frame_size_bytes_max: usize,
-    ) {
-        let names = view.exchange_and_key();
-        let payload_bytes = self.deliver_prefix.len() - 7 + 9 + names.len();
-        let at = out.len();
-        out.extend_from_slice(&self.deliver_prefix);
-        out[at + 3..at + 7].copy_from_slice(&(payload_bytes as u32).to_be_bytes());
-        let mut middle = [0; 9];
-        middle[..8].copy_from_slice(&delivery_tag.to_be_bytes());
-        middle[8] = u8::from(redelivered);
-        out.extend_from_slice(&middle);
-        out.extend_from_slice(names);
-        out.push(crate::protocol::frame::FRAME_END);
-        view.write_content(out, self.spec.channel, frame_size_bytes_max);
+    pub fn recipient(&self) -> &Recipient {
+        &self.recipient
     }
 
     /// Its handle.
@@ -164,8 +135,8 @@ impl Consumers {
         if spec.exclusive {
             self.exclusive = Some(slot);
         }
-        self.generation = self.generation.wrapping_add(1);
-        let id = ConsumerId { slot, generation: self.generation };
+        self.generation = self.generation.wrapping_add(1).max(1);
+        let id = ConsumerId::new(slot, self.generation);
         let waits = self.single_active && self.active.is_some();
         self.succession.enter(slot, spec.priority);
         let state = if waits { State::Inactive } else { State::OutOfCredit };

@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{entry::Entry, seldom::Empty};
+use super::seldom::Empty;
 use crate::core::{
     change::{Attempts, Change, Changes},
     clock::Millis,
+    entry::Entry,
     message::{Message, Stage},
     placement::{Placement, QueueId},
 };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Feed, SharedQueue, consumers::Consumers, delayed::Delayed, ready::Ready, seldom::Seldom};
-use crate::core::{change::Changes, placement::QueueId, wakes::wake_all};
+use crate::core::{change::Changes, placement::QueueId, source::ConsumerRef, wakes::wake_all};
 use crate::limits::CONSUMERS_TOLD_AT_ONCE_MAX;
 
 /// Messages and consumers of a deleted queue, or nothing if there was no queue. Consumers are told in pieces, by
@@ -52,9 +52,12 @@ impl Deleted {
         for _ in 0..CONSUMERS_TOLD_AT_ONCE_MAX {
             let Some(consumer) = left.consumers.pop() else { break };
             let outbox = feed.outbox(&consumer.spec.outbox);
-            let who = (left.queue.clone(), consumer.id());
-            outbox.cancel_consumer(consumer.spec.channel, &consumer.spec.tag, &who);
-            outbox.forget_starved(&left.queue, &consumer);
+            let channel = consumer.spec.channel;
+            let who: ConsumerRef = (left.queue.clone(), consumer.id());
+            outbox.cancel_consumer(channel, &consumer.spec.tag, &who);
+            if let Some(refusal) = consumer.starved_by() {
+                outbox.forget_starved(&who.0, who.1, channel, refusal);
+            }
         }
         let (wakes, mut outgoing) = feed.finish();
         wake_all(wakes);

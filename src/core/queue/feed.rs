@@ -5,7 +5,8 @@ use std::sync::Arc;
 use parking_lot::{ArcMutexGuard, RawMutex};
 
 use crate::core::{
-    outbox::{Outbox, Outgoing, SharedOutbox},
+    outbox::{Outbox, SharedOutbox},
+    outgoing::Outgoing,
     wakes::Wakes,
 };
 

@@ -12,7 +12,7 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{Feed, Queue, SharedQueue};
-use crate::core::{effects::Effects, outbox::Outgoing, wakes::wake_all};
+use crate::core::{effects::Effects, outgoing::Outgoing, wakes::wake_all};
 
 /// A queue's state behind its lock.
 pub(super) struct State(Mutex<Queue>);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::{
     Queue, SharedQueue,
     allowance::Allowance,
-    entry::{Entry, Shown},
     expiry,
     line::{Front, Paged},
 };
@@ -14,24 +13,16 @@ use crate::core::{
     clock::Millis,
     dead_letter::Reason,
     effects::{Cause, Departure, Effects},
+    entry::{Entry, Shown},
     message::{Publication, View},
     placement::Placement,
     policy::{
         Overflow, QueueSettings,
         retry::{Retry, RetryWhen},
     },
-    window::Unacked,
+    source::{Comeback, Unacked},
 };
 use crate::protocol::{PropertiesView, TableView, properties::FLAG_HEADERS, property_flags};
-
-/// Why a message comes back to its queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comeback {
-    /// `basic.reject` with requeue, or its client has gone: it counts against the delivery limit (RabbitMQ 4.3).
-    Failed,
-    /// `basic.nack` with requeue, `basic.recover`, a consumer that took too long.
-    Returned,
-}
 
 impl Queue {
     /// Books messages out of the unacknowledged ones for good. Those that the journal does not know of are dropped by the

@@ -12,14 +12,11 @@ use std::collections::VecDeque;
 
 pub use middle::Stand;
 
-use super::{
-    entry::{Entry, Size},
-    ready::Total,
-    seldom::Seldom,
-};
+use super::seldom::Seldom;
 use crate::core::{
     change::{Change, Changes},
     clock::Millis,
+    entry::{Entry, Size, Total},
     message::{Message, Stage},
     pager::{Page, RestoredRange},
     placement::{Placement, QueueId},

@@ -9,7 +9,6 @@ mod by_priority;
 mod consumers;
 mod delayed;
 mod deleted;
-mod entry;
 mod expiry;
 mod feed;
 mod guard;
@@ -19,21 +18,17 @@ mod peek;
 mod ready;
 mod seldom;
 mod shared;
+mod source;
 mod surroundings;
 mod timing;
 
 use std::{sync::Arc, task::Waker};
 
-pub use consumers::{Consumer, ConsumerId, ConsumerSpec};
+pub use consumers::{Consumer, ConsumerSpec};
 pub use deleted::{Deleted, Purged};
-pub use entry::{Entry, Shown};
 pub use feed::Feed;
-pub use leaving::Comeback;
 pub use peek::{Cursor, Peek, Peeked};
-pub use shared::{
-    ConsumeError, GetError, Published, QueueStatus, SharedQueue, Unread, feed_by_channel, feed_by_outbox,
-    settle_by_queue,
-};
+pub use shared::{ConsumeError, GetError, Published, QueueStatus, SharedQueue};
 pub use surroundings::{Surroundings, Timetable, Uncalled};
 pub use timing::Tick;
 
@@ -42,11 +37,11 @@ use crate::core::{
     clock::{Millis, Moment},
     declared::QueueSpec,
     effects::Effects,
+    entry::Entry,
     message::{Publication, View},
     pager::RestoredQueue,
     placement::{Placement, counter_of, position_of},
     policy::QueueSettings,
-    window::Unacked,
 };
 use crate::limits::{
     DISPATCH_BYTES_MAX, FLOW_BYTES_DEEP, FLOW_BYTES_MAX, FLOW_BYTES_RESUME, QUEUE_RESIDENT_BYTES_MAX,
@@ -238,11 +233,11 @@ impl Queue {
         if self.ready.is_empty() {
             while let Some((id, consumer)) = self.consumers.next() {
                 let outbox = feed.outbox(&consumer.spec.outbox);
-                if let Err(why) = outbox.admit(me, id, consumer) {
+                if let Err(why) = outbox.admit(me, id, consumer.recipient()) {
                     self.consumers.starved(id, why);
                     continue;
                 }
-                let tag = outbox.deliver(consumer, &publication.view(), false);
+                let tag = outbox.deliver(consumer.recipient(), &publication.view(), false);
                 let mut placement = None;
                 if !consumer.spec.no_ack {
                     let line = self.traits.line(publication);
@@ -251,7 +246,7 @@ impl Queue {
                     self.unacked_count += 1;
                     self.unacked_bytes += entry.message.size_bytes();
                     if let Some(window) = outbox.window(consumer.spec.channel) {
-                        window.hold(Unacked::new(tag, me, Some(id), entry));
+                        window.hold(me.handed_out(tag, Some(id), entry));
                     }
                 }
                 self.counters.delivered += 1;
@@ -325,7 +320,7 @@ impl Queue {
         while let Some(front) = self.ready.front() {
             let Some((id, consumer)) = self.consumers.next() else { return Dispatched::All };
             let outbox = feed.outbox(&consumer.spec.outbox);
-            if let Err(why) = outbox.admit(me, id, consumer) {
+            if let Err(why) = outbox.admit(me, id, consumer.recipient()) {
                 self.consumers.starved(id, why);
                 continue;
             }
@@ -350,8 +345,10 @@ impl Queue {
             }
             let redelivered = front.redelivered;
             let tag = match shown(self.traits.shows_attempts, &self.settings, front) {
-                None => outbox.deliver(consumer, &front.message.view(), redelivered),
-                Some((layout, image)) => outbox.deliver(consumer, &View::new(layout, &image), redelivered),
+                None => outbox.deliver(consumer.recipient(), &front.message.view(), redelivered),
+                Some((layout, image)) => {
+                    outbox.deliver(consumer.recipient(), &View::new(layout, &image), redelivered)
+                }
             };
             if let Some(entry) = self.ready.pop() {
                 let size = entry.message.size_bytes();
@@ -363,7 +360,7 @@ impl Queue {
                     self.unacked_count += 1;
                     self.unacked_bytes += size;
                     if let Some(window) = outbox.window(consumer.spec.channel) {
-                        window.hold(Unacked::new(tag, me, Some(id), entry));
+                        window.hold(me.handed_out(tag, Some(id), entry));
                     }
                 }
             }

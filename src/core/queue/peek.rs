@@ -8,7 +8,6 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Queue, SharedQueue,
     delayed::{Due, Stored},
-    entry::Entry,
     line::Stand,
     shared::due_of,
 };
@@ -16,6 +15,7 @@ use crate::core::{
     change::Change,
     clock::Millis,
     effects::Effects,
+    entry::Entry,
     outbox::SharedOutbox,
     pager::{Loaded, Page},
     placement::Placement,
@@ -102,7 +102,7 @@ impl SharedQueue {
     ) -> Peek {
         let mut held = BTreeMap::new();
         for outbox in outboxes {
-            for unacked in outbox.lock().unacked_of(self) {
+            for unacked in outbox.lock().unacked_of(self.id) {
                 if unacked.entry.position >= from.position {
                     held.insert(unacked.entry.position, unacked.entry.clone());
                 }

@@ -7,13 +7,11 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::{
-    entry::{Entry, Size},
-    line::{Front, Line, Paged, Stand},
-};
+use super::line::{Front, Line, Paged, Stand};
 use crate::core::{
     change::Changes,
     clock::Millis,
+    entry::{Entry, Total},
     message::Message,
     pager::{Page, RestoredRange},
     placement::{QueueId, line_of},
@@ -38,16 +36,6 @@ struct Several {
     /// Which of them have messages, a bit for each.
     occupied: [u64; 4],
     total: Total,
-}
-
-/// What stands in lines.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Total {
-    pub(super) count: usize,
-    pub(super) resident: Size,
-    pub(super) paged: Size,
-    /// What they take beside the messages.
-    pub(super) places_bytes: usize,
 }
 
 impl Ready {

@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
-    Comeback, ConsumerId, ConsumerSpec, Deleted, Dispatched, Entry, Origin, Paged, Purged, Queue,
-    QueueCounters, RareCounters, Shown, Taken, Traits,
+    ConsumerSpec, Deleted, Dispatched, Origin, Paged, Purged, Queue, QueueCounters, RareCounters, Taken,
+    Traits,
     allowance::Allowance,
     guard::{Locked, State},
     leaving::shown,
@@ -22,18 +22,18 @@ use crate::core::{
     dedup::Filter,
     delay::due_ms,
     effects::Effects,
+    entry::{Entry, Shown},
     memory::{Held, Kind, entity_bytes},
     message::{Message, Publication},
-    outbox::{Refusal, SharedOutbox},
+    outbox::Refusal,
     pager::RestoredQueue,
     placement::{Placement, QueueId},
     policy::{Overflow, QueueSettings},
     queue::Surroundings,
-    turn::Turn,
+    source::{Comeback, ConsumerId, Source, Unacked},
     wakes::wake_all,
-    window::{ConsumerRef, Unacked},
 };
-use crate::limits::{BLOCK_BYTES_MAX, CONSUMER_STEPS};
+use crate::limits::BLOCK_BYTES_MAX;
 use crate::protocol::{PropertiesView, TableView};
 
 /// A queue as the broker shares it.
@@ -214,7 +214,9 @@ impl SharedQueue {
     ) {
         let Some(mut unread) = unread else { return };
         if effects.defers_reads() {
-            return effects.defer(Unread { queue: self.clone(), first: unread, then: Then::Trim(allowance) });
+            let me = self.clone();
+            return effects
+                .defer(Box::new(move |effects| me.trim_from_disk(Some(unread), allowance, effects)));
         }
         effects.outgoing.wake_writers();
         while self.load(unread) {
@@ -296,8 +298,9 @@ impl SharedQueue {
         let finished = self.spec.auto_delete && queue.had_consumer && queue.consumers.is_empty();
         drop(queue);
         self.trim_from_disk(unread, allowance, effects);
-        if consumer.starved_by().is_some() {
-            consumer.spec.outbox.lock().forget_starved(self, &consumer);
+        if let Some(refusal) = consumer.starved_by() {
+            let source: Arc<dyn Source> = self.clone();
+            consumer.spec.outbox.lock().forget_starved(&source, id, consumer.spec.channel, refusal);
         }
         if !finished {
             self.dispatch(effects);
@@ -510,7 +513,12 @@ impl SharedQueue {
                 Dispatched::Some => {}
                 Dispatched::UpTo(first) => {
                     if effects.defers_reads() {
-                        return effects.defer(Unread { queue: self.clone(), first, then: Then::Dispatch });
+                        let me = self.clone();
+                        return effects.defer(Box::new(move |effects| {
+                            if me.load(first) {
+                                me.dispatch(effects);
+                            }
+                        }));
                     }
                     effects.outgoing.wake_writers();
                     if !self.load(first) {
@@ -550,76 +558,6 @@ impl Drop for SharedQueue {
         let queue = self.state.get_mut();
         let places_bytes = queue.places_bytes();
         self.surroundings.memory.gauge().change_messages(-(places_bytes as isize));
-    }
-}
-
-/// A queue that has to read what comes first in it before it goes on.
-pub struct Unread {
-    queue: Arc<SharedQueue>,
-    first: Paged,
-    then: Then,
-}
-
-/// What it goes on with.
-enum Then {
-    Dispatch,
-    Trim(Allowance),
-}
-
-impl Unread {
-    /// Reads, and goes on.
-    pub fn go_on(self, effects: &mut Effects) {
-        let Self { queue, first, then } = self;
-        match then {
-            Then::Trim(allowance) => queue.trim_from_disk(Some(first), allowance, effects),
-            Then::Dispatch if queue.load(first) => queue.dispatch(effects),
-            Then::Dispatch => {}
-        }
-    }
-}
-
-/// Feeds the consumers that an outbox had turned away, first come first served, while it has room and the turn lasts. Whether
-/// there may be more of them.
-pub fn feed_by_outbox(outbox: &SharedOutbox, effects: &mut Effects, turn: &mut Turn) -> bool {
-    feed(|| outbox.lock().next_starved(), effects, turn)
-}
-
-/// Feeds the consumers that a channel's prefetch had turned away, while it has room and the turn lasts. Whether there may be
-/// more of them.
-pub fn feed_by_channel(outbox: &SharedOutbox, channel: u16, effects: &mut Effects, turn: &mut Turn) -> bool {
-    feed(|| outbox.lock().window(channel)?.next_starved(), effects, turn)
-}
-
-/// `next` releases the outbox's lock before the queue's is taken.
-fn feed(mut next: impl FnMut() -> Option<ConsumerRef>, effects: &mut Effects, turn: &mut Turn) -> bool {
-    while !turn.is_over() {
-        let Some((queue, id)) = next() else { return false };
-        turn.spend(CONSUMER_STEPS);
-        queue.fed(id, effects);
-    }
-    true
-}
-
-/// Gives messages of any queues back or settles them, each queue's in one go, in order.
-pub fn settle_by_queue(
-    mut unacked: Vec<Unacked>,
-    mut operation: impl FnMut(&Arc<SharedQueue>, Vec<Unacked>),
-) {
-    let Some(queue) = unacked.first().map(|first| first.queue.clone()) else { return };
-    if unacked.iter().all(|other| Arc::ptr_eq(&other.queue, &queue)) {
-        operation(&queue, unacked);
-        return;
-    }
-    // A stable sort: each queue's messages keep their order.
-    unacked.sort_by_key(|unacked| Arc::as_ptr(&unacked.queue) as usize);
-    let mut rest = unacked.into_iter().peekable();
-    while let Some(first) = rest.next() {
-        let queue = first.queue.clone();
-        let mut its = vec![first];
-        while let Some(next) = rest.next_if(|next| Arc::ptr_eq(&next.queue, &queue)) {
-            its.push(next);
-        }
-        operation(&queue, its);
     }
 }
 

@@ -19,10 +19,7 @@ use std::{
 use parking_lot::Mutex;
 use shelf::Shelf;
 
-use super::{
-    Comeback, ConsumeError, ConsumerId, ConsumerSpec, Cursor, GetError, Origin, Published, SharedQueue,
-    feed_by_channel, feed_by_outbox,
-};
+use super::{ConsumeError, ConsumerSpec, Cursor, GetError, Origin, Published, SharedQueue};
 use crate::core::{
     change::note_published,
     clock::{ManualClock, Millis},
@@ -31,12 +28,13 @@ use crate::core::{
     error::AmqpError,
     memory::{Gauge, Holder},
     message::{Publication, View, build_image},
-    outbox::{Outbox, SharedOutbox},
+    outbox::{Outbox, SharedOutbox, feed_by_channel, feed_by_outbox},
     placement::QueueIds,
     policy::QueueSettings,
     queue::{Surroundings, Timetable},
+    source::{Comeback, ConsumerId, Unacked},
     turn::Turn,
-    window::{Unacked, Window},
+    window::Window,
 };
 use crate::limits::OUTBOX_BYTES_MAX;
 use crate::protocol::{
@@ -493,7 +491,7 @@ impl Q {
             if no_ack {
                 return Some(entry);
             }
-            let unacked = Unacked::new(tag, &self.shared, None, entry);
+            let unacked = self.shared.handed_out(tag, None, entry);
             outbox.window(channel).unwrap().hold(unacked);
             None
         })
@@ -528,8 +526,8 @@ impl Q {
         self.shared.requeue(taken_all(&mut window), Comeback::Failed, &mut self.effects.borrow_mut());
         let mut consumers: Vec<_> = window.consumers().collect();
         consumers.sort_by(|one, other| one.0.cmp(other.0));
-        for (_, (queue, id)) in consumers {
-            queue.cancel(*id, &mut self.effects.borrow_mut());
+        for (_, (source, id)) in consumers {
+            source.clone().cancel(*id, &mut self.effects.borrow_mut());
         }
     }
 }

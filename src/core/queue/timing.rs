@@ -6,12 +6,12 @@ use super::{
     Queue, SharedQueue,
     allowance::Allowance,
     delayed::{Due, Stored},
-    entry::Entry,
     line::{Front, Paged},
 };
 use crate::core::{
     clock::Millis,
     effects::{Cause, Effects},
+    entry::Entry,
     message::Publication,
     placement::Placement,
 };

@@ -1,6 +1,6 @@
 //! What an exchange may look at to find out where a message goes.
 
-use super::hashing::mix;
+use super::stable_hash::mix;
 use crate::protocol::{FieldTable, PropertiesView};
 
 /// The parts of a message that routing knows of, borrowed. Most kinds of exchange look at `keys` alone; a router tells by

@@ -14,11 +14,14 @@ use std::hash::Hash;
 use foldhash::fast::RandomState;
 
 use super::destinations::Destinations;
-use super::hashing::{HashOn, hash_of, mix};
 use super::{
     addressing::Addressing,
     errors::{ArgumentError, BindingError},
     header_value::ErlangTerm,
+};
+use super::{
+    hashing::{HashOn, hash_of},
+    stable_hash::mix,
 };
 use crate::protocol::{FieldTable, FieldValue};
 

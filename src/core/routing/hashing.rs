@@ -5,7 +5,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use super::{addressing::Addressing, errors::ArgumentError, header_value};
+use super::{addressing::Addressing, errors::ArgumentError, header_value, stable_hash::Stable};
 use crate::protocol::FieldTable;
 
 /// What of a message a hashing exchange looks at.
@@ -81,41 +81,6 @@ pub(super) fn hash_of(value: &(impl Hash + ?Sized)) -> u64 {
     let mut state = Stable::default();
     value.hash(&mut state);
     state.finish()
-}
-
-/// Spreads a change of any bit over all bits (the finalizer of `MurmurHash3`).
-pub(super) const fn mix(mut bits: u64) -> u64 {
-    bits ^= bits >> 33;
-    bits = bits.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    bits ^= bits >> 33;
-    bits = bits.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    bits ^ (bits >> 33)
-}
-
-/// FNV-1a with 64 bits, mixed at the end because its low bits depend on too little.
-pub(super) struct Stable(u64);
-
-impl Default for Stable {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Stable {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    /// Lengths, the same on every machine.
-    fn write_usize(&mut self, length: usize) {
-        self.write(&(length as u64).to_le_bytes());
-    }
-
-    fn finish(&self) -> u64 {
-        mix(self.0)
-    }
 }
 
 const HASH_HEADER: &str = "hash-header";

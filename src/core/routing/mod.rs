@@ -25,6 +25,7 @@ mod header_value;
 mod headers;
 mod kind;
 mod one_of;
+mod stable_hash;
 mod topic;
 
 pub use addressing::{Addressing, UnacceptableHeader, extra_keys};

@@ -3,7 +3,7 @@
 
 use std::{collections::VecDeque, iter, mem};
 
-use super::Unacked;
+use crate::core::source::Unacked;
 use crate::limits::WINDOW_PIECE_PLACES;
 
 /// A delivery tag, and what is held by it: nothing if it was settled out of turn.

@@ -16,7 +16,8 @@ use super::moving::Move;
 use crate::core::{
     change::{Change, Changes},
     commit::{Commit, Done},
-    outbox::{Outgoing, SharedOutbox, wake_writer},
+    outbox::{SharedOutbox, wake_writer},
+    outgoing::Outgoing,
     wakes::wake_all,
 };
 use crate::limits::JOURNAL_WAITING_BYTES_MAX;

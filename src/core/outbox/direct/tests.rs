@@ -11,8 +11,10 @@ use parking_lot::Mutex;
 use super::*;
 use crate::core::{
     commit::{Commit, Done},
+    outgoing::Outgoing,
     wakes::tests::Count,
 };
+use crate::limits::DIRECT_OUTBOXES_MAX;
 use crate::protocol::HEARTBEAT_FRAME;
 
 /// A socket that takes what it has room for.

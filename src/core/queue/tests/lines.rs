@@ -6,10 +6,11 @@ use proptest::{collection::vec, prelude::*};
 
 use crate::core::{
     change::{Attempts, Change, Changes},
+    entry::Entry,
     message::{Message, View, build_image},
     pager::{Page, RestoredRange},
     placement::{QueueId, position_of},
-    queue::{entry::Entry, line::Front, ready::Ready},
+    queue::{line::Front, ready::Ready},
 };
 
 const QUEUE: QueueId = QueueId(1);

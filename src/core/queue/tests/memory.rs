@@ -7,9 +7,9 @@ use crate::core::{
     change::{Change, Changes},
     memory::{Gauge, Held, Holder, Kind},
     message::Message,
-    queue::feed_by_channel,
+    outbox::feed_by_channel,
+    source::Unacked,
     turn::Turn,
-    window::Unacked,
 };
 use crate::limits::MEMORY_PLENTY_PERCENT;
 
@@ -46,7 +46,7 @@ impl Q {
         self.shelf.unwritten().iter().for_each(|message| walk.see(message));
         let mut effects = vec![self.effects.borrow()];
         for client in clients {
-            client.outbox.lock().unacked_of(&self.shared).for_each(|it| walk.see(&it.entry.message));
+            client.outbox.lock().unacked_of(self.shared.id).for_each(|it| walk.see(&it.entry.message));
             effects.push(client.effects.borrow());
         }
         for effects in effects {

@@ -22,8 +22,8 @@ use crate::core::{
     pager::{Loaded, Page, Pager, RestoredQueue, RestoredRange},
     placement::QueueId,
     policy::QueueSettings,
-    queue::{Comeback, GetError, SharedQueue, Surroundings, Uncalled},
-    window::Unacked,
+    queue::{GetError, SharedQueue, Surroundings, Uncalled},
+    source::{Comeback, Unacked},
 };
 use crate::protocol::FieldTable;
 
@@ -82,7 +82,7 @@ fn get_all(queue: &Arc<SharedQueue>, effects: &mut Effects) -> Vec<Unacked> {
     loop {
         tag += 1;
         let got = queue.get(false, effects, |entry, _, _| {
-            taken.push(Unacked::new(tag, queue, None, entry));
+            taken.push(queue.handed_out(tag, None, entry));
             None
         });
         match got {

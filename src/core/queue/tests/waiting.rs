@@ -7,12 +7,10 @@ use crate::core::{
     dead_letter::Reason,
     declared::DELAY_QUEUE,
     effects::Cause,
+    entry::Entry,
     message::{Message, Stage},
     placement::QueueId,
-    queue::{
-        delayed::{Delayed, Due, Stored},
-        entry::Entry,
-    },
+    queue::delayed::{Delayed, Due, Stored},
 };
 use crate::limits::{DELIVERED_AT_ONCE_BYTES_MAX, PAGES_AT_ONCE_MAX, QUEUE_RESIDENT_BYTES_MAX};
 use crate::protocol::{FieldValue, Properties};

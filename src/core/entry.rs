@@ -37,6 +37,19 @@ pub struct Size {
     pub bodies: usize,
 }
 
+/// What stands in lines.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Total {
+    /// How many there are.
+    pub count: usize,
+    /// Those that are in memory.
+    pub resident: Size,
+    /// Those that are on disk alone.
+    pub paged: Size,
+    /// What they take beside the messages.
+    pub places_bytes: usize,
+}
+
 impl AddAssign for Size {
     fn add_assign(&mut self, other: Self) {
         self.bytes += other.bytes;
