@@ -63,7 +63,7 @@ impl Channel {
         }
     }
 
-    /// A publish begins whose content did not come with it.
+    /// Begins to put together a publish whose content did not come with it.
     pub(super) fn begin_assembly(&mut self, publish: &basic::Publish) -> Result<(), AmqpError> {
         self.assembly = Assembly::begin(publish);
         self.count_assembly()
@@ -80,7 +80,7 @@ impl Channel {
         Ok(assembled)
     }
 
-    /// What is over the share is given up.
+    /// Counts what the assembly takes; gives it up if that is beyond the connection's share.
     fn count_assembly(&mut self) -> Result<(), AmqpError> {
         self.assembled.try_set(self.assembly.held_bytes()).map_err(|exceeded| {
             self.assembly = Assembly::Idle;
@@ -110,7 +110,7 @@ pub(super) enum Mode {
 /// What became of the messages of one run.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    /// Of all of them but those that were refused.
+    /// What became of all that were not refused.
     pub(super) fate: Fate,
     /// Those that a queue had no room for, by their index in the run; one may be named for each such queue.
     pub(super) refused: Vec<usize>,
@@ -187,7 +187,7 @@ pub(super) enum Settlement {
 }
 
 impl Settlement {
-    /// What it takes for each message.
+    /// Steps that it takes for each message.
     pub(super) fn steps(self) -> usize {
         match self {
             Self::Ack => 1,
@@ -243,7 +243,7 @@ impl Transaction {
 pub(super) struct Routes {
     last: Option<(Box<[u8]>, Arc<Route>)>,
     known: HashMap<Box<[u8]>, Arc<Route>, RandomState>,
-    /// What `known` takes, without the routes: they count themselves.
+    /// Memory that `known` takes, without the routes, which count themselves.
     held: Held,
 }
 

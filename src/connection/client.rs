@@ -28,7 +28,7 @@ use crate::containment::contained_future;
 use crate::core::outbox::{Outbox, SharedOutbox};
 use crate::limits::{CLOSE_TIMEOUT, FAREWELL_IN_HASTE};
 
-/// Serves one client to its end. What is seldom or soon over is boxed: it is no part of the memory that each idle connection has.
+/// Serves one client to its end. Parts that are rare or soon over are boxed, so that an idle connection does not hold memory for them.
 pub(super) async fn serve(
     broker: Arc<Broker>,
     socket: TcpStream,

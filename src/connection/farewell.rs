@@ -93,7 +93,7 @@ fn patience(phase: Phase, heartbeat: Duration) -> Duration {
     }
 }
 
-/// Waits as long as a stop of the broker may wait for one client: a moment if it is owed nothing.
+/// Waits as long as a stop of the broker may wait for one client: only a moment if nothing is left to send to it.
 async fn stop_patience(owes: impl Fn() -> bool) {
     let start = Instant::now();
     sleep(CLOSE_TIMEOUT_AT_STOP).await;
@@ -114,7 +114,7 @@ async fn linger(mut inbound: Inbound, phase: Phase, deadline: Instant, shutdown:
     }
 }
 
-/// How often it is looked whether a slow client has taken what it was owed.
+/// How often we look whether a slow client has taken what was to be sent to it.
 const OWED_INTERVAL: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

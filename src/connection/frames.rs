@@ -25,7 +25,7 @@ use crate::protocol::{
 
 impl Session {
     /// Handles complete frames at the front of `bytes`, as many as there are or as this turn allows; gives how many bytes they
-    /// took. A panic in what is the session's own ends the connection.
+    /// took. A panic while they are decoded ends the connection.
     pub(super) fn handle(&mut self, bytes: &[u8]) -> usize {
         if let Ok(used) = catch_unwind(AssertUnwindSafe(|| self.take_turn(bytes))) {
             return used;
@@ -37,7 +37,7 @@ impl Session {
     fn take_turn(&mut self, bytes: &[u8]) -> usize {
         self.turn = Turn::of(self.turn_steps);
         let at = if self.resume() { self.frames(bytes) } else { 0 };
-        // What the last frame has begun.
+        // Work that the last frame has begun.
         self.resume();
         self.settle_acked();
         self.flush();
@@ -104,7 +104,7 @@ impl Session {
         self.channel_slot(number).is_some_and(|channel| channel.assembly.expect_method().is_ok())
     }
 
-    /// One frame that is not part of a publish run.
+    /// Handles one frame that is not part of a publish run.
     fn frame(&mut self, frame: &RawFrame<'_>) {
         if self.phase == Phase::Closing {
             self.turn.spend(1);
@@ -135,7 +135,7 @@ impl Session {
         }
     }
 
-    /// A content header or a body frame, for a message that did not come in one piece.
+    /// Handles a content header or body frame of a message that did not come in one piece.
     fn content_frame(&mut self, frame: &RawFrame<'_>) {
         let body_bytes_max = self.broker.config.max_message_size;
         let Some(channel) = self.channel_slot(frame.channel) else {
@@ -173,7 +173,8 @@ impl Session {
         }
     }
 
-    /// Publishes what was gathered, as far as this turn allows. Gives how many bytes the others take, which come again.
+    /// Publishes the messages that were gathered, as far as this turn allows. Gives how many bytes the others take: these bytes are
+    /// left for the next turn.
     fn publish_run(&mut self, run: &mut Run<'_>) -> usize {
         if run.items.is_empty() {
             return 0;
@@ -192,7 +193,7 @@ impl Session {
     }
 }
 
-/// Publishes in a row that go the same way.
+/// Publishes in a row with equal method frames.
 #[derive(Default)]
 struct Run<'a> {
     channel: u16,

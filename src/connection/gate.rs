@@ -2,7 +2,7 @@
 //!
 //! A socket has a place from when it is accepted until it is closed. While its client has not logged in, or has said good-bye,
 //! the place is only lent: the oldest such socket is closed when a new one needs it, and one that has not logged in before one
-//! that says good-bye: it is owed nothing, and ends at once. So silent sockets keep nobody out, however many there are, and a
+//! that says good-bye: it is owed nothing, and ends at once. So silent sockets keep no client out, however many there are, and a
 //! client that logs in at once is never asked to go.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Instant};
@@ -21,7 +21,7 @@ pub struct Gate {
     refusals: Mutex<Sparing>,
 }
 
-/// Those who may be asked to go, the oldest of the most dispensable first.
+/// Sockets that may be closed for a new one: first those that have not logged in, then those that say good-bye, the oldest first.
 #[derive(Default)]
 struct Lent {
     last: u64,
@@ -77,7 +77,7 @@ impl Gate {
 pub(super) struct Place {
     gate: Arc<Gate>,
     _permit: OwnedSemaphorePermit,
-    /// While it is only lent.
+    /// Set while the place is only lent.
     lent: Option<((Why, u64), Arc<Notify>)>,
 }
 

@@ -29,21 +29,21 @@ pub(super) struct Greeted {
 /// A client that may not.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
-    /// It speaks something else; it is told what we speak.
+    /// It speaks another protocol; it is told which one we speak.
     #[error("{}", spoken(*header))]
     Header {
-        /// What it began with.
+        /// The first bytes that it sent.
         header: [u8; 8],
     },
-    /// It is not who it says; it gets `connection.close` if it understands that there.
+    /// Its credentials are wrong; it gets `connection.close` if it understands one in the handshake.
     #[error("{why}")]
     Login {
         /// For the log only.
         why: LoginError,
-        /// What it is told.
+        /// The text that it is told.
         told: Option<AmqpError>,
     },
-    /// It is not needed to be told: a newer one has its place.
+    /// A newer client has its place; it is told nothing.
     #[error("too many sockets: the oldest one that has not logged in makes room")]
     Crowded,
     /// The socket is closed without a word.

@@ -1,6 +1,6 @@
-//! Heartbeats (AMQP 4.2.7): we send one in each half of an interval in which nothing else is sent, and give a client up of which
-//! nothing came in two whole intervals. As in RabbitMQ any byte counts, the handshake's too, so that a client that never says a
-//! word is given up after three intervals. What a client is silent while it is not read from does not count.
+//! Heartbeats (AMQP 4.2.7): we send one in each half of an interval in which nothing else is sent, and give a client up from
+//! which nothing came in two whole intervals. As in RabbitMQ any byte counts, the handshake's too, so that a client that never says a
+//! word is given up after three intervals. The time in which a client is not read from does not count as silence.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(super) struct Silence {
 }
 
 impl Default for Silence {
-    /// The handshake was heard.
+    /// The handshake counts as heard.
     fn default() -> Self {
         Self { heard: true, silent_intervals: 0 }
     }

@@ -31,7 +31,7 @@ thread_local! {
 pub(super) struct Inbound {
     socket: OwnedReadHalf,
     leftover: Vec<u8>,
-    /// Of these, so many were handled since.
+    /// How many of the leftover bytes have been handled since.
     handled: usize,
     held: Held,
 }
@@ -62,7 +62,7 @@ impl Inbound {
     pub(super) async fn gone(&self) {
         loop {
             sleep(GONE_INTERVAL).await;
-            // This does not wait: the socket is readable, or there is nothing to see.
+            // This does not wait: either the socket is readable, or there is nothing to read.
             match timeout(Duration::ZERO, self.socket.ready(Interest::READABLE)).await {
                 Ok(Ok(ready)) if !ready.is_read_closed() => {}
                 Ok(_) => return,
@@ -88,7 +88,7 @@ impl Inbound {
             if buffer.len() < kept + READ_BUFFER_BYTES {
                 buffer.resize(kept + READ_BUFFER_BYTES, 0);
             }
-            // What cannot be handled stays: where memory is short, little is taken in at once.
+            // Bytes that cannot be handled stay here, so where memory is short, little is read at once.
             let is_short = self.held.holder().gauge().is_pressed();
             let room = if is_short { MEMORY_FLOOR_BYTES } else { READ_BUFFER_BYTES };
             let mut target = ReadBuf::new(&mut buffer[kept..kept + room]);

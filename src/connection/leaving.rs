@@ -1,7 +1,9 @@
 //! The end of a channel or of a connection: what it holds goes back, piece by piece.
 //!
 //! First the messages that its client has not settled, then its consumers, so that a successor gets what was held in its order;
-//! then the queues that were to go with them. The client is answered when all of that is done.
+//! then the queues that are deleted with them. The client is answered when all of that is done.
+//!
+//! To *release* a channel or connection is to do all of that; to *give back* is to return messages to their queues.
 
 use std::sync::Arc;
 
@@ -62,7 +64,7 @@ impl Session {
         }
     }
 
-    /// What an uncommitted transaction had settled is unacknowledged again.
+    /// Makes what an uncommitted transaction had settled unacknowledged again.
     fn end_channel(&mut self, number: u16, channel: Channel) {
         let returned = channel.into_unsettled();
         if let Some(window) = self.outbox.lock().window(number) {
@@ -119,7 +121,7 @@ impl Session {
         more
     }
 
-    /// A queue that was to go with its last consumer goes, unless it has got another one meanwhile.
+    /// Deletes a queue that is to go with its last consumer, unless it has another one by now.
     pub(super) fn last_consumer_left(&mut self, source: &Arc<dyn Source>) {
         let (name, id) = (source.name(), source.id());
         let queue = self.vhost.read(|topology| topology.queue(name).filter(|queue| queue.id == id).cloned());

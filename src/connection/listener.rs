@@ -47,7 +47,7 @@ pub async fn listen(
     }
 }
 
-/// The runtime that has accepted a socket waits for it no longer; the one that this task runs on does.
+/// Moves an accepted socket from the runtime that accepted it to the one on which this task runs.
 fn moved_here(socket: TcpStream) -> io::Result<TcpStream> {
     TcpStream::from_std(socket.into_std()?)
 }

@@ -22,16 +22,16 @@ pub(super) struct Reading {
     pub(super) session: Session,
     wants_blocked: bool,
     silence: Silence,
-    /// The broker has seen that the client holds something for too long, or may have more than before.
+    /// Notified when the client holds a message for too long, or when there is memory again for what it waits for.
     attention: Arc<Notify>,
-    /// The writer has given up: the client is gone, whatever the reader still waits for.
+    /// Cancelled when the writer has given up: the client is gone, whatever the reader still waits for.
     gone: CancellationToken,
-    /// What was left over may be handled now.
+    /// Whether bytes that were left over may be handled now.
     unhandled: bool,
 }
 
 impl Reading {
-    /// Of a client that has logged in. `attention` and `gone` are told by others.
+    /// The reader of a client that has logged in. The broker notifies `attention`, the writer cancels `gone`.
     pub(super) fn new(
         inbound: Inbound,
         session: Session,
@@ -92,7 +92,7 @@ impl Reading {
             if std::mem::take(&mut self.session.departed) {
                 Box::pin(self.wait_for_departures(shutdown)).await;
             }
-            // What is under way gives back memory, or holds some until it is done: it does not wait for any.
+            // Work that is under way is never held up for memory: it frees some, or holds some until it is done.
             if self.session.phase == Phase::Open && !self.session.is_working() {
                 self.between_turns(bytes_read, shutdown).await;
             }
@@ -107,7 +107,7 @@ impl Reading {
         if brought > Brought::Nothing && self.session.broker.alarm.check(self.session.broker.gauge) {
             Box::pin(self.hold_up(shutdown)).await;
         }
-        // Who brought nothing for the journal need not wait for the disk.
+        // A client that brought nothing for the journal need not wait for the disk.
         if brought == Brought::ForTheJournal {
             let journal = self.session.broker.journal.clone();
             tokio::select! {
@@ -134,13 +134,14 @@ impl Reading {
         {
             queue.stalled();
         }
-        // A socket that fills the buffer could keep this worker busy for ever: consumers get their turn.
+        // A socket that fills the buffer again and again would keep this worker busy for ever, and consumers would have no turn.
         if bytes_read >= READ_BUFFER_BYTES / 2 {
             yield_now().await;
         }
     }
 
-    /// Who makes messages depart does not bring more of them than can be carried out.
+    /// Waits until messages that leave their queues have gone where they go, so that the client does not cause more departures
+    /// than the broker can carry out.
     async fn wait_for_departures(&mut self, shutdown: &CancellationToken) {
         let vhost = self.session.vhost.clone();
         tokio::select! {
@@ -160,7 +161,7 @@ impl Reading {
             self.session.tell(&connection::Blocked { reason: text(reason) });
             send(&self.session.outbox);
         }
-        // The sender lives as long as the broker: an error is the broker's end.
+        // The sender lives as long as the broker, so an error means that the broker has ended.
         while alarm.borrow_and_update().is_some() {
             tokio::select! {
                 changed = alarm.changed() => if changed.is_err() { return },

@@ -24,7 +24,7 @@ impl Session {
         true
     }
 
-    /// A turn for what is under way and nothing else. Whether nothing is left of it.
+    /// Takes a turn in which work is resumed and no frame handled. Whether no work is left.
     pub(super) fn finish(&mut self) -> bool {
         self.turn = Turn::of(self.turn_steps);
         let done = self.resume();
@@ -59,7 +59,7 @@ impl Session {
         }
     }
 
-    /// Feeds consumers that had to wait for memory, on all channels where there is some now.
+    /// Feeds consumers that had to wait for memory, on all channels for which there is some now.
     pub(super) fn feed_starved(&mut self) {
         self.turn = Turn::of(self.turn_steps);
         let channels: Vec<_> = self.outbox.lock().channels_to_feed().collect();
@@ -69,5 +69,5 @@ impl Session {
     }
 }
 
-/// Messages of a deleted queue between two looks at the turn.
+/// Messages of a deleted queue that are let go of before the turn is looked at again.
 const LET_GO_AT_ONCE: usize = 256;

@@ -1,8 +1,8 @@
-//! An open connection from the reader's point of view: what it has, and what everything that works on it begins with.
+//! An open connection from the reader's point of view: its state, and the few operations that all other parts share.
 //!
-//! What must wait (for memory, for the socket, for a slow consumer) is told to the reader, which waits between turns. Work that
-//! may take several turns [begins](Session::begin) as a value of [`Work`]. The session goes on with none of it, and knows no
-//! method of AMQP: what does stands above it, from `leaving` and `dispatch` to `frames`.
+//! Where the connection has to wait (for memory, for the socket, for a slow consumer), the session notes that, and the reader
+//! waits between turns. Work that may take several turns [begins](Session::begin) as a value of [`Work`]. The session itself
+//! handles no method and resumes no work: `failing`, `leaving`, `dispatch`, `resuming` and `frames` do, each above the one before.
 
 mod gathered;
 pub(super) mod permission;
@@ -61,15 +61,15 @@ impl Phase {
     }
 }
 
-/// What a client has brought by its publishes: for what it may have to wait.
+/// What a client's publishes have brought, and so what the reader may have to wait for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Brought {
     /// No publish.
     #[default]
     Nothing,
-    /// Messages, for memory.
+    /// Messages: it may have to wait for memory.
     Messages,
-    /// Messages, some of them for the journal too.
+    /// Messages, some of which the journal gets: it may have to wait for the disk as well.
     ForTheJournal,
 }
 
@@ -78,7 +78,7 @@ pub(super) struct Session {
     pub(super) broker: Arc<Broker>,
     pub(super) vhost: Arc<Vhost>,
     pub(super) id: ConnectionId,
-    /// What the connection makes the broker take.
+    /// Counts the memory that the connection makes the broker use.
     pub(super) memory: Arc<Holder>,
     pub(super) user: ShortString,
     remote: Remote,
@@ -94,26 +94,26 @@ pub(super) struct Session {
     pub(super) congested: Option<Arc<SharedQueue>>,
     /// Something has left its queue for another one since the reader last looked.
     pub(super) departed: bool,
-    /// What may still be done before others get their turn.
+    /// Steps that are left before other connections get their turn.
     pub(super) turn: Turn,
-    /// What each turn begins with; fewer in tests.
+    /// Steps that each turn begins with; fewer in tests.
     pub(super) turn_steps: usize,
-    /// What is under way, in the order in which it came.
+    /// Work that is under way, the oldest first.
     pub(super) works: VecDeque<Work>,
-    /// What we have closed the connection for, and on which channel it was.
+    /// The error for which we have closed the connection, and the channel on which it happened.
     pub(super) closed_for: Option<Box<(u16, AmqpError)>>,
-    /// Lines of the log about errors on channels, once there were some.
+    /// Limits the log's lines about errors on channels; made with the first error.
     pub(super) errors_logged: Option<Box<Sparing>>,
-    /// Lines of the log about arguments that are not known, once there were some.
+    /// Limits the log's lines about unknown arguments; made with the first one.
     pub(super) arguments_logged: Option<Box<Sparing>>,
     pub(super) frame_bytes_max: usize,
     pub(super) channel_max: u16,
     acked: Vec<Unacked>,
     acked_on: Vec<u16>,
     confirms_due: Vec<u16>,
-    /// To be carried out, and for the journal, at the end of the turn.
+    /// What the handled frames lead to: deliveries, departures, changes for the journal. Flushed at the end of the turn.
     pub(super) effects: Effects,
-    /// Room for the places of one run's messages; empty in between.
+    /// A buffer for the placements of one run's messages, empty between runs.
     pub(super) placed: Vec<(usize, Placement)>,
 }
 
@@ -166,8 +166,8 @@ impl Session {
         }
     }
 
-    /// What each record of the log about this connection says of it. Made when there is something to log: it costs nothing
-    /// else, neither memory nor time.
+    /// What each line of the log about this connection says of it. Made when there is something to log, so that a connection
+    /// without log lines pays nothing.
     pub(super) fn span(&self) -> tracing::Span {
         let Remote { peer, name } = &self.remote;
         let name = (!name.is_empty())
@@ -176,7 +176,7 @@ impl Session {
         tracing::error_span!("connection", number, %peer, name, %user, %vhost)
     }
 
-    /// Whether there may be something to do although nothing more was read.
+    /// Whether there may be something to do before more is read.
     pub(super) fn is_busy(&self) -> bool {
         self.turn.is_over() || self.is_working()
     }
@@ -186,7 +186,7 @@ impl Session {
         self.outbox.lock().send(channel, method);
     }
 
-    /// Tells the client something about the connection, whatever its answers wait for.
+    /// Sends a method of channel 0 at once, also while answers are held back.
     pub(super) fn tell(&self, method: &impl Encode) {
         let mut frame = Vec::new();
         write_method(&mut frame, 0, method);
@@ -213,17 +213,17 @@ impl Session {
         }
     }
 
-    /// Sees to what a queue leaves behind that is gone, now or in the next turns.
+    /// Begins to let go of the messages that a deleted queue has left.
     pub(super) fn let_go(&mut self, deleted: Deleted) {
         self.begin(Work::LetGo(Box::new(deleted)));
     }
 
-    /// Takes a channel's consumers, gives back its unacknowledged messages, and forgets both.
+    /// Begins to release a channel: its unacknowledged messages return to their queues, then its consumers are cancelled.
     pub(super) fn release_channel(&mut self, number: u16, then: Then) {
         self.begin(Work::Leave(Box::new(Leaving::new(Who::Channel(number), then))));
     }
 
-    /// Gives back everything that the connection holds, its place among the connections too. Nothing is delivered to it
+    /// Begins to release everything that the connection holds, its entry in the broker's list too. Nothing is delivered to it
     /// afterwards.
     pub(super) fn release_everything(&mut self, then: Then) {
         self.begin(Work::Leave(Box::new(Leaving::new(Who::Connection, then))));
@@ -235,7 +235,7 @@ impl Session {
         self.channels.get_mut(number).map(|channel| &mut **channel)
     }
 
-    /// A channel that is open; for handlers, which run on no other.
+    /// A channel that is open. Handlers run on open channels only.
     pub(super) fn channel(&mut self, number: u16) -> &mut Channel {
         self.channel_slot(number).expect("dispatch runs on open channels only")
     }

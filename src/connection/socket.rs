@@ -19,12 +19,12 @@ use crate::core::outbox::Line;
 pub(super) struct SharedWriter(Arc<OwnedWriteHalf>);
 
 impl SharedWriter {
-    /// For those who send directly.
+    /// A handle for those who send directly, without the writer task.
     pub(super) fn line(&self) -> Arc<dyn Line> {
         self.0.clone()
     }
 
-    /// Has the socket's end tell the client at once that what is on its way to it is lost: the system is not to keep it.
+    /// Makes the socket's end a reset: the system throws away what is still to be sent, and the client learns that at once.
     pub(super) fn reset(&self) {
         let stream: &TcpStream = (*self.0).as_ref();
         if let Err(error) = stream.set_zero_linger() {

@@ -34,7 +34,7 @@ impl Sparing {
         Some(std::mem::take(&mut self.left_out))
     }
 
-    /// How many were left out and not told yet.
+    /// How many lines were left out since the last one that was written.
     pub(super) fn left_out(&self) -> u64 {
         self.left_out
     }

@@ -13,7 +13,7 @@ impl Session {
         if self.channel_slot(number).is_some() {
             return Err(channel_error("second 'channel.open' seen"));
         }
-        // RabbitMQ counts channels; their numbers may be any.
+        // RabbitMQ limits how many channels are open, not their numbers.
         let opened = self.channels.len();
         if opened >= usize::from(self.channel_max) {
             return Err(not_allowed(format!(

@@ -1,11 +1,12 @@
-//! What a client has deleted, until it is told so: the bindings are taken out in pieces between which others have their turn.
+//! The end of a deletion: the bindings of the queue or exchange are taken out in pieces, between which other connections have
+//! their turn; then the client is answered.
 
 use crate::connection::{
     session::Session,
     work::{Answer, Clearing, Work},
 };
 
-/// Steps of a piece of bindings.
+/// Steps that one piece of bindings takes.
 const PIECE_STEPS: usize = 2_048;
 
 impl Session {

@@ -16,7 +16,7 @@ impl Session {
             Method::ConnectionClose(_) => {
                 self.release_everything(Then::AnswerConnectionClose);
             }
-            // No mechanism that we offer has secrets that run out: a new one is as good as the old.
+            // The secrets of our mechanisms do not expire, so a new one changes nothing.
             Method::ConnectionUpdateSecret(_) => self.reply(0, &connection::UpdateSecretOk {}),
             Method::ConnectionCloseOk(_) => self.phase = Phase::Closed,
             _ => return Err(channel_error(UNEXPECTED_ON_ZERO)),

@@ -1,4 +1,4 @@
-//! Class basic: where a published message ends up, once it is known where it goes: in queues, held until it is due, or returned.
+//! Class basic: the end of a published message's way. It is put into queues, held until it is due, or returned.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ impl Session {
         self.end_run(run, published)
     }
 
-    /// Before a run is handed to queues by [`Self::enqueue_to`].
+    /// Begins a run, which [`Self::enqueue_to`] then puts into queues.
     pub(super) fn begin_run(&mut self) -> Published {
         Published { placed: std::mem::take(&mut self.placed), ..Published::default() }
     }
@@ -64,7 +64,7 @@ impl Session {
         }
     }
 
-    /// Notes what the queues have of a run for the journal, and tells what became of it.
+    /// Ends a run: notes for the journal where its messages lie, and tells what became of them.
     pub(super) fn end_run(&mut self, run: &mut [Publication<'_>], mut published: Published) -> Outcome {
         let fate = if published.placed.is_empty() { Fate::Taken } else { Fate::Journaled };
         if fate == Fate::Journaled {
@@ -75,7 +75,7 @@ impl Session {
         Outcome { fate, refused: published.refused }
     }
 
-    /// Keeps a message until it is due; where it goes is found out then.
+    /// Keeps a message until it is due. It is routed then.
     pub(super) fn delay(&mut self, publication: &mut Publication<'_>, due: Millis) -> Fate {
         let mut published = self.begin_run();
         let placement = self.vhost.delay_queue().hold_until(publication, due);
@@ -97,7 +97,7 @@ impl Session {
     }
 }
 
-/// Steps that a message takes for each of its queues; the first one of a run stands for all.
+/// Steps that each message of a run takes for each of its queues. The first message's size is taken for that of all.
 #[inline]
 pub(super) fn steps_of_enqueuing(run: &[Publication<'_>]) -> usize {
     1 + run.first().map_or(0, |first| steps_of_bytes(first.view().image().len()))

@@ -95,7 +95,7 @@ impl Session {
         Ok(())
     }
 
-    /// Who makes an exchange may have its unroutable messages go to an alternate one only if that may be written.
+    /// Asks for what a declaration needs: a new exchange with an alternate exchange needs the permission to write to that.
     fn may_declare_exchange(&self, name: &ShortString, arguments: &FieldTable) -> Result<(), AmqpError> {
         self.may(Permission::Configure, Resource::Exchange(name))?;
         if let Some(alternate) = arguments.get("alternate-exchange").and_then(|value| value.as_str_bytes())
@@ -107,7 +107,7 @@ impl Session {
         Ok(())
     }
 
-    /// To bind and to unbind both ask for this.
+    /// Asks for what `bind` and `unbind` need.
     pub(super) fn may_bind(&self, binding: &Binding) -> Result<(), AmqpError> {
         let destination = match &binding.destination {
             Destination::Queue(name) => Resource::Queue(name),

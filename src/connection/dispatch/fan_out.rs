@@ -9,7 +9,7 @@ use crate::connection::{
 use crate::core::{message::Publication, topology::Route};
 
 impl Session {
-    /// Hands a message to the queues of a route, now or in the next turns. Its confirm is due when all of them have it.
+    /// Puts a message into the queues of a route, now or in the next turns. Its confirm is due when all of them have it.
     pub(super) fn fan_out(&mut self, number: u16, route: &Arc<Route>, publication: &mut Publication<'_>) {
         let message = publication.keep(self.broker.gauge, || self.broker.clock.now());
         let published = self.begin_run();
@@ -29,7 +29,7 @@ impl Session {
         }
         let outcome = self.end_run(&mut run, fan_out.published);
         self.note_outcome(fan_out.number, 1, outcome);
-        // Before the next one it is looked whether there is room for it.
+        // The turn ends, so that the reader checks for memory before the next message.
         self.turn.end();
         None
     }

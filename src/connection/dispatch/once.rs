@@ -1,9 +1,9 @@
 //! Publishing to exchanges and queues that take each message once: see [`crate::core::dedup`].
 //!
-//! A duplicate counts as taken: it is confirmed, once the first one is safe. An exchange is asked before its message is
-//! routed, a queue when the message is about to enter it. A delayed message is asked for when it is published, not again
-//! when it is released; it is a duplicate for queues only if all that it would go to have seen it. Dead letters are not
-//! asked for: they would be lost.
+//! A duplicate counts as taken: it is confirmed when the message that came first is durable. An exchange looks for duplicates
+//! before it routes a message, a queue when a message is about to enter it. A delayed message is looked for when it is
+//! published, not again when it is due; for queues it is a duplicate only if all of its queues have seen it. Dead letters are
+//! not looked for, because a duplicate among them would be lost.
 
 use std::sync::Arc;
 
@@ -23,10 +23,10 @@ type Remembered = (Arc<Filter>, Identity);
 /// A queue that has not seen a message, and what it remembers of it.
 type Fresh = (Arc<SharedQueue>, Option<Remembered>);
 
-/// What became of a message, but for what is journaled of it.
+/// What became of a message, apart from what the journal gets of it.
 #[derive(Default)]
 struct Became {
-    /// The commits after which the first ones are safe that it is a duplicate of.
+    /// If it is a duplicate: the commits with which the messages that came first are durable.
     firsts: Commits,
     /// A queue had no room for it.
     refused: bool,
@@ -41,9 +41,9 @@ impl Became {
 impl Session {
     /// Puts a message into the queues that have not seen it.
     ///
-    /// `held` is what was seen, if a transaction has locked it; it gives the journal everything at its end. Else that is
-    /// done here, under the lock: no other connection finds an entry that the journal does not have yet. Tells what became of the message, in a
-    /// transaction but for what is part of its commit.
+    /// `held` is the record of what was seen, if a transaction has locked it; the transaction appends everything at its end.
+    /// Otherwise the record is locked and the change appended here, so that no other connection finds an entry that the journal
+    /// does not have yet. Tells what became of the message; in a transaction, apart from what its commit has.
     pub(super) fn enqueue_once(
         &mut self,
         destined: &Destined<'_>,
@@ -114,8 +114,8 @@ impl Session {
         became
     }
 
-    /// Enqueues or delays a message; gives what is to be remembered, and whether a queue refused it. Of an exchange that is nothing when a queue refused the
-    /// message, or when there was none: its publisher may try again.
+    /// Enqueues or delays a message; gives what is to be remembered, and whether a queue refused it. The exchange remembers
+    /// nothing if a queue refused the message or there was no queue, so that its publisher may try again.
     fn enqueue_fresh(
         &mut self,
         destined: &Destined<'_>,

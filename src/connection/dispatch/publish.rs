@@ -20,13 +20,13 @@ use crate::protocol::{Properties, PropertiesView, ShortString, basic};
 
 const MANDATORY: u8 = 1;
 const IMMEDIATE: u8 = 2;
-/// Steps of a message whose properties are looked at.
+/// Steps for looking at one message's properties.
 const RULES_STEPS: usize = 2;
-/// Bytes of them that are decoded in one step.
+/// Bytes of properties that are decoded in one step.
 const PROPERTIES_BYTES_PER_STEP: usize = 64;
 
 impl Session {
-    /// The client has sent at least a part of a message: it is held up while the memory alarm is raised.
+    /// Notes that the client has sent at least a part of a message, so that the reader holds it up while the memory alarm is raised.
     #[inline]
     pub(in crate::connection) fn brings_a_message(&mut self) {
         self.brought = self.brought.max(Brought::Messages);
@@ -38,8 +38,8 @@ impl Session {
         self.channel(number).begin_assembly(publish)
     }
 
-    /// Messages in a row with the same exchange, key and bits. Gives how many of them are done with: one at least, the others
-    /// are for the next turn.
+    /// Publishes messages in a row that have the same exchange, key and bits. Gives how many of them this turn has handled, at least
+    /// one; the others are for the next turn.
     pub(in crate::connection) fn publish(
         &mut self,
         number: u16,
@@ -110,7 +110,7 @@ impl Session {
         Ok(())
     }
 
-    /// Delivers now, or with the transaction; then the confirm is due. Gives how many of them, like [`Self::publish`].
+    /// Routes and enqueues messages that the rules allow, now or with the transaction. Gives how many, like [`Self::publish`].
     fn accept(
         &mut self,
         number: u16,
@@ -145,7 +145,7 @@ impl Session {
         Ok(taken)
     }
 
-    /// What is wrong with it is told at once, the rest waits for the commit.
+    /// Checks messages at once, and keeps them for the commit.
     fn publish_in_transaction(
         &mut self,
         number: u16,
@@ -175,7 +175,7 @@ impl Session {
         Ok(taken)
     }
 
-    /// How many messages of a run are handed on at once: one, or as many as this turn allows, where the first one's size is
+    /// How many messages of a run are enqueued at once: one, or as many as this turn allows, where the first one's size is
     /// taken for that of all.
     fn share(&self, way: &Way, run: &[Publication<'_>]) -> usize {
         match way {
@@ -198,7 +198,7 @@ impl Session {
         }
     }
 
-    /// Direct reply-to: a request that names the pseudo-queue leaves with the name that replies will find.
+    /// Direct reply-to: if a request names the pseudo-queue, gives it with the name by which replies find the consumer.
     fn rewritten(
         &self,
         number: u16,

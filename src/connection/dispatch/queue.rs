@@ -62,7 +62,7 @@ impl Session {
         let declaration = QueueDeclaration {
             name: if server_named { server_name(&declare.arguments)? } else { name },
             server_named,
-            // An exclusive queue goes with its connection: there is nothing to keep (RabbitMQ).
+            // An exclusive queue is deleted with its connection, so it is never durable (RabbitMQ).
             durable: declare.durable && !declare.exclusive,
             exclusive: declare.exclusive,
             auto_delete: declare.auto_delete,
@@ -84,7 +84,7 @@ impl Session {
         Ok(queue)
     }
 
-    /// Who makes a queue may have its dead letters go to an exchange only if that may be written.
+    /// Asks for what a declaration needs: a new queue with a dead-letter exchange needs the permission to write to that.
     fn may_declare_queue(&self, name: &ShortString, arguments: &FieldTable) -> Result<(), AmqpError> {
         self.may(Permission::Configure, Resource::Queue(name))?;
         if let Some(exchange) = arguments.get("x-dead-letter-exchange").and_then(|value| value.as_str_bytes())
@@ -96,7 +96,7 @@ impl Session {
         Ok(())
     }
 
-    /// Direct reply-to: declaring one of its names asks whether somebody still waits there.
+    /// Direct reply-to: declaring one of its names asks whether a consumer still waits for replies there.
     fn reply_queue_declare(
         &mut self,
         number: u16,
@@ -183,7 +183,7 @@ impl Session {
         let before = self.effects.len();
         let more = purging.purged.settle_some(share, &mut self.effects.changes);
         self.turn.spend(if more { share } else { self.effects.len() - before });
-        // Its answer waits for all of these.
+        // The answer is held back until all of these are durable.
         let commit = self.append(false);
         self.hold_back(commit);
         if more {
@@ -215,7 +215,7 @@ impl Session {
         Ok(())
     }
 
-    /// The name that a method means: an empty one is the last queue declared on the channel.
+    /// The queue's name: where a method gives none, that of the last queue declared on the channel.
     pub(super) fn named_queue(&mut self, number: u16, name: &ShortString) -> Result<ShortString, AmqpError> {
         if !name.is_empty() {
             return Ok(name.clone());

@@ -24,19 +24,19 @@ use crate::core::{
     topology::Route,
 };
 
-/// How messages of one run go on.
+/// Where the messages of one run go.
 pub(super) enum Way {
     /// All of them to these queues.
     Queues(Arc<Route>),
-    /// Each to those of these queues that have not seen it.
+    /// Each message to those of these queues that have not seen it.
     Once(Arc<Route>),
-    /// Each by a route of its own.
+    /// Each message by a route of its own.
     OfItsOwn,
     /// To the reply consumer that their key names.
     Reply,
-    /// They ask for more time for this delivery.
+    /// Nowhere: they ask for more time for the delivery with this tag.
     Renewal(u64),
-    /// There is none.
+    /// Nowhere: there is no message.
     Nowhere,
 }
 
@@ -88,8 +88,8 @@ impl Session {
         Ok(route)
     }
 
-    /// Sends messages their way: a run, if its way [is shared](Way::is_shared), else one. Tells what became of them. `seen` is what was
-    /// seen, if a transaction has locked it.
+    /// Sends messages their way: a run, if its way [is shared](Way::is_shared), otherwise one. Tells what became of them. `seen` is
+    /// the record of what was seen, if a transaction has locked it.
     pub(super) fn follow(
         &mut self,
         way: &Way,
@@ -124,7 +124,7 @@ impl Session {
         Ok(Fate::Taken.into())
     }
 
-    /// A message that has more say in where it goes than its exchange and key.
+    /// Routes and enqueues one message whose headers or exchange type count as well as exchange and key.
     fn route_alone(
         &mut self,
         number: u16,
@@ -140,7 +140,7 @@ impl Session {
         let addressing = Addressing::new(&keys, &properties, headers.as_ref());
         let addressing = Addressing { lot: rand::random(), ..addressing };
         if let Some(due) = due_ms(&view, self.broker.clock.now())? {
-            // It is routed again when it is due, by BCC as well, and exchanges that keep messages get it then.
+            // It is routed again when it is due: then BCC counts, and exchanges with a history keep it.
             let route = self.vhost.read(|topology| topology.route(view.exchange(), &addressing))?;
             self.turn.spend(route.steps());
             let destined = Destined { route: &route, number, mandatory, due: Some(due) };

@@ -1,4 +1,4 @@
-//! What the broker reads of a message that is published: properties and headers that say where it goes, when, and for how long.
+//! Properties and headers of published messages that the broker looks at: where a message goes, when, and for how long.
 
 use crate::containment::own;
 use crate::core::{

@@ -41,7 +41,7 @@ impl Session {
         let acked = self.acked(number);
         let before = acked.len();
         let more = window.settle(tag, multiple, max, acked)?;
-        // Its frame stands for one of them.
+        // One of them is paid for with the frame.
         let others = (acked.len() - before).saturating_sub(1);
         self.turn.spend(others);
         if let Some(up_to) = more {
@@ -134,7 +134,8 @@ impl Session {
         Some(settling)
     }
 
-    /// Settles some of many messages. Those that return to a queue are delivered again when all of them are there, so that they keep their order.
+    /// Settles some of many messages. Those that return to a queue are delivered again when all of them are there, so that they
+    /// keep their order.
     fn settle_part(&mut self, settling: &mut Settling, taken: Vec<Unacked>) {
         let Settling { number, how, returned_to, .. } = settling;
         if let Some(Mode::Transaction(_)) = self.channel_slot(*number).map(|channel| &channel.mode) {
@@ -152,7 +153,7 @@ impl Session {
         });
     }
 
-    /// Notes what is settled with the commit.
+    /// Keeps settlements for the commit.
     fn settle_in_transaction(&mut self, number: u16, how: Settlement, taken: Vec<Unacked>) {
         self.turn.spend(taken.len());
         if let Some(window) = self.outbox.lock().window(number) {
@@ -166,7 +167,7 @@ impl Session {
         }
     }
 
-    /// Carries out what a transaction had settled: one piece of it, which came in one turn.
+    /// Settles one piece of what a transaction had settled.
     pub(super) fn settle_committed(&mut self, number: u16, how: Settlement, unacked: Vec<Unacked>) {
         self.turn.spend(unacked.len() * how.steps());
         self.settle_now(number, how, unacked);

@@ -58,7 +58,7 @@ impl Session {
     ) -> Option<Box<Committing>> {
         let vhost = self.vhost.clone();
         let mut seen = committing.may_be_seen.then(|| vhost.seen());
-        // What the journal gets is apart from all else until it is whole.
+        // The commit's changes are kept apart from all others until they are complete.
         std::mem::swap(&mut self.effects, &mut committing.effects);
         if seen.is_some() {
             self.effects.defer_reads();
@@ -90,7 +90,7 @@ impl Session {
         }
         let answer =
             outcome.and_then(|()| firsts.ok_or_else(|| precondition_failed("partial tx completion")));
-        // After an error, what it settled goes back with everything else that the channel holds.
+        // After an error, what it settled returns with everything else that the channel holds.
         transaction.settlements = settlements.into();
         self.unsettle(number, transaction);
         match answer {
@@ -104,8 +104,8 @@ impl Session {
         }
     }
 
-    /// Delivers what a transaction published, as far as this turn allows, if what was seen need not be locked for all of it.
-    /// Whether that was all.
+    /// Routes and enqueues what a transaction published: all of it if the record of what was seen is locked, otherwise as far as
+    /// this turn allows. Whether that was all.
     fn publish_some(
         &mut self,
         committing: &mut Committing,
@@ -122,7 +122,7 @@ impl Session {
             let outcome =
                 way.and_then(|way| self.follow(&way, number, mandatory, &mut run, seen.as_deref_mut()));
             match outcome {
-                // The exchange went between publish and commit: there is no route (RabbitMQ commits, too).
+                // The exchange was deleted between publish and commit. The message has no route; the commit goes on (RabbitMQ).
                 Err(error) if error.code == ReplyCode::NotFound => {
                     self.return_if(mandatory, number, &run[0].view());
                 }
@@ -133,7 +133,7 @@ impl Session {
         Ok(false)
     }
 
-    /// Carries out what a transaction settled, in the same way.
+    /// Settles what a transaction settled, in the same way.
     fn settle_some(&mut self, committing: &mut Committing) -> bool {
         while committing.may_be_seen || !self.turn.is_over() {
             let Some((how, unacked)) = committing.settlements.pop_front() else { return true };
@@ -152,7 +152,7 @@ impl Session {
         Ok(())
     }
 
-    /// What a transaction had settled is unacknowledged again.
+    /// Makes what a transaction had settled unacknowledged again.
     fn unsettle(&self, number: u16, transaction: Transaction) {
         if let Some(window) = self.outbox.lock().window(number) {
             window.restore(transaction.into_unsettled());

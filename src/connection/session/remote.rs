@@ -7,7 +7,7 @@ use crate::protocol::{FieldTable, SHORT_STRING_BYTES_MAX, ShortString};
 /// Who is at the other end, for the log.
 pub(in crate::connection) struct Remote {
     pub(super) peer: SocketAddr,
-    /// What it calls its connection; empty if it has no name for it.
+    /// The name that the client gave its connection, or empty.
     pub(super) name: ShortString,
 }
 

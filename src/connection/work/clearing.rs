@@ -7,7 +7,7 @@ use crate::protocol::{exchange, queue};
 pub(in crate::connection) struct Clearing {
     pub channel: u16,
     pub name: Destination,
-    /// What the client waits for, if it does.
+    /// The answer that the client waits for, unless it said `no-wait`.
     pub answer: Option<Answer>,
 }
 

@@ -7,18 +7,18 @@ use crate::core::{
     clock::Millis, commit::Commits, confirms::Fate, effects::Effects, message::Message, source::Unacked,
 };
 
-/// A commit that is under way. Consumers may have some of its messages already; the journal has nothing of it before the end.
+/// A commit that is under way. Consumers may have some of its messages already; the journal gets all of it at the end.
 pub(in crate::connection) struct Committing {
     pub number: u16,
-    /// When it was asked for.
+    /// When the client sent `tx.commit`.
     pub now: Millis,
     pub publishes: vec::IntoIter<(Message, bool)>,
     pub settlements: VecDeque<(Settlement, Vec<Unacked>)>,
-    /// The commits of the first ones that its messages are duplicates of; nothing if a queue had no room for one of them.
+    /// Where its messages are duplicates: the commits of the messages that came first. `None` if a queue refused one of its messages.
     pub firsts: Option<Commits>,
     pub effects: Effects,
     pub may_be_seen: bool,
-    /// What is left of the transaction: its share of memory.
+    /// The rest of the transaction, which counts its memory.
     pub transaction: Transaction,
 }
 

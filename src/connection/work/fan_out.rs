@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::core::{message::Message, queue::Published, topology::Route};
 
-/// A message that some of its queues have.
+/// A message on its way: some of its queues have it.
 pub(in crate::connection) struct FanOut {
     pub number: u16,
     pub route: Arc<Route>,
-    /// The first of the queues that have not got it.
+    /// The index of the first queue that does not have it yet.
     pub next: usize,
     pub message: Message,
     pub published: Published,

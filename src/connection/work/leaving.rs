@@ -16,13 +16,13 @@ use crate::protocol::{ShortString, channel, connection};
 /// The end of a channel or connection.
 pub(in crate::connection) struct Leaving {
     pub who: Who,
-    /// What is left to be done, once it has begun.
+    /// What is still held; `None` before the first turn.
     pub left: Option<Left>,
     pub then: Then,
 }
 
 impl Leaving {
-    /// One that has not begun.
+    /// An end that has not begun.
     pub(in crate::connection) fn new(who: Who, then: Then) -> Self {
         Self { who, left: None, then }
     }
@@ -49,15 +49,15 @@ pub(in crate::connection) enum Then {
     CloseConnection(connection::Close),
 }
 
-/// What has not been given back yet.
+/// What the channel or connection still holds.
 #[derive(Default)]
 pub(in crate::connection) struct Left {
     pub windows: VecDeque<Window>,
     pub consumers: VecDeque<hash_map::IntoValues<ShortString, ConsumerRef>>,
-    /// Queues to whose consumers nothing has been given yet of what came back.
+    /// Queues to which messages have returned. They are told to deliver them when all have.
     pub returned_to: BTreeMap<QueueId, Arc<dyn Source>>,
-    /// Queues that may go with their last consumer.
+    /// Queues that have lost a consumer and may be deleted with their last one.
     pub abandoned: VecDeque<Arc<dyn Source>>,
-    /// Queues that go with the connection.
+    /// Exclusive queues, which are deleted with the connection.
     pub owned: Vec<Arc<SharedQueue>>,
 }

@@ -9,11 +9,11 @@ use crate::core::{placement::QueueId, source::Source};
 pub(in crate::connection) struct Settling {
     pub number: u16,
     pub how: Settlement,
-    /// The last tag that is meant.
+    /// The last delivery tag to settle.
     pub up_to: u64,
-    /// Queues to whose consumers nothing has been given yet of what came back.
+    /// Queues to which messages have returned. They are told to deliver them when all have.
     pub returned_to: BTreeMap<QueueId, Arc<dyn Source>>,
-    /// `basic.recover-ok` is due at the end.
+    /// Whether `basic.recover-ok` is due at the end.
     pub answer: bool,
 }
 
