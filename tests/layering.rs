@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, but clippy only knows #[test] functions")]
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write,
     fs,
     path::{Path, PathBuf},
@@ -30,6 +30,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["server", "management", "broker", "store", "core", "protocol", "auth", "config", "containment"],
     ),
 ];
+
+/// Folders inside which files import each other in no circle, and rooms do not either. A room is a file that lies directly in the
+/// folder, together with the folder of the same name.
+const WITHOUT_CIRCLES: &[&str] = &["connection"];
 
 /// What the pure layers do without.
 const IMPURE: &[&str] = &[
@@ -65,6 +69,49 @@ fn no_module_refers_to_one_that_lies_further_out() {
         }
     }
     assert!(wrong.is_empty(), "arrows that run the wrong way:\n{wrong}");
+}
+
+#[test]
+fn inside_these_folders_files_and_rooms_import_in_no_circle() {
+    for folder in WITHOUT_CIRCLES {
+        let arrows = arrows_inside(folder);
+        assert!(arrows.len() > 10, "the arrows inside {folder} are seen: {arrows:?}");
+        let rooms: Arrows = arrows.iter().map(|(from, to)| (room(from), room(to))).collect();
+        for (what, arrows) in [("files", arrows), ("rooms", rooms)] {
+            let circles = circles(arrows);
+            assert!(
+                circles.is_empty(),
+                "{what} of {folder} that import each other in a circle: {circles:#?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn circles_are_seen() {
+    let arrows = |arrows: &[(&str, &str)]| -> Arrows {
+        arrows.iter().map(|(from, to)| (PathBuf::from(from), PathBuf::from(to))).collect()
+    };
+    let tied = arrows(&[("b", "c"), ("c", "d"), ("d", "b")]);
+    let mut all = tied.clone();
+    all.extend(arrows(&[("a", "b"), ("d", "e"), ("a", "e")]));
+    assert_eq!(circles(all), tied);
+    let modules: BTreeMap<_, _> = ["f/mod.rs", "f/g.rs", "f/g/h.rs", "f/i.rs"]
+        .map(|path| (module(Path::new(path)), PathBuf::from(path)))
+        .into();
+    let used = |path: &str| {
+        let from = module(Path::new("f/g.rs"));
+        file_of(path, &from, &modules).map(|file| file.to_str().unwrap())
+    };
+    assert_eq!(used("super::i::I"), Some("f/i.rs"));
+    assert_eq!(used("crate::f::g::h::H"), Some("f/g/h.rs"));
+    assert_eq!(used("h::H"), Some("f/g/h.rs"));
+    assert_eq!(used("super::F"), Some("f/mod.rs"));
+    assert_eq!(used("h"), None, "a name of something else");
+    assert_eq!(used("crate::other::O"), None);
+    assert_eq!(used("super"), None, "pub(super)");
+    assert_eq!(used("crate::f"), None, "pub(in crate::f)");
+    assert_eq!(room(Path::new("f/g/h.rs")), room(Path::new("f/g.rs")));
 }
 
 #[test]
@@ -149,6 +196,83 @@ impl Source {
             let anywhere = name.starts_with(char::is_uppercase);
             path.starts_with(&parts) || (anywhere && path.windows(parts.len()).any(|window| window == parts))
         })
+    }
+}
+
+/// Who imports whom.
+type Arrows = BTreeSet<(PathBuf, PathBuf)>;
+
+/// The arrows between the files of a folder.
+fn arrows_inside(folder: &str) -> Arrows {
+    let sources: Vec<Source> = sources().filter(|source| source.path.starts_with(folder)).collect();
+    let modules: BTreeMap<_, _> =
+        sources.iter().map(|source| (module(&source.path), source.path.clone())).collect();
+    let mut arrows = Arrows::new();
+    for source in &sources {
+        let from = module(&source.path);
+        for path in paths(&source.text) {
+            if let Some(to) = file_of(&path, &from, &modules)
+                && *to != source.path
+            {
+                arrows.insert((source.path.clone(), to.clone()));
+            }
+        }
+    }
+    arrows
+}
+
+/// The module that a file is: `a/b.rs` and `a/b/mod.rs` are both `a::b`.
+fn module(path: &Path) -> Vec<String> {
+    let path = path.with_extension("");
+    let path = if path.ends_with("mod") { path.parent().unwrap() } else { &path };
+    path.iter().map(|part| part.to_str().unwrap().to_owned()).collect()
+}
+
+/// The file in which a path ends that stands in the module `from`. One that names a folder is only how far something is visible.
+fn file_of<'a>(
+    path: &str,
+    from: &[String],
+    modules: &'a BTreeMap<Vec<String>, PathBuf>,
+) -> Option<&'a PathBuf> {
+    let mut parts = path.split("::").peekable();
+    let mut at = from.to_vec();
+    match parts.peek().copied()? {
+        "crate" | "leveret" => at.clear(),
+        "super" | "self" => {}
+        child if path.contains("::") && modules.contains_key(&[from, &[child.to_owned()]].concat()) => {}
+        _ => return None,
+    }
+    for part in parts {
+        match part {
+            "crate" | "leveret" | "self" => {}
+            "super" => drop(at.pop()),
+            name => at.push(name.to_owned()),
+        }
+    }
+    let names_folder =
+        |file: &PathBuf, size| size == at.len() && (path == "super" || file.ends_with("mod.rs"));
+    (1..=at.len())
+        .rev()
+        .find_map(|size| Some((modules.get(&at[..size])?, size)))
+        .and_then(|(file, size)| (!names_folder(file, size)).then_some(file))
+}
+
+/// The file or folder that lies directly in the top folder.
+fn room(path: &Path) -> PathBuf {
+    path.iter().take(2).collect::<PathBuf>().with_extension("")
+}
+
+/// Arrows that are part of a circle, or lead from one to another.
+fn circles(mut arrows: Arrows) -> Arrows {
+    arrows.retain(|(from, to)| from != to);
+    loop {
+        let before = arrows.clone();
+        let leads_on = |file: &Path| before.iter().any(|(from, _)| from == file);
+        let is_led_to = |file: &Path| before.iter().any(|(_, to)| to == file);
+        arrows.retain(|(from, to)| is_led_to(from) && leads_on(to));
+        if arrows.len() == before.len() {
+            return arrows;
+        }
     }
 }
 
