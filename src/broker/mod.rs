@@ -3,7 +3,6 @@
 mod alarm;
 mod clock;
 mod configured;
-mod departures;
 mod drops;
 #[cfg(test)]
 mod host;
@@ -11,7 +10,6 @@ mod paging;
 mod reading;
 mod redrive;
 mod reply_to;
-mod timekeeper;
 mod vhost;
 
 use std::{
@@ -32,7 +30,7 @@ pub use drops::{Drops, Lost};
 pub use reading::Quiet;
 pub use redrive::{Ended, Progress, RedriveError};
 pub use reply_to::{REPLY_TO, ReplyConsumers, reply_token};
-pub use timekeeper::Calls;
+pub use vhost::Calls;
 pub use vhost::Vhost;
 
 use crate::auth::Users;

@@ -1,5 +1,8 @@
 //! A virtual host: its topology behind its lock.
 
+mod departures;
+mod timekeeper;
+
 use std::{
     future::poll_fn,
     sync::{
@@ -11,7 +14,9 @@ use std::{
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Notify;
 
-use super::{Calls, Drops, Quiet, departures::Departures};
+pub use timekeeper::Calls;
+
+use super::{Drops, Quiet};
 use crate::core::{
     ConnectionId,
     change::{Change, Changes, TopologyChange},
@@ -32,6 +37,7 @@ use crate::core::{
 };
 use crate::limits::{BINDINGS_CLEARED_AT_ONCE_MAX, BLOCK_BYTES_MAX, DEDUPLICATION_CLEARED_AT_ONCE_MAX};
 use crate::protocol::ShortString;
+use departures::Departures;
 
 /// See the module's text.
 pub struct Vhost {

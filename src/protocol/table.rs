@@ -11,7 +11,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::short_string::ShortString;
-use super::wire;
 
 /// How deep tables and arrays may lie inside each other; the outermost table is level 1.
 pub const TABLE_DEPTH_MAX: usize = 64;
@@ -96,7 +95,8 @@ impl FieldTable {
     pub fn encode(&self, out: &mut Vec<u8>) {
         with_length(out, |out| {
             for (name, value) in &self.entries {
-                wire::put_short_string(out, name);
+                out.push(name.len() as u8);
+                out.extend_from_slice(name);
                 value.encode(out);
             }
         });

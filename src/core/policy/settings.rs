@@ -5,9 +5,12 @@ use super::retry::{Backoff, Retry, RetryWhen};
 use crate::core::{
     clock::Millis,
     declared::{Definition, QueueType},
+    message::View,
     numbers,
 };
-use crate::protocol::{FieldTable, FieldValue, ShortString};
+use crate::protocol::{
+    FieldTable, FieldValue, PropertiesView, ShortString, TableView, properties::FLAG_HEADERS, property_flags,
+};
 
 /// The factor of [`Backoff::Exponential`] where none is given.
 const RETRY_MULTIPLIER: f64 = 2.0;
@@ -62,6 +65,14 @@ pub struct QueueSettings {
 }
 
 impl QueueSettings {
+    /// When a message comes again: as the queue says, or its own headers.
+    pub fn retry_of(&self, view: &View<'_>) -> Retry {
+        let headers = property_flags(view.properties())
+            .filter(|flags| flags & FLAG_HEADERS != 0)
+            .and_then(|_| PropertiesView::parse(view.properties()).ok()?.headers);
+        headers.map_or(self.retry, |headers| self.retry.overridden(&TableView::new(headers)))
+    }
+
     /// What counts for a queue of these arguments under a policy and an operator policy (RabbitMQ's rules: of numbers
     /// the lowest, names and words by argument before policy; how returned messages wait by policy before argument).
     ///

@@ -13,16 +13,12 @@ use crate::core::{
     clock::Millis,
     dead_letter::Reason,
     effects::{Cause, Departure, Effects},
-    entry::{Entry, Shown},
+    entry::Entry,
     message::{Publication, View},
     placement::Placement,
-    policy::{
-        Overflow, QueueSettings,
-        retry::{Retry, RetryWhen},
-    },
+    policy::Overflow,
     source::{Comeback, Unacked},
 };
-use crate::protocol::{PropertiesView, TableView, properties::FLAG_HEADERS, property_flags};
 
 impl Queue {
     /// Books messages out of the unacknowledged ones for good. Those that the journal does not know of are dropped by the
@@ -71,7 +67,7 @@ impl Queue {
                 continue;
             }
             let mut entry = unacked.entry;
-            let retry = retry_of(&self.settings, &entry.message.view());
+            let retry = self.settings.retry_of(&entry.message.view());
             // A return that waits is an attempt whatever its kind: a limit must end it.
             let failed = why == Comeback::Failed || retry.when.covers(false);
             entry.attempts = entry.attempts.after_return(failed);
@@ -215,25 +211,4 @@ impl Queue {
             self.die(me, entry, Reason::MaxLen, effects);
         }
     }
-}
-
-/// How a message is to be delivered, if not as it came: one that came back says how often it did, in quorum queues (RabbitMQ, so
-/// `always`) and wherever a limit or a wait depends on that.
-#[inline]
-pub(super) fn shown(always: bool, settings: &QueueSettings, entry: &Entry) -> Option<Shown> {
-    if entry.attempts.returned == 0 {
-        return None;
-    }
-    let counts = always
-        || settings.delivery_limit.is_some()
-        || retry_of(settings, &entry.message.view()).when != RetryWhen::Disabled;
-    if counts { entry.with_attempts() } else { None }
-}
-
-/// When a message comes again: as the queue says, or its own headers.
-fn retry_of(settings: &QueueSettings, view: &View<'_>) -> Retry {
-    let headers = property_flags(view.properties())
-        .filter(|flags| flags & FLAG_HEADERS != 0)
-        .and_then(|_| PropertiesView::parse(view.properties()).ok()?.headers);
-    headers.map_or(settings.retry, |headers| settings.retry.overridden(&TableView::new(headers)))
 }

@@ -8,28 +8,27 @@ mod allowance;
 mod by_priority;
 mod consumers;
 mod delayed;
-mod deleted;
 mod expiry;
 mod feed;
-mod guard;
 mod leaving;
 mod line;
 mod peek;
 mod ready;
 mod seldom;
 mod shared;
+mod shown;
 mod source;
-mod surroundings;
 mod timing;
 
 use std::{sync::Arc, task::Waker};
 
 pub use consumers::{Consumer, ConsumerSpec};
-pub use deleted::{Deleted, Purged};
 pub use feed::Feed;
 pub use peek::{Cursor, Peek, Peeked};
-pub use shared::{ConsumeError, GetError, Published, QueueStatus, SharedQueue};
-pub use surroundings::{Surroundings, Timetable, Uncalled};
+pub use shared::{
+    ConsumeError, Deleted, GetError, Published, Purged, QueueStatus, SharedQueue, Surroundings, Timetable,
+    Uncalled,
+};
 pub use timing::Tick;
 
 use crate::core::{
@@ -49,10 +48,10 @@ use crate::limits::{
 use allowance::Allowance;
 use consumers::Consumers;
 use delayed::Delayed;
-use leaving::shown;
 use line::{Front, Paged};
 use ready::Ready;
 use seldom::Seldom;
+use shown::shown;
 
 /// Where a message comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

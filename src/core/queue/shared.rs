@@ -1,5 +1,9 @@
 //! A queue behind its lock: each operation takes the lock once, and wakes writers when it has released it.
 
+mod deleted;
+mod guard;
+mod surroundings;
+
 use std::{
     sync::{
         Arc,
@@ -8,12 +12,12 @@ use std::{
     task::{Context, Poll},
 };
 
+pub use deleted::{Deleted, Purged};
+pub use surroundings::{Surroundings, Timetable, Uncalled};
+
 use super::{
-    ConsumerSpec, Deleted, Dispatched, Origin, Paged, Purged, Queue, QueueCounters, RareCounters, Taken,
-    Traits,
-    allowance::Allowance,
-    guard::{Locked, State},
-    leaving::shown,
+    ConsumerSpec, Dispatched, Origin, Paged, Queue, QueueCounters, RareCounters, Taken, Traits,
+    allowance::Allowance, shown::shown,
 };
 use crate::core::{
     change::Changes,
@@ -29,12 +33,12 @@ use crate::core::{
     pager::RestoredQueue,
     placement::{Placement, QueueId},
     policy::{Overflow, QueueSettings},
-    queue::Surroundings,
     source::{Comeback, ConsumerId, Source, Unacked},
     wakes::wake_all,
 };
 use crate::limits::BLOCK_BYTES_MAX;
 use crate::protocol::{PropertiesView, TableView};
+use guard::{Locked, State};
 
 /// A queue as the broker shares it.
 pub struct SharedQueue {

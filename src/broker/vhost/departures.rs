@@ -38,7 +38,7 @@ use line::Line;
 
 /// The line of a virtual host.
 #[derive(Default)]
-pub(super) struct Departures {
+pub(in crate::broker) struct Departures {
     state: Mutex<State>,
     /// Something stands in line, and nobody is at work.
     called: Notify,
@@ -96,7 +96,7 @@ impl Departures {
     }
 
     /// Whether more may come.
-    pub(super) fn has_room(&self) -> bool {
+    pub(in crate::broker) fn has_room(&self) -> bool {
         self.state.lock().has_room(1)
     }
 

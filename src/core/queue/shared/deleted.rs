@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Feed, SharedQueue, consumers::Consumers, delayed::Delayed, ready::Ready, seldom::Seldom};
+use crate::core::queue::{
+    Feed, SharedQueue, consumers::Consumers, delayed::Delayed, ready::Ready, seldom::Seldom,
+};
 use crate::core::{change::Changes, placement::QueueId, source::ConsumerRef, wakes::wake_all};
 use crate::limits::CONSUMERS_TOLD_AT_ONCE_MAX;
 

@@ -11,11 +11,11 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{Feed, Queue, SharedQueue};
+use crate::core::queue::{Feed, Queue, SharedQueue};
 use crate::core::{effects::Effects, outgoing::Outgoing, wakes::wake_all};
 
 /// A queue's state behind its lock.
-pub(super) struct State(Mutex<Queue>);
+pub(in crate::core::queue) struct State(Mutex<Queue>);
 
 impl State {
     pub(super) fn new(queue: Queue) -> Self {
@@ -31,7 +31,7 @@ impl State {
     }
 
     /// Locks the state to look at it.
-    pub(super) fn read(&self) -> impl Deref<Target = Queue> {
+    pub(in crate::core::queue) fn read(&self) -> impl Deref<Target = Queue> {
         self.0.lock()
     }
 
@@ -42,7 +42,7 @@ impl State {
 }
 
 /// A queue that is locked to be changed; see the module's text.
-pub(super) struct Locked<'a> {
+pub(in crate::core::queue) struct Locked<'a> {
     owner: &'a Arc<SharedQueue>,
     places_bytes: usize,
     /// `None` once it is released.
@@ -53,13 +53,13 @@ pub(super) struct Locked<'a> {
 impl Locked<'_> {
     /// The queue, and the round of deliveries that ends with the lock's release.
     #[inline]
-    pub(super) fn parts(&mut self) -> (&mut Queue, &mut Feed) {
+    pub(in crate::core::queue) fn parts(&mut self) -> (&mut Queue, &mut Feed) {
         (self.queue.as_mut().expect(HELD), &mut self.feed)
     }
 
     /// Releases the lock. What was delivered is sent with what else the operation leads to.
     #[inline]
-    pub(super) fn finish(mut self, effects: &mut Effects) {
+    pub(in crate::core::queue) fn finish(mut self, effects: &mut Effects) {
         effects.outgoing.append(self.release());
     }
 
