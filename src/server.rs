@@ -8,7 +8,7 @@ use std::{future, io, net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, runtime::Handle, task::JoinSet, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::broker::{Broker, configured_policies};
+use crate::broker::{Broker, Vhost, Vhosts, configured_policies};
 use crate::config::Config;
 use crate::connection::{self, Gate};
 use crate::limits::{SHUTDOWN_TIMEOUT, STORE_CLOSE_TIMEOUT};
@@ -86,7 +86,7 @@ impl Server {
         config.connection_max = share.connections_max;
         log_limits(&config, descriptors, share);
         let broker = Broker::new(config, opened);
-        if let Some(vhost) = broker.vhost(&broker.config.default_vhost) {
+        if let Some(vhost) = broker.vhosts.find(&broker.config.default_vhost) {
             for (kind, spec) in policies {
                 vhost.set_policy(kind, spec).map_err(|error| StartError::Policy(error.to_string()))?;
             }
@@ -188,13 +188,10 @@ fn watch_resources(broker: &Arc<Broker>, store: &Store, workers: &Handle) -> Joi
     });
     let (disk, low) = (broker.clone(), store.disk_low());
     named(&mut background, &control, "the disk alarm", async move { disk.alarm.watch_disk(low).await });
-    for vhost in broker.vhosts() {
-        let departing = vhost.clone();
-        named(&mut background, workers, "the departures", async move { departing.send_departures().await });
-        let clearing = vhost.clone();
-        named(&mut background, workers, "the clearing", async move { clearing.keep_clear().await });
-        named(&mut background, workers, "a timekeeper", async move { vhost.keep_time().await });
-    }
+    let (vhosts, on_workers) = (broker.clone(), workers.clone());
+    named(&mut background, &control, "what virtual hosts need", async move {
+        look_after(&vhosts.vhosts, &on_workers).await;
+    });
     let consumers = broker.clone();
     named(
         &mut background,
@@ -205,6 +202,48 @@ fn watch_resources(broker: &Arc<Broker>, store: &Store, workers: &Handle) -> Joi
     let paging = broker.clone();
     named(&mut background, workers, "paging", async move { paging.page_out().await });
     background
+}
+
+/// Runs the tasks of the virtual hosts, as these come and go. Ends when a task ends whose virtual host has not.
+async fn look_after(vhosts: &Vhosts, workers: &Handle) {
+    let mut tasks = JoinSet::new();
+    loop {
+        tokio::select! {
+            vhost = vhosts.next_begun() => {
+                let (timed, departing, clearing) = (vhost.clone(), vhost.clone(), vhost.clone());
+                until_closed(&mut tasks, workers, &vhost, async move { timed.keep_time().await });
+                until_closed(&mut tasks, workers, &vhost, async move { departing.send_departures().await });
+                until_closed(&mut tasks, workers, &vhost, async move { clearing.keep_clear().await });
+            }
+            Some(ended) = tasks.join_next() => if !matches!(ended, Ok(Ended::Closed)) {
+                return;
+            },
+        }
+    }
+}
+
+/// Why a task of a virtual host has ended.
+enum Ended {
+    /// The virtual host is closed.
+    Closed,
+    /// It ended by itself, which it must not.
+    ByItself,
+}
+
+fn until_closed(
+    tasks: &mut JoinSet<Ended>,
+    workers: &Handle,
+    vhost: &Arc<Vhost>,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    let vhost = vhost.clone();
+    let ended = async move {
+        tokio::select! {
+            () = vhost.closed() => Ended::Closed,
+            () = task => Ended::ByItself,
+        }
+    };
+    tasks.spawn_on(ended, workers);
 }
 
 fn named(
@@ -223,6 +262,42 @@ fn named(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        config::Settings,
+        core::{ConnectionId, topology::QueueDeclaration},
+        protocol::{FieldTable, ShortString},
+        store::Opened,
+    };
+
+    #[tokio::test]
+    async fn a_virtual_host_that_comes_later_is_looked_after_until_it_goes() {
+        let config = Config::load(Settings::default()).unwrap();
+        let broker = Arc::new(Broker::new(config, Opened::forgetful()));
+        let everybody = broker.clone();
+        let tasks = tokio::spawn(async move { look_after(&everybody.vhosts, &Handle::current()).await });
+        let name = ShortString::from_static("another");
+        let vhost = broker.vhosts.open(&name);
+        assert!(Arc::ptr_eq(&vhost, &broker.vhosts.open(&name)), "there is one of a name");
+        let declaration = QueueDeclaration {
+            name: ShortString::from_static("q"),
+            server_named: false,
+            durable: false,
+            exclusive: false,
+            auto_delete: false,
+            arguments: FieldTable::new().with("x-expires", 1),
+        };
+        vhost.change(|topology| topology.declare_queue(declaration, ConnectionId(1)).unwrap());
+        while vhost.read(|topology| topology.queue(b"q").is_some()) {
+            tokio::task::yield_now().await;
+        }
+        assert!(Arc::ptr_eq(&vhost, &broker.vhosts.close(&name).unwrap()));
+        assert!(broker.vhosts.find(&name).is_none() && broker.vhosts.close(&name).is_none());
+        while Arc::strong_count(&vhost) > 1 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!tasks.is_finished(), "the others are looked after");
+        tasks.abort();
+    }
 
     #[tokio::test]
     async fn a_background_task_that_ends_or_dies_is_noticed() {

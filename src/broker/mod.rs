@@ -11,6 +11,7 @@ mod reading;
 mod redrive;
 mod reply_to;
 mod vhost;
+mod vhosts;
 
 use std::{
     net::SocketAddr,
@@ -32,6 +33,7 @@ pub use redrive::{Ended, Progress, RedriveError};
 pub use reply_to::{REPLY_TO, ReplyConsumers, reply_token};
 pub use vhost::Calls;
 pub use vhost::Vhost;
+pub use vhosts::Vhosts;
 
 use crate::auth::Users;
 use crate::config::Config;
@@ -39,19 +41,19 @@ use crate::core::{
     ConnectionId,
     clock::Clock,
     journal::Journal,
-    memory::{Gauge, Holder},
+    memory::Gauge,
     outbox::SharedOutbox,
     pager::Pager,
     placement::QueueIds,
-    queue::{Cursor, Peek, SharedQueue, Surroundings},
-    topology::Topology,
+    queue::{Cursor, Peek, SharedQueue},
 };
 use crate::limits::{CONSUMER_TIMEOUT_INTERVAL, HELD_LOOKED_AT_ONCE_MAX, LINGERING_SOCKETS_MAX};
 use crate::protocol::{FieldTable, ShortString};
 use crate::store::Opened;
 use reading::OffWorker;
+use vhosts::Common;
 
-/// See the module's text.
+/// What all connections share.
 pub struct Broker {
     /// What it was told.
     pub config: Config,
@@ -67,9 +69,10 @@ pub struct Broker {
     pub clock: Arc<dyn Clock>,
     /// Direct reply-to.
     pub reply_consumers: ReplyConsumers,
+    /// Virtual hosts.
+    pub vhosts: Vhosts,
     /// Places for sockets whose connection is over.
     pub lingering: Semaphore,
-    vhosts: DashMap<ShortString, Arc<Vhost>>,
     connections: DashMap<ConnectionId, Connected>,
     last_connection: AtomicU64,
 }
@@ -114,27 +117,10 @@ impl Broker {
         let mut contents = restored.contents;
         let mut declared = restored.topology;
         declared.entry(config.default_vhost.clone()).or_default();
-        let vhosts = DashMap::new();
+        let vhosts =
+            Vhosts::new(Common { gauge, journal: journal.clone(), pager, ids, clock: clock.clone() });
         for (name, changes) in declared {
-            let calls = Arc::new(Calls::default());
-            let surroundings = Arc::new(Surroundings {
-                memory: Holder::new(gauge),
-                pager: pager.clone(),
-                ids: ids.clone(),
-                clock: clock.clone(),
-                timetable: calls.clone(),
-            });
-            let mut topology = Topology::new(name.clone(), surroundings);
-            let unrestored = topology.restore(changes, &mut contents);
-            for binding in unrestored.bindings {
-                tracing::error!(vhost = %name, ?binding, "binding without ends is left out");
-            }
-            for (policy, error) in unrestored.policies {
-                tracing::error!(vhost = %name, ?policy, %error, "policy that cannot be read is left out");
-            }
-            let vhost = Vhost::new(name.clone(), topology, journal.clone(), clock.clone(), calls);
-            vhost.restore_seen(&*pager);
-            vhosts.insert(name, Arc::new(vhost));
+            vhosts.restore(name, changes, &mut contents);
         }
         Self {
             vhosts,
@@ -151,23 +137,13 @@ impl Broker {
         }
     }
 
-    /// A virtual host by name.
-    pub fn vhost(&self, name: &[u8]) -> Option<Arc<Vhost>> {
-        self.vhosts.get(name).map(|vhost| vhost.clone())
-    }
-
-    /// All virtual hosts.
-    pub fn vhosts(&self) -> Vec<Arc<Vhost>> {
-        self.vhosts.iter().map(|vhost| vhost.value().clone()).collect()
-    }
-
     /// Looks for clients that hold messages for too long, or whose consumers wait for memory that there is by now, and has their
     /// connections see to it. Runs as long as the broker.
     pub async fn watch_consumers(&self) {
         let mut policies_seen = 0;
         loop {
             tokio::time::sleep(CONSUMER_TIMEOUT_INTERVAL).await;
-            let policies: u64 = self.vhosts.iter().map(|vhost| vhost.policies_changed()).sum();
+            let policies = self.vhosts.policies_changed();
             let anew = policies != policies_seen;
             policies_seen = policies;
             let ids: Vec<_> = self.connections.iter().map(|connected| *connected.key()).collect();

@@ -42,7 +42,7 @@ impl Broker {
     pub async fn page_out(&self) {
         loop {
             poll_fn(|cx| self.gauge.poll_half(cx)).await;
-            for vhost in self.vhosts() {
+            for vhost in self.vhosts.all() {
                 let queues = vhost.read(|topology| topology.queues().cloned().collect::<Vec<_>>());
                 let mut spilled = Spilled::default();
                 for queue in queues {

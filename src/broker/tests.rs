@@ -27,7 +27,7 @@ fn policies_and_settings_survive_a_restart_whatever_is_lost_beside_the_log() {
     for loss in [Loss::Nothing, Loss::State, Loss::StateAndDefinitions] {
         let folder = TempDir::new().unwrap();
         with_broker(folder.path(), |broker| {
-            let vhost = broker.vhost(b"/").unwrap();
+            let vhost = broker.vhosts.find(b"/").unwrap();
             let declare = || declaration("orders");
             vhost.change(|topology| topology.declare_queue(declare(), ME).unwrap());
             for (kind, spec) in [
@@ -46,7 +46,7 @@ fn policies_and_settings_survive_a_restart_whatever_is_lost_beside_the_log() {
         });
         lose(folder.path(), loss);
         with_broker(folder.path(), |broker| {
-            let vhost = broker.vhost(b"/").unwrap();
+            let vhost = broker.vhosts.find(b"/").unwrap();
             let settings = vhost.read(|topology| topology.queue(b"orders").unwrap().settings());
             assert_eq!((settings.max_length, settings.message_ttl), (Some(5), Some(7)), "{loss:?}");
             assert_eq!(settings.expires, None, "{loss:?}");
@@ -62,7 +62,7 @@ fn policies_and_settings_survive_a_restart_whatever_is_lost_beside_the_log() {
 fn a_refused_policy_changes_nothing() {
     let folder = TempDir::new().unwrap();
     with_broker(folder.path(), |broker| {
-        let vhost = broker.vhost(b"/").unwrap();
+        let vhost = broker.vhosts.find(b"/").unwrap();
         let unknown = policy("p", ".*", FieldTable::new().with("foo", 1));
         let error = vhost.set_policy(PolicyKind::User, unknown).unwrap_err();
         assert_eq!(error.to_string(), "[{<<\"foo\">>,1}] are not recognised policy settings");

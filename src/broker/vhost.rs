@@ -13,6 +13,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 pub use timekeeper::Calls;
 
@@ -39,7 +40,7 @@ use crate::limits::{BINDINGS_CLEARED_AT_ONCE_MAX, BLOCK_BYTES_MAX, DEDUPLICATION
 use crate::protocol::ShortString;
 use departures::Departures;
 
-/// See the module's text.
+/// A virtual host: its topology, what it has seen, and what is on its way in it.
 pub struct Vhost {
     /// Its name.
     pub name: ShortString,
@@ -59,6 +60,8 @@ pub struct Vhost {
     last_change: AtomicU64,
     /// Bindings, or values that were seen, are left of what was deleted.
     remains: Notify,
+    /// Its tasks are to end.
+    closed: CancellationToken,
 }
 
 impl Vhost {
@@ -87,7 +90,18 @@ impl Vhost {
             policies_changed: AtomicU64::default(),
             last_change: AtomicU64::default(),
             remains: Notify::new(),
+            closed: CancellationToken::new(),
         }
+    }
+
+    /// It is no virtual host any more: its tasks end.
+    pub(super) fn close(&self) {
+        self.closed.cancel();
+    }
+
+    /// Waits until it is closed.
+    pub async fn closed(&self) {
+        self.closed.cancelled().await;
     }
 
     /// Reads the topology.

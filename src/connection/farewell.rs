@@ -145,7 +145,7 @@ mod tests {
         let (socket, peer) = listener.accept().await.unwrap();
         let (reader, writer) = socket.into_split();
         let negotiated = Negotiated {
-            vhost: broker.vhosts().remove(0),
+            vhost: broker.vhosts.all().remove(0),
             user: ShortString::from_static("guest"),
             frame_max: 4_096,
             channel_max: 1,

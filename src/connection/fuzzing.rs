@@ -62,7 +62,8 @@ impl Default for Stage {
     fn default() -> Self {
         let config = Config::load(Settings::default()).expect("the defaults are valid");
         let broker = Arc::new(Broker::with_gauge(config, Opened::forgetful(), Gauge::of_thread()));
-        let vhost = broker.vhost(&broker.config.default_vhost).expect("the default virtual host is there");
+        let vhost =
+            broker.vhosts.find(&broker.config.default_vhost).expect("the default virtual host is there");
         Self { broker, vhost }
     }
 }

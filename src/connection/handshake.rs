@@ -117,7 +117,8 @@ where
     });
     let open = open.await?;
     let vhost = broker
-        .vhost(&open.virtual_host)
+        .vhosts
+        .find(&open.virtual_host)
         .ok_or_else(|| close(not_allowed(format!("vhost {} not found", open.virtual_host)), (10, 40)))?;
     if broker.connection_count() >= broker.config.connection_max {
         let max = broker.config.connection_max;

@@ -126,7 +126,7 @@ mod tests {
     fn write_to(room: usize) -> (SharedOutbox, DuplexStream, JoinHandle<io::Result<()>>) {
         let outbox = Arc::new(Mutex::new(Outbox::new(4_096, true)));
         let broker = Broker::new(Config::load(Settings::default()).unwrap(), Opened::forgetful());
-        let vhost = broker.vhosts().remove(0);
+        let vhost = broker.vhosts.all().remove(0);
         let (client, socket) = duplex(room);
         let writer = tokio::spawn(run(socket, outbox.clone(), vhost, INTERVAL));
         (outbox, client, writer)

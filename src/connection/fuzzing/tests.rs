@@ -73,7 +73,7 @@ fn stage_on(journal: Arc<dyn Journal>) -> Stage {
     let config = Config::load(Settings::default()).unwrap();
     let broker =
         Arc::new(Broker::with_gauge(config, Opened { journal, ..Opened::forgetful() }, Gauge::of_thread()));
-    let vhost = broker.vhost(&broker.config.default_vhost).unwrap();
+    let vhost = broker.vhosts.find(&broker.config.default_vhost).unwrap();
     Stage { broker, vhost }
 }
 
@@ -254,7 +254,7 @@ fn channels_beyond_their_share_of_memory_are_refused_but_each_connection_has_som
     let config = Config::load(Settings::default()).unwrap();
     let gauge = Gauge::new(1_000_000);
     let broker = Arc::new(Broker::with_gauge(config, Opened::forgetful(), gauge));
-    let vhost = broker.vhost(&broker.config.default_vhost).unwrap();
+    let vhost = broker.vhosts.find(&broker.config.default_vhost).unwrap();
     let stage = Stage { broker, vhost };
     let before = gauge.used_bytes();
     let mut greedy = stage.client();

@@ -57,7 +57,7 @@ fn stage() -> (Stage, Arc<Full>) {
     };
     let opened = Opened { journal: Arc::new(Forgetful), pager: pager.clone(), restored };
     let broker = Arc::new(Broker::new(Config::load(Settings::default()).unwrap(), opened));
-    let vhost = broker.vhost(b"/").unwrap();
+    let vhost = broker.vhosts.find(b"/").unwrap();
     (Stage { broker, vhost }, pager)
 }
 
