@@ -1,5 +1,5 @@
 //! Bytes of the values of a checkpoint, but for the topology's. All numbers are little endian, and each value
-//! begins with its version, one octet. //! Written with version 2, read with version 1 too:
+//! begins with its version, one octet. Written with version 2, read with version 1 too:
 //!
 //! - stamp: version, segment u64, offset u32, highest id of a durable queue u64
 //! - queue: version, next counter u64, redelivered below u64
