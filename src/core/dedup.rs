@@ -1,20 +1,20 @@
 //! Deduplication: a queue or an exchange that was declared with `x-message-deduplication` takes each message once
 //! (RabbitMQ's deduplication plugin, LavinMQ).
 //!
-//! What tells messages apart is the value of one of their headers; those without it pass. A [`Window`] has the values
-//! that an owner has taken, [`Seen`] the windows of a virtual host. A value is remembered when its message was taken,
+//! What tells messages apart is the value of one of their headers; those without it pass. [`RecentKeys`] are the values
+//! that an owner has taken, [`Seen`] those of all owners of a virtual host. A value is remembered when its message was taken,
 //! not when it was asked for: what was refused, or went nowhere, may come again. Who asks is not known here; the time
 //! is an argument.
 
 mod seen;
-mod window;
+mod recent_keys;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
 pub use seen::{Cut, SEEN_QUEUE, Seen};
-pub use window::Window;
+pub use recent_keys::RecentKeys;
 
 use crate::core::{clock::Millis, declared::QueueSpec, message::View, numbers, placement::QueueId};
 use crate::limits::{DEDUPLICATION_ENTRIES_DEFAULT, DEDUPLICATION_ENTRIES_MAX};
@@ -63,7 +63,7 @@ pub fn complaint(arguments: &FieldTable) -> Option<(&'static str, String)> {
     })
 }
 
-/// Whose window it is.
+/// Who takes each message once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// A queue, by its name in the journal: another queue of the same name has other messages.
@@ -72,7 +72,7 @@ pub enum Owner {
     Exchange(ShortString),
 }
 
-/// What a window tells messages apart by: the first 16 octets of the SHA-256 of the header's value.
+/// What tells messages apart: the first 16 octets of the SHA-256 of the header's value.
 ///
 /// Integers are the same when their value is, whatever their width, as in RabbitMQ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -102,7 +102,7 @@ impl Key {
     }
 }
 
-/// A message as a window sees it.
+/// What deduplication knows of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     /// What it is told apart by.

@@ -8,8 +8,8 @@
 //! One lock of the shell is round all of it, and is held until the journal has the group: whoever comes with a duplicate
 //! afterwards knows the [`Commit`] after which the first one is safe, and must not be told sooner.
 //!
-//! Values cannot be paged out. Where the memory for them is used up, the window that grows forgets its oldest, as if it were
-//! smaller; the last part of that memory is for windows that have little, and each may have one value.
+//! Values cannot be paged out. Where the memory for them is used up, the owner that takes one more forgets its oldest, as if its bound were
+//! smaller; the last part of that memory is for owners that have little, and each may have one value.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,7 +18,7 @@ use std::{
 
 use foldhash::quality::RandomState;
 
-use super::{Filter, Identity, Key, Owner, Window, window::Forgotten};
+use super::{Filter, Identity, Key, Owner, RecentKeys, recent_keys::Forgotten};
 use crate::core::{
     change::{Change, Changes},
     clock::Millis,
@@ -34,11 +34,11 @@ use crate::protocol::ShortString;
 /// The queue of each virtual host that holds what durable owners have seen.
 pub const SEEN_QUEUE: &str = "amq.seen";
 
-/// See the module's text.
+/// What deduplication remembers in one virtual host.
 pub struct Seen {
     gauge: &'static Gauge,
-    windows: HashMap<Owner, Remembered, RandomState>,
-    /// Windows of owners that are gone, until they are empty.
+    owners: HashMap<Owner, Remembered, RandomState>,
+    /// Owners that are gone, until what they have seen is forgotten.
     closing: VecDeque<Remembered>,
     /// How many of them each exchange has left that is gone.
     clearing: HashMap<ShortString, usize, RandomState>,
@@ -47,18 +47,18 @@ pub struct Seen {
     next_counter: u64,
     /// What was remembered since the journal was last given something.
     fresh: Vec<(Owner, Key)>,
-    /// Windows that had to forget early for the first time.
+    /// Owners that had to forget early for the first time.
     cut: Vec<Cut>,
 }
 
 /// What one owner has seen, and what that takes.
 struct Remembered {
     filter: Arc<Filter>,
-    window: Window<Note>,
+    keys: RecentKeys<Note>,
     held: Held,
 }
 
-/// A window has had to forget a value because the memory for all of them is used up.
+/// An owner has had to forget a value because the memory for all of them is used up.
 #[derive(Debug)]
 pub struct Cut {
     /// Whose it is.
@@ -86,28 +86,28 @@ struct Kept {
 impl Remembered {
     fn new(filter: &Arc<Filter>, gauge: &'static Gauge) -> Self {
         let held = Held::new(&Holder::new(gauge), Kind::Deduplication);
-        Self { filter: filter.clone(), window: Window::new(filter.rule.size), held }
+        Self { filter: filter.clone(), keys: RecentKeys::new(filter.rule.size), held }
     }
 
     fn bytes(&self) -> usize {
-        self.window.len() * DEDUPLICATION_ENTRY_BYTES
+        self.keys.len() * DEDUPLICATION_ENTRY_BYTES
     }
 
     /// Remembers a key, and forgets what there is no room for. Tells when that is due to memory for the first time.
     fn remember(&mut self, identity: Identity, note: Note, now: Millis) -> (Forgotten<Note>, Option<Cut>) {
-        let mut forgotten = self.window.remember(identity, note, now);
+        let mut forgotten = self.keys.remember(identity, note, now);
         let (mut early, mut bound) = (0, None);
         while let Err(exceeded) = self.held.try_set(self.bytes())
-            && self.window.len() > 1
+            && self.keys.len() > 1
         {
-            forgotten.extend(self.window.forget_oldest());
+            forgotten.extend(self.keys.forget_oldest());
             (early, bound) = (early + 1, Some(exceeded));
         }
         self.held.set(self.bytes());
         let is_first = self.filter.count_forgotten_early(early);
         let cut = bound.filter(|_| is_first).map(|exceeded| Cut {
             filter: self.filter.clone(),
-            remembered: self.window.len(),
+            remembered: self.keys.len(),
             exceeded,
         });
         (forgotten, cut)
@@ -119,7 +119,7 @@ impl Seen {
     pub fn new(gauge: &'static Gauge) -> Self {
         Self {
             gauge,
-            windows: HashMap::default(),
+            owners: HashMap::default(),
             closing: VecDeque::new(),
             clearing: HashMap::default(),
             queue: None,
@@ -142,13 +142,13 @@ impl Seen {
         {
             self.clear_away(DEDUPLICATION_CLEARED_AT_ONCE_MAX, changes);
         }
-        let Self { windows, gauge, .. } = self;
-        windows.entry(filter.owner.clone()).or_insert_with(|| Remembered::new(filter, gauge));
+        let Self { owners, gauge, .. } = self;
+        owners.entry(filter.owner.clone()).or_insert_with(|| Remembered::new(filter, gauge));
     }
 
     /// An owner is gone: nobody finds what it has seen, which goes by [`Self::clear_away`].
     pub fn close(&mut self, owner: &Owner) {
-        let Some(remembered) = self.windows.remove(owner) else { return };
+        let Some(remembered) = self.owners.remove(owner) else { return };
         if let Owner::Exchange(name) = owner {
             *self.clearing.entry(name.clone()).or_default() += 1;
         }
@@ -159,7 +159,7 @@ impl Seen {
     pub fn clear_away(&mut self, values_max: usize, changes: &mut Changes) -> bool {
         for _ in 0..values_max {
             let Some(first) = self.closing.front_mut() else { return false };
-            match first.window.forget_oldest() {
+            match first.keys.forget_oldest() {
                 Some(note) => self.settle(note, changes),
                 None => self.end_first(),
             }
@@ -192,14 +192,14 @@ impl Seen {
         self.clearing.contains_key(name)
     }
 
-    /// Windows that had to forget early since this was last asked for, each once as long as its owner is there.
+    /// Owners that had to forget early since this was last asked for, each once as long as it is there.
     pub fn take_cut(&mut self) -> Vec<Cut> {
         std::mem::take(&mut self.cut)
     }
 
     /// Whether an owner has seen a message: if so, the commit after which the first one is safe.
     pub fn find(&self, owner: &Owner, key: Key, now: Millis) -> Option<Commit> {
-        self.windows.get(owner)?.window.find(key, now).map(|note| note.commit)
+        self.owners.get(owner)?.keys.find(key, now).map(|note| note.commit)
     }
 
     /// An owner has taken a message; nothing happens if the owner is gone. The journal must get `changes` in one group
@@ -212,7 +212,7 @@ impl Seen {
         now: Millis,
         changes: &mut Changes,
     ) {
-        let Some(remembered) = self.windows.get_mut(&filter.owner) else { return };
+        let Some(remembered) = self.owners.get_mut(&filter.owner) else { return };
         let queue = self.queue.filter(|_| persistent && filter.durable);
         let entry = queue.map(|queue| {
             let position = position_of(0, self.next_counter);
@@ -237,8 +237,8 @@ impl Seen {
     /// The journal has what was remembered.
     pub fn committed(&mut self, commit: Commit) {
         for (owner, key) in self.fresh.drain(..) {
-            let its = self.windows.get_mut(&owner);
-            if let Some(note) = its.and_then(|remembered| remembered.window.note_mut(key)) {
+            let its = self.owners.get_mut(&owner);
+            if let Some(note) = its.and_then(|remembered| remembered.keys.note_mut(key)) {
                 note.commit = commit;
             }
         }
@@ -251,7 +251,7 @@ impl Seen {
             entry: Some(Kept { position: loaded.position, message: None }),
         };
         let entry = decode(&loaded.message.view()).filter(|(_, identity)| identity.until > now);
-        let owned = entry.and_then(|(owner, identity)| Some((self.windows.get_mut(&owner)?, identity)));
+        let owned = entry.and_then(|(owner, identity)| Some((self.owners.get_mut(&owner)?, identity)));
         let Some((remembered, identity)) = owned else { return self.settle(note, changes) };
         let (forgotten, cut) = remembered.remember(identity, note, now);
         self.cut.extend(cut);

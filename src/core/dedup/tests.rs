@@ -1,4 +1,4 @@
-//! Windows against a model, rules by their arguments, and entries over a restart.
+//! Recent keys against a model, rules by their arguments, and entries over a restart.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -113,9 +113,9 @@ fn integers_are_the_same_whatever_their_width_and_other_types_are_not() {
     assert_eq!(key(FieldValue::Void), None);
 }
 
-// ---- windows ----
+// ---- recent keys ----
 
-/// A window as a list: oldest first.
+/// Recent keys as a list: oldest first.
 #[derive(Default)]
 struct Model(VecDeque<(u128, Millis, usize)>);
 
@@ -138,25 +138,25 @@ impl Model {
 
 proptest! {
     #[test]
-    fn a_window_is_a_list_that_forgets_its_oldest(
+    fn recent_keys_are_a_list_that_forgets_its_oldest(
         size in 1..6_usize,
         steps in vec((0..8_u128, proptest::option::of(0..20_u64), 0..6_u64, any::<bool>()), 0..200),
     ) {
-        let (mut window, mut model) = (Window::new(size), Model::default());
+        let (mut keys, mut model) = (RecentKeys::new(size), Model::default());
         let mut now = NOW;
         for (note, (key, ttl, pause, anyway)) in steps.into_iter().enumerate() {
             now += pause;
-            let found = window.find(Key(key), now).copied();
+            let found = keys.find(Key(key), now).copied();
             prop_assert_eq!(found, model.find(key, now));
             if found.is_none() || anyway {
                 let until = ttl.map_or(Millis::MAX, |ttl| now + ttl);
-                let forgotten = window.remember(Identity { key: Key(key), until }, note, now);
+                let forgotten = keys.remember(Identity { key: Key(key), until }, note, now);
                 prop_assert_eq!(forgotten.to_vec(), model.remember(size, key, until, note, now));
             }
-            prop_assert_eq!(window.len(), model.0.len());
-            prop_assert!(window.len() <= size);
+            prop_assert_eq!(keys.len(), model.0.len());
+            prop_assert!(keys.len() <= size);
         }
-        let oldest_first: Vec<_> = std::iter::from_fn(|| window.forget_oldest()).collect();
+        let oldest_first: Vec<_> = std::iter::from_fn(|| keys.forget_oldest()).collect();
         let wanted: Vec<_> = model.0.into_iter().map(|(.., note)| note).collect();
         prop_assert_eq!(oldest_first, wanted);
     }
@@ -341,7 +341,7 @@ fn limit_of(values: usize) -> usize {
 }
 
 #[test]
-fn a_window_forgets_its_oldest_where_the_memory_for_all_is_used_up() {
+fn an_owner_forgets_its_oldest_where_the_memory_for_all_is_used_up() {
     let large = queue(1, &on().with(X_CACHE_SIZE, 10_000_000));
     let mut host = Host::limited(limit_of(100), &[&large]);
     for value in 0..1_000 {
@@ -364,7 +364,7 @@ fn a_window_forgets_its_oldest_where_the_memory_for_all_is_used_up() {
 }
 
 #[test]
-fn a_window_that_comes_late_has_a_part_of_the_memory_and_one_value_at_least() {
+fn an_owner_that_comes_late_has_a_part_of_the_memory_and_one_value_at_least() {
     let large = queue(1, &on().with(X_CACHE_SIZE, 10_000_000));
     let mut host = Host::limited(limit_of(100), &[&large]);
     for value in 0..200 {

@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 use super::{Identity, Key};
 use crate::core::clock::Millis;
 
-/// See the module's text. `T` is what is noted with each key.
-pub struct Window<T> {
+/// The keys that one owner has taken, oldest first. `T` is what is noted with each key.
+pub struct RecentKeys<T> {
     size: usize,
     next_turn: u64,
     entries: HashMap<Key, Entry<T>, RandomState>,
@@ -26,8 +26,8 @@ struct Entry<T> {
 /// Notes of keys that were forgotten, oldest first.
 pub type Forgotten<T> = SmallVec<[T; 1]>;
 
-impl<T> Window<T> {
-    /// An empty window for `size` keys, at least one.
+impl<T> RecentKeys<T> {
+    /// Room for `size` keys, at least one.
     pub fn new(size: usize) -> Self {
         Self { size: size.max(1), next_turn: 0, entries: HashMap::default(), order: BTreeMap::new() }
     }
