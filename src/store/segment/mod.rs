@@ -14,7 +14,7 @@ mod sums;
 pub(super) mod table;
 #[cfg(test)]
 mod tests;
-mod window;
+mod read_ahead;
 
 use std::{fmt, io, ops::Range, sync::Arc};
 

@@ -12,7 +12,7 @@ use std::{collections::VecDeque, io};
 use super::{
     FIRST_RECORD_OFFSET, Segment,
     sums::{Sums, joined},
-    window::Window,
+    read_ahead::ReadAhead,
 };
 use crate::store::format::{
     Flags, Footer, Kind,
@@ -51,10 +51,10 @@ impl Scanned<'_> {
     }
 }
 
-/// Goes through a segment, one window after another.
+/// Goes through a segment, one piece after another.
 pub struct Scan<'a> {
     salt: u32,
-    window: Window<'a>,
+    ahead: ReadAhead<'a>,
     /// From the first damage on.
     sums: Option<Sums<'a>>,
     /// Where the next record is looked for.
@@ -93,7 +93,7 @@ impl Segment {
         debug_assert!(from >= FIRST_RECORD_OFFSET && from.is_multiple_of(RECORD_ALIGNMENT_BYTES as u32));
         Ok(Scan {
             salt: self.salt,
-            window: Window::new(self, SCAN_STEP_BYTES)?,
+            ahead: ReadAhead::new(self, SCAN_STEP_BYTES)?,
             sums: None,
             at: u64::from(from),
             group: None,
@@ -107,8 +107,8 @@ impl Segment {
 
     /// Reads the records of a sealed segment that are no publishes.
     pub fn scan_sealed<'a>(&'a self, footer: &'a Footer) -> io::Result<Others<'a>> {
-        let window = Window::new(self, OTHERS_STEP_BYTES)?;
-        Ok(Others { salt: self.salt, window, footer, next: 0 })
+        let ahead = ReadAhead::new(self, OTHERS_STEP_BYTES)?;
+        Ok(Others { salt: self.salt, ahead, footer, next: 0 })
     }
 
     /// Reads all records of a sealed segment that its footer lists.
@@ -117,8 +117,8 @@ impl Segment {
         offsets.extend_from_slice(&footer.others);
         offsets.sort_unstable();
         offsets.dedup();
-        let window = Window::new(self, SCAN_STEP_BYTES)?;
-        Ok(Listed { salt: self.salt, window, offsets, end: footer.end, next: 0 })
+        let ahead = ReadAhead::new(self, SCAN_STEP_BYTES)?;
+        Ok(Listed { salt: self.salt, ahead, offsets, end: footer.end, next: 0 })
     }
 }
 
@@ -156,8 +156,8 @@ impl Scan<'_> {
     pub fn tail_bytes(&mut self) -> io::Result<u64> {
         let from = u64::from(self.end);
         let (mut at, mut bytes) = (from, 0);
-        while at < self.window.file_bytes() {
-            let piece = self.window.at(at, SCAN_STEP_BYTES as u64)?;
+        while at < self.ahead.file_bytes() {
+            let piece = self.ahead.at(at, SCAN_STEP_BYTES as u64)?;
             if let Some(last) = piece.iter().rposition(|octet| *octet != 0) {
                 bytes = at + last as u64 + 1 - from;
             }
@@ -168,7 +168,7 @@ impl Scan<'_> {
 
     /// Whether what stands at [`end`](Self::end) may be what a crash left of a footer.
     pub fn tail_may_be_footer(&mut self) -> io::Result<bool> {
-        let bytes = self.window.at(u64::from(self.end), RECORD_HEADER_BYTES as u64)?;
+        let bytes = self.ahead.at(u64::from(self.end), RECORD_HEADER_BYTES as u64)?;
         Ok(match RecordHeader::decode(bytes) {
             Ok(header) => header.is_none_or(|header| header.kind == Kind::Footer),
             Err(_) => false,
@@ -193,7 +193,7 @@ impl Scan<'_> {
     fn resume(&mut self) -> io::Result<()> {
         let from = self.at;
         self.drop_group();
-        while self.at + (RECORD_ALIGNMENT_BYTES as u64) < self.window.file_bytes() {
+        while self.at + (RECORD_ALIGNMENT_BYTES as u64) < self.ahead.file_bytes() {
             self.at += RECORD_ALIGNMENT_BYTES as u64;
             if self.is_record(self.at)? {
                 self.ready.push_back(Found::Damaged { from: from as u32, to: self.at as u32 });
@@ -206,11 +206,11 @@ impl Scan<'_> {
 
     /// Whether a record stands at `offset`, found out in a short time whatever length is claimed there.
     fn is_record(&mut self, offset: u64) -> io::Result<bool> {
-        let bytes = self.window.at(offset, RECORD_HEADER_BYTES as u64)?;
+        let bytes = self.ahead.at(offset, RECORD_HEADER_BYTES as u64)?;
         let Ok(Some(header)) = RecordHeader::decode(bytes) else { return Ok(false) };
         let claimed = bytes.first_chunk().copied().map(u32::from_le_bytes);
         let end = offset + header.record_bytes();
-        if end > self.window.file_bytes() {
+        if end > self.ahead.file_bytes() {
             return Ok(false);
         }
         if header.record_bytes() <= READ_WHOLE_BYTES_MAX {
@@ -219,7 +219,7 @@ impl Scan<'_> {
         let rest = offset + 4;
         let sums = match &mut self.sums {
             Some(sums) => sums,
-            none => none.insert(Sums::new(&self.window, rest)?),
+            none => none.insert(Sums::new(&self.ahead, rest)?),
         };
         let place = record::place_sum(self.salt, offset as u32);
         Ok(claimed == Some(joined(place, sums.of(rest, end)?, end - rest)))
@@ -254,15 +254,15 @@ impl Scan<'_> {
 
     /// What stands at `offset`.
     fn step(&mut self, offset: u64) -> io::Result<Step> {
-        let Ok(header) = RecordHeader::decode(self.window.at(offset, RECORD_HEADER_BYTES as u64)?) else {
+        let Ok(header) = RecordHeader::decode(self.ahead.at(offset, RECORD_HEADER_BYTES as u64)?) else {
             return Ok(Step::Bad);
         };
         let Some(header) = header else { return Ok(Step::End) };
-        if offset + header.record_bytes() > self.window.file_bytes() {
+        if offset + header.record_bytes() > self.ahead.file_bytes() {
             return Ok(Step::Bad);
         }
         let offset = offset as u32;
-        let bytes = self.window.at(u64::from(offset), header.record_bytes())?;
+        let bytes = self.ahead.at(u64::from(offset), header.record_bytes())?;
         match record::parse(bytes, self.salt, offset) {
             Ok(Some(_)) => Ok(Step::Record(Span { offset, header })),
             _ => Ok(Step::Bad),
@@ -272,7 +272,7 @@ impl Scan<'_> {
     /// The record of a span. It was sound a moment ago, so only its payload is cut out.
     fn reread(&mut self, span: Span) -> io::Result<Scanned<'_>> {
         let Span { offset, header } = span;
-        let bytes = self.window.at(u64::from(offset), header.record_bytes())?;
+        let bytes = self.ahead.at(u64::from(offset), header.record_bytes())?;
         let payload = bytes.get(RECORD_HEADER_BYTES..).unwrap_or_default();
         Ok(Scanned::Record { offset, kind: header.kind, flags: header.flags, payload })
     }
@@ -281,7 +281,7 @@ impl Scan<'_> {
 /// The records of a sealed segment that are no publishes.
 pub struct Others<'a> {
     salt: u32,
-    window: Window<'a>,
+    ahead: ReadAhead<'a>,
     footer: &'a Footer,
     next: usize,
 }
@@ -292,7 +292,7 @@ impl Others<'_> {
     pub fn advance(&mut self) -> io::Result<Option<Scanned<'_>>> {
         let Some(offset) = self.footer.others.get(self.next).copied() else { return Ok(None) };
         self.next += 1;
-        let bytes = record_bytes(&mut self.window, offset)?;
+        let bytes = record_bytes(&mut self.ahead, offset)?;
         match record::parse(bytes, self.salt, offset) {
             Ok(Some(found)) if found.kind != Kind::Publish => Ok(Some(Scanned::Record {
                 offset,
@@ -308,7 +308,7 @@ impl Others<'_> {
 /// All records of a sealed segment that its footer lists, in the order in which they were written.
 pub struct Listed<'a> {
     salt: u32,
-    window: Window<'a>,
+    ahead: ReadAhead<'a>,
     /// Ascending, each once.
     offsets: Vec<u32>,
     end: u32,
@@ -321,7 +321,7 @@ impl Listed<'_> {
         let Some(offset) = self.offsets.get(self.next).copied() else { return Ok(None) };
         self.next += 1;
         let to = self.next_offset();
-        let bytes = record_bytes(&mut self.window, offset)?;
+        let bytes = record_bytes(&mut self.ahead, offset)?;
         Ok(Some(match record::parse(bytes, self.salt, offset) {
             Ok(Some(record::Record { kind, flags, payload })) => {
                 Scanned::Record { offset, kind, flags, payload }
@@ -337,14 +337,14 @@ impl Listed<'_> {
 }
 
 /// The bytes of the record at `offset`, or of its header if it does not fit the file.
-fn record_bytes<'w>(window: &'w mut Window<'_>, offset: u32) -> io::Result<&'w [u8]> {
+fn record_bytes<'w>(ahead: &'w mut ReadAhead<'_>, offset: u32) -> io::Result<&'w [u8]> {
     let offset = u64::from(offset);
-    let header = RecordHeader::decode(window.at(offset, RECORD_HEADER_BYTES as u64)?);
+    let header = RecordHeader::decode(ahead.at(offset, RECORD_HEADER_BYTES as u64)?);
     let wanted = match header {
-        Ok(Some(header)) if offset + header.record_bytes() <= window.file_bytes() => header.record_bytes(),
+        Ok(Some(header)) if offset + header.record_bytes() <= ahead.file_bytes() => header.record_bytes(),
         _ => RECORD_HEADER_BYTES as u64,
     };
-    window.at(offset, wanted)
+    ahead.at(offset, wanted)
 }
 
 /// Behind damage, records up to this size are read whole to see if they are any.

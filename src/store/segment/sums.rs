@@ -6,7 +6,7 @@
 
 use std::{io, sync::LazyLock};
 
-use super::window::Window;
+use super::read_ahead::ReadAhead;
 
 /// Bytes from one sum that is kept to the next.
 const STEP_BYTES: u64 = 4 * 1024;
@@ -16,20 +16,20 @@ pub(super) struct Sums<'a> {
     from: u64,
     /// CRC-32C of the bytes from there to each multiple of the step.
     marks: Vec<u32>,
-    near: Window<'a>,
-    far: Window<'a>,
+    near: ReadAhead<'a>,
+    far: ReadAhead<'a>,
 }
 
 impl<'a> Sums<'a> {
-    /// Reads everything from `from` to the end, through a window like this.
-    pub(super) fn new(window: &Window<'a>, from: u64) -> io::Result<Self> {
-        let mut whole = window.another(SUMMED_AT_ONCE_BYTES);
+    /// Reads everything from `from` to the end, through another one of the same file.
+    pub(super) fn new(ahead: &ReadAhead<'a>, from: u64) -> io::Result<Self> {
+        let mut whole = ahead.another(SUMMED_AT_ONCE_BYTES);
         let (mut sum, mut marks) = (0, vec![0]);
-        for at in (from..window.file_bytes()).step_by(STEP_BYTES as usize) {
+        for at in (from..ahead.file_bytes()).step_by(STEP_BYTES as usize) {
             sum = crc32c::crc32c_append(sum, whole.at(at, STEP_BYTES)?);
             marks.push(sum);
         }
-        let (near, far) = (window.another(STEP_BYTES as usize), window.another(STEP_BYTES as usize));
+        let (near, far) = (ahead.another(STEP_BYTES as usize), ahead.another(STEP_BYTES as usize));
         Ok(Self { from, marks, near, far })
     }
 
@@ -40,11 +40,11 @@ impl<'a> Sums<'a> {
         Ok(joined(before, whole, end - start))
     }
 
-    fn up_to(&mut self, end: u64, window: impl Fn(&mut Self) -> &mut Window<'a>) -> io::Result<u32> {
+    fn up_to(&mut self, end: u64, ahead: impl Fn(&mut Self) -> &mut ReadAhead<'a>) -> io::Result<u32> {
         let mark = (end - self.from) / STEP_BYTES;
         let sum = self.marks[mark as usize];
         let at = self.from + mark * STEP_BYTES;
-        Ok(crc32c::crc32c_append(sum, window(self).at(at, end - at)?))
+        Ok(crc32c::crc32c_append(sum, ahead(self).at(at, end - at)?))
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
         ) {
             let segment = segment_of(&bytes);
             let from = u64::from(FIRST_RECORD_OFFSET);
-            let mut sums = Sums::new(&Window::new(&segment, 64).unwrap(), from).unwrap();
+            let mut sums = Sums::new(&ReadAhead::new(&segment, 64).unwrap(), from).unwrap();
             for (one, other) in stretches {
                 let (one, other) = (one.index(bytes.len() + 1), other.index(bytes.len() + 1));
                 let (start, end) = (one.min(other), one.max(other));

@@ -1,6 +1,6 @@
 //! A piece of a file in memory that moves along with whoever reads it.
 //!
-//! A read is never larger than the window, unless one record is; and nothing is allocated for bytes that the file
+//! A read is never larger than a step, unless one record is; and nothing is allocated for bytes that the file
 //! does not have.
 
 use std::io;
@@ -9,7 +9,7 @@ use super::Segment;
 use crate::store::files::File;
 
 /// Reads ahead in steps of `step_bytes`.
-pub(super) struct Window<'a> {
+pub(super) struct ReadAhead<'a> {
     file: &'a dyn File,
     /// Length of the file.
     file_bytes: u64,
@@ -18,7 +18,7 @@ pub(super) struct Window<'a> {
     bytes: Vec<u8>,
 }
 
-impl<'a> Window<'a> {
+impl<'a> ReadAhead<'a> {
     pub(super) fn new(segment: &'a Segment, step_bytes: usize) -> io::Result<Self> {
         let file_bytes = segment.file.len()?.min(super::FILE_BYTES_MAX);
         Ok(Self { file: &*segment.file, file_bytes, step_bytes, start: 0, bytes: Vec::new() })
