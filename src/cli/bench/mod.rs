@@ -22,7 +22,7 @@ mod run;
 mod stats;
 mod topology;
 mod uri;
-mod window;
+mod unconfirmed;
 mod worker;
 
 use std::process::ExitCode;

@@ -14,7 +14,7 @@ use super::error::Error;
 use super::inbox::Inbox;
 use super::plan::Publishing;
 use super::stats::ProducerStats;
-use super::window::Window;
+use super::unconfirmed::Unconfirmed;
 use super::worker::{Context, Event};
 use crate::protocol::{FRAME_METHOD, Method, ShortString, confirm, write_method};
 
@@ -32,7 +32,7 @@ pub(super) struct Producer {
 /// What the two threads share.
 struct Link {
     stats: Arc<ProducerStats>,
-    window: Option<Window>,
+    unconfirmed: Option<Unconfirmed>,
     /// The publisher has said goodbye.
     closing: AtomicBool,
     /// The reader has ended: nothing more will come.
@@ -57,7 +57,7 @@ impl Producer {
         let (stream, inbox) = client.into_parts()?;
         let link = Link {
             stats,
-            window: plan.window.map(Window::new),
+            unconfirmed: plan.window.map(Unconfirmed::new),
             closing: AtomicBool::new(false),
             deaf: AtomicBool::new(false),
         };
@@ -99,7 +99,7 @@ impl Producer {
                 self.await_confirms();
                 break;
             }
-            let room = self.link.window.as_ref().map_or(u64::MAX, Window::room);
+            let room = self.link.unconfirmed.as_ref().map_or(u64::MAX, Unconfirmed::room);
             if room == 0 {
                 thread::park_timeout(POLL);
                 continue;
@@ -121,8 +121,8 @@ impl Producer {
 
     fn write(&mut self, sent: u64, count: u64, now_ns: u64, pace: Option<Pace>) -> Result<bool, Error> {
         let times = (0..count as u32).map(|at| pace.map_or(now_ns, |pace| pace.due_ns(sent + u64::from(at))));
-        if let Some(window) = &self.link.window {
-            window.publish(times.clone());
+        if let Some(unconfirmed) = &self.link.unconfirmed {
+            unconfirmed.publish(times.clone());
         }
         let frames = self.batch.stamped(times);
         let written = write_all(&self.stream, frames, &self.context.stop)?;
@@ -134,11 +134,11 @@ impl Producer {
 
     /// Waits until everything is confirmed, as long as confirms keep coming.
     fn await_confirms(&self) {
-        let Some(window) = &self.link.window else { return };
-        let (mut unsettled, mut progress) = (window.unsettled(), Instant::now());
+        let Some(unconfirmed) = &self.link.unconfirmed else { return };
+        let (mut unsettled, mut progress) = (unconfirmed.unsettled(), Instant::now());
         while unsettled > 0 && !self.context.stopped() && !self.link.deaf.load(Ordering::Relaxed) {
             thread::park_timeout(POLL);
-            let now = window.unsettled();
+            let now = unconfirmed.unsettled();
             if now < unsettled {
                 (unsettled, progress) = (now, Instant::now());
             } else if progress.elapsed() > CONFIRM_TIMEOUT {
@@ -237,9 +237,9 @@ impl Reader {
     }
 
     fn settle(&mut self, tag: u64, multiple: bool, acked_ns: Option<u64>) -> u64 {
-        let Some(window) = &self.link.window else { return 0 };
+        let Some(unconfirmed) = &self.link.unconfirmed else { return 0 };
         let (mut count, latencies) = (0, &mut self.latencies);
-        window.settle(tag, multiple, |due_ns| {
+        unconfirmed.settle(tag, multiple, |due_ns| {
             count += 1;
             latencies.extend(acked_ns.map(|now_ns| now_ns.saturating_sub(due_ns)));
         });

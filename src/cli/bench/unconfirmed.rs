@@ -6,8 +6,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The window of publisher confirms of one channel.
-pub(super) struct Window {
+/// Publishes of one channel that wait for their confirms.
+pub(super) struct Unconfirmed {
     limit: u64,
     slots: Box<[AtomicU64]>,
     published: AtomicU64,
@@ -15,7 +15,7 @@ pub(super) struct Window {
     low: AtomicU64,
 }
 
-impl Window {
+impl Unconfirmed {
     /// At most `limit` publishes may be unconfirmed.
     pub(super) fn new(limit: u32) -> Self {
         // Twice the limit: single confirms may come in any order, and should not hold up those behind them.
@@ -90,48 +90,48 @@ impl Window {
 mod tests {
     use super::*;
 
-    fn settled(window: &Window, tag: u64, multiple: bool) -> Vec<u64> {
+    fn settled(unconfirmed: &Unconfirmed, tag: u64, multiple: bool) -> Vec<u64> {
         let mut times = Vec::new();
-        window.settle(tag, multiple, |time| times.push(time));
+        unconfirmed.settle(tag, multiple, |time| times.push(time));
         times
     }
 
     #[test]
     fn a_multiple_confirm_settles_what_single_ones_left() {
-        let window = Window::new(4);
-        window.publish([10, 20, 30, 40].into_iter());
-        assert_eq!(window.room(), 0);
-        assert_eq!(settled(&window, 2, false), [20]);
-        assert_eq!(settled(&window, 3, true), [10, 30]);
-        assert_eq!((window.room(), window.unsettled()), (3, 1));
-        assert_eq!(settled(&window, 0, true), [40]);
-        assert_eq!(window.room(), 4);
+        let unconfirmed = Unconfirmed::new(4);
+        unconfirmed.publish([10, 20, 30, 40].into_iter());
+        assert_eq!(unconfirmed.room(), 0);
+        assert_eq!(settled(&unconfirmed, 2, false), [20]);
+        assert_eq!(settled(&unconfirmed, 3, true), [10, 30]);
+        assert_eq!((unconfirmed.room(), unconfirmed.unsettled()), (3, 1));
+        assert_eq!(settled(&unconfirmed, 0, true), [40]);
+        assert_eq!(unconfirmed.room(), 4);
     }
 
     #[test]
     fn a_confirm_counts_once_and_only_for_what_was_published() {
-        let window = Window::new(2);
-        window.publish([10].into_iter());
-        assert!(settled(&window, 2, false).is_empty());
-        assert!(settled(&window, 9, true).is_empty());
-        assert_eq!(settled(&window, 1, false), [10]);
-        assert!(settled(&window, 1, false).is_empty());
-        assert!(settled(&window, 0, false).is_empty());
-        assert_eq!(window.unsettled(), 0);
+        let unconfirmed = Unconfirmed::new(2);
+        unconfirmed.publish([10].into_iter());
+        assert!(settled(&unconfirmed, 2, false).is_empty());
+        assert!(settled(&unconfirmed, 9, true).is_empty());
+        assert_eq!(settled(&unconfirmed, 1, false), [10]);
+        assert!(settled(&unconfirmed, 1, false).is_empty());
+        assert!(settled(&unconfirmed, 0, false).is_empty());
+        assert_eq!(unconfirmed.unsettled(), 0);
     }
 
     #[test]
     fn the_oldest_unconfirmed_publish_keeps_its_slot() {
-        let window = Window::new(2);
-        window.publish([1].into_iter());
+        let unconfirmed = Unconfirmed::new(2);
+        unconfirmed.publish([1].into_iter());
         let mut tag = 1;
-        while window.room() > 0 {
-            window.publish([7].into_iter());
+        while unconfirmed.room() > 0 {
+            unconfirmed.publish([7].into_iter());
             tag += 1;
-            assert_eq!(settled(&window, tag, false), [7]);
+            assert_eq!(settled(&unconfirmed, tag, false), [7]);
         }
         assert_eq!(tag, 4);
-        assert_eq!(settled(&window, 1, false), [1]);
-        assert_eq!(window.room(), 2);
+        assert_eq!(settled(&unconfirmed, 1, false), [1]);
+        assert_eq!(unconfirmed.room(), 2);
     }
 }
