@@ -30,7 +30,7 @@ pub enum Style {
 
 /// What a session holds: it starts anew on each connection.
 #[derive(Default)]
-struct Window {
+struct Holding {
     /// By delivery tag; `None` for what could not be read.
     unacked: BTreeMap<u64, Option<Id>>,
     /// By the marker's tag: acks that its confirm proves.
@@ -63,7 +63,7 @@ impl Worker for Consumer {
         link.call(&confirm_select(), 85, 11)?;
         link.call(&basic_qos(self.prefetch), 60, 11)?;
         link.call(&basic_consume(&part.queue, "c", 0), 60, 21)?;
-        let mut window = Window::default();
+        let mut window = Holding::default();
         let mut batch = usize::from(self.prefetch);
         while !load.is_stopping() {
             let event = link.poll(PATIENCE)?;
@@ -97,7 +97,7 @@ impl Worker for Getter {
     fn session(&mut self, load: &Load, link: &mut Link) -> Result<(), Gone> {
         let part = &mut self.part;
         link.call(&confirm_select(), 85, 11)?;
-        let mut window = Window::default();
+        let mut window = Holding::default();
         while !load.is_stopping() {
             // Several at once: a round trip for each would not keep up.
             let asked = part.rng.random_range(1..=30);
@@ -126,12 +126,12 @@ impl Worker for Getter {
 }
 
 impl Part {
-    fn take(&self, load: &Load, window: &mut Window, delivery: &Delivery) {
+    fn take(&self, load: &Load, window: &mut Holding, delivery: &Delivery) {
         let id = load.history().delivered(&self.queue, self.number, delivery);
         window.unacked.insert(delivery.tag, id);
     }
 
-    fn on_other(&self, load: &Load, window: &mut Window, event: Event) -> Result<(), Gone> {
+    fn on_other(&self, load: &Load, window: &mut Holding, event: Event) -> Result<(), Gone> {
         match event {
             Event::Confirm { tag, multiple, ack } => self.on_confirm(load, window, tag, multiple, ack),
             Event::Blocked(_) | Event::Unblocked => {}
@@ -142,7 +142,7 @@ impl Part {
         Ok(())
     }
 
-    fn on_confirm(&self, load: &Load, window: &mut Window, tag: u64, multiple: bool, ack: bool) {
+    fn on_confirm(&self, load: &Load, window: &mut Holding, tag: u64, multiple: bool, ack: bool) {
         let mut history = load.history();
         window.proofs.retain(|(marker, ids)| {
             let meant = *marker == tag || (multiple && *marker < tag);
@@ -155,7 +155,7 @@ impl Part {
     }
 
     /// Settles all that is held, then publishes a marker.
-    fn settle(&mut self, load: &Load, link: &mut Link, window: &mut Window) -> Result<(), Gone> {
+    fn settle(&mut self, load: &Load, link: &mut Link, window: &mut Holding) -> Result<(), Gone> {
         let mut held: Vec<(u64, Option<Id>)> = std::mem::take(&mut window.unacked).into_iter().collect();
         let mut back = Vec::new();
         match self.style {
@@ -190,7 +190,7 @@ impl Part {
         self.mark(load, link, window, ids)
     }
 
-    fn mark(&mut self, load: &Load, link: &mut Link, window: &mut Window, ids: Vec<Id>) -> Result<(), Gone> {
+    fn mark(&mut self, load: &Load, link: &mut Link, window: &mut Holding, ids: Vec<Id>) -> Result<(), Gone> {
         let queue = marks(self.number);
         window.markers += 1;
         window.proofs.push_back((window.markers, ids));
