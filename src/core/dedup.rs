@@ -6,15 +6,15 @@
 //! not when it was asked for: what was refused, or went nowhere, may come again. Who asks is not known here; the time
 //! is an argument.
 
-mod seen;
 mod recent_keys;
+mod seen;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
-pub use seen::{Cut, SEEN_QUEUE, Seen};
 pub use recent_keys::RecentKeys;
+pub use seen::{Cut, SEEN_QUEUE, Seen};
 
 use crate::core::{clock::Millis, declared::QueueSpec, message::View, numbers, placement::QueueId};
 use crate::limits::{DEDUPLICATION_ENTRIES_DEFAULT, DEDUPLICATION_ENTRIES_MAX};

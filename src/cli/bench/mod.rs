@@ -21,8 +21,8 @@ mod report;
 mod run;
 mod stats;
 mod topology;
-mod uri;
 mod unconfirmed;
+mod uri;
 mod worker;
 
 use std::process::ExitCode;

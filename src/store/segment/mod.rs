@@ -9,12 +9,12 @@
 
 pub mod quarantine;
 pub mod read;
+mod read_ahead;
 pub mod scan;
 mod sums;
 pub(super) mod table;
 #[cfg(test)]
 mod tests;
-mod read_ahead;
 
 use std::{fmt, io, ops::Range, sync::Arc};
 

@@ -11,8 +11,8 @@ use std::{collections::VecDeque, io};
 
 use super::{
     FIRST_RECORD_OFFSET, Segment,
-    sums::{Sums, joined},
     read_ahead::ReadAhead,
+    sums::{Sums, joined},
 };
 use crate::store::format::{
     Flags, Footer, Kind,

@@ -389,7 +389,7 @@ fn a_damaged_body_full_of_lengths_does_not_hold_up_the_search_for_the_next_recor
 }
 
 #[test]
-fn records_larger_than_a_window_and_on_its_edges_are_read() {
+fn records_larger_than_a_step_and_on_its_edges_are_read() {
     let disk = SimDisk::new();
     let mut writer = Writer::new(&disk, ID, 64);
     for (position, size) in [100, 5_000_000, 3, 1_048_000, 400, 20_000, 0, 300_000].into_iter().enumerate() {

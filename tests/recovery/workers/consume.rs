@@ -63,18 +63,18 @@ impl Worker for Consumer {
         link.call(&confirm_select(), 85, 11)?;
         link.call(&basic_qos(self.prefetch), 60, 11)?;
         link.call(&basic_consume(&part.queue, "c", 0), 60, 21)?;
-        let mut window = Holding::default();
+        let mut holding = Holding::default();
         let mut batch = usize::from(self.prefetch);
         while !load.is_stopping() {
             let event = link.poll(PATIENCE)?;
             let idle = event.is_none();
             match event {
-                Some(Event::Delivery(delivery)) => part.take(load, &mut window, &delivery),
-                Some(event) => part.on_other(load, &mut window, event)?,
+                Some(Event::Delivery(delivery)) => part.take(load, &mut holding, &delivery),
+                Some(event) => part.on_other(load, &mut holding, event)?,
                 None => {}
             }
-            if window.unacked.len() >= batch || (idle && !window.unacked.is_empty()) {
-                part.settle(load, link, &mut window)?;
+            if holding.unacked.len() >= batch || (idle && !holding.unacked.is_empty()) {
+                part.settle(load, link, &mut holding)?;
                 batch = part.rng.random_range(1..=usize::from(self.prefetch));
             }
         }
@@ -97,7 +97,7 @@ impl Worker for Getter {
     fn session(&mut self, load: &Load, link: &mut Link) -> Result<(), Gone> {
         let part = &mut self.part;
         link.call(&confirm_select(), 85, 11)?;
-        let mut window = Holding::default();
+        let mut holding = Holding::default();
         while !load.is_stopping() {
             // Several at once: a round trip for each would not keep up.
             let asked = part.rng.random_range(1..=30);
@@ -107,18 +107,18 @@ impl Worker for Getter {
             let (mut answered, mut empty) = (0, false);
             while answered < asked {
                 match link.next()? {
-                    Event::Delivery(delivery) => part.take(load, &mut window, &delivery),
+                    Event::Delivery(delivery) => part.take(load, &mut holding, &delivery),
                     Event::Reply(60, 72, _) => empty = true,
                     event => {
-                        part.on_other(load, &mut window, event)?;
+                        part.on_other(load, &mut holding, event)?;
                         continue;
                     }
                 }
                 answered += 1;
             }
-            part.settle(load, link, &mut window)?;
+            part.settle(load, link, &mut holding)?;
             if empty && let Some(event) = link.poll(PATIENCE)? {
-                part.on_other(load, &mut window, event)?;
+                part.on_other(load, &mut holding, event)?;
             }
         }
         Ok(())
@@ -126,14 +126,14 @@ impl Worker for Getter {
 }
 
 impl Part {
-    fn take(&self, load: &Load, window: &mut Holding, delivery: &Delivery) {
+    fn take(&self, load: &Load, holding: &mut Holding, delivery: &Delivery) {
         let id = load.history().delivered(&self.queue, self.number, delivery);
-        window.unacked.insert(delivery.tag, id);
+        holding.unacked.insert(delivery.tag, id);
     }
 
-    fn on_other(&self, load: &Load, window: &mut Holding, event: Event) -> Result<(), Gone> {
+    fn on_other(&self, load: &Load, holding: &mut Holding, event: Event) -> Result<(), Gone> {
         match event {
-            Event::Confirm { tag, multiple, ack } => self.on_confirm(load, window, tag, multiple, ack),
+            Event::Confirm { tag, multiple, ack } => self.on_confirm(load, holding, tag, multiple, ack),
             Event::Blocked(_) | Event::Unblocked => {}
             Event::ChannelClosed(code, text) => return Err(Gone::Closed(code, text)),
             Event::Returned(_) => load.history().broke(Rule::WrongReturn, "a marker".into()),
@@ -142,9 +142,9 @@ impl Part {
         Ok(())
     }
 
-    fn on_confirm(&self, load: &Load, window: &mut Holding, tag: u64, multiple: bool, ack: bool) {
+    fn on_confirm(&self, load: &Load, holding: &mut Holding, tag: u64, multiple: bool, ack: bool) {
         let mut history = load.history();
-        window.proofs.retain(|(marker, ids)| {
+        holding.proofs.retain(|(marker, ids)| {
             let meant = *marker == tag || (multiple && *marker < tag);
             if meant && ack {
                 history.proven(&self.queue, ids);
@@ -155,8 +155,8 @@ impl Part {
     }
 
     /// Settles all that is held, then publishes a marker.
-    fn settle(&mut self, load: &Load, link: &mut Link, window: &mut Holding) -> Result<(), Gone> {
-        let mut held: Vec<(u64, Option<Id>)> = std::mem::take(&mut window.unacked).into_iter().collect();
+    fn settle(&mut self, load: &Load, link: &mut Link, holding: &mut Holding) -> Result<(), Gone> {
+        let mut held: Vec<(u64, Option<Id>)> = std::mem::take(&mut holding.unacked).into_iter().collect();
         let mut back = Vec::new();
         match self.style {
             Style::Single => {
@@ -187,21 +187,27 @@ impl Part {
         for (tag, _) in back {
             link.send(1, &basic_nack(tag));
         }
-        self.mark(load, link, window, ids)
+        self.mark(load, link, holding, ids)
     }
 
-    fn mark(&mut self, load: &Load, link: &mut Link, window: &mut Holding, ids: Vec<Id>) -> Result<(), Gone> {
+    fn mark(
+        &mut self,
+        load: &Load,
+        link: &mut Link,
+        holding: &mut Holding,
+        ids: Vec<Id>,
+    ) -> Result<(), Gone> {
         let queue = marks(self.number);
-        window.markers += 1;
-        window.proofs.push_back((window.markers, ids));
-        let id = Id { publisher: MARKERS + self.number, sequence: window.markers };
+        holding.markers += 1;
+        holding.proofs.push_back((holding.markers, ids));
+        let id = Id { publisher: MARKERS + self.number, sequence: holding.markers };
         link.publish("", &queue, 0, id, 1)?;
-        if window.markers.is_multiple_of(MARKERS_KEPT) {
+        if holding.markers.is_multiple_of(MARKERS_KEPT) {
             // Only what is confirmed is purged, or a marker would be settled before it was written.
-            while !window.proofs.is_empty() {
+            while !holding.proofs.is_empty() {
                 match link.next()? {
-                    Event::Delivery(delivery) => self.take(load, window, &delivery),
-                    event => self.on_other(load, window, event)?,
+                    Event::Delivery(delivery) => self.take(load, holding, &delivery),
+                    event => self.on_other(load, holding, event)?,
                 }
             }
             link.call(&queue_purge(&queue), 50, 31)?;
