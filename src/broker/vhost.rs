@@ -34,7 +34,7 @@ use crate::core::{
     policy::{Policy, PolicyError},
     queue::{Deleted, SharedQueue},
     routing::Addressing,
-    topology::{FilterChange, Route, Topology},
+    topology::{DeduplicatorChange, Route, Topology},
 };
 use crate::limits::{BINDINGS_CLEARED_AT_ONCE_MAX, BLOCK_BYTES_MAX, DEDUPLICATION_CLEARED_AT_ONCE_MAX};
 use crate::protocol::ShortString;
@@ -118,10 +118,10 @@ impl Vhost {
     pub fn release_seen(&self, mut seen: Quiet<MutexGuard<'_, Seen>>) {
         let cut = seen.take_cut();
         drop(seen);
-        for Cut { filter, remembered, exceeded } in cut {
-            let kind = if matches!(filter.owner, Owner::Queue(_)) { "queue" } else { "exchange" };
+        for Cut { deduplicator, remembered, exceeded } in cut {
+            let kind = if matches!(deduplicator.owner, Owner::Queue(_)) { "queue" } else { "exchange" };
             tracing::warn!(
-                vhost = %self.name, kind, name = %filter.name, remembered, size = filter.rule.size,
+                vhost = %self.name, kind, name = %deduplicator.name, remembered, size = deduplicator.rule.size,
                 "the oldest values are forgotten early: {exceeded}"
             );
         }
@@ -338,10 +338,10 @@ impl Vhost {
 /// Opens and closes windows as their owners came and went; `changes` gets what is settled by that.
 fn follow(seen: &mut Seen, topology: &mut Topology, changes: &mut Changes) {
     let mut has_closed = false;
-    for change in topology.take_filters() {
+    for change in topology.take_deduplicators() {
         match change {
-            FilterChange::Opened(filter) => seen.open(&filter, changes),
-            FilterChange::Closed(owner) => {
+            DeduplicatorChange::Opened(deduplicator) => seen.open(&deduplicator, changes),
+            DeduplicatorChange::Closed(owner) => {
                 seen.close(&owner);
                 has_closed = true;
             }

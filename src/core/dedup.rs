@@ -148,9 +148,9 @@ impl Rule {
     }
 }
 
-/// What a queue or an exchange that takes each message once shows of it.
+/// A queue or an exchange that takes each message once: by which rule, and how many it has turned away.
 #[derive(Debug)]
-pub struct Filter {
+pub struct Deduplicator {
     /// Whose it is.
     pub owner: Owner,
     /// What was asked for.
@@ -163,13 +163,13 @@ pub struct Filter {
     forgotten_early: AtomicU64,
 }
 
-impl Filter {
-    /// The filter that the arguments of an exchange ask for.
+impl Deduplicator {
+    /// The deduplicator that the arguments of an exchange ask for.
     pub fn of_exchange(name: &ShortString, arguments: &FieldTable, durable: bool) -> Option<Self> {
         Self::of(Owner::Exchange(name.clone()), name, arguments, durable)
     }
 
-    /// The filter that a queue asks for.
+    /// The deduplicator that a queue asks for.
     pub fn of_queue(spec: &QueueSpec, id: QueueId) -> Option<Self> {
         Self::of(Owner::Queue(id), &spec.name, &spec.arguments, spec.durable)
     }

@@ -12,13 +12,13 @@ use crate::connection::session::Session;
 use crate::core::{
     commit::Commits,
     confirms::Fate,
-    dedup::{Filter, Identity, Seen},
+    dedup::{Deduplicator, Identity, Seen},
     message::Publication,
     queue::SharedQueue,
 };
 
 /// What is remembered if a message is taken.
-type Remembered = (Arc<Filter>, Identity);
+type Remembered = (Arc<Deduplicator>, Identity);
 
 /// A queue that has not seen a message, and what it remembers of it.
 type Fresh = (Arc<SharedQueue>, Option<Remembered>);
@@ -74,19 +74,21 @@ impl Session {
     ) -> Became {
         let view = publication.view();
         let now = self.broker.clock.now();
-        let identify = |filter: &Arc<Filter>| Some((filter.clone(), filter.rule.identify(&view, now)?));
-        let find = |(filter, identity): &Remembered| seen.find(&filter.owner, identity.key, now);
-        let of_exchange = destined.route.filter().and_then(identify);
-        if let Some((filter, _)) = &of_exchange
+        let identify = |deduplicator: &Arc<Deduplicator>| {
+            Some((deduplicator.clone(), deduplicator.rule.identify(&view, now)?))
+        };
+        let find = |(deduplicator, identity): &Remembered| seen.find(&deduplicator.owner, identity.key, now);
+        let of_exchange = destined.route.deduplicator().and_then(identify);
+        if let Some((deduplicator, _)) = &of_exchange
             && let Some(first) = of_exchange.as_ref().and_then(find)
         {
-            filter.count_duplicate();
+            deduplicator.count_duplicate();
             return Became { firsts: first.into(), refused: false };
         }
         let mut firsts = Vec::new();
         let mut fresh: Vec<Fresh> = Vec::new();
         for queue in &destined.route.queues {
-            let remembered = queue.filter.as_ref().and_then(identify);
+            let remembered = queue.deduplicator.as_ref().and_then(identify);
             match remembered.as_ref().and_then(find) {
                 Some(first) => firsts.push((queue, first)),
                 None => fresh.push((queue.clone(), remembered)),
@@ -107,8 +109,8 @@ impl Session {
         }
         let (taken, refused) = self.enqueue_fresh(destined, publication, fresh, of_exchange);
         let persistent = publication.view().layout.persistent;
-        for (filter, identity) in taken {
-            seen.remember(&filter, identity, persistent, now, &mut self.effects.changes);
+        for (deduplicator, identity) in taken {
+            seen.remember(&deduplicator, identity, persistent, now, &mut self.effects.changes);
         }
         became.refused = refused;
         became

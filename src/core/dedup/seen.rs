@@ -18,7 +18,7 @@ use std::{
 
 use foldhash::quality::RandomState;
 
-use super::{Filter, Identity, Key, Owner, RecentKeys, recent_keys::Forgotten};
+use super::{Deduplicator, Identity, Key, Owner, RecentKeys, recent_keys::Forgotten};
 use crate::core::{
     change::{Change, Changes},
     clock::Millis,
@@ -53,7 +53,7 @@ pub struct Seen {
 
 /// What one owner has seen, and what that takes.
 struct Remembered {
-    filter: Arc<Filter>,
+    deduplicator: Arc<Deduplicator>,
     keys: RecentKeys<Note>,
     held: Held,
 }
@@ -62,7 +62,7 @@ struct Remembered {
 #[derive(Debug)]
 pub struct Cut {
     /// Whose it is.
-    pub filter: Arc<Filter>,
+    pub deduplicator: Arc<Deduplicator>,
     /// How many values it has now.
     pub remembered: usize,
     /// The bound.
@@ -84,9 +84,9 @@ struct Kept {
 }
 
 impl Remembered {
-    fn new(filter: &Arc<Filter>, gauge: &'static Gauge) -> Self {
+    fn new(deduplicator: &Arc<Deduplicator>, gauge: &'static Gauge) -> Self {
         let held = Held::new(&Holder::new(gauge), Kind::Deduplication);
-        Self { filter: filter.clone(), keys: RecentKeys::new(filter.rule.size), held }
+        Self { deduplicator: deduplicator.clone(), keys: RecentKeys::new(deduplicator.rule.size), held }
     }
 
     fn bytes(&self) -> usize {
@@ -104,9 +104,9 @@ impl Remembered {
             (early, bound) = (early + 1, Some(exceeded));
         }
         self.held.set(self.bytes());
-        let is_first = self.filter.count_forgotten_early(early);
+        let is_first = self.deduplicator.count_forgotten_early(early);
         let cut = bound.filter(|_| is_first).map(|exceeded| Cut {
-            filter: self.filter.clone(),
+            deduplicator: self.deduplicator.clone(),
             remembered: self.keys.len(),
             exceeded,
         });
@@ -136,14 +136,14 @@ impl Seen {
     }
 
     /// An owner is there. What a namesake has left is forgotten first: after a crash it would be this one's.
-    pub fn open(&mut self, filter: &Arc<Filter>, changes: &mut Changes) {
-        while let Owner::Exchange(name) = &filter.owner
+    pub fn open(&mut self, deduplicator: &Arc<Deduplicator>, changes: &mut Changes) {
+        while let Owner::Exchange(name) = &deduplicator.owner
             && self.is_clearing(name)
         {
             self.clear_away(DEDUPLICATION_CLEARED_AT_ONCE_MAX, changes);
         }
         let Self { owners, gauge, .. } = self;
-        owners.entry(filter.owner.clone()).or_insert_with(|| Remembered::new(filter, gauge));
+        owners.entry(deduplicator.owner.clone()).or_insert_with(|| Remembered::new(deduplicator, gauge));
     }
 
     /// An owner is gone: nobody finds what it has seen, which goes by [`Self::clear_away`].
@@ -171,8 +171,8 @@ impl Seen {
     }
 
     fn end_first(&mut self) {
-        let Some(Remembered { filter, .. }) = self.closing.pop_front() else { return };
-        if let Owner::Exchange(name) = &filter.owner
+        let Some(Remembered { deduplicator, .. }) = self.closing.pop_front() else { return };
+        if let Owner::Exchange(name) = &deduplicator.owner
             && let Some(left) = self.clearing.get_mut(name)
         {
             *left -= 1;
@@ -206,18 +206,18 @@ impl Seen {
     /// with the message, and [`Self::committed`] must be called then, before anybody else can ask.
     pub fn remember(
         &mut self,
-        filter: &Filter,
+        deduplicator: &Deduplicator,
         identity: Identity,
         persistent: bool,
         now: Millis,
         changes: &mut Changes,
     ) {
-        let Some(remembered) = self.owners.get_mut(&filter.owner) else { return };
-        let queue = self.queue.filter(|_| persistent && filter.durable);
+        let Some(remembered) = self.owners.get_mut(&deduplicator.owner) else { return };
+        let queue = self.queue.filter(|_| persistent && deduplicator.durable);
         let entry = queue.map(|queue| {
             let position = position_of(0, self.next_counter);
             self.next_counter += 1;
-            let message = entry(&filter.owner, identity, now);
+            let message = entry(&deduplicator.owner, identity, now);
             changes.push(Change::Publish {
                 message: message.clone(),
                 placements: [Placement { queue, position }].into_iter().collect(),
@@ -227,7 +227,7 @@ impl Seen {
         });
         let note = Note { commit: Commit::default(), entry };
         let (forgotten, cut) = remembered.remember(identity, note, now);
-        self.fresh.push((filter.owner.clone(), identity.key));
+        self.fresh.push((deduplicator.owner.clone(), identity.key));
         self.cut.extend(cut);
         for note in forgotten {
             self.settle(note, changes);

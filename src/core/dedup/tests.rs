@@ -175,23 +175,23 @@ struct Host {
 const HIDDEN: QueueId = QueueId(9);
 
 impl Host {
-    fn new(filters: &[&Arc<Filter>]) -> Self {
-        Self::limited(usize::MAX, filters)
+    fn new(deduplicators: &[&Arc<Deduplicator>]) -> Self {
+        Self::limited(usize::MAX, deduplicators)
     }
 
-    fn limited(limit_bytes: usize, filters: &[&Arc<Filter>]) -> Self {
+    fn limited(limit_bytes: usize, deduplicators: &[&Arc<Deduplicator>]) -> Self {
         let gauge = Gauge::new(limit_bytes);
         let mut host = Self { seen: Seen::new(gauge), gauge, entries: Vec::new(), now: NOW };
         host.seen.keep_in(HIDDEN, 0);
-        for filter in filters {
-            host.open(filter);
+        for deduplicator in deduplicators {
+            host.open(deduplicator);
         }
         host
     }
 
-    fn open(&mut self, filter: &Arc<Filter>) {
+    fn open(&mut self, deduplicator: &Arc<Deduplicator>) {
         let mut changes = Changes::new();
-        self.seen.open(filter, &mut changes);
+        self.seen.open(deduplicator, &mut changes);
         self.journal(changes);
     }
 
@@ -214,20 +214,21 @@ impl Host {
     }
 
     /// True if it was taken.
-    fn publish(&mut self, filter: &Arc<Filter>, value: &str, persistent: bool) -> bool {
-        let identity = identify(&filter.rule, FieldTable::new().with(X_DEDUPLICATION_HEADER, value)).unwrap();
-        if self.seen.find(&filter.owner, identity.key, self.now).is_some() {
+    fn publish(&mut self, deduplicator: &Arc<Deduplicator>, value: &str, persistent: bool) -> bool {
+        let identity =
+            identify(&deduplicator.rule, FieldTable::new().with(X_DEDUPLICATION_HEADER, value)).unwrap();
+        if self.seen.find(&deduplicator.owner, identity.key, self.now).is_some() {
             return false;
         }
         let mut changes = Changes::new();
-        self.seen.remember(filter, identity, persistent, self.now, &mut changes);
+        self.seen.remember(deduplicator, identity, persistent, self.now, &mut changes);
         self.seen.committed(Commit(3));
         self.journal(changes);
         true
     }
 
-    fn restarted(self, filters: &[&Arc<Filter>]) -> Self {
-        let mut host = Self { now: self.now, ..Self::new(filters) };
+    fn restarted(self, deduplicators: &[&Arc<Deduplicator>]) -> Self {
+        let mut host = Self { now: self.now, ..Self::new(deduplicators) };
         host.seen.keep_in(HIDDEN, self.entries.last().map_or(0, |(position, _)| position + 1));
         host.entries = self.entries.clone();
         for (position, message) in self.entries {
@@ -253,29 +254,33 @@ impl Host {
     }
 }
 
-fn queue(id: u64, arguments: &FieldTable) -> Arc<Filter> {
+fn queue(id: u64, arguments: &FieldTable) -> Arc<Deduplicator> {
     let name = ShortString::from_static("q");
-    Arc::new(Filter::of(Owner::Queue(QueueId(id)), &name, arguments, true).unwrap())
+    Arc::new(Deduplicator::of(Owner::Queue(QueueId(id)), &name, arguments, true).unwrap())
 }
 
-fn exchange(name: &'static str, durable: bool) -> Arc<Filter> {
-    Arc::new(Filter::of_exchange(&ShortString::from_static(name), &on(), durable).unwrap())
+fn exchange(name: &'static str, durable: bool) -> Arc<Deduplicator> {
+    Arc::new(Deduplicator::of_exchange(&ShortString::from_static(name), &on(), durable).unwrap())
 }
 
 #[test]
 fn what_durable_owners_saw_of_persistent_messages_outlives_a_restart() {
     let (one, two, three, four) =
         (queue(1, &on()), queue(2, &on()), exchange("e", true), exchange("t", false));
-    let filters = [&one, &two, &three, &four];
-    let mut host = Host::new(&filters);
-    for filter in filters {
-        assert!(host.publish(filter, "persistent", true) && host.publish(filter, "transient", false));
-        assert!(!host.publish(filter, "persistent", true) && !host.publish(filter, "transient", true));
+    let deduplicators = [&one, &two, &three, &four];
+    let mut host = Host::new(&deduplicators);
+    for deduplicator in deduplicators {
+        assert!(
+            host.publish(deduplicator, "persistent", true) && host.publish(deduplicator, "transient", false)
+        );
+        assert!(
+            !host.publish(deduplicator, "persistent", true) && !host.publish(deduplicator, "transient", true)
+        );
     }
-    let mut host = host.restarted(&filters);
-    for filter in &filters[..3] {
-        assert!(!host.publish(filter, "persistent", true), "{:?}", filter.owner);
-        assert!(host.publish(filter, "transient", true), "{:?}", filter.owner);
+    let mut host = host.restarted(&deduplicators);
+    for deduplicator in &deduplicators[..3] {
+        assert!(!host.publish(deduplicator, "persistent", true), "{:?}", deduplicator.owner);
+        assert!(host.publish(deduplicator, "transient", true), "{:?}", deduplicator.owner);
     }
     assert!(host.publish(&four, "persistent", true));
 }
@@ -309,8 +314,8 @@ fn entries_go_with_what_is_forgotten() {
 fn an_owner_that_is_gone_leaves_nothing_behind() {
     let (one, two) = (queue(1, &on()), exchange("e", true));
     let mut host = Host::new(&[&one, &two]);
-    for filter in [&one, &two] {
-        assert!(host.publish(filter, "a", true) && host.publish(filter, "b", false));
+    for deduplicator in [&one, &two] {
+        assert!(host.publish(deduplicator, "a", true) && host.publish(deduplicator, "b", false));
     }
     host.close(&one.owner);
     assert_eq!(host.entries.len(), 1);
@@ -355,7 +360,7 @@ fn an_owner_forgets_its_oldest_where_the_memory_for_all_is_used_up() {
     assert!(!host.publish(&large, &format!("{}", 1_000 - kept), true), "the oldest that it still knows");
     let cut = host.seen.take_cut();
     assert_eq!((cut.len(), cut[0].remembered), (1, kept), "the log hears of it once");
-    assert!(Arc::ptr_eq(&cut[0].filter, &large));
+    assert!(Arc::ptr_eq(&cut[0].deduplicator, &large));
     assert!(host.publish(&large, "0", true) && host.seen.take_cut().is_empty());
     let mut host = host.restarted(&[&large]);
     assert_eq!(host.entries.len(), kept);
@@ -390,9 +395,13 @@ fn values_that_were_seen_by_what_is_gone_are_forgotten_in_pieces() {
             host.publish(&one, &format!("{value}"), true) && host.publish(&two, &format!("{value}"), true)
         );
     }
-    for filter in [&one, &two] {
-        host.seen.close(&filter.owner);
-        assert_eq!(host.seen.find(&filter.owner, key("7").unwrap(), NOW), None, "nobody finds it any more");
+    for deduplicator in [&one, &two] {
+        host.seen.close(&deduplicator.owner);
+        assert_eq!(
+            host.seen.find(&deduplicator.owner, key("7").unwrap(), NOW),
+            None,
+            "nobody finds it any more"
+        );
     }
     let name = ShortString::from_static("e");
     assert!(host.clear_away(10) && host.seen.is_clearing(&name));

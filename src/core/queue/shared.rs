@@ -23,7 +23,7 @@ use crate::core::{
     change::Changes,
     clock::{Millis, Moment},
     declared::QueueSpec,
-    dedup::Filter,
+    dedup::Deduplicator,
     delay::due_ms,
     effects::Effects,
     entry::{Entry, Shown},
@@ -47,7 +47,7 @@ pub struct SharedQueue {
     /// Its name in the journal.
     pub id: QueueId,
     /// It takes each message once.
-    pub filter: Option<Arc<Filter>>,
+    pub deduplicator: Option<Arc<Deduplicator>>,
     /// Changes when the queue is deleted: routes that were worked out before are stale then.
     pub stamp: Arc<AtomicU64>,
     /// What its settings say, or one of the two below; here it can be asked without the lock.
@@ -134,7 +134,7 @@ impl SharedQueue {
     }
 
     fn assembled(spec: QueueSpec, id: QueueId, state: Queue, surroundings: Arc<Surroundings>) -> Self {
-        let filter = Filter::of_queue(&spec, id).map(Arc::new);
+        let deduplicator = Deduplicator::of_queue(&spec, id).map(Arc::new);
         let consumer_timeout = AtomicU64::new(Self::consumer_timeout_of(&spec, &state.settings));
         let stamp = Arc::default();
         let held = Held::of(&surroundings.memory, Kind::Topology, entity_bytes(&spec.arguments));
@@ -143,7 +143,7 @@ impl SharedQueue {
         Self {
             spec,
             id,
-            filter,
+            deduplicator,
             stamp,
             consumer_timeout,
             surroundings,

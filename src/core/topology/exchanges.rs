@@ -108,12 +108,12 @@ impl Topology {
             policy_alternate: self.policy_alternate_of(&spec),
             stamp: Stamp::default(),
             history: self.history_of(&spec),
-            filter: Exchange::filter_of(&spec),
+            deduplicator: Exchange::deduplicator_of(&spec),
             common_route: Mutex::default(),
             _held: self.held(&spec.arguments),
             spec,
         };
-        self.opened(exchange.filter.as_ref());
+        self.opened(exchange.deduplicator.as_ref());
         self.exchanges.insert(exchange.spec.name.clone(), exchange);
     }
 
@@ -131,7 +131,7 @@ impl Topology {
         let Some(exchange) = self.exchanges.remove(&name) else { return };
         exchange.stamp.fetch_add(1, Ordering::Release);
         self.stamp.fetch_add(1, Ordering::Release);
-        self.closed(exchange.filter.as_ref());
+        self.closed(exchange.deduplicator.as_ref());
         if exchange.spec.durable {
             self.changes.push(TopologyChange::ExchangeDeleted(name));
         }

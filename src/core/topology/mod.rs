@@ -5,9 +5,9 @@
 
 mod arguments;
 mod bindings;
+mod deduplicators;
 mod equivalence;
 mod exchanges;
-mod filters;
 mod history;
 mod policies;
 mod queues;
@@ -25,8 +25,8 @@ use std::{
 use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 
+pub use deduplicators::DeduplicatorChange;
 pub use exchanges::ExchangeDeclaration;
-pub use filters::FilterChange;
 pub use queues::QueueDeclaration;
 pub use replay::Replayed;
 pub use restore::Unrestored;
@@ -36,7 +36,7 @@ pub use spelling::{Declared, Unknown};
 use crate::core::{
     change::TopologyChange,
     declared::{Destination, ExchangeSpec, VhostSettings},
-    dedup::Filter,
+    dedup::Deduplicator,
     error::{AmqpError, Named, precondition_failed},
     memory::{Held, Kind, entity_bytes},
     pager::RestoredQueue,
@@ -81,8 +81,8 @@ pub struct Topology {
     common_settings: CommonSettings,
     /// What the journal has not been told yet.
     changes: Vec<TopologyChange>,
-    /// Filters that came and went since they were last asked for.
-    filters: Vec<FilterChange>,
+    /// Deduplicators that came and went since they were last asked for.
+    deduplicators: Vec<DeduplicatorChange>,
 }
 
 /// An exchange and what is bound to it.
@@ -96,7 +96,7 @@ struct Exchange {
     /// The last messages, of an exchange that keeps them for queues that are bound later.
     history: Option<Arc<History>>,
     /// It takes each message once.
-    filter: Option<Arc<Filter>>,
+    deduplicator: Option<Arc<Deduplicator>>,
     /// The route of all its messages, if it is the same for all, as long as somebody remembers it.
     common_route: Mutex<Weak<Route>>,
     /// What it takes.
@@ -131,7 +131,7 @@ impl Topology {
             settings: VhostSettings::default(),
             common_settings: CommonSettings::default(),
             changes: Vec::new(),
-            filters: Vec::new(),
+            deduplicators: Vec::new(),
         };
         for (name, kind, internal) in [
             ("", ExchangeKind::Direct, false),

@@ -86,7 +86,7 @@ impl Topology {
         if queue.spec.durable {
             self.changes.push(queue_declared(&queue));
         }
-        self.opened(queue.filter.as_ref());
+        self.opened(queue.deduplicator.as_ref());
         self.queues.insert(wanted.name, queue.clone());
         queue.touch();
         Ok(queue)
@@ -153,7 +153,7 @@ impl Topology {
         let name = &queue.spec.name;
         if self.queue(name).is_some_and(|current| Arc::ptr_eq(current, queue)) {
             self.queues.remove(name);
-            self.closed(queue.filter.as_ref());
+            self.closed(queue.deduplicator.as_ref());
             self.stamp.fetch_add(1, Ordering::Release);
             if queue.is_journaled() {
                 self.changes.push(TopologyChange::QueueDeleted { id: queue.id, name: name.clone() });

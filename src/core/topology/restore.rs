@@ -93,7 +93,7 @@ impl Topology {
         let content = content_of(id, contents);
         let settings = self.settings_of(&spec);
         let queue = Arc::new(SharedQueue::restored(spec, settings, &content, self.surroundings.clone()));
-        self.opened(queue.filter.as_ref());
+        self.opened(queue.deduplicator.as_ref());
         queue.touch(); // something may have become due while the broker was stopped
         if queue.spec.is_delay_queue() {
             self.delay_queue = Some(queue);

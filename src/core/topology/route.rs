@@ -11,7 +11,7 @@ use smallvec::{Array, SmallVec};
 use super::{Exchange, Stamp, Topology, history::History};
 use crate::core::{
     declared::Destination,
-    dedup::Filter,
+    dedup::Deduplicator,
     error::{AmqpError, access_refused},
     memory::{Exceeded, Held, Holder, Kind, allocated_bytes},
     message::View,
@@ -42,7 +42,7 @@ pub struct Route {
     /// Of the exchanges on the way that keep what comes through them.
     histories: Vec<Arc<History>>,
     /// The exchange that the message was published to takes each message once.
-    filter: Option<Arc<Filter>>,
+    deduplicator: Option<Arc<Deduplicator>>,
     deduplicates: bool,
     steps: usize,
     /// What it takes, once it is remembered.
@@ -103,8 +103,8 @@ impl Route {
     }
 
     /// What the exchange that the message was published to has seen, if it takes each message once.
-    pub fn filter(&self) -> Option<&Arc<Filter>> {
-        self.filter.as_ref()
+    pub fn deduplicator(&self) -> Option<&Arc<Deduplicator>> {
+        self.deduplicator.as_ref()
     }
 
     /// Whether nothing that it depends on has changed.
@@ -119,7 +119,7 @@ impl Route {
 
     fn add(&mut self, queue: &Arc<SharedQueue>, seen: &mut Seen) {
         if seen.queues.insert(Arc::as_ptr(queue)) {
-            self.deduplicates |= queue.filter.is_some();
+            self.deduplicates |= queue.deduplicator.is_some();
             self.queues.push(queue.clone());
         }
     }
@@ -184,8 +184,9 @@ impl Topology {
 
     /// The same for an exchange that is there, whoever may publish to it.
     pub(super) fn route_from(&self, first: &Exchange, message: &Addressing<'_>) -> Route {
-        let filter = first.filter.clone();
-        let mut route = Route { reusable: true, deduplicates: filter.is_some(), filter, ..Route::default() };
+        let deduplicator = first.deduplicator.clone();
+        let mut route =
+            Route { reusable: true, deduplicates: deduplicator.is_some(), deduplicator, ..Route::default() };
         let mut seen = Seen::default();
         if first.spec.name.is_empty() {
             self.route_by_name(message.keys, &mut route, &mut seen);

@@ -6,7 +6,7 @@ use super::{Exchange, Topology};
 use crate::core::{
     change::TopologyChange,
     declared::ExchangeSpec,
-    dedup::{Filter, Owner, SEEN_QUEUE},
+    dedup::{Deduplicator, Owner, SEEN_QUEUE},
     memory::Holder,
     pager::RestoredQueue,
 };
@@ -14,9 +14,9 @@ use crate::protocol::{FieldTable, ShortString};
 
 /// A queue or an exchange that takes each message once came or went.
 #[derive(Debug, Clone)]
-pub enum FilterChange {
+pub enum DeduplicatorChange {
     /// It was made.
-    Opened(Arc<Filter>),
+    Opened(Arc<Deduplicator>),
     /// It is gone.
     Closed(Owner),
 }
@@ -24,13 +24,14 @@ pub enum FilterChange {
 impl Topology {
     /// What came and went since the last call, in order. To be called before [`Self::take_changes`]: the first durable
     /// one brings the hidden queue with it.
-    pub fn take_filters(&mut self) -> Vec<FilterChange> {
-        let filters = std::mem::take(&mut self.filters);
-        let is_durable = |change: &_| matches!(change, FilterChange::Opened(filter) if filter.durable);
-        if self.seen_queue.is_none() && filters.iter().any(is_durable) {
+    pub fn take_deduplicators(&mut self) -> Vec<DeduplicatorChange> {
+        let deduplicators = std::mem::take(&mut self.deduplicators);
+        let is_durable =
+            |change: &_| matches!(change, DeduplicatorChange::Opened(deduplicator) if deduplicator.durable);
+        if self.seen_queue.is_none() && deduplicators.iter().any(is_durable) {
             self.make_seen_queue();
         }
-        filters
+        deduplicators
     }
 
     /// The hidden queue that remembers what durable queues and exchanges have seen, if there are any: as the journal had
@@ -41,7 +42,7 @@ impl Topology {
 
     /// How many duplicates came to an exchange that takes each message once.
     pub fn exchange_duplicates(&self, name: &[u8]) -> Option<u64> {
-        self.exchanges.get(name)?.filter.as_ref().map(|filter| filter.duplicates())
+        self.exchanges.get(name)?.deduplicator.as_ref().map(|deduplicator| deduplicator.duplicates())
     }
 
     /// What memory is counted by.
@@ -49,12 +50,14 @@ impl Topology {
         &self.surroundings.memory
     }
 
-    pub(super) fn opened(&mut self, filter: Option<&Arc<Filter>>) {
-        self.filters.extend(filter.map(|filter| FilterChange::Opened(filter.clone())));
+    pub(super) fn opened(&mut self, deduplicator: Option<&Arc<Deduplicator>>) {
+        self.deduplicators
+            .extend(deduplicator.map(|deduplicator| DeduplicatorChange::Opened(deduplicator.clone())));
     }
 
-    pub(super) fn closed(&mut self, filter: Option<&Arc<Filter>>) {
-        self.filters.extend(filter.map(|filter| FilterChange::Closed(filter.owner.clone())));
+    pub(super) fn closed(&mut self, deduplicator: Option<&Arc<Deduplicator>>) {
+        self.deduplicators
+            .extend(deduplicator.map(|deduplicator| DeduplicatorChange::Closed(deduplicator.owner.clone())));
     }
 
     fn make_seen_queue(&mut self) {
@@ -70,8 +73,8 @@ impl Topology {
 }
 
 impl Exchange {
-    /// The filter that an exchange's arguments ask for.
-    pub(super) fn filter_of(spec: &ExchangeSpec) -> Option<Arc<Filter>> {
-        Filter::of_exchange(&spec.name, &spec.arguments, spec.durable).map(Arc::new)
+    /// The deduplicator that an exchange's arguments ask for.
+    pub(super) fn deduplicator_of(spec: &ExchangeSpec) -> Option<Arc<Deduplicator>> {
+        Deduplicator::of_exchange(&spec.name, &spec.arguments, spec.durable).map(Arc::new)
     }
 }
