@@ -61,9 +61,9 @@ impl SharedQueue {
         {
             let seen = self.state.read().peek_ready(from, limit, &mut messages);
             next = match seen {
-                Seen::Resident(next) => next,
-                Seen::OnDisk(first, _) if is_read => return Peek { messages, next: at(Some(first)) },
-                Seen::OnDisk(first, last) => {
+                Reach::Resident(next) => next,
+                Reach::OnDisk(first, _) if is_read => return Peek { messages, next: at(Some(first)) },
+                Reach::OnDisk(first, last) => {
                     is_read = true;
                     self.peek_on_disk(first, last, limit, &mut messages)
                 }
@@ -188,7 +188,7 @@ impl SharedQueue {
 }
 
 /// How far looking came.
-enum Seen {
+enum Reach {
     /// What was in memory was looked at; there may be more from this position on.
     Resident(Option<u64>),
     /// The next ones must be read.
@@ -196,14 +196,14 @@ enum Seen {
 }
 
 impl Queue {
-    fn peek_ready(&self, from: u64, limit: usize, messages: &mut Vec<Peeked>) -> Seen {
+    fn peek_ready(&self, from: u64, limit: usize, messages: &mut Vec<Peeked>) -> Reach {
         let mut next = Some(from);
         while let Some(from) = next {
             match self.ready.at_or_after(from) {
-                None => return Seen::Resident(None),
-                Some(Stand::OnDisk(first, last)) => return Seen::OnDisk(first, last),
+                None => return Reach::Resident(None),
+                Some(Stand::OnDisk(first, last)) => return Reach::OnDisk(first, last),
                 Some(Stand::Entry(entry)) if messages.len() == limit => {
-                    return Seen::Resident(Some(entry.position));
+                    return Reach::Resident(Some(entry.position));
                 }
                 Some(Stand::Entry(entry)) => {
                     messages.push(Peeked { entry: entry.clone(), due: 0 });
@@ -211,7 +211,7 @@ impl Queue {
                 }
             }
         }
-        Seen::Resident(None)
+        Reach::Resident(None)
     }
 
     /// Whether what was read from disk is in its line and does not wait.

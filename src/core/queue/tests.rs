@@ -549,7 +549,7 @@ struct Client {
 
 /// What a client reads.
 #[derive(Debug, Clone, PartialEq)]
-struct Seen {
+struct Received {
     what: What,
     channel: u16,
     tag: u64,
@@ -589,14 +589,14 @@ impl Client {
     }
 
     /// One turn of the writer: what the client reads of it.
-    fn read(&mut self) -> Vec<Seen> {
+    fn read(&mut self) -> Vec<Received> {
         let seen = self.take();
         self.written();
         seen
     }
 
     /// The first half of the writer's turn.
-    fn take(&mut self) -> Vec<Seen> {
+    fn take(&mut self) -> Vec<Received> {
         let mut context = Context::from_waker(Waker::noop());
         match self.outbox.lock().poll_take(&mut self.spare, &mut context) {
             Poll::Ready(true) => decode(&self.spare),
@@ -617,7 +617,7 @@ impl Client {
     }
 
     fn read_consumers(&mut self) -> Vec<String> {
-        let consumer = |seen: Seen| match seen.what {
+        let consumer = |seen: Received| match seen.what {
             What::Delivered(tag) => Some(tag),
             What::Got(_) | What::Cancelled => None,
         };
@@ -653,8 +653,8 @@ impl Client {
 }
 
 /// Deliveries, answers to `basic.get` and cancellations in a client's bytes.
-fn decode(mut bytes: &[u8]) -> Vec<Seen> {
-    let mut seen: Vec<Seen> = Vec::new();
+fn decode(mut bytes: &[u8]) -> Vec<Received> {
+    let mut seen: Vec<Received> = Vec::new();
     while let Some((frame, size)) = split(bytes, FRAME_MAX).unwrap() {
         bytes = &bytes[size..];
         if frame.channel == CLOGGED_CHANNEL {
@@ -670,7 +670,7 @@ fn decode(mut bytes: &[u8]) -> Vec<Seen> {
             other => panic!("{other:?}"),
         };
         let id = if what == What::Cancelled { 0 } else { content(&mut bytes, frame.channel) };
-        seen.push(Seen { what, channel: frame.channel, tag, redelivered, id });
+        seen.push(Received { what, channel: frame.channel, tag, redelivered, id });
     }
     assert!(bytes.is_empty(), "the writer takes whole frames");
     seen

@@ -117,8 +117,8 @@ impl Route {
         self.stamps.push((stamp.clone(), stamp.load(Ordering::Acquire)));
     }
 
-    fn add(&mut self, queue: &Arc<SharedQueue>, seen: &mut Seen) {
-        if seen.queues.insert(Arc::as_ptr(queue)) {
+    fn add(&mut self, queue: &Arc<SharedQueue>, met: &mut Met) {
+        if met.queues.insert(Arc::as_ptr(queue)) {
             self.deduplicates |= queue.deduplicator.is_some();
             self.queues.push(queue.clone());
         }
@@ -132,7 +132,7 @@ fn list_bytes<A: Array>(list: &SmallVec<A>) -> usize {
 
 /// Queues and exchanges that were met, by where they stand in memory.
 #[derive(Default)]
-struct Seen {
+struct Met {
     queues: HashSet<*const SharedQueue, RandomState>,
     exchanges: HashSet<*const Exchange, RandomState>,
 }
@@ -187,16 +187,16 @@ impl Topology {
         let deduplicator = first.deduplicator.clone();
         let mut route =
             Route { reusable: true, deduplicates: deduplicator.is_some(), deduplicator, ..Route::default() };
-        let mut seen = Seen::default();
+        let mut met = Met::default();
         if first.spec.name.is_empty() {
-            self.route_by_name(message.keys, &mut route, &mut seen);
+            self.route_by_name(message.keys, &mut route, &mut met);
             return route;
         }
         let mut waiting = vec![first];
-        seen.exchanges.insert(std::ptr::from_ref(first));
+        met.exchanges.insert(std::ptr::from_ref(first));
         let mut hops = 0..;
         while let (Some(exchange), Some(hop)) = (waiting.pop(), hops.next()) {
-            self.route_through(exchange, &message.at_hop(hop), &mut route, &mut seen, &mut waiting);
+            self.route_through(exchange, &message.at_hop(hop), &mut route, &mut met, &mut waiting);
         }
         if route.stamps.len() > STAMPS_MAX {
             // Any change makes it stale: that is rarer than publishing, and cheaper to see than thousands of stamps.
@@ -207,13 +207,13 @@ impl Topology {
     }
 
     /// The default exchange: every queue under its own name.
-    fn route_by_name(&self, keys: &[&[u8]], route: &mut Route, seen: &mut Seen) {
+    fn route_by_name(&self, keys: &[&[u8]], route: &mut Route, met: &mut Met) {
         route.by_key = true;
         for key in keys {
             match self.queue(key) {
                 Some(queue) => {
                     route.depend_on(&queue.stamp);
-                    route.add(queue, seen);
+                    route.add(queue, met);
                 }
                 None => route.reusable = false,
             }
@@ -227,7 +227,7 @@ impl Topology {
         exchange: &'a Exchange,
         message: &Addressing<'_>,
         route: &mut Route,
-        seen: &mut Seen,
+        met: &mut Met,
         waiting: &mut Vec<&'a Exchange>,
     ) {
         route.depend_on(&exchange.stamp);
@@ -237,26 +237,26 @@ impl Topology {
         route.steps += EXCHANGE_STEPS;
         let mut matched = false;
         // What is gone may still stand in the bindings: it is no match.
-        let mut follow = |name: &ShortString, seen: &mut Seen| {
+        let mut follow = |name: &ShortString, met: &mut Met| {
             let next = self.exchanges.get(name);
-            waiting.extend(next.filter(|next| seen.exchanges.insert(std::ptr::from_ref(*next))));
+            waiting.extend(next.filter(|next| met.exchanges.insert(std::ptr::from_ref(*next))));
             next.is_some()
         };
         let visited = exchange.router.route(message, &mut |destination| match destination {
             Destination::Queue(name) => {
                 if let Some(queue) = self.queue(name) {
                     matched = true;
-                    route.add(queue, seen);
+                    route.add(queue, met);
                 }
             }
-            Destination::Exchange(name) => matched |= follow(name, seen),
+            Destination::Exchange(name) => matched |= follow(name, met),
         });
         route.steps += visited / VISITS_PER_STEP;
         if !matched && let Some(alternate) = exchange.alternate() {
             match self.exchanges.get(alternate) {
                 // The default exchange as alternate routes by queue name.
-                Some(next) if next.spec.name.is_empty() => self.route_by_name(message.keys, route, seen),
-                Some(next) => drop(follow(&next.spec.name, seen)),
+                Some(next) if next.spec.name.is_empty() => self.route_by_name(message.keys, route, met),
+                Some(next) => drop(follow(&next.spec.name, met)),
                 None => route.reusable = false,
             }
         }

@@ -93,14 +93,14 @@ impl Writer {
 
 /// What a scan found.
 #[derive(Debug, PartialEq, Default)]
-struct Seen {
+struct Found {
     records: Vec<(u32, Kind, Vec<u8>)>,
     damaged: Vec<Range<u32>>,
     end: u32,
     dropped: u64,
 }
 
-impl Seen {
+impl Found {
     fn add(&mut self, scanned: &Scanned<'_>) {
         match *scanned {
             Scanned::Record { offset, kind, payload, .. } => {
@@ -111,18 +111,18 @@ impl Seen {
     }
 }
 
-fn scanned(segment: &Segment) -> Seen {
-    let mut seen = Seen::default();
+fn scanned(segment: &Segment) -> Found {
+    let mut seen = Found::default();
     let mut scan = segment.scan(FIRST_RECORD_OFFSET).unwrap();
     while let Some(found) = scan.advance().unwrap() {
         seen.add(&found);
     }
-    Seen { end: scan.end(), dropped: scan.dropped(), ..seen }
+    Found { end: scan.end(), dropped: scan.dropped(), ..seen }
 }
 
 /// What a sealed segment holds, by its footer.
-fn read_by_footer(segment: &Segment, footer: &Footer) -> Seen {
-    let mut seen = Seen::default();
+fn read_by_footer(segment: &Segment, footer: &Footer) -> Found {
+    let mut seen = Found::default();
     let mut others = segment.scan_sealed(footer).unwrap();
     while let Some(found) = others.advance().unwrap() {
         seen.add(&found);
@@ -147,7 +147,7 @@ fn read_by_footer(segment: &Segment, footer: &Footer) -> Seen {
 }
 
 /// Everything that can be had from the segment, in the way that a starting broker reads it.
-fn recovered(segment: &Segment) -> Seen {
+fn recovered(segment: &Segment) -> Found {
     match segment.footer() {
         Ok(Some(footer)) => read_by_footer(segment, &footer),
         Ok(None) | Err(SegmentError::FooterDamaged { .. }) => scanned(segment),
@@ -167,7 +167,7 @@ fn what_was_written_is_scanned_in_order() {
     let disk = SimDisk::new();
     let writer = filled(&disk);
     let seen = scanned(&Segment::open(&disk, ID).unwrap());
-    assert_eq!(seen, Seen { records: writer.records.clone(), end: writer.end, ..Seen::default() });
+    assert_eq!(seen, Found { records: writer.records.clone(), end: writer.end, ..Found::default() });
     assert!(writer.segment.footer().unwrap().is_none());
     assert_eq!((writer.segment.id(), writer.segment.salt()), (ID, SALT));
     assert_eq!(writer.segment.len_bytes().unwrap(), 4096);
@@ -271,7 +271,7 @@ fn a_group_without_its_end_is_dropped_whole() {
     writer.publish(8, Flags::FIRST, b"eight");
     writer.publish(9, Flags::NONE, b"nine");
     let seen = scanned(&writer.segment);
-    assert_eq!(seen, Seen { records: whole.clone(), end, dropped: 2, ..Seen::default() });
+    assert_eq!(seen, Found { records: whole.clone(), end, dropped: 2, ..Found::default() });
     writer.publish(10, Flags::SINGLE, b"ten");
     let seen = scanned(&writer.segment);
     assert_eq!((seen.records.len(), seen.dropped, seen.end), (whole.len() + 1, 2, writer.end));

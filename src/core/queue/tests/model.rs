@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{Client, Comeback, ConsumeError, ConsumerId, Cursor, FieldTable, GetError, Q, Seen, What, Wish};
+use super::{
+    Client, Comeback, ConsumeError, ConsumerId, Cursor, FieldTable, GetError, Q, Received, What, Wish,
+};
 use crate::core::{
     change::Changes,
     queue::{Peek, Peeked},
@@ -444,7 +446,7 @@ impl Channel {
 /// What goes to a client.
 #[derive(Default)]
 struct Bytes {
-    seen: Vec<Seen>,
+    seen: Vec<Received>,
     /// More than an outbox holds stands among it.
     full: bool,
 }
@@ -469,7 +471,13 @@ impl Connection {
     fn send(&mut self, channel: u16, what: What, message: Message) -> u64 {
         let tag = self.channels[&channel].last_tag + 1;
         self.channel(channel).last_tag = tag;
-        self.waiting.seen.push(Seen { what, channel, tag, redelivered: message.returned, id: message.id });
+        self.waiting.seen.push(Received {
+            what,
+            channel,
+            tag,
+            redelivered: message.returned,
+            id: message.id,
+        });
         tag
     }
 }
