@@ -89,16 +89,16 @@ impl Vhost {
         progress: &watch::Sender<Progress>,
     ) -> Result<Progress, RedriveError> {
         let queue = self.source_of(queue, &order.to)?;
-        let mut run = Run::new(self, &queue, order);
+        let mut redriving = Redriving::new(self, &queue, order);
         let ended = tokio::select! {
             biased;
             () = stop.cancelled() => Ended::Stopped,
-            ended = run.finish(progress) => ended,
+            ended = redriving.finish(progress) => ended,
         };
-        run.progress.ended = Some(ended);
-        progress.send_replace(run.progress);
-        tracing::info!(vhost = %self.name, queue = %queue.spec.name, ?order, progress = ?run.progress, "redriven");
-        Ok(run.progress)
+        redriving.progress.ended = Some(ended);
+        progress.send_replace(redriving.progress);
+        tracing::info!(vhost = %self.name, queue = %queue.spec.name, ?order, progress = ?redriving.progress, "redriven");
+        Ok(redriving.progress)
     }
 
     /// The queue, if it and the target are there.
@@ -144,7 +144,7 @@ impl Vhost {
 }
 
 /// A redrive on its way.
-struct Run<'a> {
+struct Redriving<'a> {
     vhost: &'a Vhost,
     queue: &'a Arc<SharedQueue>,
     order: &'a Redrive,
@@ -166,7 +166,7 @@ enum Fate {
     Missed,
 }
 
-impl<'a> Run<'a> {
+impl<'a> Redriving<'a> {
     fn new(vhost: &'a Vhost, queue: &'a Arc<SharedQueue>, order: &'a Redrive) -> Self {
         Self {
             vhost,

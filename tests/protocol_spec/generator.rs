@@ -343,11 +343,11 @@ impl Generator<'_> {
     fn parse(&self, out: &mut String, method: &Method, parser: impl Fn(WireType) -> &'static str) {
         for (at, run) in self.runs(method).iter().enumerate() {
             match run {
-                Run::Bits(bits) if bits.iter().all(|field| field.reserved) => {
+                FieldRun::Bits(bits) if bits.iter().all(|field| field.reserved) => {
                     line(out, "            let (input, _) = wire::octet(input)?;");
                 }
-                Run::Bits(_) => put!(out, "            let (input, bits_{at}) = wire::octet(input)?;\n"),
-                Run::One(field) if field.reserved => {
+                FieldRun::Bits(_) => put!(out, "            let (input, bits_{at}) = wire::octet(input)?;\n"),
+                FieldRun::One(field) if field.reserved => {
                     let skip = match self.wire_type(field) {
                         WireType::ShortStr => "short_bytes",
                         WireType::LongStr | WireType::Table => "long_bytes",
@@ -355,7 +355,7 @@ impl Generator<'_> {
                     };
                     put!(out, "            let (input, _) = wire::{skip}(input)?;\n");
                 }
-                Run::One(field) => {
+                FieldRun::One(field) => {
                     put!(
                         out,
                         "            let (input, {}) = wire::{}(input)?;\n",
@@ -368,13 +368,13 @@ impl Generator<'_> {
         let mut fields = Vec::new();
         for (at, run) in self.runs(method).iter().enumerate() {
             match run {
-                Run::Bits(bits) => {
+                FieldRun::Bits(bits) => {
                     for (bit, field) in bits.iter().enumerate().filter(|(_, field)| !field.reserved) {
                         fields.push(format!("{}: bits_{at} & {} != 0", ident(&field.name), 1 << bit));
                     }
                 }
-                Run::One(field) if !field.reserved => fields.push(ident(&field.name)),
-                Run::One(_) => {}
+                FieldRun::One(field) if !field.reserved => fields.push(ident(&field.name)),
+                FieldRun::One(_) => {}
             }
         }
         let fields_inline = fields.join(", ");
@@ -395,7 +395,7 @@ impl Generator<'_> {
     fn encode(&self, out: &mut String, method: &Method) {
         for run in self.runs(method) {
             match run {
-                Run::Bits(bits) => {
+                FieldRun::Bits(bits) => {
                     let set = bits.iter().enumerate().filter(|(_, field)| !field.reserved);
                     let set: Vec<_> = set
                         .map(|(bit, field)| match bit {
@@ -406,7 +406,7 @@ impl Generator<'_> {
                     let octet = if set.is_empty() { "0".to_owned() } else { set.join(" | ") };
                     put!(out, "            out.push({octet});\n");
                 }
-                Run::One(field) => {
+                FieldRun::One(field) => {
                     let wire_type = self.wire_type(field);
                     let value = format!("self.{}", ident(&field.name));
                     let statement = match (wire_type, field.reserved) {
@@ -473,16 +473,16 @@ impl Generator<'_> {
     }
 
     /// Fields in order, adjacent bits packed eight to an octet, the first into the lowest bit.
-    fn runs<'m>(&self, method: &'m Method) -> Vec<Run<'m>> {
-        let mut runs: Vec<Run<'m>> = Vec::new();
+    fn runs<'m>(&self, method: &'m Method) -> Vec<FieldRun<'m>> {
+        let mut runs: Vec<FieldRun<'m>> = Vec::new();
         for field in &method.fields {
             if self.wire_type(field) != WireType::Bit {
-                runs.push(Run::One(field));
+                runs.push(FieldRun::One(field));
                 continue;
             }
             match runs.last_mut() {
-                Some(Run::Bits(bits)) if bits.len() < 8 => bits.push(field),
-                _ => runs.push(Run::Bits(vec![field])),
+                Some(FieldRun::Bits(bits)) if bits.len() < 8 => bits.push(field),
+                _ => runs.push(FieldRun::Bits(vec![field])),
             }
         }
         runs
@@ -497,7 +497,7 @@ impl Generator<'_> {
     }
 }
 
-enum Run<'m> {
+enum FieldRun<'m> {
     Bits(Vec<&'m Field>),
     One(&'m Field),
 }

@@ -35,7 +35,7 @@ pub(super) fn run(plan: &Plan) -> Result<(), Error> {
         stop: Arc::new(AtomicBool::new(false)),
         events: sender,
     };
-    let mut run = Run::start(plan, context, events)?;
+    let mut run = BenchRun::start(plan, context, events)?;
     let report = Report::new(plan);
     let ended = run.supervise(&report);
     let end_ns = run.context.clock.now_ns();
@@ -54,7 +54,7 @@ pub(super) fn run(plan: &Plan) -> Result<(), Error> {
     run.topology.remove()
 }
 
-struct Run<'a> {
+struct BenchRun<'a> {
     plan: &'a Plan,
     context: Context,
     events: Receiver<Event>,
@@ -75,7 +75,7 @@ struct Latency {
     whole: Histogram<u64>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> BenchRun<'a> {
     /// Everything connects before anything is published.
     fn start(plan: &'a Plan, context: Context, events: Receiver<Event>) -> Result<Self, Error> {
         let mut run = Self {

@@ -22,7 +22,7 @@ pub(super) struct Block {
     /// What each segment has of it. One without live positions is free for another segment.
     shares: SmallVec<[Share; 1]>,
     /// By their starts, the first of which is 0.
-    runs: SmallVec<[Run; 4]>,
+    runs: SmallVec<[ShareRun; 4]>,
     /// The last checkpoint has it.
     pub(super) written: bool,
     /// It is noted as different from the last checkpoint.
@@ -53,7 +53,7 @@ struct Tally {
 
 /// Live positions from `start` up to the next run are in that share.
 #[derive(Debug, Clone, Copy)]
-struct Run {
+struct ShareRun {
     start: u16,
     share: u16,
 }
@@ -72,7 +72,7 @@ impl Block {
             let durable = Tally { bytes: part.bytes, live: part.positions.len() };
             block.shares.push(Share { segment: part.segment, durable, transient: Tally::default() });
             if share == 0 {
-                block.runs.push(Run { start: 0, share });
+                block.runs.push(ShareRun { start: 0, share });
                 block.live = part.positions;
             } else {
                 block.add_all(part.positions, share);
@@ -174,7 +174,7 @@ impl Block {
     /// The share of a segment, which is most likely the one whose run `at` lies in; made if it is missing.
     fn share_for(&mut self, at: u16, segment: SegmentId) -> u16 {
         if self.runs.is_empty() {
-            self.runs.push(Run { start: 0, share: 0 });
+            self.runs.push(ShareRun { start: 0, share: 0 });
             self.shares.push(Share { segment, ..Share::default() });
         }
         let likely = self.share_of(at);
@@ -196,16 +196,16 @@ impl Block {
     /// Has a position that is not live lie in a share. The run around it keeps only what is live there.
     fn assign(&mut self, at: u16, share: u16) {
         let index = self.run_of(at);
-        let Run { start, share: before } = self.runs[index];
+        let ShareRun { start, share: before } = self.runs[index];
         if before == share {
             return;
         }
         let end = self.runs.get(index + 1).map_or(BLOCK_POSITIONS, |run| run.start);
         let has_head = start < at && self.has_live(start, at - 1);
         let has_tail = at + 1 < end && self.has_live(at + 1, end - 1);
-        let head = has_head.then_some(Run { start, share: before });
-        let middle = Some(Run { start: if has_head { at } else { start }, share });
-        let tail = has_tail.then_some(Run { start: at + 1, share: before });
+        let head = has_head.then_some(ShareRun { start, share: before });
+        let middle = Some(ShareRun { start: if has_head { at } else { start }, share });
+        let tail = has_tail.then_some(ShareRun { start: at + 1, share: before });
         self.runs.remove(index);
         self.runs.insert_many(index, [head, middle, tail].into_iter().flatten());
         self.runs.dedup_by_key(|run| run.share);

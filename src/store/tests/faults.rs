@@ -15,7 +15,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::machine::{LOG, Machine, Run};
+use super::machine::{LOG, Machine, Running};
 use crate::{
     core::{
         change::{Attempts, Change, TopologyChange},
@@ -77,7 +77,7 @@ fn settle(message: &Message, position: u64, queue: QueueId) -> Change {
     Change::Settle { placement: at(queue, position), message: Some(message.clone()) }
 }
 
-fn begin() -> (Machine, Run) {
+fn begin() -> (Machine, Running) {
     let machine = Machine::new(SEGMENT_BYTES);
     let (mut run, _, _) = machine.start().unwrap();
     run.append(QUEUES.map(declare).into(), false);
@@ -85,7 +85,7 @@ fn begin() -> (Machine, Run) {
     (machine, run)
 }
 
-fn publish_some(run: &mut Run, count: u64, size: usize) -> Vec<Message> {
+fn publish_some(run: &mut Running, count: u64, size: usize) -> Vec<Message> {
     let messages: Vec<Message> = (0..count).map(|_| message(size)).collect();
     for (position, message) in (0..).zip(&messages) {
         run.append_one(publish(message, position, &[QUEUE]));
@@ -98,7 +98,7 @@ fn positions(loaded: &[Loaded]) -> Vec<u64> {
     loaded.iter().map(|loaded| loaded.position).collect()
 }
 
-fn restarted(machine: &Machine) -> (Run, Report) {
+fn restarted(machine: &Machine) -> (Running, Report) {
     let (run, _, report) = machine.start().unwrap();
     (run, report)
 }
@@ -350,7 +350,7 @@ fn the_disk_is_given_back_when_everything_is_settled() {
 fn reclaiming_brings_nothing_back_that_is_settled_meanwhile() {
     let (machine, mut run) = begin();
     let messages = publish_some(&mut run, 100, 1_000);
-    let settle_where = |run: &mut Run, which: &dyn Fn(u64) -> bool| {
+    let settle_where = |run: &mut Running, which: &dyn Fn(u64) -> bool| {
         for (position, message) in (0..).zip(&messages).filter(|(position, _)| which(*position)) {
             run.append_one(settle(message, position, QUEUE));
         }
@@ -469,7 +469,7 @@ fn without_the_key_value_store_nothing_is_missing_and_no_position_is_used_again(
     }
 }
 
-fn publish_more(run: &mut Run, positions: std::ops::Range<u64>) -> Vec<Message> {
+fn publish_more(run: &mut Running, positions: std::ops::Range<u64>) -> Vec<Message> {
     let messages: Vec<Message> = positions.clone().map(|_| message(1_000)).collect();
     for (position, message) in positions.zip(&messages) {
         run.append_one(publish(message, position, &[QUEUE]));

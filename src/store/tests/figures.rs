@@ -1,6 +1,6 @@
 //! The store's figures say what it did.
 
-use super::machine::{Keep, LOG, Machine, Run};
+use super::machine::{Keep, LOG, Machine, Running};
 use crate::{
     config::StoreConfig,
     core::{
@@ -44,11 +44,11 @@ fn syncs_of_log(machine: &Machine) -> u64 {
     machine.disk.journal().iter().filter(|operation| is_sync(operation)).count() as u64
 }
 
-fn now(run: &Run) -> Snapshot {
+fn now(run: &Running) -> Snapshot {
     run.parts.metrics.snapshot()
 }
 
-fn begin(segment_bytes: u32) -> (Machine, Run) {
+fn begin(segment_bytes: u32) -> (Machine, Running) {
     let machine = Machine::new(segment_bytes);
     let (mut run, _, _) = machine.start().unwrap();
     run.append(QUEUES.map(declare).into(), false);

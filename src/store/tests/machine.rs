@@ -72,7 +72,7 @@ impl Machine {
     }
 
     /// Recovers what is there and starts to work on it.
-    pub(super) fn start(&self) -> Result<(Run, Restored, Report), RecoveryError> {
+    pub(super) fn start(&self) -> Result<(Running, Restored, Report), RecoveryError> {
         let log = self.log();
         let recovered = recovery::recover(&self.folders_with(log.clone()))?;
         let report = recovered.report;
@@ -84,7 +84,7 @@ impl Machine {
         let started =
             Parts::assemble(self.folders_with(log), recovered, &config, Arc::new(Metrics::default()));
         let (parts, restored) = started.map_err(|source| RecoveryError::Io { path: "log".into(), source })?;
-        Ok((Run { parts }, restored, report))
+        Ok((Running { parts }, restored, report))
     }
 
     /// The key-value store is empty from now on.
@@ -99,12 +99,12 @@ impl Machine {
     }
 }
 
-/// The store at work.
-pub(super) struct Run {
+/// A store at work.
+pub(super) struct Running {
     pub(super) parts: Parts,
 }
 
-impl Run {
+impl Running {
     pub(super) fn append(&self, changes: Changes, atomic: bool) -> Commit {
         let mut changes = changes;
         self.parts.pending.append(&mut changes, atomic)

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, io};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
 use super::{
-    machine::{Keep, Machine, Run},
+    machine::{Keep, Machine, Running},
     model::{End, Entry, Group, Key, Model, Queue},
     topology::exchange,
 };
@@ -24,7 +24,7 @@ use crate::{
 /// A store, its model, and chance.
 pub(super) struct Story {
     pub(super) machine: Machine,
-    run: Run,
+    run: Running,
     pub(super) model: Model,
     chance: StdRng,
     /// Publishes that their session has not appended yet, though their queues have the messages.

@@ -11,7 +11,7 @@ use crate::store::tests::machine::HANDLES_MAX;
 const WRITTEN: usize = 2;
 
 /// A segment for each message, all of them sealed but the last.
-fn many_segments(count: u64) -> (Machine, Run, Vec<Message>) {
+fn many_segments(count: u64) -> (Machine, Running, Vec<Message>) {
     let (machine, mut run) = begin();
     let messages = publish_some(&mut run, count, 5_000);
     run.keep_all();

@@ -44,7 +44,7 @@ fn a_segment_takes_a_bounded_number_of_placements_and_more_when_the_disk_is_full
     let machine = Machine::new(1 << 20);
     let (mut run, _, _) = machine.start().unwrap();
     run.append_one(declare(QUEUE));
-    let publish_to = |run: &mut Run, from: u64, to: u64| {
+    let publish_to = |run: &mut Running, from: u64, to: u64| {
         let commit = run.append((from..to).map(|at| publish(&message(10), at, &[QUEUE])).collect(), false);
         run.write().unwrap();
         commit

@@ -39,7 +39,7 @@ fn all_but(lost: &[u64]) -> Vec<u64> {
     (0..40).filter(|position| !lost.contains(position)).collect()
 }
 
-type Started = (Run, Restored, Report);
+type Started = (Running, Restored, Report);
 
 fn started(machine: &Machine) -> (Vec<String>, Started) {
     let mut started = None;

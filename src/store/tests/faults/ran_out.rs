@@ -7,7 +7,7 @@ use super::*;
 const KINDS: [ErrorKind; 2] = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
 
 /// There is room again: the first try sees to what makes room, the second one to the rest.
-fn recover(machine: &Machine, run: &mut Run) {
+fn recover(machine: &Machine, run: &mut Running) {
     machine.disk.heal();
     run.write().unwrap();
     run.write().unwrap();
