@@ -11,7 +11,7 @@
 //! bring more have to wait.
 
 mod letters;
-mod line;
+mod round_robin;
 #[cfg(test)]
 mod tests;
 
@@ -34,7 +34,7 @@ use crate::limits::{
     DEPARTURES_AT_ONCE_MAX, DEPARTURES_BYTES_AT_ONCE_MAX, DEPARTURES_INLINE_MAX,
     DEPARTURES_WAITING_BYTES_MAX, DEPARTURES_WAITING_MAX,
 };
-use line::Line;
+use round_robin::RoundRobin;
 
 /// The line of a virtual host.
 #[derive(Default)]
@@ -46,7 +46,7 @@ pub(in crate::broker) struct Departures {
 
 #[derive(Default)]
 struct State {
-    line: Line,
+    waiting: RoundRobin,
     is_turn: bool,
     /// Those that wait for room.
     feeders: Vec<Waker>,
@@ -65,7 +65,7 @@ impl Departures {
     /// Puts departures in line behind those of others.
     fn join(&self, departures: &mut Vec<Departure>) {
         let mut state = self.state.lock();
-        departures.drain(..).for_each(|departure| state.line.push(departure));
+        departures.drain(..).for_each(|departure| state.waiting.push(departure));
         let is_turn = state.is_turn;
         drop(state);
         if !is_turn {
@@ -76,17 +76,17 @@ impl Departures {
     /// Puts departures in line and gives the turn, if nobody is there.
     fn join_first(&self, departures: &mut Vec<Departure>) -> Option<Turn<'_>> {
         let mut state = self.state.lock();
-        if departures.is_empty() || state.is_turn || !state.line.is_empty() {
+        if departures.is_empty() || state.is_turn || !state.waiting.is_empty() {
             return None;
         }
-        departures.drain(..).for_each(|departure| state.line.push(departure));
+        departures.drain(..).for_each(|departure| state.waiting.push(departure));
         Some(self.turn(&mut state))
     }
 
     /// The next turn, if there is something to do and nobody does it.
     fn begin(&self) -> Option<Turn<'_>> {
         let mut state = self.state.lock();
-        let is_due = !state.is_turn && !state.line.is_empty();
+        let is_due = !state.is_turn && !state.waiting.is_empty();
         is_due.then(|| self.turn(&mut state))
     }
 
@@ -116,20 +116,20 @@ impl Departures {
 impl State {
     /// Whether there is room, and `share` times as much of it.
     fn has_room(&self, share: usize) -> bool {
-        self.line.len() <= DEPARTURES_WAITING_MAX / share
-            && self.line.bytes() <= DEPARTURES_WAITING_BYTES_MAX / share
+        self.waiting.len() <= DEPARTURES_WAITING_MAX / share
+            && self.waiting.bytes() <= DEPARTURES_WAITING_BYTES_MAX / share
     }
 }
 
 impl Turn<'_> {
     fn next(&self) -> Option<Departure> {
-        self.0.state.lock().line.pop()
+        self.0.state.lock().waiting.pop()
     }
 
     fn join(&self, departures: &mut Vec<Departure>) {
         if !departures.is_empty() {
             let mut state = self.0.state.lock();
-            departures.drain(..).for_each(|departure| state.line.push(departure));
+            departures.drain(..).for_each(|departure| state.waiting.push(departure));
         }
     }
 }
@@ -138,7 +138,7 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.is_turn = false;
-        let is_more = !state.line.is_empty();
+        let is_more = !state.waiting.is_empty();
         let feeders = if state.has_room(2) { std::mem::take(&mut state.feeders) } else { Vec::new() };
         drop(state);
         if is_more {

@@ -28,7 +28,7 @@ impl Host {
     /// The task's turns, until nothing stands in line; gives how many there were.
     pub(in crate::broker) fn take_all_turns(&self) -> usize {
         let mut turns = 0;
-        while !self.vhost.departures.state.lock().line.is_empty() {
+        while !self.vhost.departures.state.lock().waiting.is_empty() {
             self.vhost.take_turn();
             turns += 1;
         }
@@ -36,7 +36,7 @@ impl Host {
     }
 
     fn waiting(&self) -> usize {
-        self.vhost.departures.state.lock().line.len()
+        self.vhost.departures.state.lock().waiting.len()
     }
 
     /// Somebody rejects so many messages of a queue at once.

@@ -7,9 +7,9 @@ use foldhash::fast::RandomState;
 
 use crate::core::{effects::Departure, placement::QueueId};
 
-/// See the module's text.
+/// Departures that wait, the queues by turns.
 #[derive(Default)]
-pub(super) struct Line {
+pub(super) struct RoundRobin {
     by_queue: HashMap<QueueId, VecDeque<Departure>, RandomState>,
     /// Queues of which something departs, each once.
     queues: VecDeque<QueueId>,
@@ -17,7 +17,7 @@ pub(super) struct Line {
     bytes: usize,
 }
 
-impl Line {
+impl RoundRobin {
     pub(super) fn push(&mut self, departure: Departure) {
         self.count += 1;
         self.bytes += departure.entry.message.size_bytes();
@@ -91,25 +91,25 @@ mod tests {
 
     #[test]
     fn queues_take_turns_and_each_keeps_its_order() {
-        let mut line = Line::default();
+        let mut waiting = RoundRobin::default();
         for (queue, position) in [(1, 0), (1, 1), (1, 2), (2, 0), (1, 3), (3, 7), (2, 1)] {
-            line.push(departure(queue, position));
+            waiting.push(departure(queue, position));
         }
-        assert_eq!((line.len(), line.bytes() > 0), (7, true));
+        assert_eq!((waiting.len(), waiting.bytes() > 0), (7, true));
         let order: Vec<_> =
-            std::iter::from_fn(|| line.pop()).map(|it| (it.queue.0, it.entry.position)).collect();
+            std::iter::from_fn(|| waiting.pop()).map(|it| (it.queue.0, it.entry.position)).collect();
         assert_eq!(order, [(1, 0), (2, 0), (3, 7), (1, 1), (2, 1), (1, 2), (1, 3)]);
-        assert!(line.is_empty() && line.bytes() == 0 && line.by_queue.is_empty());
+        assert!(waiting.is_empty() && waiting.bytes() == 0 && waiting.by_queue.is_empty());
     }
 
     #[test]
     fn a_queue_that_departs_again_is_behind_those_that_wait() {
-        let mut line = Line::default();
-        line.push(departure(1, 0));
-        line.push(departure(2, 0));
-        assert_eq!(line.pop().map(|it| it.queue.0), Some(1));
-        line.push(departure(1, 1));
-        let order: Vec<_> = std::iter::from_fn(|| line.pop()).map(|it| it.queue.0).collect();
+        let mut waiting = RoundRobin::default();
+        waiting.push(departure(1, 0));
+        waiting.push(departure(2, 0));
+        assert_eq!(waiting.pop().map(|it| it.queue.0), Some(1));
+        waiting.push(departure(1, 1));
+        let order: Vec<_> = std::iter::from_fn(|| waiting.pop()).map(|it| it.queue.0).collect();
         assert_eq!(order, [2, 1]);
     }
 }
