@@ -62,7 +62,7 @@ impl Client {
             negotiated.frame_max as usize,
             understands("consumer_cancel_notify"),
         )));
-        outbox.lock().set_line(socket.line());
+        outbox.lock().set_socket(socket.direct());
         let wants_blocked = understands("connection.blocked");
         let gone = CancellationToken::new();
         let writing = tokio::spawn({

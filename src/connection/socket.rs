@@ -12,7 +12,7 @@ use tokio::{
     net::{TcpStream, tcp::OwnedWriteHalf},
 };
 
-use crate::core::outbox::Line;
+use crate::core::outbox::Socket;
 
 /// A socket's writing half, shared. The stream ends when the last of those who share it lets go.
 #[derive(Clone)]
@@ -20,7 +20,7 @@ pub(super) struct SharedWriter(Arc<OwnedWriteHalf>);
 
 impl SharedWriter {
     /// A handle for those who send directly, without the writer task.
-    pub(super) fn line(&self) -> Arc<dyn Line> {
+    pub(super) fn direct(&self) -> Arc<dyn Socket> {
         self.0.clone()
     }
 
@@ -39,7 +39,7 @@ impl From<OwnedWriteHalf> for SharedWriter {
     }
 }
 
-impl Line for OwnedWriteHalf {
+impl Socket for OwnedWriteHalf {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         Self::try_write(self, bytes)
     }

@@ -63,8 +63,8 @@ pub(super) async fn run(
         wake_all(reader);
         feeding = feed(&outbox, &vhost);
     };
-    let (reader, line) = outbox.lock().abandon();
-    drop(line);
+    let (reader, socket) = outbox.lock().abandon();
+    drop(socket);
     wake_all(reader);
     failed.map_or(Ok(()), Err)
 }

@@ -2,7 +2,7 @@
 //!
 //! Queues encode deliveries straight into it, under its lock, whoever's task they run on. It has a byte budget: a
 //! consumer whose outbox is over it is turned away, remembered, and fed again when the writer has drained half. It
-//! knows no socket but as a [`Line`]; the writer and the reader of the connection leave their wakers here.
+//! knows the socket only as a [`Socket`]; the writer and the reader of the connection leave their wakers here.
 
 mod direct;
 mod feeding;
@@ -18,7 +18,7 @@ use std::{
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-pub use direct::{Line, send, wake_writer};
+pub use direct::{Socket, send, wake_writer};
 pub use feeding::{feed_by_channel, feed_by_outbox};
 pub use recipient::Recipient;
 
@@ -43,7 +43,7 @@ pub type SharedOutbox = Arc<Mutex<Outbox>>;
 
 /// Why a consumer cannot have a delivery now, and its place among those that wait for the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum StarvedBy {
     /// The outbox is over its budget; the writer will feed the consumer.
     Outbox(u64),
     /// The channel's prefetch is used up; its next settlement will feed the consumer.
@@ -73,7 +73,7 @@ pub struct Outbox {
     held: Option<Held>,
     writing_bytes: usize,
     /// Where what is little is sent directly.
-    line: Option<Arc<dyn Line>>,
+    socket: Option<Arc<dyn Socket>>,
     /// Something beside heartbeats was sent since the last [`Self::beat`].
     was_busy: bool,
     has_beaten: bool,
@@ -119,7 +119,7 @@ impl Outbox {
             reader: None,
             held: None,
             writing_bytes: 0,
-            line: None,
+            socket: None,
             was_busy: false,
             has_beaten: false,
             closed: false,
@@ -276,16 +276,16 @@ impl Outbox {
         source: &Arc<impl Source + 'static>,
         id: ConsumerId,
         recipient: &Recipient,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), StarvedBy> {
         let who = || -> ConsumerRef { (source.clone(), id) };
         if self.closed {
-            return Err(Refusal::Gone);
+            return Err(StarvedBy::Gone);
         }
         if self.is_full(OUTBOX_BYTES_MAX) {
-            return Err(Refusal::Outbox(self.starved.add(who())));
+            return Err(StarvedBy::Outbox(self.starved.add(who())));
         }
-        let window = self.window(recipient.channel()).ok_or(Refusal::Gone)?;
-        window.admit(who).map_err(Refusal::Channel)
+        let window = self.window(recipient.channel()).ok_or(StarvedBy::Gone)?;
+        window.admit(who).map_err(StarvedBy::Channel)
     }
 
     /// A consumer that was turned away has left its source: it is not fed again.
@@ -294,16 +294,16 @@ impl Outbox {
         source: &Arc<dyn Source>,
         id: ConsumerId,
         channel: u16,
-        refusal: Refusal,
+        starved_by: StarvedBy,
     ) {
-        match refusal {
-            Refusal::Outbox(place) => self.starved.forget(place, source, id),
-            Refusal::Channel(place) => {
+        match starved_by {
+            StarvedBy::Outbox(place) => self.starved.forget(place, source, id),
+            StarvedBy::Channel(place) => {
                 if let Some(window) = self.window(channel) {
                     window.starved.forget(place, source, id);
                 }
             }
-            Refusal::Gone => {}
+            StarvedBy::Gone => {}
         }
     }
 
@@ -477,14 +477,14 @@ impl Outbox {
 
     /// The socket is gone: what waits will never be written. Gives a reader that waited for room, and the socket, to be let go
     /// of when the lock is released.
-    pub fn abandon(&mut self) -> (Option<Waker>, Option<Arc<dyn Line>>) {
+    pub fn abandon(&mut self) -> (Option<Waker>, Option<Arc<dyn Socket>>) {
         self.close();
         self.held_back.clear();
         self.bytes = Vec::new();
         self.in_flight_bytes = 0;
         self.writing_bytes = 0;
         self.count();
-        (self.reader.take(), self.line.take())
+        (self.reader.take(), self.socket.take())
     }
 
     /// Pending while a client that does not read its replies has too many waiting.

@@ -181,13 +181,13 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Line {
+    struct CommandLine {
         #[command(flatten)]
         args: Args,
     }
 
     fn plan(line: &str) -> Result<Plan, String> {
-        let line = Line::try_parse_from(["bench"].into_iter().chain(line.split_whitespace()))
+        let line = CommandLine::try_parse_from(["bench"].into_iter().chain(line.split_whitespace()))
             .map_err(|error| error.to_string())?;
         Plan::try_from(line.args).map_err(|error| error.to_string())
     }

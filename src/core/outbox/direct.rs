@@ -13,7 +13,7 @@ use crate::core::{outgoing::Outlet, wakes::wake_all};
 use crate::limits::{DIRECT_BYTES_MAX, IDLE_BUFFER_BYTES_MAX};
 
 /// A socket, for those who cannot wait for it.
-pub trait Line: Send + Sync {
+pub trait Socket: Send + Sync {
     /// Sends what can be sent at once, and gives how many bytes that were.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 }
@@ -37,22 +37,22 @@ pub fn wake_writer(outbox: &SharedOutbox) {
 /// Sends what an outbox has, or wakes its writer. No lock may be held.
 pub fn send(outbox: &SharedOutbox) {
     let mut open = outbox.lock();
-    let Some((line, bytes)) = open.lend() else {
+    let Some((socket, bytes)) = open.lend() else {
         let writer = open.wake_writer();
         drop(open);
         return wake_all(writer);
     };
     drop(open);
     // An error is one for the writer as well, which knows what follows from it.
-    let sent = line.try_write(&bytes).unwrap_or(0);
+    let sent = socket.try_write(&bytes).unwrap_or(0);
     let wakes = outbox.lock().take_back(bytes, sent);
     wake_all(wakes.into_iter().flatten());
 }
 
 impl Outbox {
-    /// Lets what is little be sent directly to `line`; without one, the writer sends everything.
-    pub fn set_line(&mut self, line: Arc<dyn Line>) {
-        self.line = Some(line);
+    /// Lets what is little be sent directly to `socket`; without one, the writer sends everything.
+    pub fn set_socket(&mut self, socket: Arc<dyn Socket>) {
+        self.socket = Some(socket);
     }
 
     /// Whether what waits would be sent directly.
@@ -60,21 +60,21 @@ impl Outbox {
     pub fn is_direct(&self) -> bool {
         matches!(self.writer, Writer::Asleep(_))
             && !self.closed
-            && self.line.is_some()
+            && self.socket.is_some()
             && self.held_back.is_empty()
             && (1..=DIRECT_BYTES_MAX).contains(&self.bytes.len())
     }
 
     /// What is to be sent directly, and where to. The writer is relieved until that is taken back.
-    fn lend(&mut self) -> Option<(Arc<dyn Line>, Vec<u8>)> {
+    fn lend(&mut self) -> Option<(Arc<dyn Socket>, Vec<u8>)> {
         if !self.is_direct() {
             return None;
         }
-        let line = self.line.clone()?;
+        let socket = self.socket.clone()?;
         self.writer = Writer::Relieved(self.writer.take_sleeping()?);
         let bytes = mem::take(&mut self.bytes);
         self.in_flight_bytes = bytes.len();
-        Some((line, bytes))
+        Some((socket, bytes))
     }
 
     /// So many of the bytes that were lent were sent. Gives whom to wake: the writer for what is left and for what has come meanwhile, a reader
@@ -85,7 +85,7 @@ impl Outbox {
         }
         let reader = self.written();
         bytes.drain(..sent);
-        if self.line.is_none() {
+        if self.socket.is_none() {
             // The socket has gone meanwhile.
             bytes = Vec::new();
         }

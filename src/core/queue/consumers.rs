@@ -7,7 +7,7 @@
 use super::by_priority::ByPriority;
 use crate::core::{
     memory::Held,
-    outbox::{Recipient, Refusal, SharedOutbox},
+    outbox::{Recipient, SharedOutbox, StarvedBy},
     source::ConsumerId,
 };
 use crate::protocol::{FieldTable, ShortString};
@@ -53,7 +53,7 @@ enum State {
     /// Its prefetch is used up; a settlement brings it back.
     OutOfCredit,
     /// Its outbox or its channel holds it up; the same brings it back.
-    Starved(Refusal),
+    Starved(StarvedBy),
     /// Another one is the single active consumer.
     Inactive,
 }
@@ -76,7 +76,7 @@ impl Consumer {
     }
 
     /// What has turned it away, and remembers it.
-    pub fn starved_by(&self) -> Option<Refusal> {
+    pub fn starved_by(&self) -> Option<StarvedBy> {
         match self.state {
             State::Starved(why) => Some(why),
             State::Waiting | State::OutOfCredit | State::Inactive => None,
@@ -158,7 +158,7 @@ impl Consumers {
         self.succession.leave(id.slot, consumer.spec.priority);
         match consumer.state {
             State::Waiting => self.rotation.leave(id.slot, consumer.spec.priority),
-            State::Starved(Refusal::Outbox(_)) => self.waiting_for_outboxes -= 1,
+            State::Starved(StarvedBy::Outbox(_)) => self.waiting_for_outboxes -= 1,
             State::Starved(_) | State::OutOfCredit | State::Inactive => {}
         }
         if self.exclusive == Some(id.slot) {
@@ -213,23 +213,23 @@ impl Consumers {
     }
 
     /// Takes the consumer out of the rotation until [`Self::fed`].
-    pub fn starved(&mut self, id: ConsumerId, why: Refusal) {
+    pub fn starved(&mut self, id: ConsumerId, why: StarvedBy) {
         if let Some(consumer) = self.find(id)
             && consumer.state == State::Waiting
         {
             consumer.state = State::Starved(why);
             let priority = consumer.spec.priority;
-            self.waiting_for_outboxes += usize::from(matches!(why, Refusal::Outbox(_)));
+            self.waiting_for_outboxes += usize::from(matches!(why, StarvedBy::Outbox(_)));
             self.rotation.leave(id.slot, priority);
         }
     }
 
     /// What held a starved consumer up has room again; tells what it was.
-    pub fn fed(&mut self, id: ConsumerId) -> Option<Refusal> {
+    pub fn fed(&mut self, id: ConsumerId) -> Option<StarvedBy> {
         let consumer = self.find(id)?;
         let why = consumer.starved_by()?;
         consumer.state = State::OutOfCredit;
-        self.waiting_for_outboxes -= usize::from(matches!(why, Refusal::Outbox(_)));
+        self.waiting_for_outboxes -= usize::from(matches!(why, StarvedBy::Outbox(_)));
         self.enter(id.slot);
         Some(why)
     }

@@ -29,7 +29,7 @@ use crate::core::{
     entry::{Entry, Shown},
     memory::{Held, Kind, entity_bytes},
     message::{Message, Publication},
-    outbox::Refusal,
+    outbox::StarvedBy,
     pager::RestoredQueue,
     placement::{Placement, QueueId},
     policy::{Overflow, QueueSettings},
@@ -302,9 +302,9 @@ impl SharedQueue {
         let finished = self.spec.auto_delete && queue.had_consumer && queue.consumers.is_empty();
         drop(queue);
         self.trim_from_disk(unread, allowance, effects);
-        if let Some(refusal) = consumer.starved_by() {
+        if let Some(starved_by) = consumer.starved_by() {
             let source: Arc<dyn Source> = self.clone();
-            consumer.spec.outbox.lock().forget_starved(&source, id, consumer.spec.channel, refusal);
+            consumer.spec.outbox.lock().forget_starved(&source, id, consumer.spec.channel, starved_by);
         }
         if !finished {
             self.dispatch(effects);
@@ -389,7 +389,7 @@ impl SharedQueue {
     /// The outbox of a consumer that was turned away has room.
     pub fn fed(self: &Arc<Self>, id: ConsumerId, effects: &mut Effects) {
         let mut queue = self.lock();
-        if matches!(queue.consumers.fed(id), Some(Refusal::Outbox(_))) {
+        if matches!(queue.consumers.fed(id), Some(StarvedBy::Outbox(_))) {
             queue.stalled = false;
         }
         drop(queue);

@@ -7,7 +7,7 @@ use crate::core::{
     change::Changes,
     commit::{Commit, Done},
     journal::Journal,
-    outbox::Line,
+    outbox::Socket,
 };
 
 /// A journal and a socket that note what happens first.
@@ -38,7 +38,7 @@ impl Journal for Diary {
     }
 }
 
-impl Line for Diary {
+impl Socket for Diary {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().push("sent");
         Ok(bytes.len())
@@ -51,7 +51,7 @@ fn idle_consumer(stage: &Stage, diary: &Arc<Diary>) -> Client {
     client.declare("q", queue::Declare { durable: true, ..queue::Declare::default() });
     client.consume("q", "consumer");
     client.sleep();
-    client.outbox.lock().set_line(diary.clone());
+    client.outbox.lock().set_socket(diary.clone());
     diary.take();
     client
 }

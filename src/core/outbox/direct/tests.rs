@@ -33,7 +33,7 @@ impl Wire {
     }
 }
 
-impl Line for Wire {
+impl Socket for Wire {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let taken = bytes.len().min(self.room.load(Ordering::Relaxed));
         if taken == 0 {
@@ -47,7 +47,7 @@ impl Line for Wire {
 /// A socket that is gone.
 struct Broken;
 
-impl Line for Broken {
+impl Socket for Broken {
     fn try_write(&self, _bytes: &[u8]) -> io::Result<usize> {
         Err(io::ErrorKind::BrokenPipe.into())
     }
@@ -68,7 +68,7 @@ impl Connection {
             wire: wire.clone(),
             writer: Arc::default(),
         };
-        connection.outbox.lock().set_line(wire);
+        connection.outbox.lock().set_socket(wire);
         assert_eq!(connection.poll(), None);
         connection
     }
@@ -157,14 +157,14 @@ fn what_the_socket_does_not_take_is_left_to_the_writer_in_its_place() {
 #[test]
 fn what_comes_while_another_thread_sends_is_the_writers_and_comes_after_it() {
     let idle = Connection::idle(usize::MAX);
-    let (line, loan) = idle.has(b"one ").outbox.lock().lend().unwrap();
+    let (socket, loan) = idle.has(b"one ").outbox.lock().lend().unwrap();
     send(&idle.has(b"two ").outbox);
     assert_eq!(idle.poll(), None, "the writer must wait, whatever it was woken for");
     send(&idle.outbox);
     assert!(idle.wire.sent().is_empty(), "nobody else may send, though the writer sleeps again");
     assert_eq!(idle.poll(), None);
     assert_eq!(idle.outbox.lock().pending_bytes(), 8);
-    let sent = line.try_write(&loan[..2]).unwrap();
+    let sent = socket.try_write(&loan[..2]).unwrap();
     let wakes = idle.outbox.lock().take_back(loan, sent);
     wake_all(wakes.into_iter().flatten());
     assert!(idle.was_woken());
@@ -174,10 +174,10 @@ fn what_comes_while_another_thread_sends_is_the_writers_and_comes_after_it() {
 #[test]
 fn what_is_held_back_stays_so_and_in_its_place_behind_what_the_socket_did_not_take() {
     let slow = Connection::idle(1);
-    let (line, loan) = slow.has(b"free ").outbox.lock().lend().unwrap();
+    let (socket, loan) = slow.has(b"free ").outbox.lock().lend().unwrap();
     slow.outbox.lock().hold_back(Commit(1));
     slow.has(b"answer");
-    let sent = line.try_write(&loan).unwrap();
+    let sent = socket.try_write(&loan).unwrap();
     slow.outbox.lock().take_back(loan, sent);
     send(&slow.outbox);
     assert_eq!((slow.wire.sent(), slow.poll(), slow.poll()), (b"f".to_vec(), Some(b"ree ".to_vec()), None));
@@ -192,7 +192,7 @@ fn what_is_held_back_stays_so_and_in_its_place_behind_what_the_socket_did_not_ta
 #[test]
 fn a_socket_that_fails_is_left_for_the_writer_to_find_out() {
     let broken = Connection::idle(usize::MAX);
-    broken.outbox.lock().set_line(Arc::new(Broken));
+    broken.outbox.lock().set_socket(Arc::new(Broken));
     send(&broken.has(b"frame").outbox);
     assert!(broken.was_woken());
     assert_eq!(broken.poll(), Some(b"frame".to_vec()));
@@ -250,7 +250,7 @@ fn whoever_sends_it_everything_arrives_once_and_in_order() {
     const ROUNDS: usize = 20;
     let wire = Wire::with_room(0);
     let outbox: SharedOutbox = Arc::new(Mutex::new(Outbox::new(4_096, true)));
-    outbox.lock().set_line(wire.clone());
+    outbox.lock().set_socket(wire.clone());
     let writer = thread::spawn({
         let (outbox, wire) = (outbox.clone(), wire.clone());
         move || {

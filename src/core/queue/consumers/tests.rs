@@ -35,21 +35,21 @@ enum Step {
     Remove(prop::sample::Index),
     Pop,
     Deliver,
-    Starve(Refusal),
+    Starve(StarvedBy),
     Feed(prop::sample::Index),
     Settle(prop::sample::Index, u32),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let index = any::<prop::sample::Index>;
-    let refusal = prop::sample::select(vec![Refusal::Outbox(1), Refusal::Channel(1), Refusal::Gone]);
+    let starved_by = prop::sample::select(vec![StarvedBy::Outbox(1), StarvedBy::Channel(1), StarvedBy::Gone]);
     prop_oneof![
         4 => (-2..3_i32, 0..3_u32, any::<bool>())
             .prop_map(|(priority, prefetch, no_ack)| Step::Add { priority, prefetch, no_ack }),
         2 => index().prop_map(Step::Remove),
         1 => Just(Step::Pop),
         6 => Just(Step::Deliver),
-        2 => refusal.prop_map(Step::Starve),
+        2 => starved_by.prop_map(Step::Starve),
         2 => index().prop_map(Step::Feed),
         4 => (index(), 1..3_u32).prop_map(|(at, count)| Step::Settle(at, count)),
     ]
@@ -126,7 +126,7 @@ impl Model {
         self.enter(number);
     }
 
-    fn starved(&mut self, number: usize, why: Refusal) {
+    fn starved(&mut self, number: usize, why: StarvedBy) {
         self.known.get_mut(&number).unwrap().state = State::Starved(why);
         self.line.retain(|other| *other != number);
     }
@@ -146,7 +146,7 @@ impl Model {
     }
 
     fn held_back_by_outboxes(&self) -> bool {
-        let waits = |known: &Known| matches!(known.state, State::Starved(Refusal::Outbox(_)));
+        let waits = |known: &Known| matches!(known.state, State::Starved(StarvedBy::Outbox(_)));
         self.line.is_empty() && self.known.values().any(waits)
     }
 }
@@ -253,7 +253,7 @@ proptest! {
             both.check();
         }
         while both.registry.next().is_some() {
-            both.step(Step::Starve(Refusal::Gone)); // the whole rotation, in order
+            both.step(Step::Starve(StarvedBy::Gone)); // the whole rotation, in order
             both.check();
         }
     }

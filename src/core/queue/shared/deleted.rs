@@ -57,8 +57,8 @@ impl Deleted {
             let channel = consumer.spec.channel;
             let who: ConsumerRef = (left.queue.clone(), consumer.id());
             outbox.cancel_consumer(channel, &consumer.spec.tag, &who);
-            if let Some(refusal) = consumer.starved_by() {
-                outbox.forget_starved(&who.0, who.1, channel, refusal);
+            if let Some(starved_by) = consumer.starved_by() {
+                outbox.forget_starved(&who.0, who.1, channel, starved_by);
             }
         }
         let (wakes, mut outgoing) = feed.finish();
