@@ -159,8 +159,8 @@ struct Redriving<'a> {
     progress: Progress,
 }
 
-/// What became of a message that was meant.
-enum Fate {
+/// What became of a message that the filter means.
+enum MoveOutcome {
     Sent,
     Unroutable,
     Missed,
@@ -231,9 +231,9 @@ impl<'a> Redriving<'a> {
                 continue;
             }
             match self.send(&entry, &mut published, &mut effects) {
-                Fate::Sent => sent += 1,
-                Fate::Unroutable => self.progress.unroutable += 1,
-                Fate::Missed => self.progress.missed += 1,
+                MoveOutcome::Sent => sent += 1,
+                MoveOutcome::Unroutable => self.progress.unroutable += 1,
+                MoveOutcome::Missed => self.progress.missed += 1,
             }
         }
         self.progress.sent += u64::from(sent);
@@ -252,17 +252,17 @@ impl<'a> Redriving<'a> {
     }
 
     /// Publishes a message to its targets, and settles it where it is unless that is to be a copy.
-    fn send(&self, seen: &Entry, published: &mut Published, effects: &mut Effects) -> Fate {
+    fn send(&self, seen: &Entry, published: &mut Published, effects: &mut Effects) -> MoveOutcome {
         let message = redriven(&seen.message.view(), &self.order.to);
         let targets = self.targets(&message);
         if targets.is_empty() {
-            return Fate::Unroutable;
+            return MoveOutcome::Unroutable;
         }
         let taken = match self.order.copy {
-            true if !self.queue.holds(seen.position) => return Fate::Missed,
+            true if !self.queue.holds(seen.position) => return MoveOutcome::Missed,
             true => None,
             false => match self.queue.take_out(seen) {
-                None => return Fate::Missed,
+                None => return MoveOutcome::Missed,
                 taken => taken,
             },
         };
@@ -274,7 +274,7 @@ impl<'a> Redriving<'a> {
             Some(entry) => entry.settle(self.queue.id, &mut effects.changes),
             None => {}
         }
-        if is_lost { Fate::Unroutable } else { Fate::Sent }
+        if is_lost { MoveOutcome::Unroutable } else { MoveOutcome::Sent }
     }
 
     /// The queues that a message goes to; none if it had better stay.

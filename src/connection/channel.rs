@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::assembly::{Assembled, Assembly};
 use crate::broker::Vhost;
 use crate::core::{
-    confirms::{Fate, Published},
+    confirms::{Outcome, PublishRange},
     error::{AmqpError, precondition_failed, resource_error},
     memory::{Exceeded, Held, Holder, Kind, allocated_bytes},
     message::{Message, View},
@@ -109,16 +109,16 @@ pub(super) enum Mode {
 
 /// What became of the messages of one run.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(super) struct RunOutcome {
     /// What became of all that were not refused.
-    pub(super) fate: Fate,
+    pub(super) outcome: Outcome,
     /// Those that a queue had no room for, by their index in the run; one may be named for each such queue.
     pub(super) refused: Vec<usize>,
 }
 
-impl From<Fate> for Outcome {
-    fn from(fate: Fate) -> Self {
-        Self { fate, refused: Vec::new() }
+impl From<Outcome> for RunOutcome {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, refused: Vec::new() }
     }
 }
 
@@ -126,38 +126,38 @@ impl From<Fate> for Outcome {
 #[derive(Default)]
 pub(super) struct Unconfirmed {
     last: u64,
-    pub(super) due: SmallVec<[Published; 1]>,
+    pub(super) due: SmallVec<[PublishRange; 1]>,
 }
 
 impl Unconfirmed {
     /// A run of `count` messages was published.
-    pub(super) fn note(&mut self, count: usize, outcome: Outcome) {
-        let Outcome { fate, mut refused } = outcome;
+    pub(super) fn note(&mut self, count: usize, run: RunOutcome) {
+        let RunOutcome { outcome, mut refused } = run;
         if refused.is_empty() {
-            return self.published(count, fate);
+            return self.published(count, outcome);
         }
         refused.sort_unstable();
         refused.dedup();
         let mut at = 0;
         for index in refused {
             if index > at {
-                self.published(index - at, fate.clone());
+                self.published(index - at, outcome.clone());
             }
-            self.published(1, Fate::Refused);
+            self.published(1, Outcome::Refused);
             at = index + 1;
         }
         if count > at {
-            self.published(count - at, fate);
+            self.published(count - at, outcome);
         }
     }
 
-    /// `count` more messages have this fate.
-    fn published(&mut self, count: usize, fate: Fate) {
+    /// `count` more messages have this outcome.
+    fn published(&mut self, count: usize, outcome: Outcome) {
         let first = self.last + 1;
         self.last += count as u64;
         match self.due.last_mut() {
-            Some(before) if before.fate == fate => before.last = self.last,
-            _ => self.due.push(Published { first, last: self.last, fate }),
+            Some(before) if before.outcome == outcome => before.last = self.last,
+            _ => self.due.push(PublishRange { first, last: self.last, outcome }),
         }
     }
 }

@@ -11,18 +11,18 @@ use crate::protocol::basic;
 
 /// Publishes in a row on one channel, and what has to happen before the client is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Published {
+pub struct PublishRange {
     /// The first one's sequence number.
     pub first: u64,
     /// The last one's.
     pub last: u64,
     /// What became of them.
-    pub fate: Fate,
+    pub outcome: Outcome,
 }
 
 /// What became of publishes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum Outcome {
     /// Nothing of them is for the journal: they are confirmed at once.
     Taken,
     /// They are part of the publisher's next commit.
@@ -33,8 +33,8 @@ pub enum Fate {
     Refused,
 }
 
-impl Fate {
-    /// The fate of what waits for these commits, and for nothing else.
+impl Outcome {
+    /// The outcome of what waits for these commits, and for nothing else.
     pub fn after(commits: Commits) -> Self {
         if commits.is_empty() { Self::Taken } else { Self::After(commits) }
     }
@@ -69,16 +69,16 @@ impl Confirms {
     /// Gives the commits that have to be waited for.
     pub fn published(
         &mut self,
-        published: Published,
+        published: PublishRange,
         next: Commit,
         tell: &mut impl FnMut(Answer),
     ) -> Commits {
-        let Published { first, last, fate } = published;
-        let refused = fate == Fate::Refused;
-        let commits = match fate {
-            Fate::After(commits) => commits,
-            Fate::Journaled => next.into(),
-            Fate::Taken | Fate::Refused => Commits::default(),
+        let PublishRange { first, last, outcome } = published;
+        let refused = outcome == Outcome::Refused;
+        let commits = match outcome {
+            Outcome::After(commits) => commits,
+            Outcome::Journaled => next.into(),
+            Outcome::Taken | Outcome::Refused => Commits::default(),
         };
         if !commits.is_empty() {
             self.waiting.push_back(Waiting { first, last, commits: commits.clone() });
@@ -125,8 +125,8 @@ mod tests {
 
     fn publish(confirms: &mut Confirms, first: u64, last: u64, commit: Option<u64>) -> Vec<(u64, bool)> {
         let mut acks = Vec::new();
-        let fate = if commit.is_some() { Fate::Journaled } else { Fate::Taken };
-        let published = Published { first, last, fate };
+        let outcome = if commit.is_some() { Outcome::Journaled } else { Outcome::Taken };
+        let published = PublishRange { first, last, outcome };
         confirms.published(published, Commit(commit.unwrap_or_default()), &mut |answer| {
             let Answer::Ack(ack) = answer else { panic!("nothing was refused") };
             acks.push((ack.delivery_tag, ack.multiple));
@@ -174,9 +174,11 @@ mod tests {
             let mut confirms = Confirms::default();
             let mut commits = Commits::from(Commit(5));
             commits.add(Commit(2));
-            let fate = Fate::After(commits.clone());
-            let waits = confirms
-                .published(Published { first: 1, last: 1, fate }, Commit(9), &mut |_| panic!("early"));
+            let outcome = Outcome::After(commits.clone());
+            let waits =
+                confirms.published(PublishRange { first: 1, last: 1, outcome }, Commit(9), &mut |_| {
+                    panic!("early")
+                });
             assert_eq!(waits, commits);
             let other = Commit(7 - order[0]);
             assert!(confirms.committed(&Done::except(Commit(6), &[other])).is_none(), "{order:?}");

@@ -26,7 +26,7 @@ use crate::core::{
     by_channel::ByChannel,
     clock::Millis,
     commit::{Commit, Commits, Done},
-    confirms::{Answer, Published},
+    confirms::{Answer, PublishRange},
     memory::{Held, Holder, Kind},
     message::View,
     overdue::Overdue,
@@ -225,7 +225,7 @@ impl Outbox {
     pub fn confirm(
         &mut self,
         channel: u16,
-        published: impl IntoIterator<Item = Published>,
+        published: impl IntoIterator<Item = PublishRange>,
         next: Commit,
     ) -> Commits {
         let mut awaited = Commits::default();

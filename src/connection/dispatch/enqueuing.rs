@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::connection::{
-    channel::Outcome,
+    channel::RunOutcome,
     session::{Brought, Session, text},
 };
 use crate::core::{
     change::note_published,
     clock::Millis,
-    confirms::Fate,
+    confirms::Outcome,
     message::{Publication, View},
     queue::{Origin, Published, SharedQueue},
     topology::Route,
@@ -32,7 +32,7 @@ impl Session {
         number: u16,
         mandatory: bool,
         run: &mut [Publication<'_>],
-    ) -> Outcome {
+    ) -> RunOutcome {
         let mut published = self.begin_run();
         for queue in &route.queues {
             self.enqueue_to(queue, run, &mut published);
@@ -65,22 +65,22 @@ impl Session {
     }
 
     /// Ends a run: notes for the journal where its messages lie, and tells what became of them.
-    pub(super) fn end_run(&mut self, run: &mut [Publication<'_>], mut published: Published) -> Outcome {
-        let fate = if published.placed.is_empty() { Fate::Taken } else { Fate::Journaled };
-        if fate == Fate::Journaled {
+    pub(super) fn end_run(&mut self, run: &mut [Publication<'_>], mut published: Published) -> RunOutcome {
+        let outcome = if published.placed.is_empty() { Outcome::Taken } else { Outcome::Journaled };
+        if outcome == Outcome::Journaled {
             self.brought = Brought::ForTheJournal;
         }
         note_published(run, &mut published.placed, &mut self.effects.changes);
         self.placed = published.placed;
-        Outcome { fate, refused: published.refused }
+        RunOutcome { outcome, refused: published.refused }
     }
 
     /// Keeps a message until it is due. It is routed then.
-    pub(super) fn delay(&mut self, publication: &mut Publication<'_>, due: Millis) -> Fate {
+    pub(super) fn delay(&mut self, publication: &mut Publication<'_>, due: Millis) -> Outcome {
         let mut published = self.begin_run();
         let placement = self.vhost.delay_queue().hold_until(publication, due);
         published.placed.extend(placement.map(|placement| (0, placement)));
-        self.end_run(std::slice::from_mut(publication), published).fate
+        self.end_run(std::slice::from_mut(publication), published).outcome
     }
 
     /// `basic.return`, which goes out before the confirm.

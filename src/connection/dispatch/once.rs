@@ -11,7 +11,7 @@ use super::enqueuing::Destined;
 use crate::connection::session::Session;
 use crate::core::{
     commit::Commits,
-    confirms::Fate,
+    confirms::Outcome,
     dedup::{Deduplicator, Identity, Seen},
     message::Publication,
     queue::SharedQueue,
@@ -33,8 +33,8 @@ struct Became {
 }
 
 impl Became {
-    fn fate(self) -> Fate {
-        if self.refused { Fate::Refused } else { Fate::after(self.firsts) }
+    fn outcome(self) -> Outcome {
+        if self.refused { Outcome::Refused } else { Outcome::after(self.firsts) }
     }
 }
 
@@ -49,9 +49,9 @@ impl Session {
         destined: &Destined<'_>,
         publication: &mut Publication<'_>,
         held: Option<&mut Seen>,
-    ) -> Fate {
+    ) -> Outcome {
         if let Some(seen) = held {
-            return self.enqueue_unseen(destined, publication, seen).fate();
+            return self.enqueue_unseen(destined, publication, seen).outcome();
         }
         self.append_and_confirm(); // what came before has a commit of its own
         let vhost = self.vhost.clone();
@@ -63,7 +63,7 @@ impl Session {
         vhost.release_seen(seen);
         self.effects.read_deferred();
         became.firsts.add(commit);
-        became.fate()
+        became.outcome()
     }
 
     fn enqueue_unseen(

@@ -8,14 +8,14 @@ use super::{
 };
 use crate::broker::{Vhost, reply_token};
 use crate::connection::{
-    channel::Outcome,
+    channel::RunOutcome,
     session::{
         Session,
         permission::{Permission, Resource},
     },
 };
 use crate::core::{
-    confirms::Fate,
+    confirms::Outcome,
     dedup::Seen,
     error::AmqpError,
     message::{Publication, View},
@@ -97,7 +97,7 @@ impl Session {
         mandatory: bool,
         run: &mut [Publication<'_>],
         seen: Option<&mut Seen>,
-    ) -> Result<Outcome, AmqpError> {
+    ) -> Result<RunOutcome, AmqpError> {
         match (way, run) {
             (Way::Queues(route), run) => return Ok(self.enqueue(route, number, mandatory, run)),
             (Way::Once(route), [publication]) => {
@@ -121,7 +121,7 @@ impl Session {
             }
             (Way::Nowhere | Way::Once(_) | Way::OfItsOwn, _) => {}
         }
-        Ok(Fate::Taken.into())
+        Ok(Outcome::Taken.into())
     }
 
     /// Routes and enqueues one message whose headers or exchange type count as well as exchange and key.
@@ -131,7 +131,7 @@ impl Session {
         mandatory: bool,
         publication: &mut Publication<'_>,
         seen: Option<&mut Seen>,
-    ) -> Result<Outcome, AmqpError> {
+    ) -> Result<RunOutcome, AmqpError> {
         let view = publication.view();
         let (properties, headers) = (properties(&view)?, headers(&view)?);
         let mut keys = vec![view.routing_key()];
@@ -163,7 +163,7 @@ impl Session {
         destined: &Destined<'_>,
         publication: &mut Publication<'_>,
         seen: Option<&mut Seen>,
-    ) -> Outcome {
+    ) -> RunOutcome {
         let Destined { route, number, mandatory, due } = *destined;
         if may_be_seen(route, publication) {
             return self.enqueue_once(destined, publication, seen).into();
@@ -172,7 +172,7 @@ impl Session {
             Some(due) if !(route.queues.is_empty() && mandatory) => self.delay(publication, due).into(),
             Some(_) => {
                 self.return_if(mandatory, number, &publication.view());
-                Fate::Taken.into()
+                Outcome::Taken.into()
             }
             None => self.enqueue(route, number, mandatory, std::slice::from_mut(publication)),
         }

@@ -11,7 +11,7 @@
 //! Only a client commits: `tx.commit`.
 
 use super::Session;
-use crate::connection::channel::{Mode, Outcome};
+use crate::connection::channel::{Mode, RunOutcome};
 use crate::core::{
     commit::Commit,
     error::AmqpError,
@@ -41,7 +41,7 @@ impl Session {
     }
 
     /// Notes what became of a run of `count` messages on a channel. In confirm mode [`Self::confirm`] tells the client.
-    pub(in crate::connection) fn note_outcome(&mut self, number: u16, count: usize, outcome: Outcome) {
+    pub(in crate::connection) fn note_outcome(&mut self, number: u16, count: usize, outcome: RunOutcome) {
         if let Some(channel) = self.channels.get_mut(number)
             && let Mode::Confirm(unconfirmed) = &mut channel.mode
         {

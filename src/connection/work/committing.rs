@@ -2,9 +2,9 @@
 
 use std::{collections::VecDeque, vec};
 
-use crate::connection::channel::{Outcome, Settlement, Transaction};
+use crate::connection::channel::{RunOutcome, Settlement, Transaction};
 use crate::core::{
-    clock::Millis, commit::Commits, confirms::Fate, effects::Effects, message::Message, source::Unacked,
+    clock::Millis, commit::Commits, confirms::Outcome, effects::Effects, message::Message, source::Unacked,
 };
 
 /// A commit that is under way. Consumers may have some of its messages already; the journal gets all of it at the end.
@@ -24,12 +24,12 @@ pub(in crate::connection) struct Committing {
 
 impl Committing {
     /// Notes what became of one of its messages.
-    pub(in crate::connection) fn note(&mut self, outcome: Outcome) {
-        match outcome.fate {
-            Fate::Refused => self.firsts = None,
-            _ if !outcome.refused.is_empty() => self.firsts = None,
-            Fate::After(commits) => self.firsts = self.firsts.take().map(|firsts| firsts.and(&commits)),
-            Fate::Taken | Fate::Journaled => {}
+    pub(in crate::connection) fn note(&mut self, run: RunOutcome) {
+        match run.outcome {
+            Outcome::Refused => self.firsts = None,
+            _ if !run.refused.is_empty() => self.firsts = None,
+            Outcome::After(commits) => self.firsts = self.firsts.take().map(|firsts| firsts.and(&commits)),
+            Outcome::Taken | Outcome::Journaled => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What waits for the journal, and what does not.
 
 use super::*;
-use crate::core::{confirms::Fate, memory::Gauge, wakes::tests::Count};
+use crate::core::{confirms::Outcome, memory::Gauge, wakes::tests::Count};
 
 const FRAME_SIZE_BYTES_MAX: usize = 4_096;
 
@@ -44,7 +44,7 @@ fn done_except(last: u64, held_back: &[u64]) -> Done {
 
 /// A publish on a channel that waits for a commit.
 fn publish(outbox: &mut Outbox, channel: u16, tag: u64, commit: u64) {
-    let published = Published { first: tag, last: tag, fate: Fate::Journaled };
+    let published = PublishRange { first: tag, last: tag, outcome: Outcome::Journaled };
     assert!(!outbox.confirm(channel, [published], Commit(commit)).is_empty());
 }
 
@@ -200,7 +200,7 @@ fn a_channel_is_confirmed_in_order_and_does_not_wait_for_another_ones_commit() {
 fn what_needs_no_disk_is_confirmed_at_once_and_waits_for_nothing() {
     let mut outbox = outbox();
     outbox.open_window(1);
-    let transient = |first, last| Published { first, last, fate: Fate::Taken };
+    let transient = |first, last| PublishRange { first, last, outcome: Outcome::Taken };
     assert!(outbox.confirm(1, [transient(1, 3)], Commit::default()).is_empty());
     assert_eq!(acks(&sent(&mut outbox)), [(1, 3, true)]);
     publish(&mut outbox, 1, 4, 1);
@@ -232,7 +232,7 @@ fn a_channel_that_closed_meanwhile_gets_no_confirm() {
     outbox.open_window(1);
     outbox.committed(&done(1));
     assert_eq!(acks(&sent(&mut outbox)), [(2, 1, false)]);
-    let published = Published { first: 1, last: 1, fate: Fate::Journaled };
+    let published = PublishRange { first: 1, last: 1, outcome: Outcome::Journaled };
     assert!(outbox.confirm(3, [published], Commit(2)).is_empty(), "there is no such channel");
 }
 

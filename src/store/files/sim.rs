@@ -419,7 +419,7 @@ struct Inode {
     written: Vec<u8>,
     durable: Vec<u8>,
     /// What happened since `durable`, in order.
-    changes: Vec<(Change, Fate)>,
+    changes: Vec<(Change, Durability)>,
 }
 
 enum Change {
@@ -428,7 +428,7 @@ enum Change {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Fate {
+enum Durability {
     /// Not synced.
     Open,
     /// A sync failed on it; no later one makes it durable.
@@ -444,14 +444,16 @@ impl Inode {
 
     fn change(&mut self, change: Change) {
         change.apply(&mut self.written, |_| true);
-        self.changes.push((change, Fate::Open));
+        self.changes.push((change, Durability::Open));
     }
 
     fn sync(&mut self, succeeds: bool) {
-        for (_, fate) in self.changes.iter_mut().filter(|(_, fate)| *fate == Fate::Open) {
-            *fate = if succeeds { Fate::Sure } else { Fate::Doubtful };
+        for (_, durability) in
+            self.changes.iter_mut().filter(|(_, durability)| *durability == Durability::Open)
+        {
+            *durability = if succeeds { Durability::Sure } else { Durability::Doubtful };
         }
-        let sure = self.changes.iter().take_while(|(_, fate)| *fate == Fate::Sure).count();
+        let sure = self.changes.iter().take_while(|(_, durability)| *durability == Durability::Sure).count();
         for (change, _) in self.changes.drain(..sure) {
             change.apply(&mut self.durable, |_| true);
         }
@@ -460,16 +462,16 @@ impl Inode {
     /// A reader does not see what no sync made durable: the system has let go of it.
     fn forget_unsynced(&mut self) {
         self.written.clone_from(&self.durable);
-        for (change, fate) in &self.changes {
-            let is_kept = *fate == Fate::Sure || matches!(change, Change::Truncate { .. });
+        for (change, durability) in &self.changes {
+            let is_kept = *durability == Durability::Sure || matches!(change, Change::Truncate { .. });
             change.apply(&mut self.written, |_| is_kept);
         }
     }
 
     fn after_power_cut(&self, chance: &mut StdRng) -> Vec<u8> {
         let mut content = self.durable.clone();
-        for (change, fate) in &self.changes {
-            match if *fate == Fate::Sure { 1 } else { chance.random_range(0..3) } {
+        for (change, durability) in &self.changes {
+            match if *durability == Durability::Sure { 1 } else { chance.random_range(0..3) } {
                 0 => {}
                 1 => change.apply(&mut content, |_| true),
                 _ => change.apply(&mut content, |_| chance.random()),

@@ -20,7 +20,7 @@ use crate::{
     core::{
         change::{Attempts, Change, TopologyChange},
         commit::Commit,
-        confirms::{Fate, Published},
+        confirms::{Outcome, PublishRange},
         message::{Message, Stage, View, build_image},
         outbox::Outbox,
         pager::Loaded,
@@ -158,7 +158,7 @@ fn the_sync_stands_between_the_write_of_a_message_and_its_confirm() {
     };
     let before = machine.disk.journal().len();
     let commit = run.append_one(publish(&message(10), 0, &[QUEUE]));
-    let published = Published { first: 1, last: 1, fate: Fate::Journaled };
+    let published = PublishRange { first: 1, last: 1, outcome: Outcome::Journaled };
     assert!(!outbox.lock().confirm(1, [published], commit).is_empty());
     run.parts.pending.notify(commit, &outbox);
     assert!(!sent());
