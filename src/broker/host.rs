@@ -20,7 +20,7 @@ use crate::core::{
     message::{Publication, View, build_image},
     outbox::{SharedOutbox, wake_writer},
     placement::QueueIds,
-    queue::{Cursor, Origin, Published, SharedQueue, Surroundings},
+    queue::{Cursor, Enqueued, Origin, SharedQueue, Surroundings},
     source::Unacked,
     topology::{ExchangeDeclaration, QueueDeclaration, Topology},
 };
@@ -154,11 +154,11 @@ impl Host {
             let (layout, image) = build_image(exchange.as_bytes(), key.as_bytes(), &encoded, &[&[id]], true);
             let route = self.vhost.route_by_key(exchange.as_bytes(), key.as_bytes()).unwrap();
             let mut run = [Publication::new(View::new(layout, &image))];
-            let (mut published, mut effects) = (Published::default(), Effects::default());
+            let (mut enqueued, mut effects) = (Enqueued::default(), Effects::default());
             for queue in &route.queues {
-                queue.publish(&mut run, Origin::Client, &mut published, &mut effects);
+                queue.publish(&mut run, Origin::Client, &mut enqueued, &mut effects);
             }
-            let placed = &mut published.placed;
+            let placed = &mut enqueued.placed;
             note_published(&mut run, placed, &mut effects.changes);
             self.vhost.append(&mut effects, false);
         }

@@ -21,7 +21,7 @@ use crate::core::{
     message::View,
     outbox::Outbox,
     placement::{counter_of, line_of, position_of},
-    queue::{Cursor, Peeked, Published, SharedQueue},
+    queue::{Cursor, Enqueued, Peeked, SharedQueue},
     redrive::{Matcher, Redrive, Redriven, Target, redriven},
 };
 use crate::limits::{FRAME_SIZE_BYTES_MAX, REDRIVE_AT_ONCE_MAX};
@@ -220,7 +220,7 @@ impl<'a> Redriving<'a> {
     /// Decides on what was looked at, as far as one step goes.
     fn step(&mut self) -> Commit {
         let now = self.vhost.clock.now();
-        let (mut published, mut effects) = (Published::default(), Effects::default());
+        let (mut enqueued, mut effects) = (Enqueued::default(), Effects::default());
         let (room, mut sent) = (self.room(), 0);
         while sent < room
             && let Some(Peeked { entry, .. }) = self.seen.pop_front()
@@ -230,7 +230,7 @@ impl<'a> Redriving<'a> {
                 self.progress.unmatched += 1;
                 continue;
             }
-            match self.send(&entry, &mut published, &mut effects) {
+            match self.send(&entry, &mut enqueued, &mut effects) {
                 MoveOutcome::Sent => sent += 1,
                 MoveOutcome::Unroutable => self.progress.unroutable += 1,
                 MoveOutcome::Missed => self.progress.missed += 1,
@@ -252,7 +252,7 @@ impl<'a> Redriving<'a> {
     }
 
     /// Publishes a message to its targets, and settles it where it is unless that is to be a copy.
-    fn send(&self, seen: &Entry, published: &mut Published, effects: &mut Effects) -> MoveOutcome {
+    fn send(&self, seen: &Entry, enqueued: &mut Enqueued, effects: &mut Effects) -> MoveOutcome {
         let message = redriven(&seen.message.view(), &self.order.to);
         let targets = self.targets(&message);
         if targets.is_empty() {
@@ -266,9 +266,9 @@ impl<'a> Redriving<'a> {
                 taken => taken,
             },
         };
-        published.gone = 0;
-        self.vhost.deliver(&targets, message.layout, &message.image, published, effects);
-        let is_lost = published.gone == targets.len();
+        enqueued.gone = 0;
+        self.vhost.deliver(&targets, message.layout, &message.image, enqueued, effects);
+        let is_lost = enqueued.gone == targets.len();
         match taken {
             Some(entry) if is_lost => self.queue.put_back(entry, effects),
             Some(entry) => entry.settle(self.queue.id, &mut effects.changes),

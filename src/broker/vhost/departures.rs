@@ -27,7 +27,7 @@ use super::Vhost;
 use crate::core::{
     commit::Commit,
     effects::{Departure, Effects},
-    queue::Published,
+    queue::Enqueued,
     wakes::wake_all,
 };
 use crate::limits::{
@@ -215,11 +215,11 @@ impl Vhost {
 
     /// Carries out what stands in line, as far as the budget goes.
     fn carry_out(&self, turn: &Turn<'_>, mut budget: Budget, effects: &mut Effects) {
-        let mut published = Published::default();
+        let mut enqueued = Enqueued::default();
         while !budget.is_spent()
             && let Some(departure) = turn.next()
         {
-            let targets = self.depart(&departure, &mut published, effects);
+            let targets = self.depart(&departure, &mut enqueued, effects);
             let Departure { queue, entry, .. } = departure;
             budget.spend(1 + targets, entry.message.size_bytes());
             entry.settle(queue, &mut effects.changes);

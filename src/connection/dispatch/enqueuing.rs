@@ -11,7 +11,7 @@ use crate::core::{
     clock::Millis,
     confirms::Outcome,
     message::{Publication, View},
-    queue::{Origin, Published, SharedQueue},
+    queue::{Enqueued, Origin, SharedQueue},
     topology::Route,
     turn::steps_of_bytes,
 };
@@ -33,9 +33,9 @@ impl Session {
         mandatory: bool,
         run: &mut [Publication<'_>],
     ) -> RunOutcome {
-        let mut published = self.begin_run();
+        let mut enqueued = self.begin_run();
         for queue in &route.queues {
-            self.enqueue_to(queue, run, &mut published);
+            self.enqueue_to(queue, run, &mut enqueued);
         }
         if route.queues.is_empty() {
             self.turn.spend(run.len());
@@ -43,12 +43,12 @@ impl Session {
                 self.return_if(mandatory, number, &publication.view());
             }
         }
-        self.end_run(run, published)
+        self.end_run(run, enqueued)
     }
 
     /// Begins a run, which [`Self::enqueue_to`] then puts into queues.
-    pub(super) fn begin_run(&mut self) -> Published {
-        Published { placed: std::mem::take(&mut self.placed), ..Published::default() }
+    pub(super) fn begin_run(&mut self) -> Enqueued {
+        Enqueued { placed: std::mem::take(&mut self.placed), ..Enqueued::default() }
     }
 
     #[inline]
@@ -56,31 +56,31 @@ impl Session {
         &mut self,
         queue: &Arc<SharedQueue>,
         run: &mut [Publication<'_>],
-        published: &mut Published,
+        enqueued: &mut Enqueued,
     ) {
         self.turn.spend(run.len() * steps_of_enqueuing(run));
-        if queue.publish(run, Origin::Client, published, &mut self.effects) {
+        if queue.publish(run, Origin::Client, enqueued, &mut self.effects) {
             self.congested = Some(queue.clone());
         }
     }
 
     /// Ends a run: notes for the journal where its messages lie, and tells what became of them.
-    pub(super) fn end_run(&mut self, run: &mut [Publication<'_>], mut published: Published) -> RunOutcome {
-        let outcome = if published.placed.is_empty() { Outcome::Taken } else { Outcome::Journaled };
+    pub(super) fn end_run(&mut self, run: &mut [Publication<'_>], mut enqueued: Enqueued) -> RunOutcome {
+        let outcome = if enqueued.placed.is_empty() { Outcome::Taken } else { Outcome::Journaled };
         if outcome == Outcome::Journaled {
             self.brought = Brought::ForTheJournal;
         }
-        note_published(run, &mut published.placed, &mut self.effects.changes);
-        self.placed = published.placed;
-        RunOutcome { outcome, refused: published.refused }
+        note_published(run, &mut enqueued.placed, &mut self.effects.changes);
+        self.placed = enqueued.placed;
+        RunOutcome { outcome, refused: enqueued.refused }
     }
 
     /// Keeps a message until it is due. It is routed then.
     pub(super) fn delay(&mut self, publication: &mut Publication<'_>, due: Millis) -> Outcome {
-        let mut published = self.begin_run();
+        let mut enqueued = self.begin_run();
         let placement = self.vhost.delay_queue().hold_until(publication, due);
-        published.placed.extend(placement.map(|placement| (0, placement)));
-        self.end_run(std::slice::from_mut(publication), published).outcome
+        enqueued.placed.extend(placement.map(|placement| (0, placement)));
+        self.end_run(std::slice::from_mut(publication), enqueued).outcome
     }
 
     /// `basic.return`, which goes out before the confirm.

@@ -12,8 +12,8 @@ impl Session {
     /// Puts a message into the queues of a route, now or in the next turns. Its confirm is due when all of them have it.
     pub(super) fn fan_out(&mut self, number: u16, route: &Arc<Route>, publication: &mut Publication<'_>) {
         let message = publication.keep(self.broker.gauge, || self.broker.clock.now());
-        let published = self.begin_run();
-        let fan_out = FanOut { number, route: route.clone(), next: 0, message, published };
+        let enqueued = self.begin_run();
+        let fan_out = FanOut { number, route: route.clone(), next: 0, message, enqueued };
         self.begin(Work::FanOut(Box::new(fan_out)));
     }
 
@@ -25,9 +25,9 @@ impl Session {
                 return Some(fan_out);
             }
             fan_out.next += 1;
-            self.enqueue_to(queue, &mut run, &mut fan_out.published);
+            self.enqueue_to(queue, &mut run, &mut fan_out.enqueued);
         }
-        let outcome = self.end_run(&mut run, fan_out.published);
+        let outcome = self.end_run(&mut run, fan_out.enqueued);
         self.note_outcome(fan_out.number, 1, outcome);
         // The turn ends, so that the reader checks for memory before the next message.
         self.turn.end();

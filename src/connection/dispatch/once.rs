@@ -136,15 +136,15 @@ impl Session {
             return (taken, false);
         }
         let run = std::slice::from_mut(publication);
-        let mut published = self.begin_run();
+        let mut enqueued = self.begin_run();
         for (queue, remembered) in fresh {
-            let refused = published.refused.len();
-            self.enqueue_to(&queue, run, &mut published);
-            if published.refused.len() == refused {
+            let refused = enqueued.refused.len();
+            self.enqueue_to(&queue, run, &mut enqueued);
+            if enqueued.refused.len() == refused {
                 taken.extend(remembered);
             }
         }
-        let refused = !self.end_run(run, published).refused.is_empty();
+        let refused = !self.end_run(run, enqueued).refused.is_empty();
         if goes_nowhere {
             self.return_if(destined.mandatory, destined.number, &publication.view());
         } else if !refused {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::core::{message::Message, queue::Published, topology::Route};
+use crate::core::{message::Message, queue::Enqueued, topology::Route};
 
 /// A message on its way: some of its queues have it.
 pub(in crate::connection) struct FanOut {
@@ -11,5 +11,5 @@ pub(in crate::connection) struct FanOut {
     /// The index of the first queue that does not have it yet.
     pub next: usize,
     pub message: Message,
-    pub published: Published,
+    pub enqueued: Enqueued,
 }

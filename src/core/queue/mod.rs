@@ -26,7 +26,7 @@ pub use consumers::{Consumer, ConsumerSpec};
 pub use feed::Feed;
 pub use peek::{Cursor, Peek, Peeked};
 pub use shared::{
-    ConsumeError, Deleted, GetError, Published, Purged, QueueStatus, SharedQueue, Surroundings, Timetable,
+    ConsumeError, Deleted, Enqueued, GetError, Purged, QueueStatus, SharedQueue, Surroundings, Timetable,
     Uncalled,
 };
 pub use timing::Tick;

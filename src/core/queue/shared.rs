@@ -85,7 +85,7 @@ pub enum GetError {
 
 /// What became of a run of messages, by their index in the run.
 #[derive(Default)]
-pub struct Published {
+pub struct Enqueued {
     /// Places of those that are for the journal.
     pub placed: Vec<(usize, Placement)>,
     /// Those that a queue had no room for.
@@ -164,32 +164,32 @@ impl SharedQueue {
         self.state.lock(self)
     }
 
-    /// Takes in a run of messages, and tells in `published` what became of them.
+    /// Takes in a run of messages, and tells in `enqueued` what became of them.
     ///
     /// True when the queue grows while its consumers wait for nothing but their sockets: the publisher should pause.
     pub fn publish(
         self: &Arc<Self>,
         run: &mut [Publication<'_>],
         origin: Origin,
-        published: &mut Published,
+        enqueued: &mut Enqueued,
         effects: &mut Effects,
     ) -> bool {
         let mut now = Moment::of(&*self.surroundings.clock);
         let mut locked = self.lock();
         if locked.deleted {
-            published.gone += 1;
+            enqueued.gone += 1;
             return false;
         }
         let (queue, feed) = locked.parts();
         let refuses = origin == Origin::Client && queue.settings.overflow != Overflow::DropHead;
         for (index, publication) in run.iter_mut().enumerate() {
             if refuses && queue.would_overflow(&publication.view()) {
-                published.refused.push(index);
+                enqueued.refused.push(index);
                 queue.refuse(self, publication, effects);
                 continue;
             }
             let placement = queue.publish(self, publication, feed, &mut now);
-            published.placed.extend(placement.map(|placement| (index, placement)));
+            enqueued.placed.extend(placement.map(|placement| (index, placement)));
         }
         let congested = queue.is_congested();
         if queue.may_expire {

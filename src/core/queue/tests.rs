@@ -19,7 +19,7 @@ use std::{
 use parking_lot::Mutex;
 use shelf::Shelf;
 
-use super::{ConsumeError, ConsumerSpec, Cursor, GetError, Origin, Published, SharedQueue};
+use super::{ConsumeError, ConsumerSpec, Cursor, Enqueued, GetError, Origin, SharedQueue};
 use crate::core::{
     change::note_published,
     clock::{ManualClock, Millis},
@@ -433,10 +433,10 @@ impl Q {
         let images: Vec<_> = ids.into_iter().map(image).collect();
         let views = images.iter().map(|(layout, image)| View::new(*layout, image));
         let mut run: Vec<_> = views.map(Publication::new).collect();
-        let mut published = Published::default();
+        let mut enqueued = Enqueued::default();
         let mut effects = self.effects.borrow_mut();
-        self.shared.publish(&mut run, Origin::Client, &mut published, &mut effects);
-        note_published(&mut run, &mut published.placed, &mut effects.changes);
+        self.shared.publish(&mut run, Origin::Client, &mut enqueued, &mut effects);
+        note_published(&mut run, &mut enqueued.placed, &mut effects.changes);
     }
 
     fn try_consume(&self, client: &Client, tag: &str, wish: Wish) -> Result<ConsumerId, ConsumeError> {

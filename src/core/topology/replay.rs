@@ -8,7 +8,7 @@ use crate::core::{
     declared::Destination,
     effects::Effects,
     message::{Message, Publication},
-    queue::{Origin, Published, SharedQueue},
+    queue::{Enqueued, Origin, SharedQueue},
     routing::{Addressing, extra_keys},
 };
 use crate::protocol::{FieldTable, PropertiesView};
@@ -28,15 +28,15 @@ impl Topology {
     pub(super) fn replay(&self, source: &[u8], destination: &Destination) -> Replayed {
         let (mut effects, mut deliveries) = (Effects::default(), 0);
         effects.defer_reads();
-        let mut published = Published::default();
+        let mut enqueued = Enqueued::default();
         let history = self.exchanges.get(source).and_then(|exchange| exchange.history.as_ref());
         let messages = history.map(|history| history.messages()).unwrap_or_default();
         for (place, message) in messages.iter().enumerate() {
             for queue in self.targets(destination, message, place) {
                 // A copy: each message is published to the journal at most once.
                 let mut publication = [Publication::new(message.view())];
-                queue.publish(&mut publication, Origin::Client, &mut published, &mut effects);
-                note_published(&mut publication, &mut published.placed, &mut effects.changes);
+                queue.publish(&mut publication, Origin::Client, &mut enqueued, &mut effects);
+                note_published(&mut publication, &mut enqueued.placed, &mut effects.changes);
                 deliveries += 1;
             }
         }

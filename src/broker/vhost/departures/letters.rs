@@ -9,7 +9,7 @@ use crate::core::{
     delay,
     effects::{Cause, Departure, Effects},
     message::{Layout, Message, Publication, View},
-    queue::{Origin, Published, SharedQueue},
+    queue::{Enqueued, Origin, SharedQueue},
     rewrite::without_bcc,
     routing::{Addressing, extra_keys},
 };
@@ -20,12 +20,12 @@ impl Vhost {
     pub(super) fn depart(
         &self,
         departure: &Departure,
-        published: &mut Published,
+        enqueued: &mut Enqueued,
         effects: &mut Effects,
     ) -> usize {
         let sent = match departure.cause {
-            Cause::Dead(reason) => self.dead_letter(departure, reason, published, effects),
-            Cause::Due => self.release(&departure.entry.message.view(), published, effects),
+            Cause::Dead(reason) => self.dead_letter(departure, reason, enqueued, effects),
+            Cause::Due => self.release(&departure.entry.message.view(), enqueued, effects),
         };
         sent.unwrap_or_else(|lost| {
             self.drop_counted(&departure.name, lost);
@@ -37,7 +37,7 @@ impl Vhost {
         &self,
         Departure { name, settings, entry, .. }: &Departure,
         reason: Reason,
-        published: &mut Published,
+        enqueued: &mut Enqueued,
         effects: &mut Effects,
     ) -> Result<usize, Lost> {
         let Some(exchange) = &settings.dead_letter_exchange else { return Err(Lost::NoExchange) };
@@ -58,7 +58,7 @@ impl Vhost {
         }
         letter.multiply(targets.len()).map_err(|_| Lost::TooManyCopies)?;
         if !targets.is_empty() {
-            self.deliver(&targets, letter.layout, &letter.image, published, effects);
+            self.deliver(&targets, letter.layout, &letter.image, enqueued, effects);
         }
         Ok(targets.len())
     }
@@ -74,7 +74,7 @@ impl Vhost {
     fn release(
         &self,
         view: &View<'_>,
-        published: &mut Published,
+        enqueued: &mut Enqueued,
         effects: &mut Effects,
     ) -> Result<usize, Lost> {
         let (layout, image) = delay::released(view);
@@ -82,8 +82,8 @@ impl Vhost {
         let headers = headers(&view);
         let targets = self.targets(&view, &extra_keys(headers.as_ref()).unwrap_or_default())?;
         match without_bcc(&view, headers.as_ref()) {
-            Some((layout, image)) => self.deliver(&targets, layout, &image, published, effects),
-            None => self.deliver(&targets, layout, &image, published, effects),
+            Some((layout, image)) => self.deliver(&targets, layout, &image, enqueued, effects),
+            None => self.deliver(&targets, layout, &image, enqueued, effects),
         }
         Ok(targets.len())
     }
@@ -94,15 +94,15 @@ impl Vhost {
         targets: &[Arc<SharedQueue>],
         layout: Layout,
         image: &[u8],
-        published: &mut Published,
+        enqueued: &mut Enqueued,
         effects: &mut Effects,
     ) {
         let mut run =
             [Publication::kept(Message::new(View::new(layout, image), self.clock.now(), self.gauge))];
         for target in targets {
-            target.publish(&mut run, Origin::Broker, published, effects);
+            target.publish(&mut run, Origin::Broker, enqueued, effects);
         }
-        note_published(&mut run, &mut published.placed, &mut effects.changes);
+        note_published(&mut run, &mut enqueued.placed, &mut effects.changes);
     }
 }
 

@@ -75,8 +75,8 @@ fn a_message_in_many_queues_counts_once() {
     let mut run = [super::Publication::new(super::View::new(layout, &image))];
     for queue in &queues {
         let mut effects = queue.effects.borrow_mut();
-        let mut published = super::Published::default();
-        queue.shared.publish(&mut run, super::Origin::Client, &mut published, &mut effects);
+        let mut enqueued = super::Enqueued::default();
+        queue.shared.publish(&mut run, super::Origin::Client, &mut enqueued, &mut effects);
     }
     drop(run);
     assert!((100_000..110_000).contains(&gauge.used_bytes_of(Kind::Messages)));
