@@ -6,10 +6,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{
-    effect::{Effect, Encoded},
     format::Slot,
     index::Index,
     position::{LogPosition, SegmentId},
+    recorded::{Encoded, Recorded},
     segment::{Segment, table::Table},
 };
 use crate::core::{
@@ -116,9 +116,9 @@ impl State {
 
     /// A record is durable.
     pub(super) fn apply(&mut self, segment: SegmentId, encoded: &Encoded) {
-        let Encoded { offset, effect } = encoded;
-        match effect {
-            Effect::Place { placements, payload_bytes, transient, .. } => {
+        let Encoded { offset, recorded } = encoded;
+        match recorded {
+            Recorded::Place { placements, payload_bytes, transient, .. } => {
                 let bytes = share(*payload_bytes, placements.len());
                 for placement in placements {
                     self.index.place(*placement, segment, bytes, *transient);
@@ -126,7 +126,7 @@ impl State {
                 self.note_slots(segment, placements, *offset, *payload_bytes, *transient);
                 return;
             }
-            Effect::Relocate { placements, payload_bytes, transient, from } => {
+            Recorded::Relocate { placements, payload_bytes, transient, from } => {
                 let bytes = share(*payload_bytes, placements.len());
                 for placement in placements {
                     self.index.relocate(*placement, *from, segment, bytes);
@@ -134,17 +134,17 @@ impl State {
                 self.note_slots(segment, placements, *offset, *payload_bytes, *transient);
                 return;
             }
-            Effect::Settle { queue, ranges } => {
+            Recorded::Settle { queue, ranges } => {
                 for range in ranges {
                     self.settle(*queue, *range.start(), *range.end());
                 }
             }
-            Effect::Return { queue, returned } => {
+            Recorded::Return { queue, returned } => {
                 for back in returned {
                     self.index.returned(Placement { queue: *queue, position: back.position }, back.returned);
                 }
             }
-            Effect::Topology { vhost, change } => self.apply_topology(vhost, change),
+            Recorded::Topology { vhost, change } => self.apply_topology(vhost, change),
         }
         if *offset > 0 {
             self.note_other(segment, *offset);

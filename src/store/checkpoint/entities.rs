@@ -12,7 +12,7 @@ pub struct Entities(BTreeMap<Vec<u8>, (ShortString, TopologyChange)>);
 
 /// What a change does to its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(super) enum KeyChange {
     Put,
     Delete,
 }
@@ -20,11 +20,11 @@ pub(super) enum Effect {
 impl Entities {
     /// Takes a change over. What ends is not kept, and transient queues never are.
     pub fn apply(&mut self, vhost: ShortString, change: TopologyChange) {
-        let Some((key, effect)) = key_of(&vhost, &change) else { return };
+        let Some((key, key_change)) = key_of(&vhost, &change) else { return };
         let key = key.to_bytes();
-        match effect {
-            Effect::Put => self.0.insert(key, (vhost, change)),
-            Effect::Delete => self.0.remove(&key),
+        match key_change {
+            KeyChange::Put => self.0.insert(key, (vhost, change)),
+            KeyChange::Delete => self.0.remove(&key),
         };
     }
 
@@ -48,8 +48,8 @@ impl FromIterator<(ShortString, TopologyChange)> for Entities {
 }
 
 /// The key of a change, and what becomes of it. None of transient queues.
-pub(super) fn key_of<'a>(vhost: &'a ShortString, change: &'a TopologyChange) -> Option<(Key<'a>, Effect)> {
-    use Effect::{Delete, Put};
+pub(super) fn key_of<'a>(vhost: &'a ShortString, change: &'a TopologyChange) -> Option<(Key<'a>, KeyChange)> {
+    use KeyChange::{Delete, Put};
     Some(match change {
         TopologyChange::ExchangeDeclared(spec) => (Key::ExchangeDeclared { vhost, name: &spec.name }, Put),
         TopologyChange::ExchangeDeleted(name) => (Key::ExchangeDeclared { vhost, name }, Delete),

@@ -23,7 +23,7 @@ use crate::store::{
     kv::{Batch, Key, KeyKind, KeyName, KeyValue, KvError},
     position::LogPosition,
 };
-use entities::{Effect, key_of};
+use entities::{KeyChange, key_of};
 use value::Meta;
 
 /// What a store holds.
@@ -113,8 +113,8 @@ fn put_index_change(batch: &mut Batch, change: &IndexChange) {
 
 fn put_topology_change(batch: &mut Batch, vhost: &ShortString, change: &TopologyChange) {
     match key_of(vhost, change) {
-        Some((key, Effect::Put)) => batch.put(&key, entity::encode(vhost, change)),
-        Some((key, Effect::Delete)) => batch.delete(&key),
+        Some((key, KeyChange::Put)) => batch.put(&key, entity::encode(vhost, change)),
+        Some((key, KeyChange::Delete)) => batch.delete(&key),
         None => {}
     }
 }
@@ -158,7 +158,7 @@ pub fn topology(store: &dyn KeyValue) -> Result<Vec<(ShortString, TopologyChange
             let (key, value) = pair?;
             let (vhost, change) = entity::decode(&value).map_err(|_| damaged(&key, Damage::Value))?;
             match key_of(&vhost, &change) {
-                Some((own, Effect::Put)) if own.to_bytes() == key => {}
+                Some((own, KeyChange::Put)) if own.to_bytes() == key => {}
                 _ => return Err(damaged(&key, Damage::Key)),
             }
             topology.push((vhost, change));

@@ -19,38 +19,38 @@ use crate::core::{
     placement::{Placement, Placements, QueueId},
 };
 use crate::store::{
-    effect::{Back, Effect, Encoded},
     format::{
         Flags, Kind, Publish, Return, Returned, Settle, TopologyRecord,
         record::{RECORD_HEADER_BYTES, begin, finish},
     },
+    recorded::{Back, Encoded, Recorded},
 };
 
 /// Messages that were encoded and are not on disk, by their places.
 type Unwritten = BTreeMap<Placement, Message>;
 
 /// The changes that say the same.
-fn take_back(effect: Effect, unwritten: &Unwritten, changes: &mut Changes) {
-    match effect {
-        Effect::Place { message, placements, transient, .. } => {
+fn take_back(recorded: Recorded, unwritten: &Unwritten, changes: &mut Changes) {
+    match recorded {
+        Recorded::Place { message, placements, transient, .. } => {
             if message.stage() == Stage::Writing {
                 message.set_stage(Stage::Waiting);
             }
             changes.push(Change::Publish { message, placements, transient });
         }
-        Effect::Relocate { .. } => {}
-        Effect::Settle { queue, ranges } => {
+        Recorded::Relocate { .. } => {}
+        Recorded::Settle { queue, ranges } => {
             for range in ranges {
                 take_back_settled(queue, &range, unwritten, changes);
             }
         }
-        Effect::Return { queue, returned } => {
+        Recorded::Return { queue, returned } => {
             changes.extend(returned.into_iter().map(|Back { position, returned, message }| {
                 let Returned { attempts, due } = returned;
                 Change::Return { placement: Placement { queue, position }, attempts, due, message }
             }));
         }
-        Effect::Topology { vhost, change } => changes.push(Change::Topology { vhost, change }),
+        Recorded::Topology { vhost, change } => changes.push(Change::Topology { vhost, change }),
     }
 }
 
@@ -170,16 +170,16 @@ impl Encoder {
         match change {
             Change::Publish { message, .. } if message.stage() == Stage::Skipped => {}
             Change::Publish { message, placements, transient } => {
-                let effect = Effect::Place { message, placements, payload_bytes: 0, transient };
-                self.record(effect, Flags::SINGLE, target);
+                let recorded = Recorded::Place { message, placements, payload_bytes: 0, transient };
+                self.record(recorded, Flags::SINGLE, target);
             }
             Change::Settle { .. } | Change::Return { .. } => self.note(change),
             Change::SettleRange { queue, first, last } => {
                 let ranges = vec![first..=last];
-                self.record(Effect::Settle { queue, ranges }, Flags::SINGLE, target);
+                self.record(Recorded::Settle { queue, ranges }, Flags::SINGLE, target);
             }
             Change::Topology { vhost, change } => {
-                self.record(Effect::Topology { vhost, change }, Flags::SINGLE, target);
+                self.record(Recorded::Topology { vhost, change }, Flags::SINGLE, target);
             }
         }
     }
@@ -187,32 +187,32 @@ impl Encoder {
     /// Encodes changes that are all or nothing.
     pub(in crate::store) fn group(&mut self, changes: Vec<Change>, target: Target) {
         let before = (mem::take(&mut self.settled), mem::take(&mut self.returned));
-        let mut effects = Vec::with_capacity(changes.len());
+        let mut records = Vec::with_capacity(changes.len());
         for change in changes {
             match change {
                 Change::Publish { message, .. } if message.stage() == Stage::Skipped => {}
                 Change::Publish { message, placements, transient } => {
-                    effects.push(Effect::Place { message, placements, payload_bytes: 0, transient });
+                    records.push(Recorded::Place { message, placements, payload_bytes: 0, transient });
                 }
                 Change::Settle { .. } | Change::Return { .. } => self.note(change),
                 Change::SettleRange { queue, first, last } => {
-                    effects.push(Effect::Settle { queue, ranges: vec![first..=last] });
+                    records.push(Recorded::Settle { queue, ranges: vec![first..=last] });
                 }
-                Change::Topology { vhost, change } => effects.push(Effect::Topology { vhost, change }),
+                Change::Topology { vhost, change } => records.push(Recorded::Topology { vhost, change }),
             }
         }
-        self.gathered(&mut effects);
+        self.gathered(&mut records);
         (self.settled, self.returned) = before;
-        let written = effects.iter().filter(|effect| effect.is_written()).count();
+        let written = records.iter().filter(|recorded| recorded.is_written()).count();
         let begin = self.encoded.len();
         let mut at = 0;
-        for effect in effects {
+        for recorded in records {
             let mut flags = if at == 0 { Flags::FIRST } else { Flags::NONE };
             if at + 1 == written {
                 flags = flags | Flags::LAST;
             }
-            at += usize::from(effect.is_written());
-            self.record(effect, flags, target);
+            at += usize::from(recorded.is_written());
+            self.record(recorded, flags, target);
         }
         if self.encoded.len() > begin {
             self.groups.push((begin, self.encoded.len()));
@@ -225,16 +225,16 @@ impl Encoder {
         let (begun, offset) = self.begin(Kind::Publish, Flags::SINGLE | Flags::MOVED, transient, target);
         Publish::encode(&mut self.bytes, message.view(), message.published_at(), &placements);
         let payload_bytes = self.finish(begun, offset, target);
-        let effect = Effect::Relocate { placements, payload_bytes, transient, from };
-        self.encoded.push(Encoded { offset, effect });
+        let recorded = Recorded::Relocate { placements, payload_bytes, transient, from };
+        self.encoded.push(Encoded { offset, recorded });
     }
 
     /// Encodes what was gathered: the third step.
     pub(in crate::store) fn rest(&mut self, target: Target) {
-        let mut effects = Vec::new();
-        self.gathered(&mut effects);
-        for effect in effects {
-            self.record(effect, Flags::SINGLE, target);
+        let mut records = Vec::new();
+        self.gathered(&mut records);
+        for recorded in records {
+            self.record(recorded, Flags::SINGLE, target);
         }
     }
 
@@ -251,16 +251,16 @@ impl Encoder {
         self.bytes.clear();
         let mut unwritten = Unwritten::new();
         for one in &self.encoded {
-            if let Effect::Place { message, placements, .. } = &one.effect {
+            if let Recorded::Place { message, placements, .. } = &one.recorded {
                 unwritten.extend(placements.iter().map(|placement| (*placement, message.clone())));
             }
         }
         self.gather_later(&unwritten);
         let mut changes = Changes::new();
         let mut begins = Vec::with_capacity(self.encoded.len() + 1);
-        for Encoded { effect, .. } in self.encoded.drain(..) {
+        for Encoded { recorded, .. } in self.encoded.drain(..) {
             begins.push(changes.len());
-            take_back(effect, &unwritten, &mut changes);
+            take_back(recorded, &unwritten, &mut changes);
         }
         begins.push(changes.len());
         let groups = self.groups.drain(..).map(|(begin, end)| (begins[begin], begins[end])).collect();
@@ -325,16 +325,16 @@ impl Encoder {
     }
 
     /// In the order of their queues: the same changes give the same bytes.
-    fn gathered(&mut self, effects: &mut Vec<Effect>) {
+    fn gathered(&mut self, records: &mut Vec<Recorded>) {
         let mut returned: Vec<_> = self.returned.drain().collect();
         returned.sort_unstable_by_key(|(queue, _)| *queue);
-        effects.extend(returned.into_iter().map(|(queue, returned)| Effect::Return { queue, returned }));
+        records.extend(returned.into_iter().map(|(queue, returned)| Recorded::Return { queue, returned }));
         let mut settled: Vec<_> =
             self.settled.iter_mut().filter(|(_, positions)| !positions.is_empty()).collect();
         settled.sort_unstable_by_key(|(queue, _)| **queue);
         for (queue, positions) in settled {
             positions.sort_unstable();
-            effects.push(Effect::Settle { queue: *queue, ranges: ranges(positions) });
+            records.push(Recorded::Settle { queue: *queue, ranges: ranges(positions) });
             positions.clear();
         }
         if self.settled.len() > SETTLED_QUEUES_KEPT {
@@ -342,33 +342,33 @@ impl Encoder {
         }
     }
 
-    fn record(&mut self, effect: Effect, flags: Flags, target: Target) {
-        if !effect.is_written() {
-            self.encoded.push(Encoded { offset: 0, effect });
+    fn record(&mut self, recorded: Recorded, flags: Flags, target: Target) {
+        if !recorded.is_written() {
+            self.encoded.push(Encoded { offset: 0, recorded });
             return;
         }
-        let transient = matches!(effect, Effect::Place { transient: true, .. });
-        let (begun, offset) = self.begin(kind(&effect), flags, transient, target);
-        match &effect {
-            Effect::Place { message, placements, .. } => {
+        let transient = matches!(recorded, Recorded::Place { transient: true, .. });
+        let (begun, offset) = self.begin(kind(&recorded), flags, transient, target);
+        match &recorded {
+            Recorded::Place { message, placements, .. } => {
                 Publish::encode(&mut self.bytes, message.view(), message.published_at(), placements);
             }
-            Effect::Settle { queue, ranges } => {
+            Recorded::Settle { queue, ranges } => {
                 Settle::encode(&mut self.bytes, *queue, ranges.iter().cloned());
             }
-            Effect::Return { queue, returned } => {
+            Recorded::Return { queue, returned } => {
                 let entries = returned.iter().map(|back| (back.position, back.returned));
                 Return::encode(&mut self.bytes, *queue, entries);
             }
-            Effect::Topology { vhost, change } => TopologyRecord::encode(&mut self.bytes, vhost, change),
-            Effect::Relocate { .. } => {}
+            Recorded::Topology { vhost, change } => TopologyRecord::encode(&mut self.bytes, vhost, change),
+            Recorded::Relocate { .. } => {}
         }
         let bytes = self.finish(begun, offset, target);
-        let mut effect = effect;
-        if let Effect::Place { payload_bytes, .. } = &mut effect {
+        let mut recorded = recorded;
+        if let Recorded::Place { payload_bytes, .. } = &mut recorded {
             *payload_bytes = bytes;
         }
-        self.encoded.push(Encoded { offset, effect });
+        self.encoded.push(Encoded { offset, recorded });
     }
 
     fn begin(&mut self, kind: Kind, flags: Flags, transient: bool, target: Target) -> (usize, u32) {
@@ -388,12 +388,12 @@ impl Encoder {
 /// Queues whose lists of settlements keep their memory from batch to batch.
 const SETTLED_QUEUES_KEPT: usize = 1_024;
 
-fn kind(effect: &Effect) -> Kind {
-    match effect {
-        Effect::Place { .. } | Effect::Relocate { .. } => Kind::Publish,
-        Effect::Settle { .. } => Kind::Settle,
-        Effect::Return { .. } => Kind::Return,
-        Effect::Topology { .. } => Kind::Topology,
+fn kind(recorded: &Recorded) -> Kind {
+    match recorded {
+        Recorded::Place { .. } | Recorded::Relocate { .. } => Kind::Publish,
+        Recorded::Settle { .. } => Kind::Settle,
+        Recorded::Return { .. } => Kind::Return,
+        Recorded::Topology { .. } => Kind::Topology,
     }
 }
 

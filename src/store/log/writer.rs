@@ -27,11 +27,11 @@ use crate::core::{
 use crate::limits::{LOG_BUFFER_BYTES_MAX, SEGMENT_RESERVE_FRACTION, SEGMENT_SLOTS_MAX};
 use crate::store::{
     catalog::Catalog,
-    effect::Effect,
     files::is_full,
     format::{Kind, record::RECORD_HEADER_BYTES},
     metrics::Metrics,
     position::LogPosition,
+    recorded::Recorded,
     segment::{FIRST_RECORD_OFFSET, Segment},
     spares::Spares,
 };
@@ -392,7 +392,7 @@ impl Writer {
         let encoded = std::mem::take(&mut self.encoder.encoded);
         let mut catalog = self.catalog.lock();
         for (count, one) in encoded.iter().enumerate() {
-            if count % EFFECTS_PER_LOCK == EFFECTS_PER_LOCK - 1 {
+            if count % RECORDS_PER_LOCK == RECORDS_PER_LOCK - 1 {
                 MutexGuard::bump(&mut catalog);
             }
             catalog.apply(self.segment.id(), one);
@@ -401,14 +401,14 @@ impl Writer {
         drop(catalog);
         let mut body_bytes = 0;
         for one in &encoded {
-            match &one.effect {
-                Effect::Place { message, placements, .. } => {
+            match &one.recorded {
+                Recorded::Place { message, placements, .. } => {
                     message.set_stage(Stage::Written);
                     body_bytes += u64::from(message.view().layout.body_bytes);
                     self.slots += placements.len();
                 }
-                Effect::Relocate { placements, .. } => self.slots += placements.len(),
-                Effect::Settle { .. } | Effect::Return { .. } | Effect::Topology { .. } => {}
+                Recorded::Relocate { placements, .. } => self.slots += placements.len(),
+                Recorded::Settle { .. } | Recorded::Return { .. } | Recorded::Topology { .. } => {}
             }
         }
         self.metrics.payload(body_bytes);
@@ -431,7 +431,7 @@ const SLOTS_MAX: usize = if cfg!(test) { 64 } else { SEGMENT_SLOTS_MAX };
 /// Records of a batch for which there is room at once.
 const ENCODED_KEPT_MAX: usize = 16 * 1024;
 /// Records that the catalog is told of before others may have it.
-const EFFECTS_PER_LOCK: usize = 4_096;
+const RECORDS_PER_LOCK: usize = 4_096;
 
 /// The message is not written in this batch: settlements that come now are early.
 fn undecide(change: &Change) {

@@ -13,16 +13,16 @@ use crate::core::{
 };
 use crate::protocol::ShortString;
 
-/// A record that was encoded, at `offset` of its segment; 0 if there is no record of the effect.
+/// A record that was encoded, at `offset` of its segment; 0 if there is no record of it.
 pub(super) struct Encoded {
     /// Where it begins.
     pub(super) offset: u32,
     /// What it says.
-    pub(super) effect: Effect,
+    pub(super) recorded: Recorded,
 }
 
 /// What a record changes.
-pub(super) enum Effect {
+pub(super) enum Recorded {
     /// A message has places.
     Place { message: Message, placements: Placements, payload_bytes: u32, transient: bool },
     /// A message has moved.
@@ -45,7 +45,7 @@ pub(super) struct Back {
     pub(super) message: Message,
 }
 
-impl Effect {
+impl Recorded {
     /// Whether there is a record of it. Of transient queues there is none but of their messages.
     pub(super) fn is_written(&self) -> bool {
         match self {
