@@ -88,9 +88,9 @@ pub(in crate::store) struct Encoder {
     early: Changes,
 }
 
-/// Where records go.
+/// Where the next record goes.
 #[derive(Clone, Copy)]
-pub(in crate::store) struct Target {
+pub(in crate::store) struct AppendPoint {
     /// The segment's.
     pub(in crate::store) salt: u32,
     /// Offset of the first byte of the buffer.
@@ -166,26 +166,26 @@ impl Encoder {
     }
 
     /// Encodes one change that stands for itself: the second step. Settlements and returns are only noted.
-    pub(in crate::store) fn single(&mut self, change: Change, target: Target) {
+    pub(in crate::store) fn single(&mut self, change: Change, point: AppendPoint) {
         match change {
             Change::Publish { message, .. } if message.stage() == Stage::Skipped => {}
             Change::Publish { message, placements, transient } => {
                 let recorded = Recorded::Place { message, placements, payload_bytes: 0, transient };
-                self.record(recorded, Flags::SINGLE, target);
+                self.record(recorded, Flags::SINGLE, point);
             }
             Change::Settle { .. } | Change::Return { .. } => self.note(change),
             Change::SettleRange { queue, first, last } => {
                 let ranges = vec![first..=last];
-                self.record(Recorded::Settle { queue, ranges }, Flags::SINGLE, target);
+                self.record(Recorded::Settle { queue, ranges }, Flags::SINGLE, point);
             }
             Change::Topology { vhost, change } => {
-                self.record(Recorded::Topology { vhost, change }, Flags::SINGLE, target);
+                self.record(Recorded::Topology { vhost, change }, Flags::SINGLE, point);
             }
         }
     }
 
     /// Encodes changes that are all or nothing.
-    pub(in crate::store) fn group(&mut self, changes: Vec<Change>, target: Target) {
+    pub(in crate::store) fn group(&mut self, changes: Vec<Change>, point: AppendPoint) {
         let before = (mem::take(&mut self.settled), mem::take(&mut self.returned));
         let mut records = Vec::with_capacity(changes.len());
         for change in changes {
@@ -212,7 +212,7 @@ impl Encoder {
                 flags = flags | Flags::LAST;
             }
             at += usize::from(recorded.is_written());
-            self.record(recorded, flags, target);
+            self.record(recorded, flags, point);
         }
         if self.encoded.len() > begin {
             self.groups.push((begin, self.encoded.len()));
@@ -220,21 +220,21 @@ impl Encoder {
     }
 
     /// Encodes a record that moves.
-    pub(in crate::store) fn moved(&mut self, moved: Move, target: Target) {
+    pub(in crate::store) fn moved(&mut self, moved: Move, point: AppendPoint) {
         let Move { message, placements, transient, from } = moved;
-        let (begun, offset) = self.begin(Kind::Publish, Flags::SINGLE | Flags::MOVED, transient, target);
+        let (begun, offset) = self.begin(Kind::Publish, Flags::SINGLE | Flags::MOVED, transient, point);
         Publish::encode(&mut self.bytes, message.view(), message.published_at(), &placements);
-        let payload_bytes = self.finish(begun, offset, target);
+        let payload_bytes = self.finish(begun, offset, point);
         let recorded = Recorded::Relocate { placements, payload_bytes, transient, from };
         self.encoded.push(Encoded { offset, recorded });
     }
 
     /// Encodes what was gathered: the third step.
-    pub(in crate::store) fn rest(&mut self, target: Target) {
+    pub(in crate::store) fn rest(&mut self, point: AppendPoint) {
         let mut records = Vec::new();
         self.gathered(&mut records);
         for recorded in records {
-            self.record(recorded, Flags::SINGLE, target);
+            self.record(recorded, Flags::SINGLE, point);
         }
     }
 
@@ -292,9 +292,9 @@ impl Encoder {
     }
 
     /// A record without a payload.
-    pub(in crate::store) fn empty_record(&mut self, kind: Kind, target: Target) -> u32 {
-        let (begun, offset) = self.begin(kind, Flags::SINGLE, false, target);
-        self.finish(begun, offset, target);
+    pub(in crate::store) fn empty_record(&mut self, kind: Kind, point: AppendPoint) -> u32 {
+        let (begun, offset) = self.begin(kind, Flags::SINGLE, false, point);
+        self.finish(begun, offset, point);
         offset
     }
 
@@ -342,13 +342,13 @@ impl Encoder {
         }
     }
 
-    fn record(&mut self, recorded: Recorded, flags: Flags, target: Target) {
+    fn record(&mut self, recorded: Recorded, flags: Flags, point: AppendPoint) {
         if !recorded.is_written() {
             self.encoded.push(Encoded { offset: 0, recorded });
             return;
         }
         let transient = matches!(recorded, Recorded::Place { transient: true, .. });
-        let (begun, offset) = self.begin(kind(&recorded), flags, transient, target);
+        let (begun, offset) = self.begin(kind(&recorded), flags, transient, point);
         match &recorded {
             Recorded::Place { message, placements, .. } => {
                 Publish::encode(&mut self.bytes, message.view(), message.published_at(), placements);
@@ -363,7 +363,7 @@ impl Encoder {
             Recorded::Topology { vhost, change } => TopologyRecord::encode(&mut self.bytes, vhost, change),
             Recorded::Relocate { .. } => {}
         }
-        let bytes = self.finish(begun, offset, target);
+        let bytes = self.finish(begun, offset, point);
         let mut recorded = recorded;
         if let Recorded::Place { payload_bytes, .. } = &mut recorded {
             *payload_bytes = bytes;
@@ -371,16 +371,16 @@ impl Encoder {
         self.encoded.push(Encoded { offset, recorded });
     }
 
-    fn begin(&mut self, kind: Kind, flags: Flags, transient: bool, target: Target) -> (usize, u32) {
+    fn begin(&mut self, kind: Kind, flags: Flags, transient: bool, point: AppendPoint) -> (usize, u32) {
         let flags = if transient { flags | Flags::TRANSIENT } else { flags };
         let begun = begin(&mut self.bytes, kind, flags);
-        (begun, target.offset + begun as u32)
+        (begun, point.offset + begun as u32)
     }
 
     /// Gives the length of the payload.
-    fn finish(&mut self, begun: usize, offset: u32, target: Target) -> u32 {
+    fn finish(&mut self, begun: usize, offset: u32, point: AppendPoint) -> u32 {
         let payload_bytes = self.bytes.len() - begun - RECORD_HEADER_BYTES;
-        finish(&mut self.bytes, begun, target.salt, offset);
+        finish(&mut self.bytes, begun, point.salt, offset);
         payload_bytes as u32
     }
 }

@@ -15,7 +15,7 @@ use setback::Setback;
 
 use super::{
     cost::{brings, is_topology, size_of},
-    encode::{Encoder, Target},
+    encode::{AppendPoint, Encoder},
     moving::Move,
     pending::{Batch, Pending},
 };
@@ -146,7 +146,7 @@ impl Writer {
         let ends_in_order = !self.is_held_up()
             && self.pending.ends_in_order()
             && self.make_room(RECORD_HEADER_BYTES + 8, true)?;
-        let shutdown = ends_in_order.then(|| self.encoder.empty_record(Kind::Shutdown, self.target()));
+        let shutdown = ends_in_order.then(|| self.encoder.empty_record(Kind::Shutdown, self.append_point()));
         let is_durable = self.flush()?;
         let mut catalog = self.catalog.lock();
         if let Some(offset) = shutdown.filter(|_| is_durable) {
@@ -182,7 +182,7 @@ impl Writer {
         self.encoder.note_early();
         let room = self.encoder.rest_bytes();
         if room == 0 || self.make_room(room, true)? {
-            self.encoder.rest(self.target());
+            self.encoder.rest(self.append_point());
         } else {
             self.hold(Vec::new());
         }
@@ -191,11 +191,11 @@ impl Writer {
 
     fn write_single(&mut self, change: Change) -> io::Result<()> {
         if let Change::Settle { .. } | Change::Return { .. } = change {
-            self.encoder.single(change, self.target());
+            self.encoder.single(change, self.append_point());
             return Ok(());
         }
         if self.takes(&change) && self.make_room(size_of(&change), !brings(&change))? {
-            self.encoder.single(change, self.target());
+            self.encoder.single(change, self.append_point());
             return Ok(());
         }
         undecide(&change);
@@ -207,7 +207,7 @@ impl Writer {
         let size = group.iter().map(size_of).sum();
         let brings = group.iter().any(brings);
         if group.iter().all(|change| self.takes(change)) && self.make_room(size, !brings)? {
-            self.encoder.group(group, self.target());
+            self.encoder.group(group, self.append_point());
             return Ok(());
         }
         group.iter().for_each(undecide);
@@ -222,7 +222,7 @@ impl Writer {
         // Without room it stays where it is; reclaiming will come to it again.
         let may_move = self.held.is_none() && !self.setback.makes_room_only;
         if may_move && !moved.placements.is_empty() && self.make_room(size, false)? {
-            self.encoder.moved(moved, self.target());
+            self.encoder.moved(moved, self.append_point());
         }
         Ok(())
     }
@@ -253,8 +253,8 @@ impl Writer {
         (begin, held.batch.changes.len())
     }
 
-    fn target(&self) -> Target {
-        Target { salt: self.segment.salt(), offset: self.offset }
+    fn append_point(&self) -> AppendPoint {
+        AppendPoint { salt: self.segment.salt(), offset: self.offset }
     }
 
     fn end(&self) -> LogPosition {
