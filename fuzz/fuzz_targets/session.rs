@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use arbitrary::{Arbitrary, Unstructured};
-use leveret::connection::fuzzing::{Client, Mutation, Remains, Stage, Step, write_session};
+use leveret::connection::fuzzing::{Client, Mutation, Remains, TestHost, Step, write_session};
 use leveret::protocol::split;
 use libfuzzer_sys::fuzz_target;
 
@@ -12,15 +12,15 @@ const FRAME_BYTES_MAX: usize = 131_072;
 const BYTES_MAX: usize = 64 * 1024;
 
 fuzz_target!(|data: &[u8]| {
-    static STAGE: OnceLock<Stage> = OnceLock::new();
-    let stage = STAGE.get_or_init(Stage::default);
+    static HOST: OnceLock<TestHost> = OnceLock::new();
+    let host = HOST.get_or_init(TestHost::default);
     let Some(([mode, pieces], rest)) = data.split_first_chunk() else { return };
     if mode % 2 == 0 {
-        play(stage, vec![rest.to_vec()], *pieces);
+        play(host, vec![rest.to_vec()], *pieces);
     } else if let Ok(script) = Script::arbitrary_take_rest(Unstructured::new(rest)) {
-        play(stage, script.sessions(mode & 2 != 0), *pieces);
+        play(host, script.sessions(mode & 2 != 0), *pieces);
     }
-    assert_eq!(stage.clear(), Remains::default());
+    assert_eq!(host.clear(), Remains::default());
 });
 
 /// What a fuzzer may vary.
@@ -73,9 +73,9 @@ impl Script {
 }
 
 /// Feeds the sessions in turns, in pieces whose sizes follow from `pieces`.
-fn play(stage: &Stage, sessions: Vec<Vec<u8>>, pieces: u8) {
+fn play(host: &TestHost, sessions: Vec<Vec<u8>>, pieces: u8) {
     let mut clients: Vec<(Client, Vec<u8>, usize)> =
-        sessions.into_iter().map(|bytes| (stage.client(), bytes, 0)).collect();
+        sessions.into_iter().map(|bytes| (host.client(), bytes, 0)).collect();
     let sizes = [1 + usize::from(pieces), 7, 1 + usize::from(pieces) * 16, 64];
     for turn in 0.. {
         let mut fed = false;

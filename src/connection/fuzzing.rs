@@ -1,6 +1,6 @@
 //! Sessions without sockets, for fuzz targets and mutation tests.
 //!
-//! A [`Stage`] is a broker; a [`Client`] is one connection of it behind the handshake, fed with bytes in any pieces and
+//! A [`TestHost`] is a broker; a [`Client`] is one connection of it behind the handshake, fed with bytes in any pieces and
 //! drained as a socket would drain it. [`Step`]s are what a client may do next, as plain numbers, so that a fuzzer can
 //! derive them and a seeded generator can draw them; [`write_session`] makes a client's bytes of them and
 //! [`Mutation`]s spoil those bytes.
@@ -38,12 +38,12 @@ use crate::protocol::{FieldTable, ShortString, channel, frame};
 use crate::store::Opened;
 
 /// A broker with the default configuration.
-pub struct Stage {
+pub struct TestHost {
     broker: Arc<Broker>,
     pub(super) vhost: Arc<Vhost>,
 }
 
-/// What is left on a stage when all clients have gone.
+/// What is left of a host when all clients have gone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Remains {
     /// Bytes on the gauge after all queues were deleted.
@@ -58,7 +58,7 @@ pub struct Remains {
     pub connections: usize,
 }
 
-impl Default for Stage {
+impl Default for TestHost {
     fn default() -> Self {
         let config = Config::load(Settings::default()).expect("the defaults are valid");
         let broker = Arc::new(Broker::with_gauge(config, Opened::forgetful(), Gauge::of_thread()));
@@ -68,7 +68,7 @@ impl Default for Stage {
     }
 }
 
-impl Stage {
+impl TestHost {
     /// A connection that has been opened.
     pub fn client(&self) -> Client {
         let user = ShortString::from_static("guest");
@@ -125,7 +125,7 @@ impl Stage {
     }
 }
 
-/// One connection of a [`Stage`].
+/// One connection of a [`TestHost`].
 pub struct Client {
     session: Session,
     outbox: SharedOutbox,
@@ -199,10 +199,10 @@ impl Client {
         let _writer = self.outbox.lock().close();
     }
 
-    /// Ends the connection and clears the stage, on which it must be the last one: gives the bytes on the gauge,
+    /// Ends the connection and clears the host, on which it must be the last one: gives the bytes on the gauge,
     /// which must be none.
-    pub fn finish(self, stage: &Stage) -> usize {
+    pub fn finish(self, host: &TestHost) -> usize {
         self.leave();
-        stage.clear().used_bytes
+        host.clear().used_bytes
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-use super::fuzzing::{Client, Mutation, Remains, Stage, Step, write_session};
+use super::fuzzing::{Client, Mutation, Remains, Step, TestHost, write_session};
 use crate::protocol::{FRAME_METHOD, Method, split};
 
 const SEED: u64 = 0x1E_7E_2E_70;
@@ -24,8 +24,8 @@ const SESSION_DURATION_MAX: Duration = Duration::from_secs(10);
 fn mutated_sessions_leave_nothing_behind() {
     let seed = from_environment("LEVERET_SEED").unwrap_or(SEED);
     let sessions = from_environment("LEVERET_MUTATIONS").unwrap_or(SESSIONS);
-    let stage = Stage::default();
-    let base = stage.clear();
+    let host = TestHost::default();
+    let base = host.clear();
     let started = Instant::now();
     let mut tally = BTreeMap::new();
     let mut at_tenth = 0;
@@ -33,11 +33,11 @@ fn mutated_sessions_leave_nothing_behind() {
         if session == sessions / 10 {
             at_tenth = resident_kib();
         }
-        let outcome = catch_unwind(AssertUnwindSafe(|| one_session(&stage, seed, session, &mut tally)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| one_session(&host, seed, session, &mut tally)));
         let remains = outcome.unwrap_or_else(|_| panic!("seed {seed}, session {session}: panicked"));
         assert_eq!(remains, Remains::default(), "seed {seed}, session {session}");
     }
-    assert_eq!(stage.clear(), base, "seed {seed}");
+    assert_eq!(host.clear(), base, "seed {seed}");
     println!(
         "{sessions} sessions from seed {seed} in {:?}, resident {at_tenth} KiB after a tenth and {} KiB at the end",
         started.elapsed(),
@@ -71,12 +71,12 @@ fn count(mut bytes: &[u8], tally: &mut Tally) {
 }
 
 /// One or two clients at once; gives what they leave.
-fn one_session(stage: &Stage, seed: u64, session: u64, tally: &mut Tally) -> Remains {
+fn one_session(host: &TestHost, seed: u64, session: u64, tally: &mut Tally) -> Remains {
     let started = Instant::now();
     let mut random = StdRng::seed_from_u64(seed ^ session.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let at_once = if random.random_bool(0.25) { 2 } else { 1 };
     let mut clients: Vec<(Client, Vec<u8>)> =
-        (0..at_once).map(|_| (stage.client(), spoilt_session(&mut random))).collect();
+        (0..at_once).map(|_| (host.client(), spoilt_session(&mut random))).collect();
     let mut open = true;
     while open {
         open = false;
@@ -104,7 +104,7 @@ fn one_session(stage: &Stage, seed: u64, session: u64, tally: &mut Tally) -> Rem
         "a session of a few kilobytes took {:?}",
         started.elapsed()
     );
-    stage.clear()
+    host.clear()
 }
 
 /// How many bytes are fed at once: some frames, or any number.

@@ -39,11 +39,11 @@ pub(super) struct Known {
     /// Its file.
     pub(super) segment: Arc<Segment>,
     /// Whether it is still written to, and where its records are until a footer says so.
-    pub(super) stage: Stage,
+    pub(super) stage: SegmentStage,
 }
 
 /// How far a segment is.
-pub(super) enum Stage {
+pub(super) enum SegmentStage {
     /// The writer writes to it.
     Open(Table),
     /// It is full; its records end at `end`.
@@ -60,7 +60,7 @@ pub(super) enum Stage {
     },
 }
 
-impl Stage {
+impl SegmentStage {
     /// Where the records are, if no footer says so.
     pub(super) fn table(&self) -> Option<&Table> {
         match self {
@@ -87,15 +87,15 @@ impl State {
     /// The writer goes on in a new segment.
     pub(super) fn open(&mut self, segment: Arc<Segment>) {
         self.index.add_segment(segment.id());
-        self.segments.insert(segment.id(), Known { segment, stage: Stage::Open(Table::default()) });
+        self.segments.insert(segment.id(), Known { segment, stage: SegmentStage::Open(Table::default()) });
     }
 
     /// The writer is done with a segment.
     pub(super) fn close(&mut self, id: SegmentId, end: u32) {
         if let Some(known) = self.segments.get_mut(&id)
-            && let Stage::Open(table) = &mut known.stage
+            && let SegmentStage::Open(table) = &mut known.stage
         {
-            known.stage = Stage::Closed { table: Arc::new(std::mem::take(table)), end };
+            known.stage = SegmentStage::Closed { table: Arc::new(std::mem::take(table)), end };
         }
     }
 
@@ -103,7 +103,7 @@ impl State {
     pub(super) fn sealed(&mut self, segment: Segment, bytes: u64) {
         if let Some(known) = self.segments.get_mut(&segment.id()) {
             known.segment = Arc::new(segment);
-            known.stage = Stage::Sealed { bytes };
+            known.stage = SegmentStage::Sealed { bytes };
         }
     }
 
@@ -197,8 +197,8 @@ impl State {
 
     fn table(&mut self, segment: SegmentId) -> Option<&mut Table> {
         match &mut self.segments.get_mut(&segment)?.stage {
-            Stage::Open(table) => Some(table),
-            Stage::Closed { .. } | Stage::Sealed { .. } => None,
+            SegmentStage::Open(table) => Some(table),
+            SegmentStage::Closed { .. } | SegmentStage::Sealed { .. } => None,
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::{cmp::Ordering, collections::BTreeMap, io, ops::Range, sync::Arc};
 
 use super::{
-    catalog::{Known, Stage, State, share},
+    catalog::{Known, SegmentStage, State, share},
     checkpoint::{self, Entities, definitions::Definitions},
     format::{
         Flags, Footer, Kind, Publish, Return, Settle, Slot, TopologyRecord, record::RECORD_HEADER_BYTES,
@@ -113,7 +113,9 @@ impl<'a> Replay<'a> {
             self.replay(segment)?;
         }
         let bytes = segment.len_bytes().map_err(failed)?;
-        self.state.segments.insert(id, Known { segment: segment.clone(), stage: Stage::Sealed { bytes } });
+        self.state
+            .segments
+            .insert(id, Known { segment: segment.clone(), stage: SegmentStage::Sealed { bytes } });
         Ok(())
     }
 

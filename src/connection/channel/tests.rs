@@ -1,7 +1,7 @@
 //! Routes that a channel remembers, and what they take.
 
 use super::*;
-use crate::connection::fuzzing::Stage;
+use crate::connection::fuzzing::TestHost;
 use crate::core::{
     ConnectionId,
     declared::{Binding, Destination},
@@ -23,13 +23,13 @@ fn binding(source: &str, queue: &str) -> Binding {
     Binding { source: name(source), destination, key, arguments: FieldTable::new() }
 }
 
-fn bind(stage: &Stage, source: &str, queue: &str) {
-    stage.vhost.change(|topology| topology.bind(binding(source, queue), ME).map(drop)).0.unwrap();
+fn bind(host: &TestHost, source: &str, queue: &str) {
+    host.vhost.change(|topology| topology.bind(binding(source, queue), ME).map(drop)).0.unwrap();
 }
 
 /// A topic exchange whose every key leads to this many queues.
-fn wide(queues: usize) -> Stage {
-    let stage = Stage::default();
+fn wide(queues: usize) -> TestHost {
+    let host = TestHost::default();
     for n in 0..queues {
         let queue = QueueDeclaration {
             name: name(&n.to_string()),
@@ -39,29 +39,29 @@ fn wide(queues: usize) -> Stage {
             auto_delete: false,
             arguments: FieldTable::new(),
         };
-        stage.vhost.change(|topology| topology.declare_queue(queue, ME).map(drop)).0.unwrap();
-        bind(&stage, "amq.topic", &n.to_string());
+        host.vhost.change(|topology| topology.declare_queue(queue, ME).map(drop)).0.unwrap();
+        bind(&host, "amq.topic", &n.to_string());
     }
-    stage
+    host
 }
 
-fn find(routes: &mut Routes, stage: &Stage, exchange: &str, key: &str) -> Arc<Route> {
+fn find(routes: &mut Routes, host: &TestHost, exchange: &str, key: &str) -> Arc<Route> {
     let (layout, image) = build_image(exchange.as_bytes(), key.as_bytes(), &[0, 0], &[], false);
     let view = View::new(layout, &image);
     match routes.recall(&view) {
         Some((route, _)) => route,
-        None => routes.work_out(&view, &stage.vhost).unwrap().0,
+        None => routes.work_out(&view, &host.vhost).unwrap().0,
     }
 }
 
 #[test]
 fn routes_to_many_queues_are_forgotten_where_their_share_of_memory_is_used_up() {
-    let (stage, gauge) = (wide(500), Gauge::new(10_000_000));
+    let (host, gauge) = (wide(500), Gauge::new(10_000_000));
     let share = gauge.share_bytes(Kind::Routes);
     let mut channels = [(); 4].map(|()| Routes::new(&Holder::new(gauge)));
     for key in 0..1_024 {
         for routes in &mut channels {
-            let route = find(routes, &stage, "amq.topic", &format!("{key}"));
+            let route = find(routes, &host, "amq.topic", &format!("{key}"));
             assert_eq!(route.queues.len(), 500);
         }
         let used = gauge.used_bytes_of(Kind::Routes);
@@ -74,28 +74,28 @@ fn routes_to_many_queues_are_forgotten_where_their_share_of_memory_is_used_up() 
 
 #[test]
 fn a_route_that_no_memory_is_left_for_is_worked_out_for_each_run_and_a_small_one_is_remembered() {
-    let (stage, gauge) = (wide(5_000), Gauge::new(1_000_000));
+    let (host, gauge) = (wide(5_000), Gauge::new(1_000_000));
     let _others = Held::of(&Holder::new(gauge), Kind::Routes, gauge.share_bytes(Kind::Routes));
     let mut routes = Routes::new(&Holder::new(gauge));
-    let wide = find(&mut routes, &stage, "amq.topic", "k");
-    assert!(!Arc::ptr_eq(&wide, &find(&mut routes, &stage, "amq.topic", "k")));
-    let narrow = find(&mut routes, &stage, "", "7");
-    assert!(Arc::ptr_eq(&narrow, &find(&mut routes, &stage, "", "7")));
+    let wide = find(&mut routes, &host, "amq.topic", "k");
+    assert!(!Arc::ptr_eq(&wide, &find(&mut routes, &host, "amq.topic", "k")));
+    let narrow = find(&mut routes, &host, "", "7");
+    assert!(Arc::ptr_eq(&narrow, &find(&mut routes, &host, "", "7")));
 }
 
 #[test]
 fn a_route_that_has_become_stale_counts_no_more() {
-    let (stage, gauge) = (wide(3), Gauge::new(1_000_000));
+    let (host, gauge) = (wide(3), Gauge::new(1_000_000));
     let mut routes = Routes::new(&Holder::new(gauge));
     let narrow = |routes: &mut Routes| {
-        find(routes, &stage, "amq.fanout", "k");
+        find(routes, &host, "amq.fanout", "k");
         gauge.used_bytes()
     };
     let before = narrow(&mut routes);
     for _ in 0..5 {
-        bind(&stage, "amq.fanout", "0");
+        bind(&host, "amq.fanout", "0");
         let after = narrow(&mut routes);
         assert_eq!(before, after);
-        stage.vhost.change(|topology| topology.unbind(&binding("amq.fanout", "0"), ME)).0.unwrap();
+        host.vhost.change(|topology| topology.unbind(&binding("amq.fanout", "0"), ME)).0.unwrap();
     }
 }

@@ -69,28 +69,28 @@ impl Client {
     }
 }
 
-fn stage_on(journal: Arc<dyn Journal>) -> Stage {
+fn host_on(journal: Arc<dyn Journal>) -> TestHost {
     let config = Config::load(Settings::default()).unwrap();
     let broker =
         Arc::new(Broker::with_gauge(config, Opened { journal, ..Opened::forgetful() }, Gauge::of_thread()));
     let vhost = broker.vhosts.find(&broker.config.default_vhost).unwrap();
-    Stage { broker, vhost }
+    TestHost { broker, vhost }
 }
 
-fn opened(stage: &Stage) -> Client {
-    let mut client = stage.client();
+fn opened(host: &TestHost) -> Client {
+    let mut client = host.client();
     client.send(1, &channel::Open {});
     client
 }
 
-fn nothing_remains(stage: &Stage) {
-    assert_eq!(stage.clear(), Remains::default());
+fn nothing_remains(host: &TestHost) {
+    assert_eq!(host.clear(), Remains::default());
 }
 
 #[test]
 fn a_single_active_consumers_successor_gets_what_the_channel_held_first() {
-    let stage = Stage::default();
-    let (mut active, mut next) = (opened(&stage), opened(&stage));
+    let host = TestHost::default();
+    let (mut active, mut next) = (opened(&host), opened(&host));
     let arguments = FieldTable::new().with("x-single-active-consumer", true);
     active.declare("q", queue::Declare { arguments, ..queue::Declare::default() });
     active.send(1, &basic::Qos { prefetch_count: 2, ..basic::Qos::default() });
@@ -103,14 +103,14 @@ fn a_single_active_consumers_successor_gets_what_the_channel_held_first() {
     active.leave();
     assert_eq!(next.bodies(), [b"1", b"2", b"3", b"4"]);
     next.leave();
-    nothing_remains(&stage);
+    nothing_remains(&host);
 }
 
 #[test]
 fn a_commit_that_fails_gives_back_what_the_transaction_had_settled() {
     for how in 0..3 {
-        let stage = Stage::default();
-        let mut client = opened(&stage);
+        let host = TestHost::default();
+        let mut client = opened(&host);
         client.declare("q", queue::Declare::default());
         let (exchange, type_) = (ShortString::from_static("x"), ShortString::from_static("fanout"));
         client.send(1, &exchange::Declare { exchange, type_, ..exchange::Declare::default() });
@@ -133,18 +133,18 @@ fn a_commit_that_fails_gives_back_what_the_transaction_had_settled() {
         client.send(1, &tx::Commit {});
         let last = client.methods().pop().unwrap();
         assert!(matches!(&last, Method::ChannelClose(close) if close.reply_code == 403), "{last:?}");
-        let queue = stage.vhost.read(|topology| topology.queue(b"q").unwrap().clone());
+        let queue = host.vhost.read(|topology| topology.queue(b"q").unwrap().clone());
         assert_eq!((queue.status().ready, queue.status().unacked), (1, 0));
         client.leave();
         drop(queue);
-        nothing_remains(&stage);
+        nothing_remains(&host);
     }
 }
 
 #[test]
 fn a_commit_goes_through_when_an_exchange_that_it_published_to_is_gone() {
-    let stage = Stage::default();
-    let mut client = opened(&stage);
+    let host = TestHost::default();
+    let mut client = opened(&host);
     let (exchange, type_) = (ShortString::from_static("x"), ShortString::from_static("fanout"));
     client.send(1, &exchange::Declare { exchange: exchange.clone(), type_, ..exchange::Declare::default() });
     client.send(1, &tx::Select {});
@@ -153,14 +153,14 @@ fn a_commit_goes_through_when_an_exchange_that_it_published_to_is_gone() {
     client.send(1, &tx::Commit {});
     assert!(matches!(client.methods().pop(), Some(Method::TxCommitOk(_))));
     client.leave();
-    nothing_remains(&stage);
+    nothing_remains(&host);
 }
 
 #[test]
 fn messages_of_a_transaction_count_against_the_memory_budget_until_it_ends() {
-    let stage = Stage::default();
-    let mut client = opened(&stage);
-    let used = || stage.used_bytes() - stage.broker.gauge.used_bytes_of(Kind::Outboxes);
+    let host = TestHost::default();
+    let mut client = opened(&host);
+    let used = || host.used_bytes() - host.broker.gauge.used_bytes_of(Kind::Outboxes);
     client.send(1, &tx::Select {});
     client.publish(1, "", "nowhere", &[7; 10_000]);
     assert!(used() > 10_000);
@@ -173,14 +173,14 @@ fn messages_of_a_transaction_count_against_the_memory_budget_until_it_ends() {
 
 #[test]
 fn what_a_transaction_settles_counts_against_the_channels_prefetch_until_the_commit() {
-    let stage = Stage::default();
-    let mut client = opened(&stage);
+    let host = TestHost::default();
+    let mut client = opened(&host);
     client.declare("q", queue::Declare::default());
     client.send(1, &basic::Qos { prefetch_count: 1, global: true, ..basic::Qos::default() });
     client.send(1, &tx::Select {});
     let queue = ShortString::from_static("q");
     client.send(1, &basic::Consume { queue, ..basic::Consume::default() });
-    let mut other = opened(&stage);
+    let mut other = opened(&host);
     for body in [b"1", b"2"] {
         other.publish(1, "", "q", body);
     }
@@ -191,13 +191,13 @@ fn what_a_transaction_settles_counts_against_the_channels_prefetch_until_the_com
     assert_eq!(client.bodies(), [b"2"]);
     client.leave();
     other.leave();
-    nothing_remains(&stage);
+    nothing_remains(&host);
 }
 
 #[test]
 fn settling_nothing_leaves_nothing_in_a_transaction() {
-    let stage = Stage::default();
-    let mut client = opened(&stage);
+    let host = TestHost::default();
+    let mut client = opened(&host);
     client.send(1, &tx::Select {});
     for _ in 0..100 {
         client.send(1, &basic::Ack { delivery_tag: 0, multiple: true });
@@ -208,37 +208,37 @@ fn settling_nothing_leaves_nothing_in_a_transaction() {
     };
     assert_eq!(transaction.settlements.len(), 0);
     client.leave();
-    nothing_remains(&stage);
+    nothing_remains(&host);
 }
 
 #[test]
 fn an_exclusive_queue_that_went_with_its_last_consumer_is_forgotten() {
-    let stage = Stage::default();
-    let mut client = opened(&stage);
+    let host = TestHost::default();
+    let mut client = opened(&host);
     for _ in 0..100 {
         client
             .declare("", queue::Declare { exclusive: true, auto_delete: true, ..queue::Declare::default() });
         client.consume("", "c");
         client.send(1, &basic::Cancel { consumer_tag: ShortString::from_static("c"), no_wait: true });
     }
-    assert_eq!((stage.queue_count(), client.session.exclusive_queues.len()), (0, 0));
+    assert_eq!((host.queue_count(), client.session.exclusive_queues.len()), (0, 0));
     client.leave();
-    nothing_remains(&stage);
+    nothing_remains(&host);
 }
 
 #[test]
 fn what_a_transaction_published_lives_from_its_commit_on() {
-    let stage = Stage::default();
-    let mut client = opened(&stage);
+    let host = TestHost::default();
+    let mut client = opened(&host);
     client.declare("q", queue::Declare::default());
     client.send(1, &tx::Select {});
     client.publish(1, "", "q", b"m");
-    let published = stage.broker.clock.now();
-    while stage.broker.clock.now() <= published {
+    let published = host.broker.clock.now();
+    while host.broker.clock.now() <= published {
         std::thread::yield_now();
     }
     client.send(1, &tx::Commit {});
-    let queue = stage.vhost.read(|topology| topology.queue(b"q").unwrap().clone());
+    let queue = host.vhost.read(|topology| topology.queue(b"q").unwrap().clone());
     let mut since = None;
     let note = |entry: crate::core::entry::Entry, _, _| {
         since = Some(entry.message.published_at());
@@ -255,9 +255,9 @@ fn channels_beyond_their_share_of_memory_are_refused_but_each_connection_has_som
     let gauge = Gauge::new(1_000_000);
     let broker = Arc::new(Broker::with_gauge(config, Opened::forgetful(), gauge));
     let vhost = broker.vhosts.find(&broker.config.default_vhost).unwrap();
-    let stage = Stage { broker, vhost };
+    let host = TestHost { broker, vhost };
     let before = gauge.used_bytes();
-    let mut greedy = stage.client();
+    let mut greedy = host.client();
     let open = |client: &mut Client, number: u16| {
         client.send(number, &channel::Open {});
         client.methods().pop()
@@ -271,7 +271,7 @@ fn channels_beyond_their_share_of_memory_are_refused_but_each_connection_has_som
     let used = gauge.used_bytes_of(Kind::Topology);
     assert!(used < gauge.share_bytes(Kind::Topology), "it gave them back");
     let declared = Held::of(&Holder::new(gauge), Kind::Topology, gauge.share_bytes(Kind::Topology));
-    let mut modest = stage.client();
+    let mut modest = host.client();
     assert!((1..=CHANNELS_ALWAYS_MAX as u16).all(|number| is_open(&open(&mut modest, number))));
     assert!(!is_open(&open(&mut modest, CHANNELS_ALWAYS_MAX as u16 + 1)));
     greedy.leave();

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use super::{
     bell::Bell,
-    catalog::{Catalog, Stage},
+    catalog::{Catalog, SegmentStage},
     checkpoint::{self, definitions::Definitions},
     failure::Failure,
     files::is_full,
@@ -115,8 +115,8 @@ impl Keeper {
         let closed: Vec<_> = {
             let catalog = self.catalog.lock();
             let closed = catalog.segments.values().filter_map(|known| match &known.stage {
-                Stage::Closed { table, end } => Some((known.segment.clone(), table.clone(), *end)),
-                Stage::Open(_) | Stage::Sealed { .. } => None,
+                SegmentStage::Closed { table, end } => Some((known.segment.clone(), table.clone(), *end)),
+                SegmentStage::Open(_) | SegmentStage::Sealed { .. } => None,
             });
             closed.collect()
         };
@@ -148,7 +148,9 @@ impl Keeper {
             let catalog = self.catalog.lock();
             let before = catalog.segments.range(..self.stamp.segment);
             let dead = before.filter_map(|(id, known)| match known.stage {
-                Stage::Sealed { bytes } if catalog.index.segments().get(id).is_none_or(|it| it.live == 0) => {
+                SegmentStage::Sealed { bytes }
+                    if catalog.index.segments().get(id).is_none_or(|it| it.live == 0) =>
+                {
                     Some((*id, bytes))
                 }
                 _ => None,
@@ -231,7 +233,7 @@ impl Keeper {
         let newer = catalog.segments.range(self.stamp.segment..);
         let (mut log_bytes, mut has_dead) = (0, false);
         for (id, known) in newer {
-            if let Stage::Sealed { bytes } = known.stage {
+            if let SegmentStage::Sealed { bytes } = known.stage {
                 log_bytes += bytes;
                 has_dead |= catalog.index.segments().get(id).is_none_or(|it| it.live == 0);
             }

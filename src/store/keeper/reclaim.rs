@@ -10,7 +10,7 @@ use parking_lot::MutexGuard;
 use crate::core::{change::Change, commit::Commit, placement::Placement};
 use crate::limits::{RECLAIM_BYTES_PER_SECOND, RECLAIM_LIVE_PERCENT_MAX, RECLAIM_READ_BYTES};
 use crate::store::{
-    catalog::{Catalog, Stage},
+    catalog::{Catalog, SegmentStage},
     files::{Files, is_out_of_handles},
     format::{Flags, Slot},
     log::{moving::Move, pending::Pending},
@@ -169,7 +169,7 @@ impl Reclaim {
         let (mut dead, mut live) = (0, 0);
         let mut best: Option<(u64, Arc<Segment>)> = None;
         for (id, known) in catalog.segments.range(..stamp.segment) {
-            let Stage::Sealed { bytes } = known.stage else { continue };
+            let SegmentStage::Sealed { bytes } = known.stage else { continue };
             if self.skipped.contains(id) {
                 continue;
             }

@@ -81,8 +81,8 @@ fn once() -> FieldTable {
     FieldTable::new().with(X_MESSAGE_DEDUPLICATION, true)
 }
 
-fn confirming(stage: &Stage) -> Client {
-    let mut client = opened(stage);
+fn confirming(host: &TestHost) -> Client {
+    let mut client = opened(host);
     client.send(1, &confirm::Select { no_wait: true });
     client.declare("q", queue::Declare { arguments: once(), durable: true, ..queue::Declare::default() });
     client
@@ -90,8 +90,8 @@ fn confirming(stage: &Stage) -> Client {
 
 #[test]
 fn duplicates_are_counted_by_queue_and_exchange() {
-    let stage = Stage::default();
-    let mut client = confirming(&stage);
+    let host = TestHost::default();
+    let mut client = confirming(&host);
     let (exchange, type_) = (ShortString::from_static("x"), ShortString::from_static("fanout"));
     client.send(1, &exchange::Declare { exchange, type_, arguments: once(), ..exchange::Declare::default() });
     for key in ["a", "b", "a", "a"] {
@@ -109,21 +109,21 @@ fn duplicates_are_counted_by_queue_and_exchange() {
     for key in ["c", "c", "c", "c"] {
         client.publish_keyed("x", "", key);
     }
-    let queue = stage.vhost.read(|topology| topology.queue(b"q").unwrap().clone());
+    let queue = host.vhost.read(|topology| topology.queue(b"q").unwrap().clone());
     let status = queue.status();
     assert_eq!((status.counters.published, status.rare.duplicates), (3, 2));
-    let by_exchange = |name: &[u8]| stage.vhost.read(|topology| topology.exchange_duplicates(name));
+    let by_exchange = |name: &[u8]| host.vhost.read(|topology| topology.exchange_duplicates(name));
     assert_eq!((by_exchange(b"x"), by_exchange(b"amq.fanout")), (Some(3), None));
     drop(queue);
     client.leave();
-    nothing_remains(&stage);
+    nothing_remains(&host);
 }
 
 #[test]
 fn a_duplicate_is_confirmed_when_the_first_one_is_safe() {
     let journal = Arc::new(Slow::default());
-    let stage = stage_on(journal.clone());
-    let (mut one, mut other) = (confirming(&stage), confirming(&stage));
+    let host = host_on(journal.clone());
+    let (mut one, mut other) = (confirming(&host), confirming(&host));
     journal.complete_all();
     let _declared = (one.drain(), other.drain());
     let before = journal.last.load(Ordering::Relaxed);
@@ -144,8 +144,8 @@ fn a_duplicate_is_confirmed_when_the_first_one_is_safe() {
 #[test]
 fn a_transaction_that_has_a_duplicate_is_answered_when_the_first_one_is_safe() {
     let journal = Arc::new(Slow::default());
-    let stage = stage_on(journal.clone());
-    let (mut one, mut other) = (confirming(&stage), opened(&stage));
+    let host = host_on(journal.clone());
+    let (mut one, mut other) = (confirming(&host), opened(&host));
     other.send(1, &tx::Select {});
     journal.complete_all();
     let _declared = (one.drain(), other.drain());
@@ -162,24 +162,24 @@ fn a_transaction_that_has_a_duplicate_is_answered_when_the_first_one_is_safe() {
 
 #[test]
 fn windows_and_their_memory_go_with_their_owners() {
-    let stage = Stage::default();
-    let mut client = opened(&stage);
+    let host = TestHost::default();
+    let mut client = opened(&host);
     let arguments = once().with(X_CACHE_SIZE, 10);
     client.declare("q", queue::Declare { arguments, exclusive: true, ..queue::Declare::default() });
     for key in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"] {
         client.publish_keyed("", "q", key);
     }
     client.send(1, &queue::Purge { queue: ShortString::from_static("q"), ..queue::Purge::default() });
-    assert!(stage.used_bytes() > 0);
+    assert!(host.used_bytes() > 0);
     client.leave();
-    assert_eq!(stage.used_bytes(), 0);
-    nothing_remains(&stage);
+    assert_eq!(host.used_bytes(), 0);
+    nothing_remains(&host);
 }
 
 #[test]
 fn an_exchange_that_has_seen_much_is_gone_when_all_of_it_is_forgotten() {
-    let stage = Stage::default();
-    let mut client = opened(&stage);
+    let host = TestHost::default();
+    let mut client = opened(&host);
     let declare = || exchange::Declare {
         exchange: ShortString::from_static("e"),
         type_: ShortString::from_static("fanout"),
@@ -187,7 +187,7 @@ fn an_exchange_that_has_seen_much_is_gone_when_all_of_it_is_forgotten() {
         ..exchange::Declare::default()
     };
     client.declare("q", queue::Declare::default());
-    let seen = || stage.broker.gauge.used_bytes_of(Kind::Deduplication);
+    let seen = || host.broker.gauge.used_bytes_of(Kind::Deduplication);
     for round in 0..2 {
         client.send(1, &declare());
         client.send(
@@ -216,8 +216,8 @@ fn who_is_told_that_something_durable_is_there_hears_it_when_that_is_safe() {
     let passive = || queue::Declare { passive: true, ..queue::Declare::default() };
     for asked in [durable, passive] {
         let journal = Arc::new(Slow::default());
-        let stage = stage_on(journal.clone());
-        let (mut one, mut other) = (opened(&stage), opened(&stage));
+        let host = host_on(journal.clone());
+        let (mut one, mut other) = (opened(&host), opened(&host));
         let _opened = (one.drain(), other.drain());
         one.declare("q", durable());
         other.declare("q", asked());

@@ -269,9 +269,9 @@ impl Scene {
         (bytes, sent)
     }
 
-    /// On a stage where it is declared; gives how many answers came early.
-    fn run(&self, stage: &Stage, journal: &Held, turn: usize) -> usize {
-        let (mut before, mut client) = (opened(stage), opened(stage));
+    /// On a host where it is declared; gives how many answers came early.
+    fn run(&self, host: &TestHost, journal: &Held, turn: usize) -> usize {
+        let (mut before, mut client) = (opened(host), opened(host));
         if self.transaction {
             client.send(1, &tx::Select {});
         } else {
@@ -386,14 +386,14 @@ fn no_answer_comes_before_the_last_commit_of_what_it_promises() {
     let (mut combinations, mut early) = (0, 0);
     for (number, scene) in scenes().into_iter().enumerate() {
         let journal = Arc::new(Held::default());
-        let stage = stage_on(journal.clone());
-        let mut client = opened(&stage);
+        let host = host_on(journal.clone());
+        let mut client = opened(&host);
         scene.declare(&mut client);
         journal.complete_all();
         let reads = reads().into_iter().enumerate();
         for (turn, read) in reads.skip(number % READS_STEP).step_by(READS_STEP) {
             let scene = Scene { read, ..scene };
-            let its = scene.run(&stage, &journal, turn);
+            let its = scene.run(&host, &journal, turn);
             assert_eq!(its, 0, "{scene:?}");
             combinations += 1;
             early += its;

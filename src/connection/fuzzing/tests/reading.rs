@@ -42,7 +42,7 @@ impl Pager for Full {
 const HELD: u32 = 100;
 
 /// A broker with the durable queue `q`, full of messages that are all on disk, which drops its oldest for each new one.
-fn stage() -> (Stage, Arc<Full>) {
+fn host() -> (TestHost, Arc<Full>) {
     let pager = Arc::new(Full { loads: AtomicUsize::new(0), gauge: Gauge::new(usize::MAX) });
     let arguments =
         FieldTable::new().with("x-max-length", HELD.cast_signed()).with(X_MESSAGE_DEDUPLICATION, true);
@@ -58,7 +58,7 @@ fn stage() -> (Stage, Arc<Full>) {
     let opened = Opened { journal: Arc::new(Forgetful), pager: pager.clone(), restored };
     let broker = Arc::new(Broker::new(Config::load(Settings::default()).unwrap(), opened));
     let vhost = broker.vhosts.find(b"/").unwrap();
-    (Stage { broker, vhost }, pager)
+    (TestHost { broker, vhost }, pager)
 }
 
 impl Client {
@@ -125,13 +125,13 @@ const WAYS: [(&str, Act); 5] = [
 #[test]
 fn nothing_is_read_from_the_disk_under_a_lock_that_others_need_and_nothing_is_left_unread() {
     for (way, act) in WAYS {
-        let (stage, pager) = stage();
-        let mut client = opened(&stage);
+        let (host, pager) = host();
+        let mut client = opened(&host);
         let before = pager.loads.load(Ordering::Relaxed);
         act(&mut client);
         let loads = pager.loads.load(Ordering::Relaxed) - before;
         assert!(loads >= 2, "{way}: {loads} reads");
-        let queue = stage.vhost.read(|topology| topology.queue(b"q").unwrap().clone());
+        let queue = host.vhost.read(|topology| topology.queue(b"q").unwrap().clone());
         let status = queue.status();
         let left = if way.starts_with("settlements") { HELD as usize - 10 } else { HELD as usize };
         assert_eq!(status.ready + status.unacked, left, "{way}");

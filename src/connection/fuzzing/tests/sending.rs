@@ -46,8 +46,8 @@ impl Socket for Diary {
 }
 
 /// A consumer of the durable queue `q` whose writer sleeps, and whose socket keeps the diary.
-fn idle_consumer(stage: &Stage, diary: &Arc<Diary>) -> Client {
-    let mut client = opened(stage);
+fn idle_consumer(host: &TestHost, diary: &Arc<Diary>) -> Client {
+    let mut client = opened(host);
     client.declare("q", queue::Declare { durable: true, ..queue::Declare::default() });
     client.consume("q", "consumer");
     client.sleep();
@@ -66,8 +66,8 @@ impl Client {
 #[test]
 fn a_delivery_leaves_before_the_journal_hears_of_its_message() {
     let diary = Arc::new(Diary::default());
-    let stage = stage_on(diary.clone());
-    let (consumer, mut publisher) = (idle_consumer(&stage, &diary), opened(&stage));
+    let host = host_on(diary.clone());
+    let (consumer, mut publisher) = (idle_consumer(&host, &diary), opened(&host));
     let mut bytes = Vec::new();
     let routing_key = ShortString::from_static("q");
     frame::write_method(&mut bytes, 1, &basic::Publish { routing_key, ..basic::Publish::default() });
@@ -83,15 +83,15 @@ fn a_delivery_leaves_before_the_journal_hears_of_its_message() {
 #[test]
 fn what_a_read_full_of_nacks_gives_to_a_consumer_is_sent_once() {
     let diary = Arc::new(Diary::default());
-    let stage = stage_on(diary.clone());
-    let mut first = opened(&stage);
+    let host = host_on(diary.clone());
+    let mut first = opened(&host);
     first.declare("q", queue::Declare { durable: true, ..queue::Declare::default() });
     first.consume("q", "first");
     for _ in 0..5 {
         first.publish(1, "", "q", b"m");
     }
     first.sleep();
-    let consumer = idle_consumer(&stage, &diary);
+    let consumer = idle_consumer(&host, &diary);
     let mut bytes = Vec::new();
     let cancel = basic::Cancel { consumer_tag: ShortString::from_static("first"), no_wait: true };
     frame::write_method(&mut bytes, 1, &cancel);

@@ -88,8 +88,8 @@ fn fanout_to(client: &mut Client, queues: usize) -> Vec<Arc<SharedQueue>> {
 
 #[test]
 fn a_run_of_publishes_is_cut_by_how_many_queues_each_goes_to_and_none_is_lost_or_doubled() {
-    let stage = Stage::default();
-    let mut client = opened(&stage);
+    let host = TestHost::default();
+    let mut client = opened(&host);
     let queues = fanout_to(&mut client, 10);
     client.send(1, &confirm::Select::default());
     client.methods();
@@ -111,13 +111,13 @@ fn a_run_of_publishes_is_cut_by_how_many_queues_each_goes_to_and_none_is_lost_or
     assert_eq!(confirmed.max(), Some(100));
     client.leave();
     drop(queues);
-    nothing_remains(&stage);
+    nothing_remains(&host);
 }
 
 #[test]
 fn a_message_for_more_queues_than_a_turn_has_steps_is_published_all_the_same() {
-    let stage = Stage::default();
-    let mut client = opened(&stage);
+    let host = TestHost::default();
+    let mut client = opened(&host);
     let queues = fanout_to(&mut client, 10);
     let mut bytes = Vec::new();
     for _ in 0..3 {
@@ -127,7 +127,7 @@ fn a_message_for_more_queues_than_a_turn_has_steps_is_published_all_the_same() {
     assert!(queues.iter().all(|queue| queue.status().ready == 3));
     client.leave();
     drop(queues);
-    nothing_remains(&stage);
+    nothing_remains(&host);
 }
 
 #[test]
@@ -138,8 +138,8 @@ fn a_message_for_many_queues_is_confirmed_when_all_of_them_have_it() {
 }
 
 fn two_messages_for_many_queues(properties: &[u8]) {
-    let stage = Stage::default();
-    let mut client = opened(&stage);
+    let host = TestHost::default();
+    let mut client = opened(&host);
     let queues = fanout_to(&mut client, 100);
     client.send(1, &confirm::Select::default());
     client.methods();
@@ -165,13 +165,13 @@ fn two_messages_for_many_queues(properties: &[u8]) {
     }
     client.leave();
     drop(queues);
-    nothing_remains(&stage);
+    nothing_remains(&host);
 }
 
 #[test]
 fn a_whole_read_of_small_messages_for_one_queue_is_handled_in_one_turn() {
-    let stage = Stage::default();
-    let mut client = opened(&stage);
+    let host = TestHost::default();
+    let mut client = opened(&host);
     client.declare("q", queue::Declare::default());
     let mut bytes = Vec::new();
     while bytes.len() < crate::limits::READ_BUFFER_BYTES {
@@ -179,18 +179,18 @@ fn a_whole_read_of_small_messages_for_one_queue_is_handled_in_one_turn() {
     }
     assert_eq!(client.feed_in_turns(&bytes, crate::limits::TURN_STEPS_MAX), 1);
     client.leave();
-    nothing_remains(&stage);
+    nothing_remains(&host);
 }
 
 const MANY: usize = 1_000;
 const STEPS: usize = 50;
 
 /// A client that holds all messages of a queue.
-fn holder(stage: &Stage) -> (Client, Arc<SharedQueue>) {
-    let mut client = opened(stage);
+fn holder(host: &TestHost) -> (Client, Arc<SharedQueue>) {
+    let mut client = opened(host);
     client.declare("q", queue::Declare::default());
     client.holding("q", MANY);
-    let queue = stage.vhost.read(|topology| topology.queue(b"q").unwrap().clone());
+    let queue = host.vhost.read(|topology| topology.queue(b"q").unwrap().clone());
     assert_eq!(queue.status().unacked, MANY);
     (client, queue)
 }
@@ -202,8 +202,8 @@ fn numbers(bodies: Vec<Vec<u8>>) -> Vec<u32> {
 
 #[test]
 fn many_messages_are_acknowledged_in_several_turns_and_what_follows_is_handled_after_them() {
-    let stage = Stage::default();
-    let (mut client, queue) = holder(&stage);
+    let host = TestHost::default();
+    let (mut client, queue) = holder(&host);
     let mut bytes = Vec::new();
     frame::write_method(&mut bytes, 1, &basic::Ack { delivery_tag: 0, multiple: true });
     frame::write_method(
@@ -222,14 +222,14 @@ fn many_messages_are_acknowledged_in_several_turns_and_what_follows_is_handled_a
     assert!(matches!(client.methods()[..], [Method::QueuePurgeOk(_)]));
     client.leave();
     drop(queue);
-    nothing_remains(&stage);
+    nothing_remains(&host);
 }
 
 #[test]
 fn what_comes_back_in_several_turns_keeps_its_order_and_is_given_to_nobody_before_all_of_it_is_there() {
     for how in 0..3 {
-        let stage = Stage::default();
-        let (mut client, queue) = holder(&stage);
+        let host = TestHost::default();
+        let (mut client, queue) = holder(&host);
         let turns = match how {
             0 => {
                 let all = basic::Nack { delivery_tag: 0, multiple: true, requeue: true };
@@ -247,40 +247,40 @@ fn what_comes_back_in_several_turns_keeps_its_order_and_is_given_to_nobody_befor
         assert_eq!(numbers(client.bodies()), (0..MANY as u32).collect::<Vec<_>>());
         client.leave();
         drop(queue);
-        nothing_remains(&stage);
+        nothing_remains(&host);
     }
 }
 
 #[test]
 fn many_rejected_messages_are_dead_after_several_turns() {
-    let stage = Stage::default();
-    let (mut client, queue) = holder(&stage);
+    let host = TestHost::default();
+    let (mut client, queue) = holder(&host);
     let all = basic::Nack { delivery_tag: 0, multiple: true, requeue: false };
     assert!(client.send_in_turns(1, &all, STEPS) >= MANY / STEPS);
     assert_eq!((queue.status().unacked, queue.status().ready), (0, 0));
     client.leave();
     drop(queue);
-    nothing_remains(&stage);
+    nothing_remains(&host);
 }
 
 #[test]
 fn an_unknown_tag_among_many_is_told_at_once() {
-    let stage = Stage::default();
-    let (mut client, queue) = holder(&stage);
+    let host = TestHost::default();
+    let (mut client, queue) = holder(&host);
     client.send_in_turns(1, &basic::Ack { delivery_tag: MANY as u64 + 1, multiple: true }, STEPS);
     let last = client.methods().pop();
     assert!(matches!(&last, Some(Method::ChannelClose(close)) if close.reply_code == 406), "{last:?}");
     assert_eq!((queue.status().unacked, queue.status().ready), (0, MANY));
     client.leave();
     drop(queue);
-    nothing_remains(&stage);
+    nothing_remains(&host);
 }
 
 #[test]
 fn a_channel_that_holds_much_is_closed_in_several_turns_and_answered_at_the_end() {
-    let stage = Stage::default();
-    let (mut client, queue) = holder(&stage);
-    let mut other = opened(&stage);
+    let host = TestHost::default();
+    let (mut client, queue) = holder(&host);
+    let mut other = opened(&host);
     other.consume("q", "successor");
     client.session.turn_steps = STEPS;
     frame::write_method(&mut client.unread, 1, &channel::Close::default());
@@ -293,7 +293,7 @@ fn a_channel_that_holds_much_is_closed_in_several_turns_and_answered_at_the_end(
     client.leave();
     other.leave();
     drop(queue);
-    nothing_remains(&stage);
+    nothing_remains(&host);
 }
 
 impl Client {
@@ -304,8 +304,8 @@ impl Client {
 
 #[test]
 fn a_client_with_many_consumers_and_queues_of_its_own_leaves_in_several_turns() {
-    let stage = Stage::default();
-    let mut client = opened(&stage);
+    let host = TestHost::default();
+    let mut client = opened(&host);
     for number in 0..40 {
         let queue = ShortString::try_from(format!("own{number}")).unwrap();
         client
@@ -321,13 +321,13 @@ fn a_client_with_many_consumers_and_queues_of_its_own_leaves_in_several_turns() 
         turns += 1;
     }
     assert!(turns > 40, "{turns} turns");
-    assert_eq!((stage.queue_count(), stage.broker.connection_count()), (0, 0));
+    assert_eq!((host.queue_count(), host.broker.connection_count()), (0, 0));
 }
 
 #[test]
 fn a_purge_is_answered_when_all_of_it_is_done() {
-    let stage = Stage::default();
-    let mut client = opened(&stage);
+    let host = TestHost::default();
+    let mut client = opened(&host);
     client.declare("q", queue::Declare::default());
     let mut bytes = Vec::new();
     for _ in 0..MANY {
@@ -343,7 +343,7 @@ fn a_purge_is_answered_when_all_of_it_is_done() {
         "{purged:?}"
     );
     client.leave();
-    nothing_remains(&stage);
+    nothing_remains(&host);
 }
 
 /// A journal that notes how many changes came in each group, and whether the group was atomic.
@@ -373,8 +373,8 @@ impl Journal for Noting {
 }
 
 /// A client whose transaction publishes `MANY` persistent messages and acknowledges as many; it is not committed.
-fn with_transaction(stage: &Stage) -> Client {
-    let mut client = opened(stage);
+fn with_transaction(host: &TestHost) -> Client {
+    let mut client = opened(host);
     client.declare("q", queue::Declare { durable: true, ..queue::Declare::default() });
     let mut bytes = Vec::new();
     for number in 0..MANY as u32 {
@@ -398,8 +398,8 @@ fn publish_persistent(out: &mut Vec<u8>, body: &[u8]) {
 fn a_commit_takes_several_turns_and_is_one_group_for_the_journal_even_if_its_client_goes_meanwhile() {
     for turns_before_the_end in [0, 1, 3, usize::MAX] {
         let journal = Arc::new(Noting::default());
-        let stage = stage_on(journal.clone());
-        let mut client = with_transaction(&stage);
+        let host = host_on(journal.clone());
+        let mut client = with_transaction(&host);
         journal.0.lock().clear();
         client.session.turn_steps = STEPS;
         frame::write_method(&mut client.unread, 1, &tx::Commit {});
@@ -420,10 +420,10 @@ fn a_commit_takes_several_turns_and_is_one_group_for_the_journal_even_if_its_cli
             0 => assert!(groups.iter().all(|(changes, _)| *changes <= MANY), "{groups:?}"),
             _ => assert_eq!(groups[0], (2 * MANY, true)),
         }
-        let queue = stage.vhost.read(|topology| topology.queue(b"q").unwrap().clone());
+        let queue = host.vhost.read(|topology| topology.queue(b"q").unwrap().clone());
         assert_eq!((queue.status().ready, queue.status().unacked), (MANY, 0));
         drop(queue);
-        nothing_remains(&stage);
+        nothing_remains(&host);
     }
 }
 
@@ -494,12 +494,12 @@ fn a_session_is_answered_alike_in_turns_of_any_length() {
         let answers: Vec<_> = [usize::MAX, 1, 3, 17, 100]
             .into_iter()
             .map(|steps| {
-                let stage = Stage::default();
-                let mut client = stage.client();
+                let host = TestHost::default();
+                let mut client = host.client();
                 client.feed_in_turns(&bytes, steps);
                 let (others, confirmed) = normalised(&client.drain_all());
                 client.leave();
-                assert_eq!(stage.clear(), Remains::default(), "seed {seed}, turns of {steps} steps");
+                assert_eq!(host.clear(), Remains::default(), "seed {seed}, turns of {steps} steps");
                 (without_drawn_names(others), confirmed)
             })
             .collect();

@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 
 use super::*;
-use crate::connection::fuzzing::{Client, Stage};
+use crate::connection::fuzzing::{Client, TestHost};
 use crate::protocol::{Encode, FieldTable, ShortString, basic, channel, exchange, frame, queue, tx};
 
 thread_local! {
@@ -126,10 +126,10 @@ fn each_method_asks_for_the_permissions_that_rabbitmq_asks_for_in_its_order() {
             &["Read queue 'nowhere'"],
         ),
     ];
-    let stage = Stage::default();
-    let mut client = stage.client();
+    let host = TestHost::default();
+    let mut client = host.client();
     for (what, bytes, expected) in table {
         assert_eq!(questions(&mut client, &bytes), expected, "{what}");
     }
-    client.finish(&stage);
+    client.finish(&host);
 }
