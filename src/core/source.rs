@@ -74,10 +74,11 @@ pub trait Source: Send + Sync {
     /// The same for a part of what comes back at once: nobody is given anything before [`Self::dispatch`].
     fn give_back(self: Arc<Self>, unacked: Vec<Unacked>, why: Comeback, effects: &mut Effects);
 
-    /// Gives what waits to consumers.
+    /// Delivers what waits to consumers that can take it.
     fn dispatch(self: Arc<Self>, effects: &mut Effects);
 
-    /// What held a consumer up has room again.
+    /// A consumer that was starved, by its outbox or its channel's prefetch, may have deliveries again: it is put back into
+    /// the rotation, and what waits is dispatched.
     fn fed(self: Arc<Self>, id: ConsumerId, effects: &mut Effects);
 
     /// Removes a consumer; `returned` goes back to where it was before anybody else gets something, and is no failure. True when

@@ -1,4 +1,5 @@
-//! Consumers that were turned away get their deliveries when there is room again: first come, first served.
+//! Feeding: consumers that were starved get their deliveries when there is room again, first come, first served. The
+//! deliveries themselves are each source's to dispatch.
 
 use super::SharedOutbox;
 use crate::core::{effects::Effects, source::ConsumerRef, turn::Turn};

@@ -8,8 +8,8 @@ mod allowance;
 mod by_priority;
 mod consumers;
 mod delayed;
+mod dispatch_round;
 mod expiry;
-mod feed;
 mod leaving;
 mod line;
 mod peek;
@@ -23,7 +23,7 @@ mod timing;
 use std::{sync::Arc, task::Waker};
 
 pub use consumers::{Consumer, ConsumerSpec};
-pub use feed::Feed;
+pub use dispatch_round::DispatchRound;
 pub use peek::{Cursor, Peek, Peeked};
 pub use shared::{
     ConsumeError, Deleted, Enqueued, GetError, Purged, QueueStatus, SharedQueue, Surroundings, Timetable,
@@ -225,13 +225,13 @@ impl Queue {
         &mut self,
         me: &Arc<SharedQueue>,
         publication: &mut Publication<'_>,
-        feed: &mut Feed,
+        round: &mut DispatchRound,
         now: &mut Moment<'_>,
     ) -> Option<Placement> {
         self.counters.published += 1;
         if self.ready.is_empty() {
             while let Some((id, consumer)) = self.consumers.next() {
-                let outbox = feed.outbox(&consumer.spec.outbox);
+                let outbox = round.outbox(&consumer.spec.outbox);
                 if let Err(why) = outbox.admit(me, id, consumer.recipient()) {
                     self.consumers.starved(id, why);
                     continue;
@@ -307,7 +307,7 @@ impl Queue {
     fn dispatch(
         &mut self,
         me: &Arc<SharedQueue>,
-        feed: &mut Feed,
+        round: &mut DispatchRound,
         allowance: &mut Allowance,
         effects: &mut Effects,
     ) -> Dispatched {
@@ -318,7 +318,7 @@ impl Queue {
         let mut bytes = 0;
         while let Some(front) = self.ready.front() {
             let Some((id, consumer)) = self.consumers.next() else { return Dispatched::All };
-            let outbox = feed.outbox(&consumer.spec.outbox);
+            let outbox = round.outbox(&consumer.spec.outbox);
             if let Err(why) = outbox.admit(me, id, consumer.recipient()) {
                 self.consumers.starved(id, why);
                 continue;

@@ -180,7 +180,7 @@ impl SharedQueue {
             enqueued.gone += 1;
             return false;
         }
-        let (queue, feed) = locked.parts();
+        let (queue, round) = locked.parts();
         let refuses = origin == Origin::Client && queue.settings.overflow != Overflow::DropHead;
         for (index, publication) in run.iter_mut().enumerate() {
             if refuses && queue.would_overflow(&publication.view()) {
@@ -188,7 +188,7 @@ impl SharedQueue {
                 queue.refuse(self, publication, effects);
                 continue;
             }
-            let placement = queue.publish(self, publication, feed, &mut now);
+            let placement = queue.publish(self, publication, round, &mut now);
             enqueued.placed.extend(placement.map(|placement| (index, placement)));
         }
         let congested = queue.is_congested();
@@ -386,7 +386,7 @@ impl SharedQueue {
         self.trim_from_disk(unread, allowance, effects);
     }
 
-    /// The outbox of a consumer that was turned away has room.
+    /// What starved a consumer has room again: see [`Source::fed`](crate::core::source::Source::fed).
     pub fn fed(self: &Arc<Self>, id: ConsumerId, effects: &mut Effects) {
         let mut queue = self.lock();
         if matches!(queue.consumers.fed(id), Some(StarvedBy::Outbox(_))) {
@@ -510,8 +510,8 @@ impl SharedQueue {
     fn dispatch_from<'a>(self: &'a Arc<Self>, mut locked: Locked<'a>, effects: &mut Effects) {
         let mut allowance = Allowance::of_a_call();
         loop {
-            let (queue, feed) = locked.parts();
-            let dispatched = queue.dispatch(self, feed, &mut allowance, effects);
+            let (queue, round) = locked.parts();
+            let dispatched = queue.dispatch(self, round, &mut allowance, effects);
             locked.finish(effects);
             match dispatched {
                 Dispatched::Some => {}

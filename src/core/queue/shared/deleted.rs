@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::core::queue::{
-    Feed, SharedQueue, consumers::Consumers, delayed::Delayed, ready::Ready, seldom::Seldom,
+    DispatchRound, SharedQueue, consumers::Consumers, delayed::Delayed, ready::Ready, seldom::Seldom,
 };
 use crate::core::{change::Changes, placement::QueueId, source::ConsumerRef, wakes::wake_all};
 use crate::limits::CONSUMERS_TOLD_AT_ONCE_MAX;
@@ -50,10 +50,10 @@ impl Deleted {
     /// Tells some of the consumers by `basic.cancel`. True if there are more.
     pub fn tell_consumers(&mut self) -> bool {
         let Some(left) = &mut self.0 else { return false };
-        let mut feed = Feed::default();
+        let mut round = DispatchRound::default();
         for _ in 0..CONSUMERS_TOLD_AT_ONCE_MAX {
             let Some(consumer) = left.consumers.pop() else { break };
-            let outbox = feed.outbox(&consumer.spec.outbox);
+            let outbox = round.outbox(&consumer.spec.outbox);
             let channel = consumer.spec.channel;
             let who: ConsumerRef = (left.queue.clone(), consumer.id());
             outbox.cancel_consumer(channel, &consumer.spec.tag, &who);
@@ -61,7 +61,7 @@ impl Deleted {
                 outbox.forget_starved(&who.0, who.1, channel, starved_by);
             }
         }
-        let (wakes, mut outgoing) = feed.finish();
+        let (wakes, mut outgoing) = round.finish();
         wake_all(wakes);
         outgoing.wake_writers();
         !left.consumers.is_empty()

@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::core::queue::{Feed, Queue, SharedQueue};
+use crate::core::queue::{DispatchRound, Queue, SharedQueue};
 use crate::core::{effects::Effects, outgoing::Outgoing, wakes::wake_all};
 
 /// A queue's state behind its lock.
@@ -27,7 +27,7 @@ impl State {
     pub(super) fn lock<'a>(&'a self, owner: &'a Arc<SharedQueue>) -> Locked<'a> {
         let queue = self.0.lock();
         let places_bytes = queue.places_bytes();
-        Locked { owner, places_bytes, queue: Some(queue), feed: Feed::default() }
+        Locked { owner, places_bytes, queue: Some(queue), round: DispatchRound::default() }
     }
 
     /// Locks the state to look at it.
@@ -47,14 +47,14 @@ pub(in crate::core::queue) struct Locked<'a> {
     places_bytes: usize,
     /// `None` once it is released.
     queue: Option<MutexGuard<'a, Queue>>,
-    feed: Feed,
+    round: DispatchRound,
 }
 
 impl Locked<'_> {
     /// The queue, and the round of deliveries that ends with the lock's release.
     #[inline]
-    pub(in crate::core::queue) fn parts(&mut self) -> (&mut Queue, &mut Feed) {
-        (self.queue.as_mut().expect(HELD), &mut self.feed)
+    pub(in crate::core::queue) fn parts(&mut self) -> (&mut Queue, &mut DispatchRound) {
+        (self.queue.as_mut().expect(HELD), &mut self.round)
     }
 
     /// Releases the lock. What was delivered is sent with what else the operation leads to.
@@ -65,7 +65,7 @@ impl Locked<'_> {
 
     fn release(&mut self) -> Outgoing {
         let Some(mut queue) = self.queue.take() else { return Outgoing::default() };
-        let (mut wakes, outgoing) = std::mem::take(&mut self.feed).finish();
+        let (mut wakes, outgoing) = std::mem::take(&mut self.round).finish();
         if !queue.paused.is_empty() {
             wakes.extend(queue.resumed());
         }

@@ -12,13 +12,13 @@ use crate::core::{
 
 /// One round of deliveries under a queue's lock.
 #[derive(Default)]
-pub struct Feed {
+pub struct DispatchRound {
     open: Option<ArcMutexGuard<RawMutex, Outbox>>,
     wakes: Wakes,
     outgoing: Outgoing,
 }
 
-impl Feed {
+impl DispatchRound {
     /// The outbox, locked; another one that was open is released first, so never two are held at once.
     #[inline]
     pub fn outbox(&mut self, outbox: &SharedOutbox) -> &mut Outbox {
