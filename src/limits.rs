@@ -94,8 +94,8 @@ pub const UNKNOWN_ARGUMENTS_TOLD_MAX: usize = 8;
 pub const UNKNOWN_ARGUMENTS_LOGGED_MAX: u32 = 10;
 /// and how long it takes until there may be another one.
 pub const UNKNOWN_ARGUMENTS_LOGGED_REFILL: Duration = Duration::from_secs(1);
-/// Places for unacknowledged messages by which a channel's list of them grows: about a third of a megabyte. Few in unit tests.
-pub const WINDOW_PIECE_PLACES: usize = if cfg!(test) { 16 } else { 4_096 };
+/// Deliveries by which a channel's list of them grows: about a third of a megabyte. Few in unit tests.
+pub const WINDOW_PIECE_DELIVERIES: usize = if cfg!(test) { 16 } else { 4_096 };
 /// Routes that one channel remembers.
 pub const ROUTES_CACHED_MAX: usize = 1_024;
 /// About what one of them takes beside the exchange and key and the route itself: its place in the channel's map.

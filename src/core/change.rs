@@ -131,7 +131,7 @@ pub enum TopologyChange {
 /// Changes in the order in which one task made them.
 pub type Changes = Vec<Change>;
 
-/// Notes that the messages of a run entered queues: `placed` has their places by their index in the run, and is emptied.
+/// Notes that the messages of a run entered queues: `placed` has their placements by their index in the run, and is emptied.
 pub fn note_published(
     run: &mut [Publication<'_>],
     placed: &mut Vec<(usize, Placement)>,
@@ -144,7 +144,7 @@ pub fn note_published(
         placed.sort_by_key(|(index, _)| *index);
     }
     for same in placed.chunk_by(|one, other| one.0 == other.0) {
-        // A message that has a place in a queue is kept.
+        // A message that has a placement is kept.
         let Publication::Kept(message) = &run[same[0].0] else { continue };
         changes.push(Change::Publish {
             message: message.clone(),

@@ -1,4 +1,4 @@
-//! A message in a queue, with its place and what became of it there.
+//! A message in a queue, with its position and what became of it there.
 
 use std::ops::{AddAssign, SubAssign};
 
@@ -15,7 +15,7 @@ use crate::protocol::{Properties, ShortString};
 pub struct Entry {
     /// The message, shared with other queues that hold it.
     pub message: Message,
-    /// Its place in this queue: strictly increasing as messages are published.
+    /// Its position in this queue: strictly increasing as messages are published.
     pub position: u64,
     /// How often it was handed out and came back.
     pub attempts: Attempts,
@@ -47,7 +47,7 @@ pub struct Total {
     /// Those that are on disk alone.
     pub paged: Size,
     /// What they take beside the messages.
-    pub places_bytes: usize,
+    pub capacity_bytes: usize,
 }
 
 impl AddAssign for Size {

@@ -5,7 +5,7 @@ use crate::core::{change::Attempts, clock::Millis, message::Message, placement::
 /// A message that a pager has read.
 #[derive(Debug)]
 pub struct Loaded {
-    /// Its place in the queue.
+    /// Its position in the queue.
     pub position: u64,
     /// How often it came back to the queue.
     pub attempts: Attempts,

@@ -37,7 +37,7 @@ impl fmt::Debug for QueueId {
     }
 }
 
-/// A message's place in one queue. Positions are never used again.
+/// Where a message stands: in which queue, and at which *position* of it. Positions are never used again.
 ///
 /// The highest octet of a position is the *line* of the queue that the message is in; a queue has one, or one for each
 /// priority. The rest is the *counter*, one for all lines of the queue, which increases as messages are published to it.
@@ -46,7 +46,7 @@ impl fmt::Debug for QueueId {
 pub struct Placement {
     /// The queue.
     pub queue: QueueId,
-    /// The place in it.
+    /// The position in it.
     pub position: u64,
 }
 
@@ -75,7 +75,7 @@ pub fn position_of(line: u8, counter: u64) -> u64 {
     (u64::from(line) << COUNTER_BITS) | (counter & COUNTER_MAX)
 }
 
-/// The places of one message.
+/// The placements of one message: one for each queue that it is in.
 pub type Placements = SmallVec<[Placement; 1]>;
 
 /// Draws [`QueueId`]s.

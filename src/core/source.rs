@@ -42,7 +42,7 @@ pub struct Unacked {
     pub source: Arc<dyn Source>,
     /// Who got it; `None` for `basic.get`.
     pub consumer: Option<ConsumerId>,
-    /// The message and its place in the source.
+    /// The message and its position in the source.
     pub entry: Entry,
     /// When it was delivered, or its consumer last said that it is still at work.
     pub since: Millis,

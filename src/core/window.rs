@@ -3,7 +3,7 @@
 //! Lives inside its connection's [`Outbox`](super::outbox::Outbox), under the same lock, because a delivery tag
 //! must be drawn and written in one step.
 
-mod places;
+mod by_tag;
 
 use std::{
     collections::{HashMap, hash_map},
@@ -23,7 +23,7 @@ use crate::core::{
 };
 use crate::limits::HELD_LOOKED_AT_ONCE_MAX;
 use crate::protocol::ShortString;
-use places::Places;
+use by_tag::ByTag;
 
 /// The channel's reply consumer (direct reply-to).
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ pub struct ReplyConsumer {
 #[derive(Default)]
 pub struct Window {
     last_tag: u64,
-    unacked: Places,
+    unacked: ByTag,
     unacked_count: usize,
     /// Of these, deliveries to consumers: they count against the channel's prefetch.
     consumer_unacked: u32,
@@ -333,7 +333,7 @@ impl Window {
         self.unacked_bytes -= unacked.entry.message.size_bytes();
     }
 
-    /// Drops settled places: at the front at once, elsewhere when they outnumber the rest, so that a settlement
+    /// Drops those that are settled: at the front at once, elsewhere when they outnumber the rest, so that a settlement
     /// costs O(log n) however the client settles.
     fn compact(&mut self) {
         while matches!(self.unacked.front(), Some((_, None))) {

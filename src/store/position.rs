@@ -1,6 +1,6 @@
 //! Where something stands in the log: in which segment, and at which byte of it.
 //!
-//! Places are ordered as the log was written, and the number of a segment is never used again. This file does not know what stands
+//! Log positions are ordered as the log was written, and the number of a segment is never used again. This file does not know what stands
 //! there.
 
 use std::fmt;
@@ -29,7 +29,7 @@ impl fmt::Display for SegmentId {
     }
 }
 
-/// A place in the log: everything before it lies in earlier segments, or before `offset` in this one.
+/// A position in the log: everything before it lies in earlier segments, or before `offset` in this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct LogPosition {
     /// The segment.

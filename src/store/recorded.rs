@@ -23,7 +23,7 @@ pub(super) struct Encoded {
 
 /// What a record changes.
 pub(super) enum Recorded {
-    /// A message has places.
+    /// A message has placements.
     Place { message: Message, placements: Placements, payload_bytes: u32, transient: bool },
     /// A message has moved.
     Relocate { placements: Placements, payload_bytes: u32, transient: bool, from: SegmentId },
@@ -37,7 +37,7 @@ pub(super) enum Recorded {
 
 /// A message that came back to its queue.
 pub(super) struct Back {
-    /// Where it stands.
+    /// Its position.
     pub(super) position: u64,
     /// How often it came back.
     pub(super) returned: Returned,

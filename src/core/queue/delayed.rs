@@ -1,7 +1,7 @@
 //! The messages of a queue that wait for their time.
 //!
 //! They are kept by time, so that each costs the same however many there are. What the journal has on disk need not be in
-//! memory: beyond a budget only a message's place and size stay.
+//! memory: beyond a budget only a message's position and size stay.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -37,7 +37,7 @@ impl Empty for Delayed {
     };
 }
 
-/// A message that waits, without its place.
+/// A message that waits, without its position.
 struct Waiting {
     /// `None` if it is on disk alone.
     message: Option<Message>,
@@ -66,7 +66,7 @@ pub enum Due {
 /// written only to make room may have come back before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
-    /// Its place in the queue.
+    /// Its position in the queue.
     pub position: u64,
     /// How often it was handed out and came back.
     pub attempts: Attempts,
@@ -92,10 +92,10 @@ impl Delayed {
         self.resident_bytes
     }
 
-    /// Bytes that their places take, beside the messages.
+    /// Bytes that the room for entries takes, beside the messages.
     #[inline]
-    pub fn places_bytes(&self) -> usize {
-        self.waiting.len() * PLACE_BYTES + self.resident.capacity() * size_of::<(Millis, u64)>()
+    pub fn capacity_bytes(&self) -> usize {
+        self.waiting.len() * WAITING_BYTES + self.resident.capacity() * size_of::<(Millis, u64)>()
     }
 
     /// When the first of them is due.
@@ -213,7 +213,7 @@ impl Delayed {
                 continue;
             };
             let Some(message) = &mut waiting.message else { continue };
-            // The journal's notes in a message are about one place: a queue that spills has a copy of its own.
+            // The journal's notes in a message are about one placement: a queue that spills has a copy of its own.
             *message = message.duplicated();
             waiting.journaled = true;
             changes.push(Change::Publish {
@@ -239,7 +239,7 @@ impl Delayed {
         true
     }
 
-    /// Those that wait, from a time and place on, first due first: when, their places, and those that are in memory.
+    /// Those that wait, from a time and position on, first due first: when, their positions, and those that are in memory.
     pub fn from(&self, first: (Millis, u64)) -> impl Iterator<Item = (Millis, u64, Option<Entry>)> {
         self.waiting
             .range(first..)
@@ -253,8 +253,8 @@ impl Delayed {
     }
 }
 
-/// What a place takes: time, position, what waits there, and its part of the map's nodes.
-const PLACE_BYTES: usize = 56;
+/// What each takes: time, position, what waits there, and its part of the map's nodes.
+const WAITING_BYTES: usize = 56;
 /// Keys of messages that have gone, beyond as many as there are messages in memory.
 const GONE_KEPT_MAX: usize = 64;
 

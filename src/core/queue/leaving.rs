@@ -206,7 +206,7 @@ impl Queue {
         if self.settings.overflow == Overflow::RejectPublishDlx {
             let message = publication.keep(me.surroundings.memory.gauge(), || me.now());
             let attempts = Attempts::default();
-            // It has no place: the journal never hears of it here.
+            // It has no placement: the journal never hears of it here.
             let entry = Entry { message, position: u64::MAX, attempts, redelivered: false, journaled: false };
             self.die(me, entry, Reason::MaxLen, effects);
         }

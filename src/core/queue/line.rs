@@ -71,12 +71,12 @@ pub struct Line {
     fresh_count: usize,
     resident: Size,
     paged: Size,
-    /// Places for messages in the blocks that are in memory.
-    places: usize,
+    /// Room for so many messages in the blocks that are in memory.
+    capacity: usize,
 }
 
-/// Places of the first block of a line: most are short.
-const PLACES_MIN: usize = if cfg!(test) { 1 } else { 4 };
+/// Room in the first block of a line: most are short.
+const CAPACITY_MIN: usize = if cfg!(test) { 1 } else { 4 };
 /// Blocks at the head that stay in memory when a queue grows.
 const HEAD_BLOCKS: usize = 4;
 /// Blocks near the end that are looked at in vain before the next message is waited for.
@@ -99,19 +99,19 @@ impl Line {
     }
 
     fn push_back(&mut self, block: Block) {
-        self.places += block.places();
+        self.capacity += block.capacity();
         self.blocks.push_back(block);
     }
 
     fn push_front(&mut self, block: Block) {
-        self.places += block.places();
+        self.capacity += block.capacity();
         self.blocks.push_front(block);
     }
 
     /// Takes a block out.
     fn remove(&mut self, at: usize) -> Option<Block> {
         let block = self.blocks.remove(at)?;
-        self.places -= block.places();
+        self.capacity -= block.capacity();
         Some(block)
     }
 
@@ -125,20 +125,20 @@ impl Line {
         self.requeued.entries().chain(fresh)
     }
 
-    /// What [`Self::places_bytes`] says, found by looking at every place.
+    /// What [`Self::capacity_bytes`] says, found by looking at every part.
     #[cfg(test)]
-    pub(super) fn walked_places_bytes(&self) -> usize {
-        assert_eq!(self.places, self.blocks.iter().map(Block::places).sum::<usize>());
-        self.places_bytes() - self.requeued.places_bytes() + self.requeued.walked_places_bytes()
+    pub(super) fn walked_capacity_bytes(&self) -> usize {
+        assert_eq!(self.capacity, self.blocks.iter().map(Block::capacity).sum::<usize>());
+        self.capacity_bytes() - self.requeued.capacity_bytes() + self.requeued.walked_capacity_bytes()
     }
 
-    /// Bytes that its places take, beside the messages.
+    /// Bytes that the room for entries takes, beside the messages.
     #[inline]
-    pub(super) fn places_bytes(&self) -> usize {
-        self.places * size_of::<Entry>()
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.capacity * size_of::<Entry>()
             + self.blocks.capacity() * size_of::<Block>()
             + self.holes.memory_bytes()
-            + self.requeued.places_bytes()
+            + self.requeued.capacity_bytes()
     }
 
     /// What stands in it.
@@ -148,7 +148,7 @@ impl Line {
         resident += self.resident;
         paged += self.paged;
         let count = self.fresh_count + self.requeued.len();
-        Total { count, resident, paged, places_bytes: self.places_bytes() }
+        Total { count, resident, paged, capacity_bytes: self.capacity_bytes() }
     }
 
     /// Appends a message that has a higher position than all before it. True when that began a new block.
@@ -162,23 +162,23 @@ impl Line {
         {
             block.size += size;
             block.journaled &= entry.journaled;
-            let places = block.entries.capacity();
+            let capacity = block.entries.capacity();
             block.entries.push_back(entry);
-            self.places += block.entries.capacity() - places;
+            self.capacity += block.entries.capacity() - capacity;
             return false;
         }
-        let (mut entries, journaled) = (VecDeque::with_capacity(self.next_places()), entry.journaled);
+        let (mut entries, journaled) = (VecDeque::with_capacity(self.next_capacity()), entry.journaled);
         entries.push_back(entry);
         self.push_back(Block::Resident(Resident { entries, size, journaled }));
         true
     }
 
-    /// Places with which the next block begins: as many as the one before it has filled. Behind what had to leave memory it begins small
+    /// The capacity with which the next block begins: as many as the one before it has filled. Behind what had to leave memory it begins small
     /// once more, for there may be many such lines.
-    fn next_places(&self) -> usize {
+    fn next_capacity(&self) -> usize {
         match self.blocks.back() {
-            Some(Block::Resident(filled)) => filled.entries.len().max(PLACES_MIN),
-            Some(Block::Paged(_)) | None => PLACES_MIN,
+            Some(Block::Resident(filled)) => filled.entries.len().max(CAPACITY_MIN),
+            Some(Block::Paged(_)) | None => CAPACITY_MIN,
         }
     }
 
@@ -366,7 +366,7 @@ impl Line {
         dropped.extend(block.entries.drain(..).map(|entry| entry.message));
         self.resident -= paged.size;
         self.paged += paged.size;
-        self.places -= self.blocks[at].places();
+        self.capacity -= self.blocks[at].capacity();
         self.blocks[at] = Block::Paged(paged);
         self.join_with_next(at);
         true
@@ -421,8 +421,8 @@ impl Line {
 }
 
 impl Block {
-    /// Places for messages in memory.
-    fn places(&self) -> usize {
+    /// Room for so many messages in memory.
+    fn capacity(&self) -> usize {
         match self {
             Self::Resident(block) => block.entries.capacity(),
             Self::Paged(_) => 0,
@@ -455,7 +455,7 @@ impl Resident {
 fn spill(entries: &mut VecDeque<Entry>, queue: QueueId, changes: &mut Changes) -> usize {
     let mut bytes = 0;
     for entry in entries.iter_mut().filter(|entry| !entry.journaled) {
-        // The journal's notes in a message are about one place: a queue that spills has a message of its own.
+        // The journal's notes in a message are about one placement: a queue that spills has a message of its own.
         if !entry.message.is_pristine() {
             entry.message = entry.message.duplicated();
         }

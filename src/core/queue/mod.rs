@@ -218,7 +218,7 @@ impl Queue {
         }
     }
 
-    /// Takes a message in: straight to a consumer that can have it, else to the end of its line. Gives its place if that is for
+    /// Takes a message in: straight to a consumer that can have it, else to the end of its line. Gives its placement if that is for
     /// the journal.
     #[inline]
     fn publish(
@@ -256,7 +256,7 @@ impl Queue {
         self.enqueue(me, publication, now)
     }
 
-    /// Appends a message to its line; gives its place if that is for the journal.
+    /// Appends a message to its line; gives its placement if that is for the journal.
     fn enqueue(
         &mut self,
         me: &SharedQueue,
@@ -413,16 +413,16 @@ impl Queue {
         self.ready.entries().map(|entry| &entry.message).chain(self.delayed.messages())
     }
 
-    /// What [`Self::places_bytes`] says, found by looking at every place.
+    /// What [`Self::capacity_bytes`] says, found by looking at every part.
     #[cfg(test)]
-    fn walked_places_bytes(&self) -> usize {
-        self.ready.walked_places_bytes() + self.delayed.places_bytes()
+    fn walked_capacity_bytes(&self) -> usize {
+        self.ready.walked_capacity_bytes() + self.delayed.capacity_bytes()
     }
 
     /// Bytes that it takes to hold its messages, beside these: they count themselves.
     #[inline]
-    fn places_bytes(&self) -> usize {
-        self.ready.places_bytes() + self.delayed.places_bytes()
+    fn capacity_bytes(&self) -> usize {
+        self.ready.capacity_bytes() + self.delayed.capacity_bytes()
     }
 }
 

@@ -25,7 +25,7 @@ use crate::limits::{BLOCK_BYTES_MAX, PEEK_BYTES_MAX};
 /// A message that was looked at.
 #[derive(Debug, Clone)]
 pub struct Peeked {
-    /// The message, its place in the queue, its attempts, and whether its next delivery says `redelivered`.
+    /// The message, its position in the queue, its attempts, and whether its next delivery says `redelivered`.
     pub entry: Entry,
     /// It waits until then; zero if it does not wait.
     pub due: Millis,
@@ -145,7 +145,7 @@ impl SharedQueue {
         taken
     }
 
-    /// Puts a message that was taken out back to its place, as if nothing had been.
+    /// Puts a message that was taken out back to its position, as if nothing had been.
     pub fn put_back(self: &Arc<Self>, entry: Entry, effects: &mut Effects) {
         let mut queue = self.lock();
         if queue.deleted {

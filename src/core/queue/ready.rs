@@ -77,10 +77,10 @@ impl Ready {
         self.total().resident.bytes
     }
 
-    /// Bytes that their places take, beside the messages.
+    /// Bytes that the room for entries takes, beside the messages.
     #[inline]
-    pub fn places_bytes(&self) -> usize {
-        self.total().places_bytes + self.lines_bytes()
+    pub fn capacity_bytes(&self) -> usize {
+        self.total().capacity_bytes + self.lines_bytes()
     }
 
     /// Bytes that the lines take themselves, but for the one that most queues have.
@@ -190,10 +190,10 @@ impl Ready {
         self.lines.iter().flat_map(Line::entries)
     }
 
-    /// What [`Self::places_bytes`] says, found by looking at every place.
+    /// What [`Self::capacity_bytes`] says, found by looking at every part.
     #[cfg(test)]
-    pub(super) fn walked_places_bytes(&self) -> usize {
-        self.lines_bytes() + self.lines.iter().map(Line::walked_places_bytes).sum::<usize>()
+    pub(super) fn walked_capacity_bytes(&self) -> usize {
+        self.lines_bytes() + self.lines.iter().map(Line::walked_capacity_bytes).sum::<usize>()
     }
 
     /// Takes everything out.
@@ -285,7 +285,7 @@ impl Ready {
         total.resident += after.resident;
         total.paged -= before.paged;
         total.paged += after.paged;
-        total.places_bytes = total.places_bytes - before.places_bytes + after.places_bytes;
+        total.capacity_bytes = total.capacity_bytes - before.capacity_bytes + after.capacity_bytes;
         let bit = 1 << (at % 64);
         match after.count {
             0 => occupied[at / 64] &= !bit,

@@ -86,7 +86,7 @@ pub enum GetError {
 /// What became of a run of messages, by their index in the run.
 #[derive(Default)]
 pub struct Enqueued {
-    /// Places of those that are for the journal.
+    /// Placements of those that are for the journal.
     pub placed: Vec<(usize, Placement)>,
     /// Those that a queue had no room for.
     pub refused: Vec<usize>,
@@ -138,7 +138,7 @@ impl SharedQueue {
         let consumer_timeout = AtomicU64::new(Self::consumer_timeout_of(&spec, &state.settings));
         let stamp = Arc::default();
         let held = Held::of(&surroundings.memory, Kind::Topology, entity_bytes(&spec.arguments));
-        surroundings.memory.gauge().change_messages(state.places_bytes() as isize);
+        surroundings.memory.gauge().change_messages(state.capacity_bytes() as isize);
         let state = State::new(state);
         Self {
             spec,
@@ -560,8 +560,8 @@ impl SharedQueue {
 impl Drop for SharedQueue {
     fn drop(&mut self) {
         let queue = self.state.get_mut();
-        let places_bytes = queue.places_bytes();
-        self.surroundings.memory.gauge().change_messages(-(places_bytes as isize));
+        let capacity_bytes = queue.capacity_bytes();
+        self.surroundings.memory.gauge().change_messages(-(capacity_bytes as isize));
     }
 }
 

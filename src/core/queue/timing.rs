@@ -66,7 +66,7 @@ impl SharedQueue {
         self.lock().called_at = None;
     }
 
-    /// Takes in a message that waits here until `due`; gives its place if that is for the journal.
+    /// Takes in a message that waits here until `due`; gives its placement if that is for the journal.
     pub fn hold_until(self: &Arc<Self>, publication: &mut Publication<'_>, due: Millis) -> Option<Placement> {
         let mut queue = self.lock();
         if queue.deleted {
@@ -121,12 +121,12 @@ impl SharedQueue {
         let (Some((_, first)), Some((_, last))) = (row.first(), row.last()) else { return 0 };
         let page = self.surroundings.load(self.id, first.position, last.position, BLOCK_BYTES_MAX);
         let Some(page) = page else { return row.len() };
-        let place = |position: u64| (position - first.position) as usize;
+        let index = |position: u64| (position - first.position) as usize;
         for loaded in page.messages {
-            let Stored { attempts, redelivered, .. } = row[place(loaded.position)].1;
+            let Stored { attempts, redelivered, .. } = row[index(loaded.position)].1;
             entries.push(Entry { attempts, redelivered, ..Entry::from(loaded) });
         }
-        page.rest_from.map_or(row.len(), place)
+        page.rest_from.map_or(row.len(), index)
     }
 
     /// Reads the front if it must be known when it expires, or what in it waits; drops what has expired. Stops when there is

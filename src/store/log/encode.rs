@@ -397,7 +397,7 @@ fn kind(recorded: &Recorded) -> Kind {
     }
 }
 
-/// Places that one group of a batch takes a message to, and a later one takes it on from. A crash may come between the
+/// Placements that one group of a batch takes a message to, and a later one takes it on from. A crash may come between the
 /// two: what the first one took it from is settled then, so the first must be written although the second settles it.
 fn moved_on(changes: &Changes, groups: &[(usize, usize)]) -> HashSet<Placement, RandomState> {
     let mut brought: HashSet<Placement, RandomState> = HashSet::default();

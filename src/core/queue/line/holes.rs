@@ -1,4 +1,4 @@
-//! Places in a line whose messages were taken out before their turn.
+//! Positions of a line whose messages were taken out before their turn.
 //!
 //! A page that is read back may still show such a message for as long as the journal has not carried out its settlement;
 //! nobody may deliver it then. A bit for each position, in words that are made when they are needed: less than a byte
@@ -58,7 +58,7 @@ impl Holes {
 /// A word with its part of the map's nodes.
 const WORD_BYTES: usize = 24;
 
-/// The places of bits, lowest first.
+/// Where bits are set, lowest first.
 fn places(bits: u64) -> impl Iterator<Item = u64> {
     (0..64).filter(move |place| bits & (1 << place) != 0)
 }

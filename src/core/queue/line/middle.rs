@@ -1,10 +1,10 @@
 //! What an operator does with a line: messages are looked at where they stand, and taken out before their turn.
 //!
-//! Neither moves any other message. Finding a place costs O(log n), taking a message out no more than a block is long.
+//! Neither moves any other message. Finding a position costs O(log n), taking a message out no more than a block is long.
 
 use super::{Block, Entry, Line, Paged, Resident, Size};
 
-/// What stands at a place of a line, or next after it.
+/// What stands at a position of a line, or next after it.
 pub enum Stand<'a> {
     /// A message that is in memory.
     Entry(&'a Entry),
@@ -20,7 +20,7 @@ impl Stand<'_> {
         }
     }
 
-    /// Without what stands at another place or after it.
+    /// Without what stands at another position or after it.
     fn up_to(self, other: &Self) -> Self {
         match self {
             Self::OnDisk(first, last) if other.first() > first => {

@@ -1,7 +1,7 @@
 //! Messages of a line that came back to where they were (RabbitMQ: "requeued to its original position when possible").
 //!
 //! They are out of order, and may be millions: a client without prefetch may hold a whole queue and go. So they stand in chunks
-//! of neighbouring positions. Of those that are on disk only places stay in memory when it is short: what was not here is on disk
+//! of neighbouring positions. Of those that are on disk only positions stay in memory when it is short: what was not here is on disk
 //! between them as well, with other clients, so each is named, with what the journal may not have heard of it yet.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -29,7 +29,7 @@ pub(super) struct Requeued {
     count: usize,
     resident: Size,
     stored: Size,
-    places_bytes: usize,
+    capacity_bytes: usize,
 }
 
 impl Empty for Requeued {
@@ -38,7 +38,7 @@ impl Empty for Requeued {
         count: 0,
         resident: Size { bytes: 0, bodies: 0 },
         stored: Size { bytes: 0, bodies: 0 },
-        places_bytes: 0,
+        capacity_bytes: 0,
     };
 }
 
@@ -47,23 +47,23 @@ struct Chunk {
     /// In memory, in order.
     entries: VecDeque<Entry>,
     /// On disk alone, in order.
-    stored: Vec<Place>,
+    stored: Vec<OnDisk>,
     stored_size: Size,
 }
 
-/// A message that is on disk alone, by its place in the chunk.
+/// A message that is on disk alone, by its offset in the chunk.
 #[derive(Clone, Copy)]
-struct Place {
+struct OnDisk {
     offset: u8,
     redelivered: bool,
     attempts: Attempts,
 }
 
 impl Chunk {
-    fn places_bytes(&self) -> usize {
+    fn capacity_bytes(&self) -> usize {
         CHUNK_BYTES
             + self.entries.capacity() * size_of::<Entry>()
-            + self.stored.capacity() * size_of::<Place>()
+            + self.stored.capacity() * size_of::<OnDisk>()
     }
 
     /// What is left of the size when nothing is on disk alone any more: of messages that are lost nobody knows theirs.
@@ -87,7 +87,7 @@ impl Chunk {
 
     /// Where in `stored` a position is, or would be.
     fn stored_at(&self, position: u64) -> Result<usize, usize> {
-        self.stored.binary_search_by_key(&offset(position), |place| place.offset)
+        self.stored.binary_search_by_key(&offset(position), |one| one.offset)
     }
 
     fn entry_at(&self, position: u64) -> Result<usize, usize> {
@@ -99,7 +99,7 @@ impl Chunk {
         let from = from.max(key * CHUNK_POSITIONS);
         let entry = self.entries.get(self.entry_at(from).unwrap_or_else(|at| at));
         let stored = &self.stored[self.stored_at(from).unwrap_or_else(|at| at)..];
-        let position = |place: &Place| key * CHUNK_POSITIONS + u64::from(place.offset);
+        let position = |one: &OnDisk| key * CHUNK_POSITIONS + u64::from(one.offset);
         let before = entry.map_or(u64::MAX, |entry| entry.position);
         let row = stored.iter().map(position).take_while(|position| *position < before);
         let (first, last) = (row.clone().next(), row.last());
@@ -124,7 +124,7 @@ impl Chunk {
             size += entry.size();
             let Entry { message, attempts, redelivered, position, .. } = entry;
             let at = self.stored_at(position).unwrap_or_else(|at| at);
-            self.stored.insert(at, Place { offset: offset(position), redelivered, attempts });
+            self.stored.insert(at, OnDisk { offset: offset(position), redelivered, attempts });
             dropped.push(message);
         }
         self.stored_size += size;
@@ -146,13 +146,13 @@ impl Requeued {
         (self.resident, self.stored)
     }
 
-    pub(super) fn places_bytes(&self) -> usize {
-        self.places_bytes
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.capacity_bytes
     }
 
     #[cfg(test)]
-    pub(super) fn walked_places_bytes(&self) -> usize {
-        self.chunks.values().map(Chunk::places_bytes).sum()
+    pub(super) fn walked_capacity_bytes(&self) -> usize {
+        self.chunks.values().map(Chunk::capacity_bytes).sum()
     }
 
     #[cfg(test)]
@@ -163,15 +163,15 @@ impl Requeued {
     /// Does something with the chunk of a key, and keeps the books.
     fn with<T>(&mut self, key: u64, operation: impl FnOnce(&mut Chunk) -> T) -> T {
         let chunk = self.chunks.entry(key).or_default();
-        let before = if chunk.is_empty() { 0 } else { chunk.places_bytes() };
+        let before = if chunk.is_empty() { 0 } else { chunk.capacity_bytes() };
         let result = operation(chunk);
         chunk.give_back();
         let is_empty = chunk.is_empty();
-        let after = if is_empty { 0 } else { chunk.places_bytes() };
+        let after = if is_empty { 0 } else { chunk.capacity_bytes() };
         if is_empty {
             self.chunks.remove(&key);
         }
-        self.places_bytes = self.places_bytes - before + after;
+        self.capacity_bytes = self.capacity_bytes - before + after;
         result
     }
 
@@ -189,7 +189,7 @@ impl Requeued {
     pub(super) fn first_position(&self) -> Option<u64> {
         let (key, chunk) = self.chunks.first_key_value()?;
         let entry = chunk.entries.front().map(|entry| entry.position);
-        let stored = chunk.stored.first().map(|place| key * CHUNK_POSITIONS + u64::from(place.offset));
+        let stored = chunk.stored.first().map(|one| key * CHUNK_POSITIONS + u64::from(one.offset));
         entry.into_iter().chain(stored).min()
     }
 
@@ -210,9 +210,9 @@ impl Requeued {
             }
             count += chunk.stored.len();
             if chunk.entries.is_empty()
-                && let Some(place) = chunk.stored.last()
+                && let Some(one) = chunk.stored.last()
             {
-                last = key * CHUNK_POSITIONS + u64::from(place.offset);
+                last = key * CHUNK_POSITIONS + u64::from(one.offset);
             } else {
                 break;
             }
@@ -247,7 +247,7 @@ impl Requeued {
         if let Some(chunk) = chunk
             && let Ok(at) = chunk.stored_at(entry.position)
         {
-            let Place { attempts, redelivered, .. } = chunk.stored[at];
+            let OnDisk { attempts, redelivered, .. } = chunk.stored[at];
             (entry.attempts, entry.redelivered) = (attempts, redelivered);
         }
     }
@@ -261,7 +261,7 @@ impl Requeued {
         let taken = self.with(position / CHUNK_POSITIONS, |chunk| match (is_resident, is_stored) {
             (Some(at), _) => chunk.entries.remove(at),
             (None, Some(at)) => {
-                let Place { attempts, redelivered, .. } = chunk.stored.remove(at);
+                let OnDisk { attempts, redelivered, .. } = chunk.stored.remove(at);
                 chunk.stored_size -= size;
                 rest = chunk.rest_of_size();
                 Some(Entry { attempts, redelivered, ..seen.clone() })
@@ -292,7 +292,7 @@ impl Requeued {
             self.stored -= size;
             let rest = self.with(key, |chunk| {
                 let Ok(at) = chunk.stored_at(entry.position) else { return Size::default() };
-                let Place { attempts, redelivered, .. } = chunk.stored.remove(at);
+                let OnDisk { attempts, redelivered, .. } = chunk.stored.remove(at);
                 chunk.stored_size -= size;
                 let at = chunk.entry_at(entry.position).unwrap_or_else(|at| at);
                 chunk.entries.insert(at, Entry { attempts, redelivered, ..entry });
@@ -315,7 +315,7 @@ impl Requeued {
             let (gone, size) = self.with(key, |chunk| {
                 let before = chunk.stored.len();
                 let base = key * CHUNK_POSITIONS;
-                chunk.stored.retain(|place| !(first..=last).contains(&(base + u64::from(place.offset))));
+                chunk.stored.retain(|one| !(first..=last).contains(&(base + u64::from(one.offset))));
                 (before - chunk.stored.len(), chunk.rest_of_size())
             });
             self.count -= gone;
@@ -334,13 +334,13 @@ impl Requeued {
     ) -> bool {
         let (before, mut spilled) = (dropped.len(), 0);
         for chunk in self.chunks.values_mut().skip(kept).filter(|chunk| !chunk.entries.is_empty()) {
-            let places = chunk.places_bytes();
+            let capacity = chunk.capacity_bytes();
             let size = chunk.page_out(dropped);
             self.resident -= size;
             self.stored += size;
             spilled += spill(&mut chunk.entries, queue, changes);
             chunk.give_back();
-            self.places_bytes = self.places_bytes - places + chunk.places_bytes();
+            self.capacity_bytes = self.capacity_bytes - capacity + chunk.capacity_bytes();
             if spilled >= SPILL_BYTES_MAX || dropped.len() - before >= PAGED_OUT_AT_ONCE_MAX {
                 return true;
             }
@@ -352,8 +352,8 @@ impl Requeued {
     pub(super) fn settle_first(&mut self, queue: QueueId, changes: &mut Changes) -> bool {
         let Some((&key, chunk)) = self.chunks.first_key_value() else { return false };
         if chunk.entries.is_empty() {
-            let position = |place: &Place| key * CHUNK_POSITIONS + u64::from(place.offset);
-            let in_a_row = |one: &Place, next: &Place| one.offset + 1 == next.offset;
+            let position = |one: &OnDisk| key * CHUNK_POSITIONS + u64::from(one.offset);
+            let in_a_row = |one: &OnDisk, next: &OnDisk| one.offset + 1 == next.offset;
             changes.extend(chunk.stored.chunk_by(in_a_row).map(|row| Change::SettleRange {
                 queue,
                 first: position(&row[0]),

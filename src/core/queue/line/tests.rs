@@ -180,26 +180,26 @@ fn a_purge_settles_what_the_journal_knows() {
 #[test]
 fn a_block_begins_with_places_for_as_many_as_the_one_before_it_and_small_behind_what_is_on_disk() {
     let mut line = Line::default();
-    let places = |line: &Line| line.blocks.back().map_or(0, Block::places);
+    let capacity = |line: &Line| line.blocks.back().map_or(0, Block::capacity);
     assert!(line.push(on_disk(0)));
-    let first = places(&line);
+    let first = capacity(&line);
     let mut positions = 1..;
     while !line.push(on_disk(positions.next().unwrap())) {}
-    assert_eq!(places(&line), BLOCK_ENTRIES_MAX);
-    let before = line.places_bytes();
+    assert_eq!(capacity(&line), BLOCK_ENTRIES_MAX);
+    let before = line.capacity_bytes();
     line.page_out_all(true, QUEUE, &mut Changes::new(), &mut Vec::new());
-    assert_eq!((line.resident.bytes, line.places), (0, 0));
+    assert_eq!((line.resident.bytes, line.capacity), (0, 0));
     assert!(line.push(on_disk(positions.next().unwrap())));
-    assert_eq!(places(&line), first);
-    assert!(line.places_bytes() < before);
+    assert_eq!(capacity(&line), first);
+    assert!(line.capacity_bytes() < before);
 }
 
 #[test]
 fn places_of_a_page_that_was_read_are_no_more_than_its_messages() {
     let mut line = restored(&[RestoredRange { first: 10, last: 12, count: 3, bytes: 300 }]);
     line.loaded(paged_front(&line).unwrap(), page([10, 11, 12], None), 0, |_, due| due);
-    assert_eq!(line.places, 3);
-    assert_eq!(line.walked_places_bytes(), line.places_bytes());
+    assert_eq!(line.capacity, 3);
+    assert_eq!(line.walked_capacity_bytes(), line.capacity_bytes());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A queue's lock, and what its release owes to others.
 //!
 //! Whoever changes a queue may make room in it, fill outboxes, and bring a deadline forward. So whoever locks a queue to
-//! change it holds a [`Locked`], and however that ends, it counts what the queue's places take, releases the lock, and then
+//! change it holds a [`Locked`], and however that ends, it counts what the queue's room for entries takes, releases the lock, and then
 //! wakes writers and paused publishers and asks the timetable. There is no other way to change a queue.
 
 use std::{
@@ -26,8 +26,8 @@ impl State {
     #[inline]
     pub(super) fn lock<'a>(&'a self, owner: &'a Arc<SharedQueue>) -> Locked<'a> {
         let queue = self.0.lock();
-        let places_bytes = queue.places_bytes();
-        Locked { owner, places_bytes, queue: Some(queue), round: DispatchRound::default() }
+        let capacity_bytes = queue.capacity_bytes();
+        Locked { owner, capacity_bytes, queue: Some(queue), round: DispatchRound::default() }
     }
 
     /// Locks the state to look at it.
@@ -44,7 +44,7 @@ impl State {
 /// A queue that is locked to be changed; see the module's text.
 pub(in crate::core::queue) struct Locked<'a> {
     owner: &'a Arc<SharedQueue>,
-    places_bytes: usize,
+    capacity_bytes: usize,
     /// `None` once it is released.
     queue: Option<MutexGuard<'a, Queue>>,
     round: DispatchRound,
@@ -70,9 +70,12 @@ impl Locked<'_> {
             wakes.extend(queue.resumed());
         }
         let surroundings = &self.owner.surroundings;
-        let places_bytes = queue.places_bytes();
-        if places_bytes != self.places_bytes {
-            surroundings.memory.gauge().change_messages(places_bytes as isize - self.places_bytes as isize);
+        let capacity_bytes = queue.capacity_bytes();
+        if capacity_bytes != self.capacity_bytes {
+            surroundings
+                .memory
+                .gauge()
+                .change_messages(capacity_bytes as isize - self.capacity_bytes as isize);
         }
         let call = queue.next_call();
         drop(queue);

@@ -40,8 +40,8 @@ impl Q {
         let mut walk = Walk::default();
         let queue = self.shared.state.read();
         queue.messages().for_each(|message| walk.see(message));
-        let places = queue.walked_places_bytes();
-        assert_eq!(places, queue.places_bytes());
+        let places = queue.walked_capacity_bytes();
+        assert_eq!(places, queue.capacity_bytes());
         drop(queue);
         self.shelf.unwritten().iter().for_each(|message| walk.see(message));
         let mut effects = vec![self.effects.borrow()];
@@ -63,7 +63,7 @@ impl Q {
 
     /// Bytes of messages alone, without their places in the queue.
     pub(super) fn message_bytes(&self) -> usize {
-        self.used_bytes() - self.shared.state.read().places_bytes()
+        self.used_bytes() - self.shared.state.read().capacity_bytes()
     }
 }
 

@@ -4,28 +4,28 @@
 use std::{collections::VecDeque, iter, mem};
 
 use crate::core::source::Unacked;
-use crate::limits::WINDOW_PIECE_PLACES;
+use crate::limits::WINDOW_PIECE_DELIVERIES;
 
 /// A delivery tag, and what is held by it: nothing if it was settled out of turn.
-pub(super) type Place = (u64, Option<Unacked>);
+pub(super) type Tagged = (u64, Option<Unacked>);
 
-/// See the module's text.
+/// Deliveries that wait for an acknowledgement, by their tags.
 #[derive(Default)]
-pub(super) struct Places {
+pub(super) struct ByTag {
     /// Few channels have any of these.
     older: Option<Box<Older>>,
-    last: VecDeque<Place>,
+    last: VecDeque<Tagged>,
 }
 
 /// Pieces that were full once, none of them empty.
 #[derive(Default)]
 struct Older {
-    pieces: VecDeque<VecDeque<Place>>,
+    pieces: VecDeque<VecDeque<Tagged>>,
     len: usize,
 }
 
-impl Places {
-    /// How many places there are.
+impl ByTag {
+    /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.older.as_ref().map_or(0, |older| older.len) + self.last.len()
     }
@@ -34,13 +34,13 @@ impl Places {
     #[inline]
     pub(super) fn bytes(&self) -> usize {
         let older = self.older.as_ref().map_or(0, |older| older.pieces.len());
-        (older * WINDOW_PIECE_PLACES + self.last.capacity()) * size_of::<Place>()
+        (older * WINDOW_PIECE_DELIVERIES + self.last.capacity()) * size_of::<Tagged>()
     }
 
-    /// Adds a place behind all others: its tag is the highest.
+    /// Adds one behind all others: its tag is the highest.
     #[inline]
     pub(super) fn push(&mut self, unacked: Unacked) {
-        if self.last.len() >= WINDOW_PIECE_PLACES {
+        if self.last.len() >= WINDOW_PIECE_DELIVERIES {
             self.begin_piece();
         }
         self.last.push_back((unacked.tag, Some(unacked)));
@@ -48,24 +48,24 @@ impl Places {
 
     #[cold]
     fn begin_piece(&mut self) {
-        let full = mem::replace(&mut self.last, VecDeque::with_capacity(WINDOW_PIECE_PLACES));
+        let full = mem::replace(&mut self.last, VecDeque::with_capacity(WINDOW_PIECE_DELIVERIES));
         let older = self.older.get_or_insert_default();
         older.len += full.len();
         older.pieces.push_back(full);
     }
 
-    /// The place with the lowest tag.
+    /// The one with the lowest tag.
     #[inline]
-    pub(super) fn front(&self) -> Option<&Place> {
+    pub(super) fn front(&self) -> Option<&Tagged> {
         self.older.as_ref().and_then(|older| older.pieces.front()).unwrap_or(&self.last).front()
     }
 
     /// Takes it.
     #[inline]
-    pub(super) fn pop_front(&mut self) -> Option<Place> {
+    pub(super) fn pop_front(&mut self) -> Option<Tagged> {
         let Some(older) = &mut self.older else { return self.last.pop_front() };
         let piece = older.pieces.front_mut()?;
-        let place = piece.pop_front();
+        let first = piece.pop_front();
         older.len -= 1;
         if piece.is_empty() {
             older.pieces.pop_front();
@@ -73,12 +73,12 @@ impl Places {
         if older.pieces.is_empty() {
             self.older = None;
         }
-        place
+        first
     }
 
-    /// The place of a tag.
+    /// The one of a tag.
     #[inline]
-    pub(super) fn find(&mut self, tag: u64) -> Option<&mut Place> {
+    pub(super) fn find(&mut self, tag: u64) -> Option<&mut Tagged> {
         let older = self
             .older
             .as_mut()
@@ -88,21 +88,21 @@ impl Places {
         piece.get_mut(at)
     }
 
-    /// Places with tags above this one, in order.
-    pub(super) fn behind(&self, tag: u64) -> impl Iterator<Item = &Place> {
+    /// ByTag with tags above this one, in order.
+    pub(super) fn behind(&self, tag: u64) -> impl Iterator<Item = &Tagged> {
         let older = self.older.iter().flat_map(move |older| older.pieces.range(older.first_behind(tag)..));
         older
             .chain(iter::once(&self.last))
             .flat_map(move |piece| piece.range(piece.partition_point(|(its, _)| *its <= tag)..))
     }
 
-    /// All places, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Place> {
+    /// All of them, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Tagged> {
         self.older.iter().flat_map(|older| older.pieces.iter().flatten()).chain(&self.last)
     }
 
     /// The same, to be changed.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Place> {
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Tagged> {
         self.older.iter_mut().flat_map(|older| older.pieces.iter_mut().flatten()).chain(&mut self.last)
     }
 
@@ -116,7 +116,7 @@ impl Places {
             .filter_map(|(_, unacked)| unacked)
     }
 
-    /// Drops places where nothing is held any more.
+    /// Drops those that were settled.
     pub(super) fn drop_settled(&mut self) {
         if self.older.is_none() {
             self.last.retain(|(_, unacked)| unacked.is_some());
