@@ -14,7 +14,7 @@ use crate::limits::ALARM_INTERVAL;
 /// Why publishers are held up, in RabbitMQ's words.
 pub type Reason = &'static str;
 
-/// Raised by whoever notices, cleared by its own task.
+/// Raised by the code that notices, cleared by its own task.
 pub struct Alarm {
     /// [`MEMORY`] and [`DISK`].
     raised: AtomicU8,

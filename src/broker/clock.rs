@@ -7,7 +7,7 @@ use std::{
 
 use crate::core::clock::{Clock, Millis};
 
-/// The time of day when the broker started, and what has passed since: it does not run backwards when somebody sets the
+/// The time of day when the broker started, and what has passed since: it does not run backwards when an operator sets the
 /// machine's clock.
 #[derive(Debug)]
 pub struct WallClock {

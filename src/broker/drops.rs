@@ -9,11 +9,11 @@ pub enum Lost {
     NoExchange,
     /// No queue is bound to it for this key.
     Unroutable,
-    /// It would go round for ever without anybody's doing (RabbitMQ's cycle rule).
+    /// It would go round for ever without a client's doing (RabbitMQ's cycle rule).
     Cycle,
     /// Its history is longer than a frame.
     TooManyDeaths,
-    /// It would have been copied more often than one message may be without anybody's doing.
+    /// It would have been copied more often than one message may be without a client's doing.
     TooManyCopies,
 }
 

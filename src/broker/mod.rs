@@ -208,7 +208,7 @@ impl Broker {
     }
 }
 
-/// A name that nobody else has: `prefix` and 16 random bytes in URL-safe letters, as RabbitMQ draws them.
+/// A unique name: `prefix` and 16 random bytes in URL-safe letters, as RabbitMQ draws them.
 pub fn draw_name(prefix: &str) -> ShortString {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut bits: u128 = rand::random();

@@ -2,10 +2,11 @@
 //!
 //! It goes in steps. Each looks at some messages in the order of their delivery, takes those that are meant out of their
 //! places, publishes them to their targets, and gives the journal both in one group: after a crash a message is in one place. The
-//! next step begins when that group is safe. Nothing else moves: what is not meant, what nobody can take, and what clients
-//! hold stays where it is; consumers go on meanwhile and may be faster.
+//! next step begins when that group is safe. Nothing else moves: what the filter does not mean, what no queue can take, and
+//! what clients hold stays where it is; consumers go on meanwhile and may be faster.
 //!
-//! A message that comes to the queue after the beginning is not looked at, so that a redrive ends whatever its target.
+//! A message that comes to the queue after the beginning is not looked at, so that a redrive ends even if its target is the
+//! same queue.
 
 use std::{collections::VecDeque, future::poll_fn, sync::Arc, time::Duration};
 
@@ -38,7 +39,7 @@ pub struct Progress {
     pub unmatched: u64,
     /// Meant, and left because no queue was found for them.
     pub unroutable: u64,
-    /// Meant, and taken by somebody else meanwhile.
+    /// Meant, and taken by a consumer meanwhile.
     pub missed: u64,
     /// Why it ended, if it has.
     pub ended: Option<Ended>,
@@ -132,7 +133,7 @@ impl Vhost {
         if commit == Commit::default() {
             return;
         }
-        // An outbox of nobody's: its only octet leaves when the commit is complete.
+        // An outbox without a connection: its only octet leaves when the commit is complete.
         let mut outbox = Outbox::new(FRAME_SIZE_BYTES_MAX as usize, false);
         outbox.hold_back(commit);
         outbox.send_frames(&[0]);

@@ -34,12 +34,12 @@ impl ReplyConsumers {
         self.by_token.remove(token);
     }
 
-    /// Whether somebody still waits under this token.
+    /// Whether a reply consumer still waits under this token.
     pub fn exists(&self, token: &[u8]) -> bool {
         self.by_token.contains_key(token)
     }
 
-    /// Hands a reply over, to be sent with what is outgoing; false if nobody waits for it.
+    /// Hands a reply over, to be sent with what is outgoing; false if no consumer waits for it.
     pub fn deliver(&self, token: &[u8], view: &View<'_>, outgoing: &mut Outgoing) -> bool {
         let Some((outbox, channel)) = self.by_token.get(token).map(|entry| entry.value().clone()) else {
             return false;

@@ -40,7 +40,7 @@ use crate::limits::{BINDINGS_CLEARED_AT_ONCE_MAX, BLOCK_BYTES_MAX, DEDUPLICATION
 use crate::protocol::ShortString;
 use departures::Departures;
 
-/// A virtual host: its topology, what it has seen, and what is on its way in it.
+/// A virtual host: its topology, what deduplication has seen, and the departures on their way.
 pub struct Vhost {
     /// Its name.
     pub name: ShortString,
@@ -170,14 +170,14 @@ impl Vhost {
         more
     }
 
-    /// Whether some are left of a queue or exchange of this name, which nobody can have until they are gone. The values that a
+    /// Whether some are left of a queue or exchange of this name, whose name stays taken until they are gone. The values that a
     /// queue has seen are no namesake's.
     pub fn is_clearing(&self, name: &Destination) -> bool {
         let has_values = matches!(name, Destination::Exchange(name) if self.seen.lock().is_clearing(name));
         has_values || self.topology.read().is_clearing(name)
     }
 
-    /// Makes a name free that somebody wants: takes out what is left of who had it.
+    /// Makes a name free for a declaration: takes out what is left of the queue or exchange that had it.
     pub fn make_free(&self, name: &Destination) {
         while self.is_clearing(name) {
             self.clear_away();
@@ -249,14 +249,15 @@ impl Vhost {
             return queue;
         }
         // What is delayed is appended after this, and waits for its own commit.
-        // Not by `change`: whoever delays a message may hold what was seen.
+        // Not by `change`: a session that delays a message may hold the lock of what was seen.
         let mut topology = self.write();
         let queue = topology.make_delay_queue();
         self.append_topology(&mut topology, Changes::new());
         queue
     }
 
-    /// Reads back what durable queues and exchanges had seen when the broker was last stopped; before anybody publishes.
+    /// Reads back what durable queues and exchanges had seen when the broker was last stopped; to be called before the first
+    /// publish.
     pub fn restore_seen(&self, pager: &dyn Pager) {
         let mut changes = Changes::new();
         follow(&mut self.seen(), &mut self.write(), &mut changes);
@@ -313,7 +314,7 @@ impl Vhost {
         self.read_lock().accessible_queue(name, connection).cloned()
     }
 
-    /// Deletes a queue that nobody has used for long, unless somebody has declared or got from it meanwhile.
+    /// Deletes a queue that no client has used for long, unless one has declared it or got from it meanwhile.
     pub(super) fn unused_for_long(&self, queue: &Arc<SharedQueue>) {
         let (deleted, _) = self.change(|topology| {
             // Declaring takes the same lock.
@@ -335,7 +336,7 @@ impl Vhost {
     }
 }
 
-/// Opens and closes windows as their owners came and went; `changes` gets what is settled by that.
+/// Remembers for owners that have come, and forgets what owners that are gone had seen; `changes` gets what is settled by that.
 fn follow(seen: &mut Seen, topology: &mut Topology, changes: &mut Changes) {
     let mut has_closed = false;
     for change in topology.take_deduplicators() {

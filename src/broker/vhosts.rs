@@ -77,7 +77,7 @@ impl Vhosts {
         }
     }
 
-    /// Takes one out, and ends its tasks. Who holds it goes on with it; nobody finds it any more.
+    /// Takes one out, and ends its tasks. Its sessions go on with it, but it cannot be found any more.
     pub fn close(&self, name: &[u8]) -> Option<Arc<Vhost>> {
         let (_, vhost) = self.by_name.remove(name)?;
         vhost.close();

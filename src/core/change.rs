@@ -1,6 +1,7 @@
 //! What must outlive the process, as values: what happened to messages, and to the topology.
 //!
-//! Whoever runs an operation collects its [`Changes`] and hands them to a [`Journal`](super::journal::Journal) afterwards.
+//! The session or task that runs an operation collects its [`Changes`] and hands them to a
+//! [`Journal`](super::journal::Journal) afterwards.
 
 use crate::core::{
     clock::Millis,
@@ -42,7 +43,7 @@ pub enum Change {
         message: Message,
         /// Where it went.
         placements: Placements,
-        /// Written only to make room in memory: it need not survive, and nobody waits for it.
+        /// Written only to make room in memory: it need not survive a restart, and no confirm waits for it.
         transient: bool,
     },
     /// A message left a queue for good.

@@ -16,14 +16,14 @@ pub trait Clock: Send + Sync {
     }
 }
 
-/// The time at which something happens: the clock is read at most once, and only if somebody asks.
+/// The time at which something happens: the clock is read at most once, and only when it is asked for.
 pub struct Moment<'a> {
     clock: &'a dyn Clock,
     read: Option<Millis>,
 }
 
 impl<'a> Moment<'a> {
-    /// Now, when somebody asks for the first time.
+    /// The time of the first call of this.
     pub fn of(clock: &'a dyn Clock) -> Self {
         Self { clock, read: None }
     }

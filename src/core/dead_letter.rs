@@ -8,9 +8,9 @@
 //! for the first time.
 //!
 //! A message may have died a thousand times, so a death only adds to what is encoded: the headers are copied, the entry of
-//! this death is put before the others, and none of those is looked into that need not be.
+//! this death is put before the others, and other entries are read only if they have to be.
 //!
-//! Who routes the result, and what happens to those that nobody can take, is not known here.
+//! Routing the result is the broker's work, and so is what becomes of a dead letter that no queue takes.
 
 mod deaths;
 #[cfg(test)]
@@ -169,7 +169,7 @@ pub fn dead_lettered(view: &View<'_>, death: &Death<'_>) -> Result<DeadLetter, T
 
     let routing_key = death.routing_key.unwrap_or(view.routing_key());
     let properties = PropertiesView { expiration: None, ..properties };
-    // A rejection is somebody's doing: what becomes of the message then is not the broker's alone.
+    // A rejection is a client's doing: what becomes of the message then is not the broker's alone.
     let marks =
         if death.reason == Reason::Rejected { rewrite::marks_anew(view) } else { rewrite::marks(view) };
     let marks = marks | DEAD_LETTERED;

@@ -3,8 +3,7 @@
 //!
 //! What tells messages apart is the value of one of their headers; those without it pass. [`RecentKeys`] are the values
 //! that an owner has taken, [`Seen`] those of all owners of a virtual host. A value is remembered when its message was taken,
-//! not when it was asked for: what was refused, or went nowhere, may come again. Who asks is not known here; the time
-//! is an argument.
+//! not when it was asked for: what was refused, or went nowhere, may come again. The time is an argument.
 
 mod recent_keys;
 mod seen;

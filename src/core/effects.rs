@@ -1,4 +1,4 @@
-//! What an operation on a queue leads to beyond the queue, for whoever runs it to carry out.
+//! What an operation on a queue leads to beyond the queue: its caller carries that out.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub struct Effects {
     pub departures: Vec<Departure>,
     /// Deliveries that are to be sent: before anything that takes longer than they do.
     pub outgoing: Outgoing,
-    /// What queues must read before they go on, and leave for later because somebody holds a lock that others need.
+    /// What queues must read before they go on, and leave for later because the caller holds a lock that others need.
     unread: Vec<Unread>,
     defers_reads: bool,
 }
@@ -26,7 +26,8 @@ pub struct Effects {
 /// What a queue must read before it goes on, and the rest of what it was about to do.
 pub type Unread = Box<dyn FnOnce(&mut Effects) + Send>;
 
-/// A message that has left its queue and goes elsewhere: all that counts for where it goes is as it was at that moment.
+/// A message that has left its queue and goes elsewhere, with the name and rules of the queue as they were at that moment: they
+/// decide where it goes.
 pub struct Departure {
     /// Where it was.
     pub queue: QueueId,

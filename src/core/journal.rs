@@ -1,8 +1,10 @@
 //! The journal: what takes the [`Changes`] that must outlive the process.
 //!
-//! The core says what changed; it knows no file. Whoever runs an operation hands its changes to a [`Journal`] afterwards, and
-//! gets the [`Commit`] that they are part of. Whatever must not be told to anybody before it is safe (confirms,
-//! `declare-ok`, `commit-ok`) waits in the connection's outbox for that commit.
+//! *Journal* is the core's word for this trait; *log* is the store's word for the files in which its journal keeps the changes.
+//!
+//! The core says what changed; it knows no file. The session or task that runs an operation hands its changes to a [`Journal`]
+//! afterwards, and gets the [`Commit`] that they are part of. Answers that a client must not see before the changes are safe
+//! (confirms, `declare-ok`, `commit-ok`) wait in the connection's outbox for that commit.
 //!
 //! Two sessions may append in another order than their queue took the messages: a settlement can come before the
 //! publish that it settles. Changes of topology come in the order in which they happened.
@@ -17,7 +19,7 @@ use crate::core::{
     placement::QueueId,
 };
 
-/// Keeps changes.
+/// Makes changes outlive the process.
 pub trait Journal: Send + Sync {
     /// Takes changes over, in order; gives the commit after which they are safe: the zeroth if there are none. Does not wait
     /// for it.

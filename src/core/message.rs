@@ -9,7 +9,7 @@
 //!
 //! A publisher's read buffer holds it as it is, so a delivery to a waiting consumer is encoded straight from there
 //! ([`Publication`]); when it has to be kept, the image is copied once into one reference-counted allocation
-//! ([`Message`]) that queues, unacked windows and deliveries share. Nothing in it is decoded that no rule asks for.
+//! ([`Message`]) that queues, unacked windows and deliveries share. A part of it is decoded only when a rule asks for that part.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -56,7 +56,7 @@ pub const HEADER_FRAME_BYTES_LIMIT: usize = 1 << 24;
 #[derive(Clone)]
 pub struct Message(ThinArc<Header, u8>);
 
-/// What stands before the image: 24 bytes, that of which there are millions.
+/// What stands before the image in memory. It is kept to 24 bytes, because there may be millions of messages.
 struct Header {
     /// Lowest 24 bits: bytes of the content header frame. Highest 8: of the exchange's name.
     content_header_and_exchange: u32,
@@ -136,7 +136,7 @@ impl Drop for Header {
 /// How far the journal is with a message. Only the journal's writer changes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// It has not been looked at, or nobody asked for it.
+    /// The journal has not looked at it yet, or was not asked to keep it.
     Waiting,
     /// It is on disk and can be read from there.
     Written,
@@ -157,7 +157,7 @@ impl Message {
         Self::copied(view, published_at, Number::default())
     }
 
-    /// It counts on `gauge` from now on: a message that was read back, and that nobody else has yet.
+    /// It counts on `gauge` from now on: a message that was read back from disk, to which this is the only reference.
     pub fn count_on(&mut self, gauge: &Gauge) {
         self.0.with_arc_mut(|message| {
             let Some(alone) = Arc::get_mut(message) else { return };
@@ -169,7 +169,7 @@ impl Message {
         });
     }
 
-    /// The same message once more, counted where this one is: for whom the journal is to know by itself.
+    /// A copy of the message, counted on the same gauge: for a queue whose copy the journal is to follow separately.
     #[must_use]
     pub fn duplicated(&self) -> Self {
         Self::copied(self.view(), self.published_at(), self.0.header.header.gauge)
@@ -198,7 +198,7 @@ impl Message {
         self.0.header.header.published_at()
     }
 
-    /// The same message, published at another time; copied only if somebody shares it.
+    /// The same message, published at another time; copied only if there are other references to it.
     #[must_use]
     pub fn published(mut self, at: Millis) -> Self {
         let alone = self.0.with_arc_mut(|arc| {
@@ -233,7 +233,7 @@ impl Message {
         (self.journal().load(Ordering::Relaxed) >> 2) as usize
     }
 
-    /// Whether nobody else has it and the journal has never heard of it.
+    /// Whether this is the only reference to it and the journal has never been told of it.
     pub fn is_pristine(&self) -> bool {
         self.0.with_arc(Arc::is_unique) && self.journal().load(Ordering::Acquire) == 0
     }
@@ -242,7 +242,7 @@ impl Message {
         &self.0.header.header.journal
     }
 
-    /// Bytes of memory that it takes, whoever shares it.
+    /// Bytes of memory that it takes, counted once however many queues and windows share it.
     #[inline]
     pub fn size_bytes(&self) -> usize {
         self.0.header.header.size_bytes()
@@ -255,7 +255,8 @@ impl std::fmt::Debug for Message {
     }
 }
 
-/// A message on its way through routing: borrowed from the read buffer, kept (once) only if somebody must.
+/// A message on its way through routing: borrowed from the read buffer, and copied only if a queue, a window or the journal has
+/// to keep it, once for all of them.
 pub enum Publication<'a> {
     /// The image where it was read.
     Borrowed(View<'a>),
@@ -323,7 +324,7 @@ impl<'a> View<'a> {
         &self.image[at..at + usize::from(self.layout.key_bytes)]
     }
 
-    /// The whole image; see the module's text.
+    /// The whole image.
     pub fn image(&self) -> &'a [u8] {
         self.image
     }

@@ -91,7 +91,7 @@ impl QueueIds {
         Self { durable: last.into(), ..Self::default() }
     }
 
-    /// A number that nobody else has.
+    /// A number that no other queue has had.
     pub fn draw(&self, durable: bool) -> QueueId {
         let next = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed) + 1;
         if durable { QueueId(next(&self.durable)) } else { QueueId::transient(next(&self.transient)) }

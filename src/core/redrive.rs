@@ -1,6 +1,6 @@
 //! Redriving: which messages of a queue an operator wants elsewhere, and what they look like there.
 //!
-//! A redriven message is published anew: with its own headers, `x-death` and the like included, so that whoever gets it
+//! A redriven message is published anew: with its own headers, `x-death` and the like included, so that its consumer
 //! sees what it went through; its attempts, its age and its `redelivered` flag begin again.
 //!
 //! Who takes messages out and routes them is not known here.
@@ -51,12 +51,12 @@ pub enum Target {
 /// Which messages are meant: those for which all of it holds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter {
-    /// Headers and their values; equal is what is equal to a headers exchange.
+    /// Headers and their values, compared as a headers exchange compares them.
     pub headers: Vec<(ShortString, FieldValue)>,
     /// The routing key that it came to the queue with, as a pattern of a topic exchange.
     pub routing_key: Option<ShortString>,
     /// Published, dead-lettered or redriven at least so many milliseconds ago. Of messages from before version 2 of the
-    /// log nobody knows when: they are old enough.
+    /// log the time is not known: they are old enough.
     pub older_than_ms: Option<Millis>,
     /// What it last died of, by what the broker has written.
     pub reason: Option<Reason>,

@@ -2,8 +2,8 @@
 //!
 //! A message that the broker has dead-lettered bears a mark, so that the death headers in it can be told from those
 //! that a client made up or sent again. The mark is a bit in the image's octet of `basic.publish` bits, of which
-//! AMQP uses the lowest two: it is written to the log with the image and delivered to nobody. Whoever takes images
-//! from clients must let no other than theirs through ([`bits_of_client`]).
+//! AMQP uses the lowest two: it is written to the log with the image and never delivered. Code that takes images
+//! from clients must let only the clients' own bits through ([`bits_of_client`]).
 
 use crate::core::message::{Layout, View, build_image_with};
 use crate::limits::LETTER_COPIES_LOG2_MAX;
@@ -19,7 +19,7 @@ const GROWTH_BYTES: usize = 512;
 /// The broker has dead-lettered the message.
 pub(super) const DEAD_LETTERED: u8 = 0x80;
 
-/// How often the message was copied by dead-lettering without anybody's doing, rounded up to a power of two: four bits.
+/// How often the message was copied by dead-lettering alone, without a client's doing, rounded up to a power of two: four bits.
 const COPIES_SHIFT: u32 = 2;
 const COPIES: u8 = 0b1111 << COPIES_SHIFT;
 /// As much as can be told.
@@ -38,7 +38,7 @@ pub(super) fn marks(view: &View<'_>) -> u8 {
     view.image()[view.layout.bits_at()] & !BITS_OF_CLIENTS
 }
 
-/// The marks of a message that somebody has decided on: of copies before that nothing is known.
+/// The marks of a message that a client has decided on: copies before that do not count.
 pub(super) fn marks_anew(view: &View<'_>) -> u8 {
     marks(view) & !COPIES
 }

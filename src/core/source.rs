@@ -1,4 +1,4 @@
-//! What a consumer takes messages from, as those see it who hold some of them: a queue is one.
+//! A source is what a consumer takes messages from, as windows and consumers see it: a queue is one.
 //!
 //! A window owns what its client holds, a source owns messages and consumers. What a client settles goes back to its source a run
 //! at a time: one virtual call for each run, none for each message.
@@ -71,7 +71,7 @@ pub trait Source: Send + Sync {
     /// These come back to where they were, marked as redelivered.
     fn requeue(self: Arc<Self>, unacked: Vec<Unacked>, why: Comeback, effects: &mut Effects);
 
-    /// The same for a part of what comes back at once: nobody is given anything before [`Self::dispatch`].
+    /// Like [`Self::requeue`], for one part of many messages: none of them is delivered again before [`Self::dispatch`].
     fn give_back(self: Arc<Self>, unacked: Vec<Unacked>, why: Comeback, effects: &mut Effects);
 
     /// Delivers what waits to consumers that can take it.
@@ -81,7 +81,7 @@ pub trait Source: Send + Sync {
     /// the rotation, and what waits is dispatched.
     fn fed(self: Arc<Self>, id: ConsumerId, effects: &mut Effects);
 
-    /// Removes a consumer; `returned` goes back to where it was before anybody else gets something, and is no failure. True when
+    /// Removes a consumer; `returned` goes back to where it was before other consumers get messages, and is no failure. True when
     /// the source was to go with its last consumer and this was it.
     fn cancel_returning(
         self: Arc<Self>,

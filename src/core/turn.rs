@@ -6,7 +6,7 @@
 
 use crate::limits::{STEP_BYTES, TURN_STEPS_MAX};
 
-/// See the module's text.
+/// The steps that a task has left in its turn.
 #[derive(Debug, Clone, Copy)]
 pub struct Turn {
     steps_left: usize,

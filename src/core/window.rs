@@ -59,7 +59,7 @@ pub struct Window {
     pub(super) starved: Starved,
 }
 
-/// What a window takes.
+/// The memory that a window takes.
 struct Memory {
     entries: Held,
     messages: Held,
@@ -67,7 +67,8 @@ struct Memory {
     had_room: bool,
 }
 
-/// What a window's messages may differ from what is counted of them: they come and go at the rate of the traffic.
+/// By how much the bytes of a window's messages may differ from the counted ones: messages come and go at the rate of the
+/// traffic, and are not counted one by one.
 const UNCOUNTED_BYTES_MAX: usize = 64 * 1024;
 
 impl Memory {
@@ -105,7 +106,7 @@ impl Window {
         memory.had_room = memory.room().is_ok();
     }
 
-    /// Whether there is memory for one more that is held. Whoever holds nothing may hold one.
+    /// Whether there is memory for one more that is held. A channel that holds nothing may always hold one.
     pub fn room(&self) -> Result<(), Exceeded> {
         match &self.memory {
             Some(memory) if self.unacked_count > 0 => memory.room(),
@@ -172,7 +173,7 @@ impl Window {
     }
 
     /// A consumer is still at work on a delivery, or with tag 0 on all of the channel: its time begins anew. Unknown tags
-    /// are nobody's work.
+    /// are ignored.
     pub fn renew(&mut self, tag: u64, now: Millis) {
         if tag == 0 {
             self.watch.renewed_at = now;

@@ -51,7 +51,7 @@ pub trait KeyValue: Send {
 
 /// Where a store is kept.
 pub trait Home: Send + Sync {
-    /// Opens the store that is there; makes one if there is none. Whoever opens it must be ready for one that
+    /// Opens the store that is there; makes one if there is none. Its opener must be ready for one that
     /// is empty, or as an earlier batch left it: damage may have cost it the later ones. It never has a part of
     /// a batch.
     fn open(&self) -> Result<Box<dyn KeyValue>, KvError>;

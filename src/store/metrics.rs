@@ -1,5 +1,5 @@
-//! What the store has done since the broker started: counters that cost nothing to keep, for logs and for whoever exports
-//! them. Each counter is exact by itself; a snapshot is not of one moment. Nothing in the store depends on them.
+//! What the store has done since the broker started: counters that cost nothing to keep, for logs and
+//! exporters. Each counter is exact by itself; a snapshot is not of one moment. Nothing in the store depends on them.
 
 use std::{
     fmt,

@@ -2,7 +2,7 @@
 //!
 //! They stand in line for their virtual host and are carried out in *turns*. A turn is bounded by what it does, and
 //! what its messages drop in the queues that they come to joins the line, so that neither long chains nor wide ones
-//! hold anybody up. One turn goes on at a time, and a queue's messages leave in its order. Who makes messages depart
+//! hold up a session. One turn goes on at a time, and a queue's messages leave in its order. Who makes messages depart
 //! while nothing stands in line takes a short turn itself, in one group of the journal with its own changes: that is the
 //! usual case. The rest is done by a task of the virtual host.
 //!
@@ -36,11 +36,11 @@ use crate::limits::{
 };
 use round_robin::RoundRobin;
 
-/// The line of a virtual host.
+/// The departures of a virtual host.
 #[derive(Default)]
 pub(in crate::broker) struct Departures {
     state: Mutex<State>,
-    /// Something stands in line, and nobody is at work.
+    /// A departure waits, and no turn is going on.
     called: Notify,
 }
 
@@ -48,7 +48,7 @@ pub(in crate::broker) struct Departures {
 struct State {
     waiting: RoundRobin,
     is_turn: bool,
-    /// Those that wait for room.
+    /// Publishers that wait for room.
     feeders: Vec<Waker>,
 }
 
@@ -73,7 +73,7 @@ impl Departures {
         }
     }
 
-    /// Puts departures in line and gives the turn, if nobody is there.
+    /// Puts departures in line and gives the turn, if no other waits and none is carried out.
     fn join_first(&self, departures: &mut Vec<Departure>) -> Option<Turn<'_>> {
         let mut state = self.state.lock();
         if departures.is_empty() || state.is_turn || !state.waiting.is_empty() {
@@ -83,7 +83,7 @@ impl Departures {
         Some(self.turn(&mut state))
     }
 
-    /// The next turn, if there is something to do and nobody does it.
+    /// The next turn, if a departure waits and no turn is going on.
     fn begin(&self) -> Option<Turn<'_>> {
         let mut state = self.state.lock();
         let is_due = !state.is_turn && !state.waiting.is_empty();
@@ -203,7 +203,7 @@ impl Vhost {
         poll_fn(|cx| self.departures.poll_room(cx)).await;
     }
 
-    /// One turn of the task; nothing if somebody else has it.
+    /// One turn of the task; none if a session has the turn.
     fn take_turn(&self) {
         let Some(turn) = self.departures.begin() else { return };
         let mut effects = Effects::default();

@@ -29,8 +29,8 @@ pub struct Calls {
 #[derive(Default)]
 struct Due {
     calls: BTreeMap<(Millis, QueueId), Weak<SharedQueue>>,
-    /// Up to here calls were looked for. Nobody is called for an earlier time: a queue that is never done would stand
-    /// before all others again and again.
+    /// Calls up to this time were made. No queue is called for an earlier one: a queue that is never done would come before all
+    /// others again and again.
     passed: Millis,
 }
 

@@ -14,7 +14,7 @@
 //! | `basic.get`, `basic.consume`, `queue.purge` | read the queue |
 //!
 //! Passive declarations ask nothing (RabbitMQ 3.x), and the queues of direct reply-to belong to their client. A publish asks
-//! when its route is worked out; the answer is remembered with the route, so whoever takes a permission away must make
+//! when its route is worked out; the answer is remembered with the route, so code that takes a permission away must make
 //! remembered routes outdated.
 
 use super::Session;

@@ -58,7 +58,7 @@ impl<'a> Deaths<'a> {
     /// Whether a message with these deaths, the last of which was of `reason`, goes round in circles if it now goes
     /// to the queue `target`: then it must not get there.
     ///
-    /// RabbitMQ's rule: it has died there before, and since then, that death included, nobody has rejected it. A
+    /// RabbitMQ's rule: it has died there before, and since then, that death included, no client has rejected it. A
     /// rejection is a decision from outside the broker, which may well end the circle the next time.
     pub fn is_cycle(self, target: &[u8], reason: Reason) -> bool {
         reason != Reason::Rejected

@@ -3,13 +3,13 @@
 //! Of a persistent message that a durable owner took, the key is remembered by a message of its own: an *entry*, in a
 //! queue of the virtual host that no client can name. The journal gets it in one group with the message itself, so that
 //! after a crash either both are there or neither; it is settled when the key is forgotten. The hidden queue is only a
-//! number and a counter here: nobody waits in it, and its messages are read once, when the broker starts.
+//! number and a counter here: it has no consumers, and its messages are read once, when the broker starts.
 //!
-//! One lock of the shell is round all of it, and is held until the journal has the group: whoever comes with a duplicate
+//! One lock of the shell is round all of it, and is held until the journal has the group: a session that comes with a duplicate
 //! afterwards knows the [`Commit`] after which the first one is safe, and must not be told sooner.
 //!
-//! Values cannot be paged out. Where the memory for them is used up, the owner that takes one more forgets its oldest, as if its bound were
-//! smaller; the last part of that memory is for owners that have little, and each may have one value.
+//! Values cannot be paged out. Where the memory for them is used up, the owner that takes one more forgets its oldest, as
+//! if its bound were smaller; the last part of that memory is for owners that have little, and each may have one value.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -115,7 +115,7 @@ impl Remembered {
 }
 
 impl Seen {
-    /// Nobody has seen anything. What is remembered counts on `gauge`.
+    /// Without any owner. What is remembered counts on `gauge`.
     pub fn new(gauge: &'static Gauge) -> Self {
         Self {
             gauge,
@@ -146,7 +146,7 @@ impl Seen {
         owners.entry(deduplicator.owner.clone()).or_insert_with(|| Remembered::new(deduplicator, gauge));
     }
 
-    /// An owner is gone: nobody finds what it has seen, which goes by [`Self::clear_away`].
+    /// An owner is gone: what it has seen cannot be found any more, and is forgotten by [`Self::clear_away`].
     pub fn close(&mut self, owner: &Owner) {
         let Some(remembered) = self.owners.remove(owner) else { return };
         if let Owner::Exchange(name) = owner {
@@ -203,7 +203,7 @@ impl Seen {
     }
 
     /// An owner has taken a message; nothing happens if the owner is gone. The journal must get `changes` in one group
-    /// with the message, and [`Self::committed`] must be called then, before anybody else can ask.
+    /// with the message, and [`Self::committed`] must be called then, before another session can ask.
     pub fn remember(
         &mut self,
         deduplicator: &Deduplicator,

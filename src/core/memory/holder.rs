@@ -32,7 +32,7 @@ impl fmt::Display for Exceeded {
 }
 
 impl Holder {
-    /// Somebody who holds nothing yet.
+    /// A holder that holds nothing yet.
     pub fn new(gauge: &'static Gauge) -> Arc<Self> {
         Arc::new(Self { gauge, bytes: Default::default() })
     }

@@ -133,7 +133,7 @@ impl Gauge {
         self.limit_bytes / 100 * kind.share_percent()
     }
 
-    /// Whether somebody may use so many bytes of a kind, who uses some already.
+    /// Whether a holder that uses some bytes of a kind already may use so many.
     fn admits(&self, kind: Kind, before: usize, after: usize) -> bool {
         if after <= before.max(kind.floor_bytes()) {
             return true;

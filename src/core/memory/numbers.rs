@@ -7,7 +7,7 @@ use std::sync::{
 
 use super::Gauge;
 
-/// Names a gauge for as long as the process lives. Zero names none: messages of nobody's budget.
+/// Names a gauge for as long as the process lives. Zero names none: such messages count on no budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Number(u16);
 

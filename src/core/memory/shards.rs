@@ -43,7 +43,7 @@ impl Shards {
             let now = shard.fetch_add(bytes, Ordering::Relaxed) + bytes;
             return self.is_full(now).then(|| self.add_to_sum(shard.swap(0, Ordering::Relaxed)));
         }
-        // Nobody else writes here, so it need not be one atomic step.
+        // No other thread writes here, so it need not be one atomic step.
         let now = shard.load(Ordering::Relaxed) + bytes;
         let is_full = self.is_full(now);
         shard.store(if is_full { 0 } else { now }, Ordering::Relaxed);
@@ -66,7 +66,7 @@ impl Shards {
         positive(self.sum.load(Ordering::Relaxed))
     }
 
-    /// The sum with what is in the shards; exact while nobody adds.
+    /// The sum with what is in the shards; exact while no thread adds.
     pub(super) fn exact_sum(&self) -> usize {
         let parts = self.parts.iter().map(|shard| shard.0.load(Ordering::Relaxed));
         positive(self.sum.load(Ordering::Relaxed) + parts.sum::<isize>())

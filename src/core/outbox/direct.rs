@@ -1,8 +1,8 @@
 //! Sending on the thread that has something to send, without waking the writer for it.
 //!
 //! To wake a task takes time: at low rates most of that in which a delivery is on its way, and now and then another thread.
-//! So what is little goes straight to the socket, if the writer sleeps; what is much, or more than the socket takes, is the
-//! writer's, which does it while others go on.
+//! So a few bytes go straight to the socket, if the writer sleeps. Many bytes, or more than the socket takes, are left to the
+//! writer, which sends them while other tasks go on.
 
 use std::{io, mem, sync::Arc, task::Waker};
 
@@ -12,7 +12,7 @@ use super::{Outbox, SharedOutbox, Writer};
 use crate::core::{outgoing::Outlet, wakes::wake_all};
 use crate::limits::{DIRECT_BYTES_MAX, IDLE_BUFFER_BYTES_MAX};
 
-/// A socket, for those who cannot wait for it.
+/// A connection's socket, for code that must not wait for it.
 pub trait Socket: Send + Sync {
     /// Sends what can be sent at once, and gives how many bytes that were.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
@@ -50,7 +50,7 @@ pub fn send(outbox: &SharedOutbox) {
 }
 
 impl Outbox {
-    /// Lets what is little be sent directly to `socket`; without one, the writer sends everything.
+    /// Lets a few bytes at a time be sent directly to `socket`; without one, the writer sends everything.
     pub fn set_socket(&mut self, socket: Arc<dyn Socket>) {
         self.socket = Some(socket);
     }

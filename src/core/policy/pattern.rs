@@ -5,7 +5,7 @@
 
 use regex::bytes::Regex;
 
-/// See the module's text.
+/// The pattern of a policy, ready to match names.
 #[derive(Debug)]
 pub(super) struct Pattern {
     wanted: Regex,

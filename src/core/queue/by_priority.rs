@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::seldom::Seldom;
 
-/// See the module's text.
+/// Slots in rings, one ring for each priority.
 #[derive(Debug, Default)]
 pub(super) struct ByPriority {
     /// The highest priority that has a line, and the first slot of that.

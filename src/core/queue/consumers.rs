@@ -1,4 +1,4 @@
-//! Who may have the next message: priority first, then strict round robin among those that can take one.
+//! Which consumer gets the next message: priority first, then strict round robin among those that can take one.
 //!
 //! Only consumers that can take a message stand in the rotation, so choosing costs the same for two as for ten
 //! thousand. A consumer leaves it when its prefetch is used up or its connection's outbox is full, and comes back
@@ -22,7 +22,7 @@ pub struct ConsumerSpec {
     pub outbox: SharedOutbox,
     /// Deliveries need no acknowledgement.
     pub no_ack: bool,
-    /// Nobody else may consume.
+    /// No other consumer is allowed.
     pub exclusive: bool,
     /// `x-priority`; higher ones are served first.
     pub priority: i32,
@@ -189,7 +189,7 @@ impl Consumers {
         self.slots.get_mut(id.slot as usize)?.as_mut().filter(|consumer| consumer.id == id)
     }
 
-    /// Who gets the next message, if anybody can take one.
+    /// The consumer that gets the next message, if one can take it.
     #[inline]
     pub fn next(&self) -> Option<(ConsumerId, &Consumer)> {
         let consumer = self.slots[self.rotation.first()? as usize].as_ref()?;
@@ -244,7 +244,7 @@ impl Consumers {
         }
     }
 
-    /// Whether nobody can take a message now, and somebody could if only its outbox drained.
+    /// Whether no consumer can take a message now, but one could if its outbox drained.
     pub fn held_back_by_outboxes(&self) -> bool {
         self.rotation.first().is_none() && self.waiting_for_outboxes > 0
     }

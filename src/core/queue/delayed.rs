@@ -15,7 +15,7 @@ use crate::core::{
 };
 use crate::limits::{PAGED_OUT_AT_ONCE_MAX, QUEUE_RESIDENT_BYTES_MAX, SPILL_BYTES_MAX};
 
-/// See the module's text.
+/// The messages of a queue that wait for their time, by time.
 #[derive(Default)]
 pub struct Delayed {
     waiting: BTreeMap<(Millis, u64), Waiting>,

@@ -12,7 +12,7 @@ use crate::protocol::{
 
 /// When a message expires in a queue whose messages live `ttl`; `None` if never.
 ///
-/// Both times begin with its publishing. One whose publishing nobody knows of does not expire by them.
+/// Both times begin with its publishing. A message whose time of publishing is not known does not expire by them.
 #[inline]
 pub fn deadline(message: &Message, ttl: Option<Millis>) -> Option<Millis> {
     let lifetime = match (expiration(&message.view()), ttl) {

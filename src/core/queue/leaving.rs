@@ -68,7 +68,7 @@ impl Queue {
             }
             let mut entry = unacked.entry;
             let retry = self.settings.retry_of(&entry.message.view());
-            // A return that waits is an attempt whatever its kind: a limit must end it.
+            // A return that waits is an attempt of either kind: a limit must end it.
             let failed = why == Comeback::Failed || retry.when.covers(false);
             entry.attempts = entry.attempts.after_return(failed);
             entry.redelivered = true;

@@ -79,7 +79,7 @@ pub struct Line {
 const CAPACITY_MIN: usize = if cfg!(test) { 1 } else { 4 };
 /// Blocks at the head that stay in memory when a queue grows.
 const HEAD_BLOCKS: usize = 4;
-/// Blocks near the end that are looked at in vain before the next message is waited for.
+/// So many blocks near the end are tried without finding one to page out; then it is tried again when the next message comes.
 const PAGE_OUT_TRIES: usize = 16;
 /// Chunks of requeued messages that stay in memory while it is not short: about as many messages as in a block.
 const REQUEUED_CHUNKS_KEPT: usize = 8;
@@ -227,7 +227,7 @@ impl Line {
         Some(entry)
     }
 
-    /// A block has gone: gives memory back, and forgets what nobody will read any more.
+    /// A block has gone: gives memory back, and forgets the holes that no read can meet any more.
     fn front_moved(&mut self) {
         match self.blocks.front() {
             None => {
@@ -243,7 +243,7 @@ impl Line {
 
     // ---- paging ----
 
-    /// Replaces the first part of a paged front with what was read; ignored if somebody else did so meanwhile.
+    /// Replaces the first part of a paged front with what was read; ignored if another call did so meanwhile.
     ///
     /// Messages that could not be read are gone: the journal has set them aside and says so.
     /// Those that wait for a time after `now`, by `waits_until`, are not put there but given back with that time.

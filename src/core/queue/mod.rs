@@ -101,7 +101,7 @@ struct Traits {
     priorities: Option<Priorities>,
     /// Deliveries say how often there were others (RabbitMQ: quorum queues).
     shows_attempts: bool,
-    /// It holds what was published with a delay, and nobody consumes from it.
+    /// It holds what was published with a delay, and has no consumers.
     delays: bool,
 }
 
@@ -132,7 +132,7 @@ impl Traits {
 struct Priorities {
     /// The highest that is told apart.
     max: u8,
-    /// That of a message that says nothing.
+    /// The priority of a message without one.
     unsaid: u8,
 }
 
@@ -148,7 +148,7 @@ impl Priorities {
     }
 }
 
-/// See the module's text.
+/// The state of a queue: its messages, its consumers, its counters.
 #[allow(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub struct Queue {
     traits: Traits,
@@ -159,7 +159,7 @@ pub struct Queue {
     next_counter: u64,
     unacked_count: usize,
     unacked_bytes: usize,
-    /// Somebody reads the front from disk, and will go on delivering.
+    /// A call is reading the front from disk, and will go on delivering.
     loading: bool,
     /// A call stopped before it was done, so that others get their turn: the timetable calls for the rest.
     unfinished: bool,
@@ -171,11 +171,11 @@ pub struct Queue {
     may_expire: bool,
     /// When the timetable calls.
     called_at: Option<Millis>,
-    /// When somebody last consumed, got or declared.
+    /// When a client last consumed, got or declared.
     used_at: Millis,
     /// Publishers that wait for the queue to drain.
     paused: Seldom<Vec<Waker>>,
-    /// Waiting did not help the last time: nobody took anything.
+    /// A publisher has paused in vain: no consumer took a message meanwhile.
     stalled: bool,
     counters: QueueCounters,
     rare: Seldom<RareCounters>,
@@ -428,7 +428,7 @@ impl Queue {
 
 /// How far a queue came in giving out what waits.
 enum Dispatched {
-    /// Nothing waits, or nobody can take it.
+    /// No message is ready, or no consumer can take one.
     All,
     /// It stopped only to let others have the lock.
     Some,

@@ -1,4 +1,4 @@
-//! Messages as an operator looks at them: where they stand, without taking them, and nobody notices.
+//! Messages as an operator looks at them: where they stand, without taking them and without an effect on consumers.
 //!
 //! What is looked at is a moment's picture. Messages on disk are read a block at a time, with no lock held, and do not come
 //! into memory for it.

@@ -17,7 +17,7 @@ use crate::core::{
     placement::{QueueId, line_of},
 };
 
-/// See the module's text.
+/// The ready messages of a queue, a line for each priority.
 pub struct Ready {
     /// Messages in all lines.
     count: usize,

@@ -56,7 +56,7 @@ pub struct SharedQueue {
     /// Pages that are being read.
     reads: AtomicU32,
     pub(super) state: State,
-    /// What it takes beside messages.
+    /// The memory that the queue takes beside its messages.
     _held: Held,
 }
 
@@ -242,7 +242,7 @@ impl SharedQueue {
         Poll::Pending
     }
 
-    /// A publisher has waited in vain: nobody is to wait again until a consumer takes something.
+    /// A publisher has paused in vain: no publisher pauses again until a consumer takes a message.
     pub fn stalled(self: &Arc<Self>) {
         let mut queue = self.lock();
         queue.stalled = true;
@@ -281,7 +281,7 @@ impl SharedQueue {
         self.cancel_returning(id, Vec::new(), effects)
     }
 
-    /// The same; `returned` goes back to where it was before anybody else gets something, and is no failure.
+    /// The same; `returned` goes back to where it was before other consumers get messages, and is no failure.
     pub fn cancel_returning(
         self: &Arc<Self>,
         id: ConsumerId,
@@ -376,7 +376,7 @@ impl SharedQueue {
         self.trim_from_disk(unread, allowance, effects);
     }
 
-    /// The same for a part of what comes back at once: nobody is given anything before [`Self::dispatch`].
+    /// Like [`Self::requeue`], for one part of many messages: none of them is delivered again before [`Self::dispatch`].
     pub fn give_back(self: &Arc<Self>, unacked: Vec<Unacked>, why: Comeback, effects: &mut Effects) {
         let mut queue = self.lock();
         queue.requeue(self, unacked, why, effects);
@@ -444,7 +444,7 @@ impl SharedQueue {
         self.surroundings.timetable.call(self, 0);
     }
 
-    /// Somebody has asked for the queue: `x-expires` begins anew.
+    /// A client has used the queue: the time of `x-expires` begins anew.
     pub fn touch(self: &Arc<Self>) {
         let mut queue = self.lock();
         queue.used_at = self.now();
@@ -502,7 +502,7 @@ impl SharedQueue {
         self.state.read().deleted
     }
 
-    /// Gives waiting messages to consumers, letting go of the lock now and then. What is much is done in several calls.
+    /// Gives waiting messages to consumers, letting go of the lock now and then. Many deliveries are made in several calls.
     pub fn dispatch(self: &Arc<Self>, effects: &mut Effects) {
         self.dispatch_from(self.lock(), effects);
     }
@@ -539,7 +539,7 @@ impl SharedQueue {
     pub(super) fn load(self: &Arc<Self>, paged: Paged) -> bool {
         self.reads.fetch_add(1, Ordering::SeqCst);
         let page = self.surroundings.load(self.id, paged.first, paged.last, BLOCK_BYTES_MAX);
-        // Without an answer it stays marked as being read: nobody is to try again.
+        // Without an answer it stays marked as being read, so that no other call tries again.
         let Some(page) = page else { return false };
         let mut queue = self.lock();
         queue.loading = false;

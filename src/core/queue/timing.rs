@@ -22,7 +22,7 @@ use crate::limits::{BLOCK_BYTES_MAX, DUE_AT_ONCE_MAX};
 pub enum Tick {
     /// Nothing: the queue has seen to its next call.
     Done,
-    /// Nobody has used the queue for as long as `x-expires` says: it is to be deleted.
+    /// No client has used the queue for as long as `x-expires` says: it is to be deleted.
     Unused,
 }
 
@@ -39,7 +39,7 @@ impl SharedQueue {
         if queue.is_unused(now) {
             return Tick::Unused;
         }
-        queue.called_at = Some(0); // nobody need ask before the end of this
+        queue.called_at = Some(0); // no other call need ask before the end of this one
         queue.unfinished = false;
         let due = queue.take_due(now);
         drop(queue);
@@ -51,7 +51,7 @@ impl SharedQueue {
         Tick::Done
     }
 
-    /// Whether it is to go because nobody uses it. If not, the timetable is asked for when that may be.
+    /// Whether the queue is to be deleted because no client uses it. If not, the timetable is asked for a call when that may be.
     pub fn is_unused(self: &Arc<Self>) -> bool {
         let now = self.now();
         let is_unused = self.state.read().is_unused(now);

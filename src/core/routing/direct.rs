@@ -9,7 +9,7 @@ use super::destinations::Destinations;
 
 /// The bindings of a direct exchange: a route is one hash look-up.
 ///
-/// Hashes are keyed anew in each process, so that nobody can prepare keys that collide.
+/// Hashes are keyed anew in each process, so that a client cannot prepare keys that collide.
 #[derive(Debug)]
 pub struct Direct<D> {
     by_key: HashMap<Box<[u8]>, Destinations<D>, RandomState>,

@@ -159,7 +159,7 @@ impl<D: Clone + Eq + Hash> Topic<D> {
     }
 
     /// Enters the `#` behind each of these nodes: no word at all is enough for it. What is bound to it is found
-    /// at once, since whatever words remain are its own. A node after it is reached through it by later words. Returns how
+    /// at once, since all words that remain are its own. A node after it is reached through it by later words. Returns how
     /// many nodes it visited.
     fn enter_many(
         &self,

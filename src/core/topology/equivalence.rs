@@ -21,7 +21,7 @@ pub(super) fn check<T: Display, U: Display>(
     )))
 }
 
-/// An argument must be what it is: integers compare by value whatever their width.
+/// An argument must be equal to the one that is there: integers compare by value whatever their width.
 pub(super) fn check_argument(
     name: &str,
     named: &Named<'_>,

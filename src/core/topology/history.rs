@@ -15,7 +15,7 @@ use crate::core::{
 use crate::limits::RECENT_HISTORY_BYTES_MAX;
 use crate::protocol::FieldTable;
 
-/// See the module's text.
+/// The last messages of an `x-recent-history` exchange.
 pub(super) struct History {
     length_max: usize,
     kept: Mutex<Kept>,

@@ -57,7 +57,7 @@ pub type Stamp = Arc<AtomicU64>;
 /// Bindings that lead to one destination, with the exchange that each begins at.
 type Sources = HashSet<(ShortString, Arc<BindingId>), RandomState>;
 
-/// See the module's text.
+/// The exchanges, queues, bindings and policies of one virtual host.
 pub struct Topology {
     vhost: ShortString,
     surroundings: Arc<Surroundings>,
@@ -97,7 +97,7 @@ struct Exchange {
     history: Option<Arc<History>>,
     /// It takes each message once.
     deduplicator: Option<Arc<Deduplicator>>,
-    /// The route of all its messages, if it is the same for all, as long as somebody remembers it.
+    /// The route of all its messages, if it is the same for all, as long as a channel remembers it.
     common_route: Mutex<Weak<Route>>,
     /// What it takes.
     _held: Held,

@@ -1,8 +1,9 @@
-//! What queues and exchanges leave behind that are gone: their bindings, taken out in bounded pieces.
+//! The bindings of deleted queues and exchanges, taken out in bounded pieces.
 //!
-//! Whoever is deleted is found by nobody from then on, so nothing goes to it or through it, although its bindings still stand
-//! where they were: all but those of exchanges that choose one destination. Until all of them are gone its name is not given to another one, which would get them. The journal hears of
-//! the deletion first and then of each binding; should a crash come between, recovery drops bindings whose ends are missing.
+//! A deleted queue or exchange cannot be found any more, so no message goes to it or through it, although its bindings still
+//! stand where they were (all but those of exchanges that choose one destination). Its name stays taken until all of them are
+//! gone: a new queue of that name would get them. The journal hears of the deletion first and then of each binding; should a
+//! crash come between, recovery drops bindings whose ends are missing.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map, hash_set},
@@ -15,7 +16,7 @@ use super::{Bound, Exchange, Sources, Topology, bindings::BindingId};
 use crate::core::{declared::Destination, routing::Router};
 use crate::protocol::ShortString;
 
-/// See the module's text.
+/// Bindings of deleted queues and exchanges that are still to be taken out.
 #[derive(Default)]
 pub(super) struct Remains {
     waiting: VecDeque<Left>,

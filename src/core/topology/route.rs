@@ -66,7 +66,7 @@ impl Route {
         self.reusable
     }
 
-    /// Counts what it takes on `holder`, for as long as it lives: once, whoever remembers it besides. Refused if there is no room.
+    /// Counts what it takes on `holder`, for as long as it lives: once, however many channels remember it. Refused if there is no room.
     pub fn count_on(&self, holder: &Arc<Holder>) -> Result<(), Exceeded> {
         if self.held.get().is_none() {
             let mut held = Held::new(holder, Kind::Routes);
@@ -182,7 +182,7 @@ impl Topology {
         Ok(self.route_from(self.exchange(exchange)?, message))
     }
 
-    /// The same for an exchange that is there, whoever may publish to it.
+    /// The same for an exchange that is there, internal or not.
     pub(super) fn route_from(&self, first: &Exchange, message: &Addressing<'_>) -> Route {
         let deduplicator = first.deduplicator.clone();
         let mut route =

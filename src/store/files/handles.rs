@@ -74,7 +74,7 @@ impl Files for Handles {
     fn remove(&self, name: &str) -> io::Result<()> {
         let slot = self.0.state.lock().known.get(name).and_then(Weak::upgrade);
         if let Some(slot) = slot {
-            // Without a handle whoever still reads it finds it gone.
+            // Without a handle a reader that still needs it finds it gone.
             let _kept = self.0.keep_open(&slot);
         }
         self.0.files.remove(name)?;
@@ -107,7 +107,7 @@ impl Shared {
         let opened = self.open(&slot.name)?;
         let mut state = self.state.lock();
         let mut kept = slot.file.lock();
-        // Whoever was first has seen to it, and it may be one that is not to be closed any more.
+        // Another thread was first and has seen to it, and it may be one that is not to be closed any more.
         let is_first = kept.is_none();
         let file = kept.get_or_insert(opened).clone();
         drop(kept);

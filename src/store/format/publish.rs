@@ -74,7 +74,7 @@ impl<'a> Publish<'a> {
         View::new(self.layout, self.image)
     }
 
-    /// A copy of the message. It counts nowhere yet: whoever asks for it says where.
+    /// A copy of the message. It counts nowhere yet: the caller says where.
     pub fn to_message(&self) -> Message {
         Message::uncounted(self.view(), self.published_at)
     }

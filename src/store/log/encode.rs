@@ -1,7 +1,7 @@
 //! From changes to records in a buffer, and what the index is to be told of them.
 //!
 //! A message that all its queues were done with before its turn came is not written at all, nor are its settlements; its
-//! stage says so to whoever comes later. Settlements and returns that are no part of a group are gathered, one record for
+//! stage says so to the steps that come later. Settlements and returns that are no part of a group are gathered, one record for
 //! each queue. A settlement that came before its publish waits for the next batch.
 
 use std::{

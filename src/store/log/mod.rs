@@ -1,5 +1,7 @@
 //! The log at work: what sessions append is written by a thread of its own.
 //!
+//! The *log* is the files; the core knows it as the *journal*, the trait that [`Pending`] implements.
+//!
 //! `pending` gathers changes into batches, `cost` says what they take, `encode` turns them into records, and `writer` makes these
 //! durable and tells the catalog. What a record changes is for the catalog; reading messages back is for the pager.
 

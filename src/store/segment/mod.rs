@@ -4,7 +4,7 @@
 //! segment is sealed when its last bytes are a trailer; everything before that is a file with records and whatever a
 //! crash left behind them, which [`Segment::scan`] sorts out.
 //!
-//! It does not know which records are still needed, nor where the log's other segments are. Whoever writes keeps
+//! It does not know which records are still needed, nor where the log's other segments are. The writer keeps
 //! records in their place: each at the end of the one before, the first at [`FIRST_RECORD_OFFSET`].
 
 pub mod quarantine;

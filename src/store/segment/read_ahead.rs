@@ -1,4 +1,4 @@
-//! A piece of a file in memory that moves along with whoever reads it.
+//! A piece of a file in memory that moves along with its reader.
 //!
 //! A read is never larger than a step, unless one record is; and nothing is allocated for bytes that the file
 //! does not have.

@@ -1,12 +1,12 @@
 //! Positions of a line whose messages were taken out before their turn.
 //!
 //! A page that is read back may still show such a message for as long as the journal has not carried out its settlement;
-//! nobody may deliver it then. A bit for each position, in words that are made when they are needed: less than a byte
+//! it must not be delivered then. A bit for each position, in words that are made when they are needed: less than a byte
 //! for each message among which some were taken.
 
 use std::collections::BTreeMap;
 
-/// See the module's text.
+/// The positions whose messages were taken out early, as bits.
 #[derive(Default)]
 pub(super) struct Holes(BTreeMap<u64, u64>);
 

@@ -21,7 +21,7 @@ const CHUNK_POSITIONS: u64 = 64;
 /// What a chunk takes itself, with its part of the map's nodes.
 const CHUNK_BYTES: usize = 128;
 
-/// See the module's text.
+/// The messages of a line that came back to it.
 #[derive(Default)]
 pub(super) struct Requeued {
     /// By their positions, divided by those of a chunk. None is empty.
@@ -66,7 +66,7 @@ impl Chunk {
             + self.stored.capacity() * size_of::<OnDisk>()
     }
 
-    /// What is left of the size when nothing is on disk alone any more: of messages that are lost nobody knows theirs.
+    /// What is left of the size when nothing is on disk alone any more: the sizes of lost messages are not known.
     fn rest_of_size(&mut self) -> Size {
         if self.stored.is_empty() { std::mem::take(&mut self.stored_size) } else { Size::default() }
     }

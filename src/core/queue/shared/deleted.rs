@@ -9,7 +9,7 @@ use crate::core::{change::Changes, placement::QueueId, source::ConsumerRef, wake
 use crate::limits::CONSUMERS_TOLD_AT_ONCE_MAX;
 
 /// Messages and consumers of a deleted queue, or nothing if there was no queue. Consumers are told in pieces, by
-/// [`Self::tell_consumers`]; those that nobody has told are told when this is dropped.
+/// [`Self::tell_consumers`]; those that have not been told by then are told when this is dropped.
 #[derive(Default)]
 pub struct Deleted(Option<Left>);
 

@@ -1,6 +1,6 @@
 //! A queue's lock, and what its release owes to others.
 //!
-//! Whoever changes a queue may make room in it, fill outboxes, and bring a deadline forward. So whoever locks a queue to
+//! A change of a queue may make room in it, fill outboxes, and bring a deadline forward. So a call that locks a queue to
 //! change it holds a [`Locked`], and however that ends, it counts what the queue's room for entries takes, releases the lock, and then
 //! wakes writers and paused publishers and asks the timetable. There is no other way to change a queue.
 
@@ -35,13 +35,13 @@ impl State {
         self.0.lock()
     }
 
-    /// The state of a queue that nobody shares any more.
+    /// The state of a queue to which this is the last reference.
     pub(super) fn get_mut(&mut self) -> &mut Queue {
         self.0.get_mut()
     }
 }
 
-/// A queue that is locked to be changed; see the module's text.
+/// A queue that is locked to be changed.
 pub(in crate::core::queue) struct Locked<'a> {
     owner: &'a Arc<SharedQueue>,
     capacity_bytes: usize,

@@ -17,7 +17,7 @@ pub trait Timetable: Send + Sync {
     fn call(&self, queue: &Arc<SharedQueue>, at: Millis);
 }
 
-/// A timetable that calls nobody.
+/// A timetable that never calls.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Uncalled;
 
@@ -47,7 +47,7 @@ impl Surroundings {
         Some(page)
     }
 
-    /// For queues whose messages nobody keeps.
+    /// For queues without a journal, in tests.
     pub fn forgetful(memory: Arc<Holder>) -> Arc<Self> {
         Arc::new(Self {
             memory,

@@ -12,7 +12,7 @@ use crate::core::{
     placement::QueueId,
 };
 
-/// See the module's text.
+/// A journal and pager that keeps everything in memory.
 #[derive(Default)]
 pub(super) struct Shelf {
     kept: Mutex<BTreeMap<u64, (Message, Attempts)>>,
