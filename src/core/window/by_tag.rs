@@ -88,7 +88,7 @@ impl ByTag {
         piece.get_mut(at)
     }
 
-    /// ByTag with tags above this one, in order.
+    /// Those with tags above this one, in order.
     pub(super) fn behind(&self, tag: u64) -> impl Iterator<Item = &Tagged> {
         let older = self.older.iter().flat_map(move |older| older.pieces.range(older.first_behind(tag)..));
         older
