@@ -23,11 +23,17 @@ pub const CHANNELS_PER_CONNECTION_MAX: u16 = 2_047;
 pub const CONNECTIONS_MAX: usize = 100_000;
 /// Sockets beyond those connections: in their handshake, or to be told that they are too many. With few descriptors, a quarter of them.
 pub const HANDSHAKES_MAX: usize = 1_024;
+/// How long a listener waits after it could not accept a connection: at first,
+pub const ACCEPT_BACKOFF_MIN: Duration = Duration::from_millis(5);
+/// and at most, while that goes on.
+pub const ACCEPT_BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// File descriptors that are kept for the store ([`SEGMENT_HANDLES_MAX`] and what it writes) and for what the process opens
 /// besides.
 pub const DESCRIPTORS_RESERVE: u64 = 64;
 /// How long a client may still read our last words when a new one wants its socket's place.
 pub const FAREWELL_IN_HASTE: Duration = Duration::from_millis(250);
+/// How often it is checked whether a client that leaves slowly has taken what was to be sent to it.
+pub const FAREWELL_INTERVAL: Duration = Duration::from_millis(100);
 /// Lines of the log about clients that were not let in, in a row,
 pub const REFUSALS_LOGGED_MAX: u32 = 20;
 /// and how long it takes until there may be another one.
@@ -45,6 +51,18 @@ pub const MESSAGE_SIZE_BYTES_MAX_HARD: u64 = 512 * 1024 * 1024;
 pub const RECENT_HISTORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Longest `expiration`, in milliseconds: ten years (RabbitMQ).
 pub const EXPIRATION_MS_MAX: u64 = 315_360_000_000;
+/// How far ahead a message may be due, in milliseconds: ten years, as an expiration.
+pub const DELAY_MS_MAX: u64 = EXPIRATION_MS_MAX;
+/// The longest time in milliseconds that an argument may name: ten years (RabbitMQ).
+pub const ARGUMENT_MS_MAX: i64 = EXPIRATION_MS_MAX.cast_signed();
+/// Longest `x-name-prefix` (RabbitMQ).
+pub const NAME_PREFIX_BYTES_MAX: usize = 64;
+/// How deep tables and arrays may lie inside each other; the outermost table is level 1.
+pub const TABLE_DEPTH_MAX: usize = 64;
+/// Messages that an `x-recent-history` exchange keeps that does not say how many (RabbitMQ's plugin).
+pub const RECENT_HISTORY_LENGTH_DEFAULT: usize = 20;
+/// Failed deliveries of a message in a quorum queue that asks for no other limit (RabbitMQ 4).
+pub const QUORUM_DELIVERY_LIMIT_DEFAULT: u32 = 20;
 
 /// The read buffer that each worker thread lends to whichever socket is readable. docs/decisions.md, "A read buffer of 256 KiB",
 /// has the figures behind its size.
@@ -62,6 +80,8 @@ pub const DIRECT_BYTES_MAX: usize = 16 * 1024;
 pub const DIRECT_OUTBOXES_MAX: usize = 4;
 /// Output buffers larger than this are given back when a connection has been idle for a while.
 pub const IDLE_BUFFER_BYTES_MAX: usize = 4 * 1024;
+/// That while: a busy connection keeps its buffers, because growing them again for each batch would cost as much as filling them.
+pub const IDLE_BUFFER_TIMEOUT: Duration = Duration::from_millis(500);
 /// Replies that may wait for a client that does not read them, beyond the deliveries' budget; a client over
 /// it is not read from until it has drained.
 pub const OUTBOX_REPLY_BYTES_MAX: usize = 4 * OUTBOX_BYTES_MAX;
@@ -69,8 +89,14 @@ pub const OUTBOX_REPLY_BYTES_MAX: usize = 4 * OUTBOX_BYTES_MAX;
 pub const HELD_LOOKED_AT_ONCE_MAX: usize = 64 * 1024;
 /// Bindings of a queue or exchange that is gone which are taken out before others have the topology.
 pub const BINDINGS_CLEARED_AT_ONCE_MAX: usize = 256;
+/// Steps that one such piece of bindings takes.
+pub const BINDINGS_CLEARED_STEPS: usize = 2_048;
 /// Consumers of a deleted queue that are told before others have their turn.
 pub const CONSUMERS_TOLD_AT_ONCE_MAX: usize = 256;
+/// Messages of a deleted queue that are let go of before the turn is looked at again.
+pub const DELETED_MESSAGES_AT_ONCE_MAX: usize = 256;
+/// Pages that are read, and lots of expired messages that are dropped, before a `basic.get` gives up.
+pub const GET_TRIES_MAX: usize = 16;
 /// Bytes that one dispatch writes before it lets others have the queue's lock.
 pub const DISPATCH_BYTES_MAX: usize = 256 * 1024;
 /// Steps that a task may take before others get their turn: one or two milliseconds. A step is about a quarter of a
@@ -88,6 +114,20 @@ pub const CONSUMER_STEPS: usize = 4;
 pub const RETURN_STEPS: usize = 2;
 /// Steps of a message that a client rejects: it may go elsewhere.
 pub const DEATH_STEPS: usize = 8;
+/// Steps for looking at one message's properties,
+pub const PROPERTIES_STEPS: usize = 2;
+/// and bytes of them that are decoded in one step.
+pub const STEP_PROPERTIES_BYTES: usize = 64;
+/// Steps of an exchange on a message's way,
+pub const ROUTE_EXCHANGE_STEPS: usize = 2;
+/// and entries of its bindings that are looked at in one step.
+pub const STEP_BINDINGS_VISITED: usize = 8;
+/// Stamps of a remembered route that are compared in one step.
+pub const STEP_STAMPS: usize = 16;
+/// Work in a row of the task that calls queues when something is due: calls, and what follows from them.
+pub const TICKS_AT_ONCE_MAX: usize = 32;
+/// So many changes and departures weigh as much as one such call.
+pub const CHANGES_PER_TICK: usize = 32;
 /// Arguments of one declaration that the log tells of because they are not known.
 pub const UNKNOWN_ARGUMENTS_TOLD_MAX: usize = 8;
 /// Such lines of the log for one connection, in a row,
@@ -100,12 +140,16 @@ pub const WINDOW_PIECE_DELIVERIES: usize = if cfg!(test) { 16 } else { 4_096 };
 pub const ROUTES_CACHED_MAX: usize = 1_024;
 /// About what one of them takes beside the exchange and key and the route itself: its place in the channel's map.
 pub const ROUTE_PLACE_BYTES: usize = 64;
+/// Stamps that a route remembers of its own.
+pub const ROUTE_STAMPS_MAX: usize = 64;
 /// About what an open channel takes beside its deliveries, routes and unfinished messages.
 pub const CHANNEL_BYTES: usize = 1024;
 /// Channels that a connection may open however much memory others use: a client that is to make room needs some.
 pub const CHANNELS_ALWAYS_MAX: usize = 8;
 /// Bytes of publishes and acks that one transaction may hold.
 pub const TRANSACTION_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// What a publish of a transaction takes beside its image, at most.
+pub const TRANSACTION_PUBLISH_BYTES: usize = 128;
 /// How long the server waits for a client's close-ok, and for its last bytes to be written.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same when the broker stops and owes the client nothing (RabbitMQ does not wait at all).
@@ -126,6 +170,8 @@ pub const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(20);
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Characters of one value, which a peer may have sent, in a line of the log.
 pub const SHOWN_CHARS_MAX: usize = 512;
+/// Lines of a list that `fsck` shows, unless all are asked for.
+pub const FSCK_LINES_SHOWN_MAX: usize = 20;
 /// Characters of a client's name for its connection that stand in each line about it.
 pub const CONNECTION_NAME_SHOWN_CHARS_MAX: usize = 100;
 /// How often a raised alarm looks whether it may be cleared.
@@ -149,6 +195,11 @@ pub const MEMORY_RESUME_PERCENT: usize = 90;
 pub const ENTITY_BYTES: usize = 1024;
 /// Bytes of messages that a thread makes or drops before others see it in the sum.
 pub const MEMORY_GRAIN_BYTES_MAX: usize = 64 * 1024;
+/// By how much the bytes of a window's messages may differ from the counted ones: messages come and go at the rate of the
+/// traffic, and are not counted one by one.
+pub const WINDOW_UNCOUNTED_BYTES_MAX: usize = 64 * 1024;
+/// Gauges of one process. A broker has one; each test may have its own.
+pub const GAUGES_MAX: usize = 1 << 16;
 /// What each connection may have of some kinds of memory, however much is used: enough to go on.
 pub const MEMORY_FLOOR_BYTES: usize = 16 * 1024;
 /// Shares of the memory limit, in percent, for what cannot be paged out: unfinished messages,
@@ -190,6 +241,8 @@ pub const REDRIVE_AT_ONCE_MAX: usize = 256;
 pub const CONSUMER_TIMEOUT_MS: u64 = 30 * 60 * 1_000;
 /// The longest that can be configured, in milliseconds: ten years.
 pub const CONSUMER_TIMEOUT_MS_MAX: u64 = EXPIRATION_MS_MAX;
+/// No message is overdue sooner: the time of a delivery is noted up to a second too early.
+pub const CONSUMER_TIMEOUT_MS_MIN: u64 = 1_000;
 /// How often it is looked for consumers that hold messages too long.
 pub const CONSUMER_TIMEOUT_INTERVAL: Duration = Duration::from_secs(1);
 /// Messages whose wait is over that one call of a queue lets come again.
@@ -216,6 +269,8 @@ pub const DEPARTURES_WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const LETTER_COPIES_LOG2_MAX: u32 = 10;
 /// Bytes of all these copies.
 pub const LETTER_COPIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// A dead letter's content header frame stays below this, so that what is added on the way (an entry, a delay) fits too.
+pub const LETTER_HEADER_FRAME_BYTES_MAX: usize = FRAME_SIZE_BYTES_MAX as usize - 4_096;
 /// Values that a queue or exchange remembers to tell duplicates, where nothing is said (LavinMQ).
 pub const DEDUPLICATION_ENTRIES_DEFAULT: usize = 128;
 /// As many as it may remember.
@@ -228,6 +283,18 @@ pub const DEDUPLICATION_CLEARED_AT_ONCE_MAX: usize = 512;
 pub const JOURNAL_WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes of records that are written to the log at once.
 pub const LOG_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Records of a batch for which memory is kept from batch to batch.
+pub const LOG_RECORDS_KEPT_MAX: usize = 16 * 1024;
+/// Queues whose lists of settlements keep their memory from batch to batch.
+pub const LOG_SETTLED_QUEUES_KEPT_MAX: usize = 1_024;
+/// Records that the catalog is told of before others may have it.
+pub const LOG_RECORDS_TOLD_AT_ONCE_MAX: usize = 4_096;
+/// How often a writer that is held up by a full disk tries again, and a reader without a file descriptor.
+pub const STORE_RETRY_INTERVAL: Duration = Duration::from_millis(50);
+/// How long an engine that was closed may take to let go of its files,
+pub const STORE_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// and how often that is checked.
+pub const STORE_LOCK_INTERVAL: Duration = Duration::from_millis(10);
 /// Size of a segment of the log.
 pub const SEGMENT_BYTES_DEFAULT: u32 = 64 * 1024 * 1024;
 /// The smallest that can be configured.
@@ -244,6 +311,14 @@ pub const SEGMENT_RESERVE_FRACTION: usize = 16;
 pub const SEGMENT_HANDLES_MAX: usize = 32;
 /// Slots in footers of sealed segments that stay in memory: 32 bytes each.
 pub const FOOTER_SLOTS_CACHED_MAX: usize = 512 * 1024;
+/// So many messages of one segment at most are searched for in its footer on disk; for more the footer is read whole.
+pub const FOOTER_SEARCHES_MAX: usize = if cfg!(test) { 2 } else { 16 };
+/// The largest gap between two records that is read with them rather than making two reads.
+pub const READ_GAP_BYTES_MAX: u64 = 16 * 1024;
+/// The most that is read of a segment at once, unless one record is larger.
+pub const READ_AT_ONCE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// The most that is kept of one damaged piece of a segment.
+pub const QUARANTINE_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// Room on the disk below which publishers are blocked.
 pub const DISK_FREE_BYTES_DEFAULT: u64 = 256 * 1024 * 1024;
 /// As much as an operator may ask for: an exabyte.
@@ -263,6 +338,8 @@ pub const CHECKPOINT_MEMORY_FRACTION: usize = 16;
 /// What a checkpoint takes for each queue or block that changed, until it is written: the engine keeps a page of its tree for each
 /// key of a batch (measured: 356 MB for 127,000).
 pub const CHECKPOINT_CHANGE_BYTES: usize = 2_800;
+/// Bytes that the checkpoint's engine may keep in memory.
+pub const CHECKPOINT_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// How often a busy store writes its figures to the program's log.
 pub const STORAGE_REPORT_INTERVAL: Duration = Duration::from_mins(1);
 /// Segments of which no more than this is live are rewritten, in percent.
@@ -271,6 +348,8 @@ pub const RECLAIM_LIVE_PERCENT_MAX: u64 = 25;
 pub const RECLAIM_BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
 /// Bytes that are rewritten at once.
 pub const RECLAIM_READ_BYTES: u64 = 1024 * 1024;
+/// Slots that are looked at before others may have the catalog.
+pub const RECLAIM_SLOTS_AT_ONCE_MAX: usize = 4_096;
 /// Ready bytes of a queue whose consumers are kept back by their sockets alone, above which its publishers
 /// pause (RabbitMQ calls the state of such a connection `flow`).
 pub const FLOW_BYTES_MAX: usize = 2 * 1024 * 1024;

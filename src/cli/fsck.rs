@@ -13,6 +13,7 @@ use std::{
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use tracing::subscriber::NoSubscriber;
 
+use crate::limits::FSCK_LINES_SHOWN_MAX;
 use crate::protocol::Printable;
 use crate::store::{
     DataDir, DataDirError,
@@ -43,7 +44,8 @@ enum Error {
 pub(super) fn run(args: &Args) -> ExitCode {
     match check(&args.folder) {
         Ok(report) => {
-            let shown = Shown { report: &report, limit: if args.all { usize::MAX } else { SHOWN_MAX } };
+            let shown =
+                Shown { report: &report, limit: if args.all { usize::MAX } else { FSCK_LINES_SHOWN_MAX } };
             // A reader who goes away is no error.
             let _ = write!(io::stdout().lock(), "{shown}");
             ExitCode::from(u8::from(!report.is_whole()))
@@ -187,6 +189,3 @@ impl Shown<'_> {
         }
     }
 }
-
-/// Lines of a list, unless all are asked for.
-const SHOWN_MAX: usize = 20;

@@ -18,7 +18,7 @@ use crate::core::{
 };
 use crate::limits::{
     CHANNEL_BYTES, CHANNELS_ALWAYS_MAX, DEATH_STEPS, RETURN_STEPS, ROUTE_PLACE_BYTES, ROUTES_CACHED_MAX,
-    TRANSACTION_BYTES_MAX,
+    TRANSACTION_BYTES_MAX, TRANSACTION_PUBLISH_BYTES,
 };
 use crate::protocol::{RawFrame, ShortString, basic};
 
@@ -162,9 +162,6 @@ impl Unconfirmed {
     }
 }
 
-/// What a publish of a transaction takes beside its image, at most.
-const PUBLISH_BYTES: usize = 128;
-
 /// What a transaction will do when it is committed.
 pub(super) struct Transaction {
     pub(super) publishes: Vec<(Message, bool)>,
@@ -225,7 +222,7 @@ impl Transaction {
 
     /// Notes a publish. It is published when the transaction is committed, and counts as a message from then on.
     pub(super) fn publish(&mut self, view: &View<'_>, mandatory: bool) -> Result<(), AmqpError> {
-        let bytes = self.held.bytes() + view.image().len() + PUBLISH_BYTES;
+        let bytes = self.held.bytes() + view.image().len() + TRANSACTION_PUBLISH_BYTES;
         let exceeded = |exceeded: Exceeded| precondition_failed(exceeded.to_string());
         self.held.try_set(bytes).map_err(exceeded)?;
         if bytes > TRANSACTION_BYTES_MAX {

@@ -18,7 +18,7 @@ use super::{
     socket::SharedWriter,
 };
 use crate::core::wakes::wake_all;
-use crate::limits::{CLOSE_TIMEOUT, CLOSE_TIMEOUT_AT_STOP, LINGER_MAX, LINGER_PLACE_LOST};
+use crate::limits::{CLOSE_TIMEOUT, CLOSE_TIMEOUT_AT_STOP, FAREWELL_INTERVAL, LINGER_MAX, LINGER_PLACE_LOST};
 
 /// A connection that is ending.
 pub(super) struct Farewell {
@@ -98,7 +98,7 @@ async fn stop_patience(owes: impl Fn() -> bool) {
     let start = Instant::now();
     sleep(CLOSE_TIMEOUT_AT_STOP).await;
     while owes() && start.elapsed() < CLOSE_TIMEOUT {
-        sleep(OWED_INTERVAL).await;
+        sleep(FAREWELL_INTERVAL).await;
     }
 }
 
@@ -113,9 +113,6 @@ async fn linger(mut inbound: Inbound, phase: Phase, deadline: Instant, shutdown:
         () = shutdown.cancelled() => {}
     }
 }
-
-/// How often we look whether a slow client has taken what was to be sent to it.
-const OWED_INTERVAL: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {

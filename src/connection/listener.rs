@@ -1,6 +1,6 @@
 //! Accepts connections, as many as there may be.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -10,9 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{client::serve, gate::Gate};
 use crate::broker::Broker;
-
-const BACKOFF_MIN: Duration = Duration::from_millis(5);
-const BACKOFF_MAX: Duration = Duration::from_secs(1);
+use crate::limits::{ACCEPT_BACKOFF_MAX, ACCEPT_BACKOFF_MIN};
 
 /// Accepts until shutdown; each connection runs as a task of `tasks` on `workers`.
 pub async fn listen(
@@ -54,14 +52,14 @@ fn moved_here(socket: TcpStream) -> io::Result<TcpStream> {
 
 /// The next connection; waits longer and longer while the system has no sockets to give.
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    let mut backoff = BACKOFF_MIN;
+    let mut backoff = ACCEPT_BACKOFF_MIN;
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::error!(%error, "cannot accept a connection");
                 tokio::time::sleep(backoff).await;
-                backoff = (backoff * 2).min(BACKOFF_MAX);
+                backoff = (backoff * 2).min(ACCEPT_BACKOFF_MAX);
             }
         }
     }

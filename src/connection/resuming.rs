@@ -8,6 +8,7 @@ use crate::core::{
     outbox::{feed_by_channel, send},
     turn::Turn,
 };
+use crate::limits::DELETED_MESSAGES_AT_ONCE_MAX;
 
 impl Session {
     /// Resumes what is under way, as far as this turn allows. Whether nothing is left of it.
@@ -48,7 +49,7 @@ impl Session {
             Work::Clear(clearing) => self.resume_clearing(clearing).map(Work::Clear),
             Work::LetGo(mut deleted) => {
                 while !self.turn.is_over() {
-                    let share = self.turn.share(LET_GO_AT_ONCE, 1);
+                    let share = self.turn.share(DELETED_MESSAGES_AT_ONCE_MAX, 1);
                     self.turn.spend(share);
                     if !deleted.let_go(share) {
                         return None;
@@ -68,6 +69,3 @@ impl Session {
         }
     }
 }
-
-/// Messages of a deleted queue that are let go of before the turn is looked at again.
-const LET_GO_AT_ONCE: usize = 256;

@@ -19,10 +19,7 @@ use crate::core::{
     turn::Turn,
     wakes::wake_all,
 };
-use crate::limits::{IDLE_BUFFER_BYTES_MAX, SEND_TIMEOUT};
-
-/// A busy connection keeps its buffers: growing them again for each batch would cost as much as filling them.
-const IDLE_AFTER: Duration = Duration::from_millis(500);
+use crate::limits::{IDLE_BUFFER_BYTES_MAX, IDLE_BUFFER_TIMEOUT, SEND_TIMEOUT};
 
 /// Writes until the outbox is closed and drained, or the socket fails: an error, as it is when the client does not read.
 pub(super) async fn run(
@@ -42,7 +39,7 @@ pub(super) async fn run(
                 outbox.lock().beat();
                 continue;
             }
-            () = sleep(IDLE_AFTER), if buffer.capacity() > IDLE_BUFFER_BYTES_MAX => {
+            () = sleep(IDLE_BUFFER_TIMEOUT), if buffer.capacity() > IDLE_BUFFER_BYTES_MAX => {
                 buffer = Vec::new();
                 outbox.lock().release_buffer();
                 continue;

@@ -22,7 +22,7 @@ pub use deaths::Deaths;
 
 use crate::core::message::{Layout, View};
 use crate::core::rewrite::{self, DEAD_LETTERED};
-use crate::limits::{FRAME_SIZE_BYTES_MAX, LETTER_COPIES_BYTES_MAX, LETTER_COPIES_LOG2_MAX};
+use crate::limits::{LETTER_COPIES_BYTES_MAX, LETTER_COPIES_LOG2_MAX, LETTER_HEADER_FRAME_BYTES_MAX};
 use crate::protocol::{ArrayWriter, PropertiesView, TableView, TableWriter};
 use deaths::{COUNT, EXCHANGE, QUEUE, REASON, ROUTING_KEYS};
 
@@ -178,7 +178,7 @@ pub fn dead_lettered(view: &View<'_>, death: &Death<'_>) -> Result<DeadLetter, T
             .encode_with_headers(image, |image| TableWriter::table(image, |headers| dying.write(headers)));
     });
     let header_frame_bytes = layout.header_frame_bytes as usize;
-    if header_frame_bytes >= HEADER_FRAME_BYTES_MAX {
+    if header_frame_bytes >= LETTER_HEADER_FRAME_BYTES_MAX {
         return Err(TooManyDeaths { header_frame_bytes });
     }
     let extra_keys = match death.routing_key {
@@ -282,10 +282,6 @@ fn plain_number(expiration: &[u8]) -> Cow<'_, [u8]> {
     let number = std::str::from_utf8(expiration).ok().and_then(|text| text.parse::<i64>().ok());
     number.map_or(Cow::Borrowed(expiration), |number| Cow::Owned(number.to_string().into_bytes()))
 }
-
-/// A dead letter's content header frame stays below this, so that what is added on the way (an entry, a delay) fits
-/// too.
-const HEADER_FRAME_BYTES_MAX: usize = FRAME_SIZE_BYTES_MAX as usize - 4_096;
 
 const X_DEATH: &str = "x-death";
 const X_FIRST_DEATH: [&str; 3] = ["x-first-death-reason", "x-first-death-queue", "x-first-death-exchange"];

@@ -2,13 +2,11 @@
 //! what they lead to is known above.
 
 use crate::core::{ConnectionId, routing::ExchangeKind};
+use crate::limits::QUORUM_DELIVERY_LIMIT_DEFAULT;
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 
 /// The queue of each virtual host that holds what was published with a delay.
 pub const DELAY_QUEUE: &str = "amq.delayed";
-
-/// Failed deliveries of a message in a quorum queue that asks for no other limit (RabbitMQ 4).
-const QUORUM_DELIVERY_LIMIT: u32 = 20;
 
 /// What `x-queue-type` chooses. Both types are the same queue here; they differ in what may be asked of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,7 +49,7 @@ impl QueueType {
     pub fn delivery_limit(self) -> Option<u32> {
         match self {
             Self::Classic => None,
-            Self::Quorum => Some(QUORUM_DELIVERY_LIMIT),
+            Self::Quorum => Some(QUORUM_DELIVERY_LIMIT_DEFAULT),
         }
     }
 }

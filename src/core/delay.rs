@@ -5,11 +5,8 @@
 
 use crate::core::message::{Layout, View};
 use crate::core::{numbers, rewrite};
-use crate::limits::EXPIRATION_MS_MAX;
+use crate::limits::DELAY_MS_MAX;
 use crate::protocol::{FieldValue, Properties, ShortString, TableView};
-
-/// How far ahead a message may be due, in milliseconds: ten years, as an expiration.
-pub const DELAY_MS_MAX: u64 = EXPIRATION_MS_MAX;
 
 /// The header that says how many milliseconds a message waits.
 pub const X_DELAY: &str = "x-delay";

@@ -16,6 +16,7 @@ use crate::core::{
     placement::QueueId,
     source::{ConsumerId, ConsumerRef, Source, Unacked},
 };
+use crate::limits::CONSUMER_TIMEOUT_MS_MIN;
 
 /// A message that is held for too long.
 pub struct Overdue {
@@ -98,7 +99,7 @@ impl Watch {
     }
 
     fn end_of(&self, held: &Unacked, timeout: Millis) -> Millis {
-        self.since(held).saturating_add(timeout.max(TIMEOUT_MS_MIN))
+        self.since(held).saturating_add(timeout.max(CONSUMER_TIMEOUT_MS_MIN))
     }
 
     pub(super) fn set_timeout(&mut self, (source, id): &ConsumerRef, timeout: Option<Millis>) {
@@ -121,6 +122,3 @@ impl Watch {
         asked.or_else(|| held.source.consumer_timeout(default))
     }
 }
-
-/// No message is overdue sooner: the time of a delivery is noted up to a second too early.
-const TIMEOUT_MS_MIN: Millis = 1_000;

@@ -21,7 +21,7 @@ use crate::core::{
     source::{ConsumerId, ConsumerRef, Source, Unacked, is_same},
     starved::Starved,
 };
-use crate::limits::HELD_LOOKED_AT_ONCE_MAX;
+use crate::limits::{HELD_LOOKED_AT_ONCE_MAX, WINDOW_UNCOUNTED_BYTES_MAX};
 use crate::protocol::ShortString;
 use by_tag::ByTag;
 
@@ -67,10 +67,6 @@ struct Memory {
     had_room: bool,
 }
 
-/// By how much the bytes of a window's messages may differ from the counted ones: messages come and go at the rate of the
-/// traffic, and are not counted one by one.
-const UNCOUNTED_BYTES_MAX: usize = 64 * 1024;
-
 impl Memory {
     /// Whether its holder may have more of both.
     fn room(&self) -> Result<(), Exceeded> {
@@ -95,7 +91,7 @@ impl Window {
     fn count(&mut self) {
         let Some(memory) = &mut self.memory else { return };
         let entries_bytes = self.unacked.bytes();
-        let is_counted = self.unacked_bytes.abs_diff(memory.messages.bytes()) <= UNCOUNTED_BYTES_MAX;
+        let is_counted = self.unacked_bytes.abs_diff(memory.messages.bytes()) <= WINDOW_UNCOUNTED_BYTES_MAX;
         if is_counted && entries_bytes == memory.entries.bytes() {
             return;
         }

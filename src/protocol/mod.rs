@@ -35,6 +35,5 @@ pub use printable::Printable;
 pub use properties::{ContentHeader, Properties, PropertiesError, PropertiesView, property_flags};
 pub use short_string::{SHORT_STRING_BYTES_MAX, ShortString, TooLong};
 pub use table::{
-    ArrayView, ArrayWriter, FieldTable, FieldValue, TABLE_DEPTH_MAX, TableEntry, TableError, TableView,
-    TableWriter,
+    ArrayView, ArrayWriter, FieldTable, FieldValue, TableEntry, TableError, TableView, TableWriter,
 };

@@ -12,8 +12,7 @@ use std::sync::Arc;
 
 use super::short_string::ShortString;
 
-/// How deep tables and arrays may lie inside each other; the outermost table is level 1.
-pub const TABLE_DEPTH_MAX: usize = 64;
+use crate::limits::TABLE_DEPTH_MAX;
 
 /// Named values in the order in which they came.
 ///

@@ -18,17 +18,15 @@ use std::{
     io,
     path::{Path, PathBuf},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use sha2::{Digest, Sha256};
 
 use crate::containment::contained;
+use crate::limits::{CHECKPOINT_CACHE_BYTES, STORE_LOCK_INTERVAL, STORE_LOCK_TIMEOUT};
 
 pub use key::{Key, KeyKind, KeyName};
-
-/// Bytes that the engine may keep in memory.
-const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Keys and values of one kind, in the order of their keys.
 pub type Pairs<'a> = Box<dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>), KvError>> + 'a>;
@@ -124,11 +122,11 @@ impl Home for SledHome {
 /// Opens the engine. It lets go of its files some time after its last handle is dropped, on a thread of its own: an engine
 /// that is still locked is waited for.
 fn opened(config: &sled::Config) -> Result<sled::Db, KvError> {
-    let deadline = Instant::now() + LOCK_PATIENCE;
+    let deadline = Instant::now() + STORE_LOCK_TIMEOUT;
     loop {
         match caught(|| config.open()) {
             Err(error) if error.to_string().contains("acquire lock") && Instant::now() < deadline => {
-                thread::sleep(LOCK_INTERVAL);
+                thread::sleep(STORE_LOCK_INTERVAL);
             }
             result => return result,
         }
@@ -139,10 +137,6 @@ fn opened(config: &sled::Config) -> Result<sled::Db, KvError> {
 pub fn is_engine_thread(name: &str) -> bool {
     name.starts_with("sled-")
 }
-
-/// How long an engine may take to let go of its files, and how often it is asked.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
-const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A store in a folder of its own. Nothing is written outside of it.
 #[derive(Debug)]
@@ -160,7 +154,7 @@ impl SledKv {
         fs::create_dir_all(folder)?;
         let config = sled::Config::new()
             .path(folder)
-            .cache_capacity(CACHE_BYTES)
+            .cache_capacity(CHECKPOINT_CACHE_BYTES)
             .flush_every_ms(None)
             .mode(sled::Mode::LowSpace);
         let engine = opened(&config)?;

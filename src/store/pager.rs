@@ -19,7 +19,7 @@ use super::{
     files::{Files, is_out_of_handles},
     format::{Footer, Slot},
     index::Live,
-    log::{RETRY_INTERVAL, pending::Pending},
+    log::pending::Pending,
     metrics::Metrics,
     position::SegmentId,
     segment::{
@@ -34,7 +34,7 @@ use crate::core::{
     pager::{Loaded, Page, Pager},
     placement::{Placement, QueueId},
 };
-use crate::limits::{BLOCK_ENTRIES_MAX, FOOTER_SLOTS_CACHED_MAX};
+use crate::limits::{BLOCK_ENTRIES_MAX, FOOTER_SEARCHES_MAX, FOOTER_SLOTS_CACHED_MAX, STORE_RETRY_INTERVAL};
 
 /// Reads messages from the log.
 pub(super) struct LogPager {
@@ -148,7 +148,7 @@ impl LogPager {
     fn search_for_few(&self, sealed: &BTreeMap<SegmentId, Arc<Segment>>, found: &mut [Found]) {
         for (id, segment) in sealed {
             let mut its: Vec<_> = found.iter_mut().filter(|found| found.live.segment == *id).collect();
-            if its.len() > SEARCHED_MAX || self.footers.cached(*id).is_some() {
+            if its.len() > FOOTER_SEARCHES_MAX || self.footers.cached(*id).is_some() {
                 continue;
             }
             for found in &mut its {
@@ -187,7 +187,7 @@ impl LogPager {
                 return answer;
             }
             tracing::debug!("too many open files: messages are read later");
-            thread::sleep(RETRY_INTERVAL);
+            thread::sleep(STORE_RETRY_INTERVAL);
         }
     }
 
@@ -247,9 +247,6 @@ fn loaded(live: &Live, stored: StoredPublish) -> Loaded {
         message: stored.message,
     }
 }
-
-/// So many messages of one segment at most are searched for in its footer on disk.
-const SEARCHED_MAX: usize = if cfg!(test) { 2 } else { 16 };
 
 /// The footers that were used last.
 #[derive(Default)]

@@ -17,6 +17,7 @@ use crate::core::{
     placement::QueueId,
     queue::{SharedQueue, Tick, Timetable},
 };
+use crate::limits::{CHANGES_PER_TICK, TICKS_AT_ONCE_MAX};
 
 /// When which queue is to be called; for one time each queue is there once.
 #[derive(Default)]
@@ -72,11 +73,6 @@ enum Next {
     Idle,
 }
 
-/// Work in a row before other tasks get their turn: calls of queues, and what follows from them.
-const TICKS_WORK_MAX: usize = 32;
-/// So many changes and departures weigh as much as a call.
-const CHANGES_OF_A_CALL: usize = 32;
-
 impl Vhost {
     /// Calls queues when it is time, as long as the broker runs.
     pub async fn keep_time(&self) {
@@ -110,7 +106,7 @@ impl Vhost {
                     }
                 }
             }
-            if done >= TICKS_WORK_MAX {
+            if done >= TICKS_AT_ONCE_MAX {
                 done = 0;
                 tokio::task::yield_now().await;
             }
@@ -127,7 +123,7 @@ impl Vhost {
         if tick == Tick::Unused {
             self.unused_for_long(queue);
         }
-        work / CHANGES_OF_A_CALL
+        work / CHANGES_PER_TICK
     }
 }
 

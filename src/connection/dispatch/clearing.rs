@@ -5,9 +5,7 @@ use crate::connection::{
     session::Session,
     work::{Answer, Clearing, Work},
 };
-
-/// Steps that one piece of bindings takes.
-const PIECE_STEPS: usize = 2_048;
+use crate::limits::BINDINGS_CLEARED_STEPS;
 
 impl Session {
     /// Takes out what is left of a queue or exchange, now or in the next turns, and then tells the client that it is gone.
@@ -26,7 +24,7 @@ impl Session {
                 return Some(clearing);
             }
             self.vhost.clear_away();
-            self.turn.spend(PIECE_STEPS);
+            self.turn.spend(BINDINGS_CLEARED_STEPS);
         }
         self.answer_deletion(clearing);
         None

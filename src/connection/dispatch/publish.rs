@@ -16,14 +16,11 @@ use crate::core::{
     routing::extra_keys,
     turn::steps_of_bytes,
 };
+use crate::limits::{PROPERTIES_STEPS, STEP_PROPERTIES_BYTES};
 use crate::protocol::{Properties, PropertiesView, ShortString, basic};
 
 const MANDATORY: u8 = 1;
 const IMMEDIATE: u8 = 2;
-/// Steps for looking at one message's properties.
-const RULES_STEPS: usize = 2;
-/// Bytes of properties that are decoded in one step.
-const PROPERTIES_BYTES_PER_STEP: usize = 64;
 
 impl Session {
     /// Notes that the client has sent at least a part of a message, so that the reader holds it up while the memory alarm is raised.
@@ -81,7 +78,7 @@ impl Session {
                 break;
             }
             let properties_bytes = publication.view().properties().len();
-            self.turn.spend(RULES_STEPS + properties_bytes / PROPERTIES_BYTES_PER_STEP);
+            self.turn.spend(PROPERTIES_STEPS + properties_bytes / STEP_PROPERTIES_BYTES);
             self.publish_with_rules(number, mandatory, publication)?;
             taken += 1;
         }

@@ -17,10 +17,8 @@ use crate::core::{
     queue::SharedQueue,
     topology::{Declared, QueueDeclaration},
 };
+use crate::limits::NAME_PREFIX_BYTES_MAX;
 use crate::protocol::{FieldTable, ShortString, queue};
-
-/// Longest `x-name-prefix` (RabbitMQ).
-const NAME_PREFIX_BYTES_MAX: usize = 64;
 
 impl Session {
     pub(super) fn queue_declare(&mut self, number: u16, declare: &queue::Declare) -> Result<(), AmqpError> {

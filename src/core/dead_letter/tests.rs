@@ -232,8 +232,8 @@ fn a_chain_of_a_thousand_queues_fits_and_one_without_end_is_cut() {
         died += 1;
     };
     assert!(died >= 1_000, "{died}");
-    assert!((message.view().layout.header_frame_bytes as usize) < HEADER_FRAME_BYTES_MAX);
-    assert!(error.header_frame_bytes >= HEADER_FRAME_BYTES_MAX);
+    assert!((message.view().layout.header_frame_bytes as usize) < LETTER_HEADER_FRAME_BYTES_MAX);
+    assert!(error.header_frame_bytes >= LETTER_HEADER_FRAME_BYTES_MAX);
 }
 
 #[test]

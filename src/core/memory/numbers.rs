@@ -7,13 +7,14 @@ use std::sync::{
 
 use super::Gauge;
 
+use crate::limits::GAUGES_MAX;
+
 /// Names a gauge for as long as the process lives. Zero names none: such messages count on no budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Number(u16);
 
 static GAUGES: [OnceLock<Box<Gauge>>; GAUGES_MAX] = [const { OnceLock::new() }; GAUGES_MAX];
 static GIVEN: AtomicUsize = AtomicUsize::new(1);
-const GAUGES_MAX: usize = 1 << 16;
 
 /// Makes a gauge with the next number.
 pub(super) fn give(make: impl FnOnce(Number) -> Gauge) -> &'static Gauge {

@@ -3,8 +3,8 @@
 //! Chance is an argument. Settings may hold any numbers: a wait is never longer than [`DELAY_MS_MAX`], and what is
 //! no sensible factor or share counts as its default.
 
-use crate::core::delay::DELAY_MS_MAX;
 use crate::core::numbers;
+use crate::limits::DELAY_MS_MAX;
 use crate::protocol::TableView;
 
 /// Which returned messages wait (`x-delayed-retry-type`, RabbitMQ 4.3).

@@ -36,7 +36,7 @@ use crate::core::{
     source::{Comeback, ConsumerId, Source, Unacked},
     wakes::wake_all,
 };
-use crate::limits::BLOCK_BYTES_MAX;
+use crate::limits::{BLOCK_BYTES_MAX, GET_TRIES_MAX};
 use crate::protocol::{PropertiesView, TableView};
 use guard::{Locked, State};
 
@@ -564,9 +564,6 @@ impl Drop for SharedQueue {
         self.surroundings.memory.gauge().change_messages(-(capacity_bytes as isize));
     }
 }
-
-/// Pages that are read, and lots of expired messages that are dropped, before a `basic.get` gives up.
-const GET_TRIES_MAX: usize = 16;
 
 /// When a message that was published with a delay is due; not zero. At once if its headers say nothing of it.
 pub(super) fn due_of(message: &Message) -> Millis {

@@ -6,6 +6,7 @@ use super::{
     header_value::ErlangTerm,
     headers,
 };
+use crate::limits::RECENT_HISTORY_LENGTH_DEFAULT;
 use crate::protocol::FieldTable;
 
 /// The kinds of exchange: AMQP's four (0-9-1, 3.1.3.1 to 3.1.3.4), then those of RabbitMQ and its plugins.
@@ -120,7 +121,9 @@ impl ExchangeKind {
 
 /// How many messages an exchange of kind [`ExchangeKind::RecentHistory`] keeps.
 pub fn recent_history_length(arguments: &FieldTable) -> Result<usize, ArgumentError> {
-    let Some(value) = arguments.get("x-recent-history-length") else { return Ok(RECENT_HISTORY_LENGTH) };
+    let Some(value) = arguments.get("x-recent-history-length") else {
+        return Ok(RECENT_HISTORY_LENGTH_DEFAULT);
+    };
     match value.as_i64() {
         Some(length @ 1..) => Ok(usize::try_from(length).unwrap_or(usize::MAX)),
         _ => Err(ArgumentError::HistoryLength { value: ErlangTerm(value).to_string() }),
@@ -132,9 +135,6 @@ fn delayed_type(arguments: &FieldTable) -> Option<ExchangeKind> {
     let name = arguments.get("x-delayed-type")?.as_str_bytes()?;
     ExchangeKind::parse(name).filter(|kind| *kind != ExchangeKind::DelayedMessage)
 }
-
-/// What the plugin keeps when the exchange does not say.
-const RECENT_HISTORY_LENGTH: usize = 20;
 
 #[cfg(test)]
 mod tests {

@@ -11,12 +11,11 @@ use crate::core::{
         retry::{Backoff, RetryWhen},
     },
 };
+use crate::limits::ARGUMENT_MS_MAX;
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 
 use super::equivalence;
 
-/// Ten years: the longest time in milliseconds that RabbitMQ takes.
-const MILLISECONDS_MAX: i64 = 315_360_000_000;
 const PRIORITY_MAX: i64 = 255;
 
 /// The type that `x-queue-type` asks for.
@@ -178,7 +177,7 @@ impl Check {
             Self::Bool => value.as_bool().is_none().then(|| unacceptable(value)),
             Self::Integer { min } => not_from(value, min),
             Self::Milliseconds { min } => {
-                not_from(value, min).or_else(|| beyond(value, MILLISECONDS_MAX, "value_too_large"))
+                not_from(value, min).or_else(|| beyond(value, ARGUMENT_MS_MAX, "value_too_large"))
             }
             Self::Priority => {
                 not_from(value, 0).or_else(|| beyond(value, PRIORITY_MAX, "max_value_exceeded"))

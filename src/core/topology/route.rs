@@ -18,16 +18,8 @@ use crate::core::{
     queue::SharedQueue,
     routing::Addressing,
 };
+use crate::limits::{ROUTE_EXCHANGE_STEPS, ROUTE_STAMPS_MAX, STEP_BINDINGS_VISITED, STEP_STAMPS};
 use crate::protocol::{FieldTable, ShortString};
-
-/// Steps of an exchange on the way.
-const EXCHANGE_STEPS: usize = 2;
-/// Places in an exchange's bindings that are looked at in one step.
-const VISITS_PER_STEP: usize = 8;
-/// Stamps that a route remembers of its own.
-const STAMPS_MAX: usize = 64;
-/// Stamps that are compared in one step.
-const STAMPS_PER_STEP: usize = 16;
 
 /// The queues that a message goes to, each once.
 #[derive(Default)]
@@ -58,7 +50,7 @@ impl Route {
     /// Steps that it takes to see that it is current.
     #[inline]
     pub fn steps_to_check(&self) -> usize {
-        self.stamps.len() / STAMPS_PER_STEP
+        self.stamps.len() / STEP_STAMPS
     }
 
     /// Whether the answer may be used again for the same exchange and key, as long as [`Self::is_current`].
@@ -198,7 +190,7 @@ impl Topology {
         while let (Some(exchange), Some(hop)) = (waiting.pop(), hops.next()) {
             self.route_through(exchange, &message.at_hop(hop), &mut route, &mut met, &mut waiting);
         }
-        if route.stamps.len() > STAMPS_MAX {
+        if route.stamps.len() > ROUTE_STAMPS_MAX {
             // Any change makes it stale: that is rarer than publishing, and cheaper to see than thousands of stamps.
             route.stamps.clear();
             route.depend_on(&self.stamp);
@@ -234,7 +226,7 @@ impl Topology {
         route.by_message |= exchange.router.looks_beyond_key() || exchange.history.is_some();
         route.histories.extend(exchange.history.clone());
         route.by_key |= !exchange.router.looks_at_nothing();
-        route.steps += EXCHANGE_STEPS;
+        route.steps += ROUTE_EXCHANGE_STEPS;
         let mut matched = false;
         // What is gone may still stand in the bindings: it is no match.
         let mut follow = |name: &ShortString, met: &mut Met| {
@@ -251,7 +243,7 @@ impl Topology {
             }
             Destination::Exchange(name) => matched |= follow(name, met),
         });
-        route.steps += visited / VISITS_PER_STEP;
+        route.steps += visited / STEP_BINDINGS_VISITED;
         if !matched && let Some(alternate) = exchange.alternate() {
             match self.exchanges.get(alternate) {
                 // The default exchange as alternate routes by queue name.

@@ -8,7 +8,9 @@ use std::{collections::HashSet, io, sync::Arc, time::Instant};
 use parking_lot::MutexGuard;
 
 use crate::core::{change::Change, commit::Commit, placement::Placement};
-use crate::limits::{RECLAIM_BYTES_PER_SECOND, RECLAIM_LIVE_PERCENT_MAX, RECLAIM_READ_BYTES};
+use crate::limits::{
+    RECLAIM_BYTES_PER_SECOND, RECLAIM_LIVE_PERCENT_MAX, RECLAIM_READ_BYTES, RECLAIM_SLOTS_AT_ONCE_MAX,
+};
 use crate::store::{
     catalog::{Catalog, SegmentStage},
     files::{Files, is_out_of_handles},
@@ -105,7 +107,7 @@ impl Reclaim {
         let mut catalog = self.catalog.lock();
         for looked_at in 1.. {
             let Some(slot) = slots.last() else { break };
-            if looked_at % SLOTS_PER_LOCK == 0 {
+            if looked_at % RECLAIM_SLOTS_AT_ONCE_MAX == 0 {
                 MutexGuard::bump(&mut catalog);
             }
             let begins = piece.last().is_none_or(|last| last.offset != slot.offset);
@@ -207,6 +209,3 @@ impl Reclaim {
         }
     }
 }
-
-/// Slots that are looked at before others may have the catalog.
-const SLOTS_PER_LOCK: usize = 4_096;

@@ -18,6 +18,7 @@ use crate::core::{
     message::{Message, Stage},
     placement::{Placement, Placements, QueueId},
 };
+use crate::limits::LOG_SETTLED_QUEUES_KEPT_MAX;
 use crate::store::{
     format::{
         Flags, Kind, Publish, Return, Returned, Settle, TopologyRecord,
@@ -337,7 +338,7 @@ impl Encoder {
             records.push(Recorded::Settle { queue: *queue, ranges: ranges(positions) });
             positions.clear();
         }
-        if self.settled.len() > SETTLED_QUEUES_KEPT {
+        if self.settled.len() > LOG_SETTLED_QUEUES_KEPT_MAX {
             self.settled = HashMap::default();
         }
     }
@@ -384,9 +385,6 @@ impl Encoder {
         payload_bytes as u32
     }
 }
-
-/// Queues whose lists of settlements keep their memory from batch to batch.
-const SETTLED_QUEUES_KEPT: usize = 1_024;
 
 fn kind(recorded: &Recorded) -> Kind {
     match recorded {

@@ -15,17 +15,14 @@ use std::{
     io,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use pending::{Pending, Taken};
 use writer::Writer;
 
 use crate::core::{change::Changes, commit::Commit, journal::Journal, outbox::SharedOutbox};
+use crate::limits::STORE_RETRY_INTERVAL;
 use crate::store::failure::Failure;
-
-/// How often a writer that was held up by a full disk tries again, and a reader without a file descriptor.
-pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Journal for Pending {
     fn append(&self, changes: &mut Changes, atomic: bool) -> Commit {
@@ -62,7 +59,7 @@ pub(super) fn work(
 
 fn write_all(mut writer: Writer, pending: &Pending) -> io::Result<()> {
     loop {
-        let retry = writer.is_held_up().then_some(RETRY_INTERVAL);
+        let retry = writer.is_held_up().then_some(STORE_RETRY_INTERVAL);
         match pending.take(retry) {
             Taken::Batch(batch, commit) => writer.commit(batch, commit)?,
             Taken::Nothing => writer.retry()?,

@@ -24,7 +24,10 @@ use crate::core::{
     commit::{Commit, Done},
     message::Stage,
 };
-use crate::limits::{LOG_BUFFER_BYTES_MAX, SEGMENT_RESERVE_FRACTION, SEGMENT_SLOTS_MAX};
+use crate::limits::{
+    LOG_BUFFER_BYTES_MAX, LOG_RECORDS_KEPT_MAX, LOG_RECORDS_TOLD_AT_ONCE_MAX, SEGMENT_RESERVE_FRACTION,
+    SEGMENT_SLOTS_MAX,
+};
 use crate::store::{
     catalog::Catalog,
     files::is_full,
@@ -392,7 +395,7 @@ impl Writer {
         let encoded = std::mem::take(&mut self.encoder.encoded);
         let mut catalog = self.catalog.lock();
         for (count, one) in encoded.iter().enumerate() {
-            if count % RECORDS_PER_LOCK == RECORDS_PER_LOCK - 1 {
+            if count % LOG_RECORDS_TOLD_AT_ONCE_MAX == LOG_RECORDS_TOLD_AT_ONCE_MAX - 1 {
                 MutexGuard::bump(&mut catalog);
             }
             catalog.apply(self.segment.id(), one);
@@ -415,7 +418,7 @@ impl Writer {
         self.encoder.encoded = encoded;
         self.encoder.encoded.clear();
         self.encoder.groups.clear();
-        self.encoder.encoded.shrink_to(ENCODED_KEPT_MAX);
+        self.encoder.encoded.shrink_to(LOG_RECORDS_KEPT_MAX);
     }
 }
 
@@ -428,10 +431,6 @@ fn capacity(segment: &Segment, spares: &Spares) -> u32 {
 /// Placements that a segment has at most, but for what one batch or one group brings beyond: the table that says where they are
 /// takes memory until the segment is sealed.
 const SLOTS_MAX: usize = if cfg!(test) { 64 } else { SEGMENT_SLOTS_MAX };
-/// Records of a batch for which there is room at once.
-const ENCODED_KEPT_MAX: usize = 16 * 1024;
-/// Records that the catalog is told of before others may have it.
-const RECORDS_PER_LOCK: usize = 4_096;
 
 /// The message is not written in this batch: settlements that come now are early.
 fn undecide(change: &Change) {

@@ -6,6 +6,7 @@
 use std::{io, ops::Range};
 
 use super::Segment;
+use crate::limits::QUARANTINE_BYTES_MAX;
 use crate::store::files::Files;
 
 /// Copies a range of the segment into the folder, at most [`QUARANTINE_BYTES_MAX`] of it. A piece that is there already
@@ -21,6 +22,3 @@ pub fn set_aside(folder: &dyn Files, segment: &Segment, damaged: Range<u32>) -> 
     folder.replace(&name, &segment.raw(damaged.start..end)?)?;
     Ok(name)
 }
-
-/// The most that is kept of one piece.
-pub const QUARANTINE_BYTES_MAX: u32 = 64 * 1024 * 1024;

@@ -6,6 +6,7 @@
 use std::io;
 
 use super::Segment;
+use crate::limits::{READ_AT_ONCE_BYTES_MAX, READ_GAP_BYTES_MAX};
 use crate::{
     core::{message::Message, placement::Placements},
     store::format::{
@@ -104,7 +105,8 @@ fn run_of(slots: &[Slot]) -> usize {
     let mut end = start;
     let near = slots.iter().take_while(|slot| {
         let (from, to) = (u64::from(slot.offset), end_of(slot));
-        let is_near = (start..=end + GAP_BYTES_MAX).contains(&from) && to <= start + READ_BYTES_MAX;
+        let is_near =
+            (start..=end + READ_GAP_BYTES_MAX).contains(&from) && to <= start + READ_AT_ONCE_BYTES_MAX;
         end = end.max(to);
         is_near
     });
@@ -118,8 +120,3 @@ fn end_of(slot: &Slot) -> u64 {
 fn damaged(slot: &Slot) -> SlotError {
     SlotError::Damaged { offset: slot.offset, length: RECORD_HEADER_BYTES as u32 + slot.payload_bytes }
 }
-
-/// What nobody asked for, but is read rather than making two reads.
-const GAP_BYTES_MAX: u64 = 16 * 1024;
-/// The most that is read at once, unless one record is larger.
-const READ_BYTES_MAX: u64 = 4 * 1024 * 1024;
