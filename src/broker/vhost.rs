@@ -47,7 +47,7 @@ pub struct Vhost {
     /// Where messages count that the broker itself makes.
     pub(super) gauge: &'static Gauge,
     topology: RwLock<Topology>,
-    /// What queues and exchanges have seen that take each message once. Taken before the topology's lock, and held until the
+    /// The values that queues and exchanges with deduplication have seen. Taken before the topology's lock, and held until the
     /// journal has what was remembered: see [`Seen`].
     seen: Mutex<Seen>,
     pub(super) journal: Arc<dyn Journal>,
@@ -58,7 +58,7 @@ pub struct Vhost {
     pub drops: Drops,
     policies_changed: AtomicU64,
     last_change: AtomicU64,
-    /// Bindings, or values that were seen, are left of what was deleted.
+    /// Bindings or seen values of deleted queues and exchanges are left to be taken out.
     remains: Notify,
     /// Its tasks are to end.
     closed: CancellationToken,
@@ -94,7 +94,7 @@ impl Vhost {
         }
     }
 
-    /// It is no virtual host any more: its tasks end.
+    /// The virtual host was deleted: its tasks end.
     pub(super) fn close(&self) {
         self.closed.cancel();
     }
@@ -109,12 +109,12 @@ impl Vhost {
         operation(&self.read_lock())
     }
 
-    /// What was seen, locked. See [`Effects::defer_reads`](crate::core::effects::Effects::defer_reads).
+    /// The values that deduplication has seen, locked. See [`Effects::defer_reads`](crate::core::effects::Effects::defer_reads).
     pub fn seen(&self) -> Quiet<MutexGuard<'_, Seen>> {
         Quiet::new(self.seen.lock())
     }
 
-    /// Unlocks what was seen; then the log hears of windows that have had to forget early.
+    /// Unlocks them; then the log hears of owners that have had to forget early.
     pub fn release_seen(&self, mut seen: Quiet<MutexGuard<'_, Seen>>) {
         let cut = seen.take_cut();
         drop(seen);
@@ -170,8 +170,8 @@ impl Vhost {
         more
     }
 
-    /// Whether some are left of a queue or exchange of this name, whose name stays taken until they are gone. The values that a
-    /// queue has seen are no namesake's.
+    /// Whether bindings are left of a deleted queue or exchange of this name, or values that the exchange had seen: the name stays
+    /// taken until they are gone. What a deleted queue had seen does not count, for a new queue has another number.
     pub fn is_clearing(&self, name: &Destination) -> bool {
         let has_values = matches!(name, Destination::Exchange(name) if self.seen.lock().is_clearing(name));
         has_values || self.topology.read().is_clearing(name)
@@ -195,14 +195,14 @@ impl Vhost {
         }
     }
 
-    /// The commit of the last durable change of the topology: who is told that something durable is there waits for it, even who
-    /// has changed nothing.
+    /// The commit of the last durable change of the topology: an answer that says that something durable is there waits for
+    /// it, even if its client has changed nothing.
     pub fn last_change(&self) -> Option<Commit> {
         let last = Commit(self.last_change.load(Ordering::Acquire));
         (last != Commit::default()).then_some(last)
     }
 
-    /// Gives the journal what changed in the topology, and what else went with it.
+    /// Gives the journal the changes of the topology, and the other changes that belong to them.
     fn append_topology(&self, topology: &mut Topology, forgotten: Changes) -> Option<Commit> {
         let changes = topology.take_changes();
         let transient =
@@ -256,7 +256,7 @@ impl Vhost {
         queue
     }
 
-    /// Reads back what durable queues and exchanges had seen when the broker was last stopped; to be called before the first
+    /// Reads back the values that durable queues and exchanges had seen when the broker was last stopped; to be called before the first
     /// publish.
     pub fn restore_seen(&self, pager: &dyn Pager) {
         let mut changes = Changes::new();

@@ -133,7 +133,7 @@ impl Drop for Header {
     }
 }
 
-/// How far the journal is with a message. Only the journal's writer changes it.
+/// How far the journal is with writing a message. Only the journal's writer changes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// The journal has not looked at it yet, or was not asked to keep it.
@@ -152,7 +152,7 @@ impl Message {
         Self::copied(view, published_at, gauge.number())
     }
 
-    /// One that counts nowhere; see [`Self::count_on`].
+    /// A copy that counts on no gauge yet; see [`Self::count_on`].
     pub fn uncounted(view: View<'_>, published_at: Millis) -> Self {
         Self::copied(view, published_at, Number::default())
     }
@@ -362,7 +362,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The same message with as few body frames as can be: it was cut into very many.
+    /// The same message with as few body frames as possible: for one that came in very many.
     #[cold]
     fn in_large_frames(&self) -> (Layout, Vec<u8>) {
         let body = self.body();

@@ -68,7 +68,7 @@ struct Memory {
 }
 
 impl Memory {
-    /// Whether its holder may have more of both.
+    /// Whether its holder may use more of both kinds.
     fn room(&self) -> Result<(), Exceeded> {
         self.messages.holder().may_have(Kind::Unacked, 1)?;
         self.entries.holder().may_have(Kind::Windows, 1)
@@ -76,7 +76,7 @@ impl Memory {
 }
 
 impl Window {
-    /// A window without deliveries. What it holds is `holder`'s.
+    /// A window without deliveries, whose memory counts on `holder`.
     pub fn of(holder: &Arc<Holder>) -> Self {
         let memory = Memory {
             entries: Held::new(holder, Kind::Windows),
@@ -86,7 +86,7 @@ impl Window {
         Self { memory: Some(memory), ..Self::default() }
     }
 
-    /// Counts what it takes by now.
+    /// Counts the memory that it takes by now.
     #[inline]
     fn count(&mut self) {
         let Some(memory) = &mut self.memory else { return };
@@ -118,7 +118,7 @@ impl Window {
     }
 
     /// Whether the channel may have another delivery, to be acknowledged or not (RabbitMQ); if not, the consumer is remembered
-    /// for [`Self::next_starved`], in the place that is given.
+    /// for [`Self::next_starved`], under the number that the error gives.
     #[inline]
     pub fn admit(&mut self, who: impl FnOnce() -> ConsumerRef) -> Result<(), u64> {
         if self.is_full() { Err(self.starved.add(who())) } else { Ok(()) }
@@ -291,7 +291,7 @@ impl Window {
         self.uncommitted += settled.iter().filter(|unacked| unacked.consumer.is_some()).count() as u32;
     }
 
-    /// The transaction has ended.
+    /// The transaction has ended: they count no more.
     pub fn transaction_ended(&mut self) {
         self.uncommitted = 0;
     }

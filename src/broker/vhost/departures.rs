@@ -95,12 +95,12 @@ impl Departures {
         Turn(self)
     }
 
-    /// Whether more may come.
+    /// Whether more departures may be brought.
     pub(in crate::broker) fn has_room(&self) -> bool {
         self.state.lock().has_room(1)
     }
 
-    /// Pending while so much stands in line that those who bring more should wait.
+    /// Pending while so many departures wait that sessions that bring more should wait.
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
         if state.has_room(1) {
@@ -164,7 +164,7 @@ impl Budget {
 }
 
 impl Vhost {
-    /// Gives the journal what changed; what left its queue for another one is sent on now or in a later turn.
+    /// Gives the journal the changes; messages that left their queue for another one are sent on now or in a later turn.
     ///
     /// Gives the commit of the caller's own changes. With `atomic` these are one group.
     pub fn append(&self, effects: &mut Effects, atomic: bool) -> Commit {
@@ -188,7 +188,7 @@ impl Vhost {
         self.journal.append(&mut effects.changes, atomic)
     }
 
-    /// Carries out what stands in line, as long as the broker runs.
+    /// Carries out departures that wait, as long as the broker runs.
     pub async fn send_departures(&self) {
         loop {
             self.departures.called.notified().await;
@@ -198,7 +198,7 @@ impl Vhost {
         }
     }
 
-    /// Waits while so much stands in line that no more should be brought.
+    /// Waits while so many departures wait that publishers should not bring more.
     pub async fn room_for_departures(&self) {
         poll_fn(|cx| self.departures.poll_room(cx)).await;
     }
@@ -213,7 +213,7 @@ impl Vhost {
         self.append_changes(&mut effects, true);
     }
 
-    /// Carries out what stands in line, as far as the budget goes.
+    /// Carries out departures that wait, as far as the budget goes.
     fn carry_out(&self, turn: &Turn<'_>, mut budget: Budget, effects: &mut Effects) {
         let mut enqueued = Enqueued::default();
         while !budget.is_spent()

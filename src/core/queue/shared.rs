@@ -202,7 +202,7 @@ impl SharedQueue {
         congested
     }
 
-    /// Drops the oldest messages until what is left is within the limits.
+    /// Drops the oldest messages until the rest is within the limits.
     pub(super) fn make_room(self: &Arc<Self>, effects: &mut Effects) {
         let mut allowance = Allowance::of_a_call();
         let unread = self.lock().trim(self, &mut allowance, effects);
@@ -417,9 +417,9 @@ impl SharedQueue {
         Some(Deleted::new(self.clone(), purged, delayed, consumers))
     }
 
-    /// Makes room in memory: what is far from its turn, or everything, stays on disk or goes there. Does a part of it; true when there is more
-    /// to be done once the journal has what it was given. While a page is read nothing of what is ready leaves: the page could not
-    /// tell what left meanwhile from what is lost.
+    /// Makes room in memory: messages that are far from their turn, or all of them, are let go of if they are on disk and given
+    /// to the journal if not. Does a part of it; true when there is more to be done once the journal has what it was given. While
+    /// a page is read no ready message is let go of: the page could not tell those that left meanwhile from those that are lost.
     pub fn page_out(self: &Arc<Self>, everything: bool, changes: &mut Changes) -> bool {
         let mut dropped = Vec::new();
         let mut queue = self.lock();
@@ -432,7 +432,7 @@ impl SharedQueue {
         more
     }
 
-    /// What counts from now on. What that means for messages that wait is seen to soon, by the timetable.
+    /// The settings that apply from now on. The timetable soon calls for messages that already wait, to which they apply as well.
     pub fn apply(self: &Arc<Self>, settings: Arc<QueueSettings>) {
         let mut queue = self.lock();
         queue.may_expire |= settings.message_ttl.is_some();

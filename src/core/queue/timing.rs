@@ -17,7 +17,7 @@ use crate::core::{
 };
 use crate::limits::{BLOCK_BYTES_MAX, DUE_AT_ONCE_MAX};
 
-/// What is left to do after a tick.
+/// The work that is left after a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tick {
     /// Nothing: the queue has seen to its next call.

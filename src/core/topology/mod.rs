@@ -72,7 +72,7 @@ pub struct Topology {
     /// What all bindings take.
     bindings_held: Held,
     remains: Remains,
-    /// Bindings of what is gone that a change takes out at once; the rest is left for [`Self::clear_away`].
+    /// Bindings of a deleted queue or exchange that a change takes out at once; the rest is left for [`Self::clear_away`].
     cleared_at_once: usize,
     /// Counts all changes that the stamps of exchanges and queues count.
     stamp: Stamp,

@@ -79,7 +79,7 @@ impl Remains {
 }
 
 impl Topology {
-    /// Takes out up to so many bindings of what is gone. True if there are more.
+    /// Takes out up to so many bindings of deleted queues and exchanges. True if there are more.
     pub fn clear_away(&mut self, bindings_max: usize) -> bool {
         for _ in 0..bindings_max {
             match self.remains.next() {
@@ -98,12 +98,12 @@ impl Topology {
         true
     }
 
-    /// Whether bindings are left of what is gone.
+    /// Whether bindings of deleted queues and exchanges are left.
     pub fn has_remains(&self) -> bool {
         !self.remains.waiting.is_empty()
     }
 
-    /// Whether there are some of a queue or exchange of this name.
+    /// Whether bindings are left of a deleted queue or exchange of this name.
     pub fn is_clearing(&self, name: &Destination) -> bool {
         self.remains.names.contains_key(name)
     }
@@ -113,7 +113,7 @@ impl Topology {
         std::mem::take(&mut self.remains.routers)
     }
 
-    /// Takes out everything that is left of what had this name.
+    /// Takes out all bindings that are left of the deleted queue or exchange of this name.
     pub(super) fn clear_name(&mut self, name: &Destination) {
         while self.is_clearing(name) {
             self.clear_away(self.cleared_at_once);

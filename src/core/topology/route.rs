@@ -117,7 +117,7 @@ impl Route {
     }
 }
 
-/// What a list takes beside the place that it stands in.
+/// The memory that a list takes beyond its own struct.
 fn list_bytes<A: Array>(list: &SmallVec<A>) -> usize {
     if list.spilled() { allocated_bytes(list.capacity() * size_of::<A::Item>()) } else { 0 }
 }
