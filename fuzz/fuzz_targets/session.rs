@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use arbitrary::{Arbitrary, Unstructured};
-use leveret::connection::fuzzing::{Client, Mutation, Remains, TestHost, Step, write_session};
+use leveret::connection::fuzzing::{Client, Mutation, Remains, Step, TestHost, write_session};
 use leveret::protocol::split;
 use libfuzzer_sys::fuzz_target;
 
