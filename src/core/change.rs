@@ -87,7 +87,7 @@ pub enum Change {
 pub enum TopologyChange {
     /// An exchange was made.
     ExchangeDeclared(ExchangeSpec),
-    /// An exchange is gone. Its bindings went before, each with its own change.
+    /// An exchange is gone. Its bindings follow, each with its own change; a start drops those whose ends are missing.
     ExchangeDeleted(ShortString),
     /// A queue was made.
     QueueDeclared {
@@ -100,7 +100,7 @@ pub enum TopologyChange {
         /// Arguments as declared.
         arguments: FieldTable,
     },
-    /// A queue is gone with all its messages. Its bindings went before, each with its own change.
+    /// A queue is gone with all its messages. Its bindings follow, as those of an exchange do.
     QueueDeleted {
         /// Its name in the journal.
         id: QueueId,

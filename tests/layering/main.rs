@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, but clippy only knows #[test] functions")]
 
 mod circles;
+mod documents;
 mod sources;
 
 use std::{

@@ -1,7 +1,7 @@
 //! A queue: what waits, who consumes, and the rules between them.
 //!
 //! [`Queue`] is the state and its rules; it knows no lock, socket or clock. [`SharedQueue`] is a queue behind its
-//! short lock, with the operations that the broker calls. A message is in exactly one of three places: ready, in
+//! short lock, with the operations that the broker calls. A message is in exactly one of four places: ready, waiting for its time, in
 //! the window of the channel that it was delivered to, or gone.
 
 mod allowance;

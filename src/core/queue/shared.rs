@@ -50,7 +50,7 @@ pub struct SharedQueue {
     pub deduplicator: Option<Arc<Deduplicator>>,
     /// Changes when the queue is deleted: routes that were worked out before are stale then.
     pub stamp: Arc<AtomicU64>,
-    /// What its settings say, or one of the two below; here it can be asked without the lock.
+    /// The timeout of its settings in milliseconds, [`NO_TIMEOUT`] or [`DEFAULT_TIMEOUT`]: a copy that is read without the lock.
     consumer_timeout: AtomicU64,
     pub(super) surroundings: Arc<Surroundings>,
     /// Pages that are being read.

@@ -15,7 +15,7 @@ fn fixture_path(version: &str, id: SegmentId) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version).join(id.file_name())
 }
 
-/// Files of version 2, which every later version must read. `LEVERET_REGENERATE=1` writes them anew, which only a
+/// Files of version 2, which every later version must read. `LEVERET_REGENERATE_FIXTURES=1` writes them anew, which only a
 /// change of the version allows.
 #[test]
 fn files_of_version_2_are_read_for_ever() {
@@ -26,7 +26,7 @@ fn files_of_version_2_are_read_for_ever() {
     writers[1].seal().unwrap();
     for (id, writer) in ids.into_iter().zip(&writers) {
         let written = disk.read(&id.file_name()).unwrap().unwrap();
-        if std::env::var_os("LEVERET_REGENERATE").is_some_and(|value| value == "1") {
+        if std::env::var_os("LEVERET_REGENERATE_FIXTURES").is_some_and(|value| value == "1") {
             fs::write(fixture_path("log-v2", id), &written).unwrap();
         }
         let segment = fixture(&disk, "log-v2", id);
