@@ -1,7 +1,12 @@
 //! What waits for the journal, and what does not.
 
 use super::*;
-use crate::core::{confirms::Outcome, memory::Gauge, wakes::tests::Count};
+use crate::core::{
+    confirms::Outcome,
+    memory::{Gauge, Kind},
+    wakes::tests::Count,
+};
+use crate::limits::MEMORY_FLOOR_BYTES;
 
 const FRAME_SIZE_BYTES_MAX: usize = 4_096;
 

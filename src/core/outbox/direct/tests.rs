@@ -1,8 +1,9 @@
 //! Who sends what: the thread that has something to send, or the writer.
 
 use std::{
+    io,
     sync::atomic::{AtomicUsize, Ordering},
-    task::{Context, Poll, Wake},
+    task::{Context, Poll, Wake, Waker},
     thread,
 };
 
@@ -11,10 +12,11 @@ use parking_lot::Mutex;
 use super::*;
 use crate::core::{
     commit::{Commit, Done},
+    outbox::Socket,
     outgoing::Outgoing,
     wakes::tests::Count,
 };
-use crate::limits::DIRECT_OUTBOXES_MAX;
+use crate::limits::{DIRECT_BYTES_MAX, DIRECT_OUTBOXES_MAX};
 use crate::protocol::HEARTBEAT_FRAME;
 
 /// A socket that takes what it has room for.
@@ -157,7 +159,7 @@ fn what_the_socket_does_not_take_is_left_to_the_writer_in_its_place() {
 #[test]
 fn what_comes_while_another_thread_sends_is_the_writers_and_comes_after_it() {
     let idle = Connection::idle(usize::MAX);
-    let (socket, loan) = idle.has(b"one ").outbox.lock().lend().unwrap();
+    let (socket, loan) = idle.has(b"one ").outbox.lock().pipe.lend().unwrap();
     send(&idle.has(b"two ").outbox);
     assert_eq!(idle.poll(), None, "the writer must wait, whatever it was woken for");
     send(&idle.outbox);
@@ -165,7 +167,7 @@ fn what_comes_while_another_thread_sends_is_the_writers_and_comes_after_it() {
     assert_eq!(idle.poll(), None);
     assert_eq!(idle.outbox.lock().pending_bytes(), 8);
     let sent = socket.try_write(&loan[..2]).unwrap();
-    let wakes = idle.outbox.lock().take_back(loan, sent);
+    let wakes = idle.outbox.lock().pipe.take_back(loan, sent);
     wake_all(wakes.into_iter().flatten());
     assert!(idle.was_woken());
     assert_eq!((idle.wire.sent(), idle.poll()), (b"on".to_vec(), Some(b"e two ".to_vec())));
@@ -174,11 +176,11 @@ fn what_comes_while_another_thread_sends_is_the_writers_and_comes_after_it() {
 #[test]
 fn what_is_held_back_stays_so_and_in_its_place_behind_what_the_socket_did_not_take() {
     let slow = Connection::idle(1);
-    let (socket, loan) = slow.has(b"free ").outbox.lock().lend().unwrap();
+    let (socket, loan) = slow.has(b"free ").outbox.lock().pipe.lend().unwrap();
     slow.outbox.lock().hold_back(Commit(1));
     slow.has(b"answer");
     let sent = socket.try_write(&loan).unwrap();
-    slow.outbox.lock().take_back(loan, sent);
+    slow.outbox.lock().pipe.take_back(loan, sent);
     send(&slow.outbox);
     assert_eq!((slow.wire.sent(), slow.poll(), slow.poll()), (b"f".to_vec(), Some(b"ree ".to_vec()), None));
     send(&slow.outbox);
@@ -201,9 +203,9 @@ fn a_socket_that_fails_is_left_for_the_writer_to_find_out() {
 #[test]
 fn a_connection_that_ends_while_another_thread_sends_keeps_nothing() {
     let ending = Connection::idle(0);
-    let (_, loan) = ending.has(b"frame").outbox.lock().lend().unwrap();
+    let (_, loan) = ending.has(b"frame").outbox.lock().pipe.lend().unwrap();
     ending.outbox.lock().abandon();
-    ending.outbox.lock().take_back(loan, 0);
+    ending.outbox.lock().pipe.take_back(loan, 0);
     assert_eq!(ending.outbox.lock().pending_bytes(), 0);
     send(&ending.has(b"frame").outbox);
     assert!(ending.wire.sent().is_empty());
