@@ -9,6 +9,7 @@ mod cost;
 pub(super) mod encode;
 pub(super) mod moving;
 pub(super) mod pending;
+mod sync;
 pub(super) mod writer;
 
 use std::{
@@ -67,3 +68,6 @@ fn write_all(mut writer: Writer, pending: &Pending) -> io::Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,7 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
-
-use super::moving::Move;
+use super::sync::{Condvar, Mutex, MutexGuard};
 use crate::core::{
     change::{Change, Changes},
     commit::{Commit, Done},
@@ -21,6 +19,7 @@ use crate::core::{
     wakes::wake_all,
 };
 use crate::limits::JOURNAL_WAITING_BYTES_MAX;
+use crate::store::log::moving::Move;
 
 /// Changes that become durable together.
 #[derive(Default)]
@@ -328,38 +327,5 @@ impl Pending {
         let waiting = state.seen_to.1.take();
         self.wake_writer(state);
         wake_all(publishers.into_iter().chain(waiting));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::outbox::Outbox;
-
-    #[test]
-    fn nothing_to_append_is_complete_at_once() {
-        let pending = Pending::new();
-        let outbox = Arc::new(Mutex::new(Outbox::new(4_096, true)));
-        let commit = pending.append(&mut Vec::new(), true);
-        assert!(pending.is_done(commit));
-        assert!(matches!(pending.take(Some(Duration::ZERO)), Taken::Nothing));
-        outbox.lock().hold_back(commit);
-        outbox.lock().send_frames(b"answer");
-        pending.notify(commit, &outbox);
-        let mut sent = Vec::new();
-        let taken = outbox.lock().poll_take(&mut sent, &mut Context::from_waker(Waker::noop()));
-        assert_eq!((taken, sent.as_slice()), (Poll::Ready(true), &b"answer"[..]));
-    }
-
-    #[test]
-    fn a_commit_is_seen_to_when_the_writer_says_so_or_writes_no_more() {
-        let pending = Pending::new();
-        let mut cx = Context::from_waker(Waker::noop());
-        let mut poll = |commit| pending.poll_seen_to(Commit(commit), &mut cx).is_ready();
-        assert_eq!((poll(0), poll(1)), (true, false));
-        pending.seen_to(Commit(2));
-        assert_eq!((poll(1), poll(2), poll(3)), (true, true, false));
-        pending.close();
-        assert!(poll(3));
     }
 }
