@@ -17,7 +17,7 @@ const MAY_KNOW_EACH_OTHER: &[&str] = &["protocol::generated", "protocol::method"
 
 type Modules = BTreeMap<String, Source>;
 /// Module to the modules that it names.
-type Arrows = BTreeMap<String, BTreeSet<String>>;
+pub type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
 fn no_files_import_each_other_in_a_circle() {
@@ -63,6 +63,11 @@ fn circles_are_found() {
     assert_eq!((to("core::b").len(), to("core::c")), (0, vec!["core::b"]), "handing on is no import");
     assert_eq!(circles(&arrows), [["core::a", "core::b::inner"].map(String::from)]);
     assert_eq!(circles(&rooms_of("core", &arrows)), [["a", "b"].map(String::from)]);
+}
+
+/// Which module of the program names which.
+pub fn all_arrows() -> Arrows {
+    arrows(&modules())
 }
 
 fn modules() -> Modules {

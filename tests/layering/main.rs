@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sources::{Source, sources, stripped};
+use sources::{Source, paths, sources, stripped};
 
 /// Who may refer to whom. Everybody may use `limits`.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -90,6 +90,41 @@ fn the_storage_engine_is_known_to_one_file() {
         .map(|source| source.path)
         .collect();
     assert!(wrong.is_empty(), "{wrong:?} mention sled");
+}
+
+/// `leveret bench` is a client: it knows of the broker what any client knows.
+#[test]
+fn the_load_generator_shares_the_protocol_with_the_broker_and_nothing_else() {
+    let is_its = |module: &str| module == "cli::bench" || module.starts_with("cli::bench::");
+    let is_shared =
+        |module: &str| module == "limits" || module == "protocol" || module.starts_with("protocol::");
+    let mut wrong = String::new();
+    for (module, others) in circles::all_arrows() {
+        for other in others {
+            let may = match (is_its(&module), is_its(&other)) {
+                (true, false) => is_shared(&other),
+                (false, true) => module == "cli",
+                _ => true,
+            };
+            if !may {
+                writeln!(wrong, "{module} refers to {other}").unwrap();
+            }
+        }
+    }
+    // A part may name what it is a part of, but not that whole's other things.
+    for source in sources().filter(|source| source.path.starts_with("cli/bench")) {
+        let outside = if source.path.ends_with("mod.rs") { "super::" } else { "super::super::" };
+        let leaves = |path: &String| {
+            path.starts_with(outside)
+                || path
+                    .strip_prefix("crate::cli::")
+                    .is_some_and(|rest| rest.split("::").next() != Some("bench"))
+        };
+        for path in paths(&source.text).iter().filter(|path| leaves(path)) {
+            writeln!(wrong, "{} refers to {path}", source.path.display()).unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "the load generator is no client of its own:\n{wrong}");
 }
 
 #[test]
