@@ -54,7 +54,13 @@ struct Client {
 
 impl Client {
     /// Begins to serve it.
-    fn new(broker: Arc<Broker>, reader: OwnedReadHalf, socket: SharedWriter, greeted: Greeted) -> Self {
+    fn new(
+        broker: Arc<Broker>,
+        reader: OwnedReadHalf,
+        socket: SharedWriter,
+        greeted: Greeted,
+        shutdown: &CancellationToken,
+    ) -> Self {
         let Greeted { negotiated, info, heartbeat, leftover } = greeted;
         let heartbeat = Duration::from_secs(heartbeat.into());
         let understands = |name| capability(&info.client_properties, name);
@@ -64,7 +70,7 @@ impl Client {
         )));
         outbox.lock().set_socket(socket.direct());
         let wants_blocked = understands("connection.blocked");
-        let gone = CancellationToken::new();
+        let gone = shutdown.child_token();
         let writing = tokio::spawn({
             let (outbox, gone, vhost) = (outbox.clone(), gone.clone(), negotiated.vhost.clone());
             let writer = socket.clone();
@@ -128,7 +134,7 @@ async fn welcome(
     };
     match greeted {
         Ok(_) if !place.keep() => place.gate().refused(peer, &Refusal::Crowded),
-        Ok(greeted) => return Some(Client::new(broker, reader, writer, greeted)),
+        Ok(greeted) => return Some(Client::new(broker, reader, writer, greeted, shutdown)),
         Err(Refusal::Gone(error)) => tracing::debug!(%peer, %error, "client left during the handshake"),
         Err(refusal) => {
             place.gate().refused(peer, &refusal);

@@ -24,7 +24,8 @@ pub(super) struct Reading {
     silence: Silence,
     /// Notified when the client holds a message for too long, or when there is memory again for what it waits for.
     attention: Arc<Notify>,
-    /// Cancelled when the writer has given up: the client is gone, whatever the reader still waits for.
+    /// Cancelled when the writer has given up: the client is gone, whatever the reader still waits for. A child of the token by which
+    /// the broker stops: one future of both is polled with each read.
     gone: CancellationToken,
     /// Whether bytes that were left over may be handled now.
     unhandled: bool,
@@ -53,15 +54,17 @@ impl Reading {
     /// Reads until the connection is no longer in use.
     pub(super) async fn run(&mut self, heartbeat: Duration, shutdown: &CancellationToken) -> Ending {
         let mut ticks = Ticks::every(heartbeat);
-        // Both are polled with each read: they are made once.
+        // It is polled with each read: it is made once.
         let gone = self.gone.clone();
         let mut gone = pin!(gone.cancelled());
-        let mut stopped = pin!(shutdown.cancelled());
         while self.session.phase == Phase::Open {
             let busy = self.unhandled || self.session.is_busy();
             let bytes_read = tokio::select! {
                 biased;
-                () = &mut stopped => {
+                () = &mut gone => {
+                    if !shutdown.is_cancelled() {
+                        return Ending::Unwritable;
+                    }
                     self.session.close(&shutdown_error(), (0, 0), 0);
                     return Ending::Shutdown;
                 }
@@ -71,7 +74,6 @@ impl Reading {
                     }
                     continue;
                 }
-                () = &mut gone => return Ending::Unwritable,
                 () = self.attention.notified(), if !self.session.is_working() => {
                     self.session.feed_starved();
                     self.session.return_overdue();
@@ -90,11 +92,11 @@ impl Reading {
             };
             self.silence.broken();
             if std::mem::take(&mut self.session.departed) {
-                Box::pin(self.wait_for_departures(shutdown)).await;
+                Box::pin(self.wait_for_departures()).await;
             }
             // Work that is under way is never held up for memory: it frees some, or holds some until it is done.
             if self.session.phase == Phase::Open && !self.session.is_working() {
-                self.between_turns(bytes_read, shutdown).await;
+                self.between_turns(bytes_read).await;
             }
         }
         Ending::Closed
@@ -102,10 +104,10 @@ impl Reading {
 
     /// Waits for whatever must not be overrun. A client that is silent meanwhile is not given up (RabbitMQ): its heartbeats may
     /// stand behind what is not read; one that has closed its socket is.
-    async fn between_turns(&mut self, bytes_read: usize, shutdown: &CancellationToken) {
+    async fn between_turns(&mut self, bytes_read: usize) {
         let brought = std::mem::take(&mut self.session.brought);
         if brought > Brought::Nothing && self.session.broker.alarm.check(self.session.broker.gauge) {
-            Box::pin(self.hold_up(shutdown)).await;
+            Box::pin(self.hold_up()).await;
         }
         // A client that brought nothing for the journal need not wait for the disk.
         if brought == Brought::ForTheJournal {
@@ -113,7 +115,6 @@ impl Reading {
             tokio::select! {
                 biased;
                 () = poll_fn(|cx| journal.poll_room(cx)) => {}
-                () = shutdown.cancelled() => return,
                 () = self.gone.cancelled() => return,
                 () = self.inbound.gone() => return,
             }
@@ -124,7 +125,6 @@ impl Reading {
             tokio::select! {
                 biased;
                 () = poll_fn(|cx| outbox.lock().poll_room(cx)) => {}
-                () = shutdown.cancelled() => return,
                 () = self.gone.cancelled() => return,
                 () = self.inbound.gone() => return,
             }
@@ -142,19 +142,18 @@ impl Reading {
 
     /// Waits until messages that leave their queues have gone where they go, so that the client does not cause more departures
     /// than the broker can carry out.
-    async fn wait_for_departures(&mut self, shutdown: &CancellationToken) {
+    async fn wait_for_departures(&mut self) {
         let vhost = self.session.vhost.clone();
         tokio::select! {
             biased;
             () = vhost.room_for_departures() => {}
-            () = shutdown.cancelled() => {}
             () = self.gone.cancelled() => {}
             () = self.inbound.gone() => {}
         }
     }
 
     /// The memory alarm is raised: the client is told, and not read from until it is cleared.
-    async fn hold_up(&mut self, shutdown: &CancellationToken) {
+    async fn hold_up(&mut self) {
         let mut alarm = self.session.broker.alarm.subscribe();
         let Some(reason) = *alarm.borrow_and_update() else { return };
         if self.wants_blocked {
@@ -169,7 +168,6 @@ impl Reading {
                     self.session.feed_starved();
                     self.session.return_overdue();
                 }
-                () = shutdown.cancelled() => return,
                 () = self.gone.cancelled() => return,
                 () = self.inbound.gone() => return,
             }
