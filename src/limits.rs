@@ -335,6 +335,8 @@ pub const CHECKPOINT_LOG_BYTES: u64 = 256 * 1024 * 1024;
 pub const CHECKPOINT_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// That part.
 pub const CHECKPOINT_MEMORY_FRACTION: usize = 16;
+/// However little memory there is, fewer changes than these wait for their time.
+pub const CHECKPOINT_CHANGES_MIN: usize = 1_024;
 /// What a checkpoint takes for each queue or block that changed, until it is written: the engine keeps a page of its tree for each
 /// key of a batch (measured: 356 MB for 127,000).
 pub const CHECKPOINT_CHANGE_BYTES: usize = 2_800;

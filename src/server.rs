@@ -211,9 +211,9 @@ async fn look_after(vhosts: &Vhosts, workers: &Handle) {
         tokio::select! {
             vhost = vhosts.next_begun() => {
                 let (timed, departing, clearing) = (vhost.clone(), vhost.clone(), vhost.clone());
-                until_closed(&mut tasks, workers, &vhost, async move { timed.keep_time().await });
-                until_closed(&mut tasks, workers, &vhost, async move { departing.send_departures().await });
-                until_closed(&mut tasks, workers, &vhost, async move { clearing.keep_clear().await });
+                until_closed(&mut tasks, workers, &vhost, "timekeeper", async move { timed.keep_time().await });
+                until_closed(&mut tasks, workers, &vhost, "departures", async move { departing.send_departures().await });
+                until_closed(&mut tasks, workers, &vhost, "clearing", async move { clearing.keep_clear().await });
             }
             Some(ended) = tasks.join_next() => if !matches!(ended, Ok(Ended::Closed)) {
                 return;
@@ -234,13 +234,17 @@ fn until_closed(
     tasks: &mut JoinSet<Ended>,
     workers: &Handle,
     vhost: &Arc<Vhost>,
+    name: &'static str,
     task: impl Future<Output = ()> + Send + 'static,
 ) {
     let vhost = vhost.clone();
     let ended = async move {
         tokio::select! {
             () = vhost.closed() => Ended::Closed,
-            () = task => Ended::ByItself,
+            () = task => {
+                tracing::error!(vhost = %vhost.name, task = name, "a task of a virtual host has ended");
+                Ended::ByItself
+            }
         }
     };
     tasks.spawn_on(ended, workers);

@@ -77,7 +77,8 @@ impl Vhosts {
         }
     }
 
-    /// Takes one out, and ends its tasks. Its sessions go on with it, but it cannot be found any more.
+    /// Takes one out, and ends its tasks. Its sessions must have ended before: without its tasks nothing departs from its queues, and a
+    /// session that waits for that would wait for ever.
     pub fn close(&self, name: &[u8]) -> Option<Arc<Vhost>> {
         let (_, vhost) = self.by_name.remove(name)?;
         vhost.close();

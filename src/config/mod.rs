@@ -169,9 +169,10 @@ impl Config {
                     limits::DISK_FREE_BYTES_DEFAULT,
                     0..=limits::DISK_FREE_BYTES_MAX,
                 )?,
-                checkpoint_changes_max: memory_limit_bytes
+                checkpoint_changes_max: (memory_limit_bytes
                     / limits::CHECKPOINT_MEMORY_FRACTION
-                    / limits::CHECKPOINT_CHANGE_BYTES,
+                    / limits::CHECKPOINT_CHANGE_BYTES)
+                    .max(limits::CHECKPOINT_CHANGES_MIN),
             },
             consumer_timeout: Some(in_range(
                 "consumer-timeout",
