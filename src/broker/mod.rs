@@ -46,6 +46,7 @@ use crate::core::{
     pager::Pager,
     placement::QueueIds,
     queue::{Cursor, Peek, SharedQueue},
+    window::ChannelFigures,
 };
 use crate::limits::{CONSUMER_TIMEOUT_INTERVAL, HELD_LOOKED_AT_ONCE_MAX, LINGERING_SOCKETS_MAX};
 use crate::protocol::{FieldTable, ShortString};
@@ -93,6 +94,15 @@ pub struct ConnectionInfo {
     pub user: ShortString,
     /// What it said of itself in `connection.start-ok`.
     pub client_properties: FieldTable,
+}
+
+/// A connection's figures at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionFigures {
+    /// Those of its channels, by number.
+    pub channels: Vec<(u16, ChannelFigures)>,
+    /// Bytes that its client has not been sent yet.
+    pub pending_bytes: usize,
 }
 
 impl Broker {
@@ -200,6 +210,15 @@ impl Broker {
     /// How many connections are open.
     pub fn connection_count(&self) -> usize {
         self.connections.len()
+    }
+
+    /// The figures of a connection's channels, and the bytes that wait to be sent to its client. `None` if it is gone.
+    pub fn figures_of(&self, id: ConnectionId) -> Option<ConnectionFigures> {
+        let connected = self.connections.get(&id)?;
+        let outbox = connected.outbox.lock();
+        let mut channels: Vec<_> = outbox.channels().collect();
+        channels.sort_unstable_by_key(|(number, _)| *number);
+        Some(ConnectionFigures { channels, pending_bytes: outbox.pending_bytes() })
     }
 
     /// Open connections.

@@ -65,6 +65,11 @@ struct Waiting {
 }
 
 impl Confirms {
+    /// Publishes that wait for their confirm.
+    pub fn count(&self) -> usize {
+        self.waiting.iter().map(|its| (its.last - its.first + 1) as usize).sum()
+    }
+
     /// Notes what was published; `next` is the commit that journaled messages are part of. `tell` gets what is answered now.
     /// Gives the commits that have to be waited for.
     pub fn published(

@@ -33,7 +33,7 @@ use crate::core::{
     placement::QueueId,
     source::{ConsumerId, ConsumerRef, Source, Unacked, is_same},
     starved::Starved,
-    window::{ReplyConsumer, Window},
+    window::{ChannelFigures, ReplyConsumer, Window},
 };
 use crate::limits::OUTBOX_BYTES_MAX;
 use crate::protocol::{Encode, ShortString, basic, frame};
@@ -59,7 +59,7 @@ pub struct Outbox {
     windows: ByChannel<Box<Window>>,
     /// Channels with confirms that wait for a commit.
     confirming: SmallVec<[u16; 4]>,
-    /// Turned away for want of room; the first in socket is fed first.
+    /// Turned away for want of room; the first in line is fed first.
     starved: Starved,
     frame_size_bytes_max: usize,
     /// The client understands `basic.cancel` from the server.
@@ -294,6 +294,11 @@ impl Outbox {
         (looked, found)
     }
 
+    /// The figures of all channels, by number.
+    pub fn channels(&self) -> impl Iterator<Item = (u16, ChannelFigures)> {
+        self.windows.iter().map(|(number, window)| (number, window.figures()))
+    }
+
     /// Channels with consumers that wait for memory which there is by now.
     pub fn channels_to_feed(&self) -> impl Iterator<Item = u16> {
         self.windows.iter().filter(|(_, window)| window.may_be_fed()).map(|(number, _)| number)
@@ -311,7 +316,7 @@ impl Outbox {
         unacked.filter(move |unacked| unacked.source.id() == source)
     }
 
-    /// The consumer that has waited longest for room, if there is room now. One at a time, so that the first in socket cannot
+    /// The consumer that has waited longest for room, if there is room now. One at a time, so that the first in line cannot
     /// fill the outbox again and again before the others.
     pub fn next_starved(&mut self) -> Option<ConsumerRef> {
         // Who would be turned away again for want of memory waits for the next write.

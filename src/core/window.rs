@@ -59,6 +59,19 @@ pub struct Window {
     pub(super) starved: Starved,
 }
 
+/// A channel's figures at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelFigures {
+    /// Its consumers.
+    pub consumers: usize,
+    /// Messages that its client holds and has not settled, those of `basic.get` too.
+    pub unacked: usize,
+    /// Publishes that wait for their confirm.
+    pub unconfirmed: usize,
+    /// `basic.qos` with `global=true`; zero is without limit.
+    pub prefetch_global: u32,
+}
+
 /// The memory that a window takes.
 struct Memory {
     entries: Held,
@@ -107,6 +120,16 @@ impl Window {
         match &self.memory {
             Some(memory) if self.unacked_count > 0 => memory.room(),
             _ => Ok(()),
+        }
+    }
+
+    /// Its figures now.
+    pub fn figures(&self) -> ChannelFigures {
+        ChannelFigures {
+            consumers: self.consumers.len(),
+            unacked: self.unacked_count,
+            unconfirmed: self.confirms.count(),
+            prefetch_global: self.prefetch_global,
         }
     }
 

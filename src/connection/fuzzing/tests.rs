@@ -11,6 +11,7 @@ use crate::connection::channel::Mode;
 use crate::core::{
     journal::Journal,
     memory::{Held, Holder},
+    window::ChannelFigures,
 };
 use crate::limits::CHANNELS_ALWAYS_MAX;
 use crate::protocol::{Encode, Method, basic, exchange, queue, split, tx};
@@ -103,6 +104,29 @@ fn a_single_active_consumers_successor_gets_what_the_channel_held_first() {
     active.leave();
     assert_eq!(next.bodies(), [b"1", b"2", b"3", b"4"]);
     next.leave();
+    nothing_remains(&host);
+}
+
+#[test]
+fn the_figures_of_connections_and_channels_can_be_read_from_outside() {
+    let host = TestHost::default();
+    let mut client = opened(&host);
+    client.declare("q", queue::Declare::default());
+    client.send(2, &channel::Open {});
+    client.send(2, &basic::Qos { prefetch_count: 3, global: true, ..basic::Qos::default() });
+    client.consume("q", "one");
+    client.consume("q", "two");
+    for body in [b"1", b"2"] {
+        client.publish(2, "", "q", body);
+    }
+    client.send(1, &basic::Ack { delivery_tag: 1, multiple: false });
+    let (id, _) = host.broker.connections()[0].clone();
+    let channels = host.broker.figures_of(id).unwrap().channels;
+    let nothing = ChannelFigures { consumers: 0, unacked: 0, unconfirmed: 0, prefetch_global: 0 };
+    let first = ChannelFigures { consumers: 2, unacked: 1, ..nothing };
+    assert_eq!(channels, [(1, first), (2, ChannelFigures { prefetch_global: 3, ..nothing })]);
+    client.leave();
+    assert_eq!(host.broker.figures_of(id), None);
     nothing_remains(&host);
 }
 
