@@ -331,16 +331,12 @@ pub const KEEPER_INTERVAL: Duration = Duration::from_millis(100);
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
 /// or after so many bytes of log, or when it lets segments go,
 pub const CHECKPOINT_LOG_BYTES: u64 = 256 * 1024 * 1024;
-/// but never sooner than this after the last one, unless it would take more memory than one part in so many of the limit:
+/// but never sooner than this after the last one,
 pub const CHECKPOINT_INTERVAL_MIN: Duration = Duration::from_secs(1);
-/// That part.
-pub const CHECKPOINT_MEMORY_FRACTION: usize = 16;
-/// However little memory there is, fewer changes than these wait for their time.
-pub const CHECKPOINT_CHANGES_MIN: usize = 1_024;
-/// What a checkpoint takes for each queue or block that changed, until it is written: the engine keeps a page of its tree for each
-/// key of a batch (measured: 356 MB for 127,000).
-pub const CHECKPOINT_CHANGE_BYTES: usize = 2_800;
-/// Bytes that the checkpoint's engine may keep in memory.
+/// unless so many queues and blocks have changed: the engine keeps a page of its tree, about 2,800 bytes, for each key of a batch
+/// until the batch is applied.
+pub const CHECKPOINT_CHANGES_MAX: usize = 32 * 1024;
+/// Bytes that the key-value store's engine may keep in memory.
 pub const CHECKPOINT_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// How often a busy store writes its figures to the program's log.
 pub const STORAGE_REPORT_INTERVAL: Duration = Duration::from_mins(1);

@@ -73,8 +73,7 @@ fn a_refused_policy_changes_nothing() {
 const ME: ConnectionId = ConnectionId(1);
 
 fn with_broker(folder: &Path, run: impl FnOnce(&Broker)) {
-    let config =
-        StoreConfig { segment_bytes: 1 << 20, disk_free_limit: 0, checkpoint_changes_max: usize::MAX };
+    let config = StoreConfig { segment_bytes: 1 << 20, disk_free_limit: 0 };
     let (store, opened) = Store::open(folder, &config).unwrap();
     run(&Broker::new(Config::load(Settings::default()).unwrap(), opened));
     store.close(crate::limits::STORE_CLOSE_TIMEOUT).unwrap();

@@ -68,8 +68,6 @@ pub struct StoreConfig {
     pub segment_bytes: u32,
     /// Room on the disk below which publishers are blocked.
     pub disk_free_limit: u64,
-    /// Changed queues and blocks of the index that make a checkpoint due: it takes memory for each of them.
-    pub checkpoint_changes_max: usize,
 }
 
 /// Why the configuration cannot be used: one line for stderr, and the place if it is in the file.
@@ -121,7 +119,6 @@ impl Config {
 
     fn validate(settings: Settings) -> Result<Self, ConfigError> {
         let memory = MemoryBudget::new(settings.memory_limit_bytes)?;
-        let memory_limit_bytes = memory.limit_bytes;
         Ok(Self {
             amqp_listen: addresses("amqp-listen", settings.amqp_listen)?,
             data_dir: folder("data-dir", settings.data_dir)?,
@@ -154,7 +151,7 @@ impl Config {
                 limits::MESSAGE_SIZE_BYTES_MAX_DEFAULT,
                 1..=limits::MESSAGE_SIZE_BYTES_MAX_HARD,
             )?,
-            memory_limit_bytes,
+            memory_limit_bytes: memory.limit_bytes,
             memory,
             store: StoreConfig {
                 segment_bytes: size_in_range(
@@ -169,10 +166,6 @@ impl Config {
                     limits::DISK_FREE_BYTES_DEFAULT,
                     0..=limits::DISK_FREE_BYTES_MAX,
                 )?,
-                checkpoint_changes_max: (memory_limit_bytes
-                    / limits::CHECKPOINT_MEMORY_FRACTION
-                    / limits::CHECKPOINT_CHANGE_BYTES)
-                    .max(limits::CHECKPOINT_CHANGES_MIN),
             },
             consumer_timeout: Some(in_range(
                 "consumer-timeout",

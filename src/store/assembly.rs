@@ -166,7 +166,6 @@ impl Parts {
             kv: Some(kv),
             stamp,
             checkpointed_at: keeper::long_ago(),
-            checkpoint_changes_max: config.checkpoint_changes_max,
             checkpoints_fail: false,
             reclaim,
             has_reserve: false,

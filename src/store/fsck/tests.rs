@@ -31,7 +31,7 @@ impl Folder {
 
     /// Runs a store on it for some changes, each a batch of its own.
     fn run(&self, segment_bytes: u32, batches: Vec<Vec<Change>>) {
-        let config = StoreConfig { segment_bytes, disk_free_limit: 0, checkpoint_changes_max: usize::MAX };
+        let config = StoreConfig { segment_bytes, disk_free_limit: 0 };
         let (store, Opened { journal, .. }) = Store::open(self.0.path(), &config).unwrap();
         for mut batch in batches {
             journal.append(&mut batch, false);

@@ -31,8 +31,8 @@ use super::{
 };
 use crate::core::change::TopologyChange;
 use crate::limits::{
-    CHECKPOINT_INTERVAL, CHECKPOINT_INTERVAL_MIN, CHECKPOINT_LOG_BYTES, DISK_RESERVE_BYTES, KEEPER_INTERVAL,
-    STORAGE_REPORT_INTERVAL,
+    CHECKPOINT_CHANGES_MAX, CHECKPOINT_INTERVAL, CHECKPOINT_INTERVAL_MIN, CHECKPOINT_LOG_BYTES,
+    DISK_RESERVE_BYTES, KEEPER_INTERVAL, STORAGE_REPORT_INTERVAL,
 };
 use crate::protocol::ShortString;
 
@@ -50,8 +50,6 @@ pub(super) struct Keeper {
     /// What the last checkpoint reflects.
     pub(super) stamp: LogPosition,
     pub(super) checkpointed_at: Instant,
-    /// See [`StoreConfig`](crate::config::StoreConfig).
-    pub(super) checkpoint_changes_max: usize,
     /// The last checkpoint was not made; that is told once, not each second.
     pub(super) checkpoints_fail: bool,
     pub(super) reclaim: Reclaim,
@@ -221,7 +219,7 @@ impl Keeper {
     fn is_checkpoint_due(&self) -> bool {
         let since = self.checkpointed_at.elapsed();
         let catalog = self.catalog.lock();
-        if !self.checkpoints_fail && catalog.index.has_changes(self.checkpoint_changes_max) {
+        if !self.checkpoints_fail && catalog.index.has_changes(CHECKPOINT_CHANGES_MAX) {
             return true;
         }
         if since < CHECKPOINT_INTERVAL_MIN {

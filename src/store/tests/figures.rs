@@ -152,8 +152,7 @@ fn what_reclaiming_writes_again_raises_the_amplification_and_deleted_segments_ar
 #[test]
 fn a_store_at_work_shows_its_figures() {
     let folder = tempfile::tempdir().unwrap();
-    let config =
-        StoreConfig { segment_bytes: 1 << 20, disk_free_limit: 0, checkpoint_changes_max: usize::MAX };
+    let config = StoreConfig { segment_bytes: 1 << 20, disk_free_limit: 0 };
     let (store, opened) = Store::open(folder.path(), &config).unwrap();
     let metrics = store.metrics();
     assert!(!metrics.snapshot().recovery.is_zero());

@@ -76,11 +76,7 @@ impl Machine {
         let log = self.log();
         let recovered = recovery::recover(&self.folders_with(log.clone()))?;
         let report = recovered.report;
-        let config = StoreConfig {
-            segment_bytes: self.segment_bytes,
-            disk_free_limit: 0,
-            checkpoint_changes_max: usize::MAX,
-        };
+        let config = StoreConfig { segment_bytes: self.segment_bytes, disk_free_limit: 0 };
         let started =
             Parts::assemble(self.folders_with(log), recovered, &config, Arc::new(Metrics::default()));
         let (parts, restored) = started.map_err(|source| RecoveryError::Io { path: "log".into(), source })?;

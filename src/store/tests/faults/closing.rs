@@ -16,8 +16,7 @@ use crate::{
 /// A store with its threads.
 fn store(machine: &Machine) -> (Store, Arc<dyn Journal>) {
     let recovered = recovery::recover(&machine.folders()).unwrap();
-    let config =
-        StoreConfig { segment_bytes: SEGMENT_BYTES, disk_free_limit: 0, checkpoint_changes_max: usize::MAX };
+    let config = StoreConfig { segment_bytes: SEGMENT_BYTES, disk_free_limit: 0 };
     let (store, opened) =
         Store::start(machine.folders(), recovered, &config, Arc::new(Metrics::default())).unwrap();
     (store, opened.journal)
