@@ -91,7 +91,7 @@ impl Reading {
                 },
             };
             self.silence.broken();
-            if std::mem::take(&mut self.session.departed) {
+            if std::mem::take(&mut self.session.departed) && !self.session.vhost.has_room_for_departures() {
                 Box::pin(self.wait_for_departures()).await;
             }
             // Work that is under way is never held up for memory: it frees some, or holds some until it is done.

@@ -198,7 +198,12 @@ impl Vhost {
         }
     }
 
-    /// Waits while so many departures wait that publishers should not bring more.
+    /// Whether so few departures wait that publishers may bring more.
+    pub fn has_room_for_departures(&self) -> bool {
+        self.departures.has_room()
+    }
+
+    /// Waits until that is so.
     pub async fn room_for_departures(&self) {
         poll_fn(|cx| self.departures.poll_room(cx)).await;
     }

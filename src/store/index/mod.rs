@@ -230,10 +230,11 @@ impl Index {
         IndexChanges { last_queue: self.last_queue, changes }
     }
 
-    /// Whether the last checkpoint does not know of so many changes or more, in time that grows with what is asked for.
+    /// Whether the last checkpoint does not know of so many changes or more. Looks at no more queues than that, some of which may be
+    /// gone, so it may find fewer than there are.
     pub fn has_changes(&self, at_least: usize) -> bool {
         let mut known = self.removals.len();
-        for id in &self.changed {
+        for id in self.changed.iter().take(at_least) {
             if known >= at_least {
                 break;
             }

@@ -292,7 +292,7 @@ impl Writer {
 
     /// Whether the segment has as many placements as it should.
     fn is_crowded(&self) -> bool {
-        self.slots + self.encoder.encoded.len() >= SLOTS_MAX
+        self.slots + self.encoder.encoded.len() >= SEGMENT_SLOTS_MAX
     }
 
     /// Sees that `bytes` fit into an empty segment, however many they are. False when the disk is full.
@@ -427,10 +427,6 @@ fn capacity(segment: &Segment, spares: &Spares) -> u32 {
     let configured = spares.segment_bytes();
     segment.len_bytes().map_or(configured, |bytes| configured.min(bytes as u32))
 }
-
-/// Placements that a segment has at most, but for what one batch or one group brings beyond: the table that says where they are
-/// takes memory until the segment is sealed.
-const SLOTS_MAX: usize = if cfg!(test) { 64 } else { SEGMENT_SLOTS_MAX };
 
 /// The message is not written in this batch: settlements that come now are early.
 fn undecide(change: &Change) {
