@@ -2,6 +2,7 @@
 //! given in ([`clock::Clock`]) where a rule needs it. Locks are the only thing here that knows of threads: a queue and an outbox
 //! are shared by nature, and each is one short mutex. Lock order: queue, then outbox; never two of a kind.
 
+pub mod access;
 pub mod by_channel;
 pub mod change;
 pub mod clock;
@@ -22,6 +23,7 @@ pub mod outbox;
 pub mod outgoing;
 pub mod overdue;
 pub mod pager;
+pub mod pattern;
 pub mod placement;
 pub mod policy;
 pub mod queue;

@@ -5,7 +5,6 @@
 
 pub(in crate::core) mod keys;
 mod merge;
-mod pattern;
 pub mod retry;
 mod settings;
 
@@ -15,9 +14,11 @@ pub use keys::PolicyError;
 pub use merge::{lower_limit, merged};
 pub use settings::{Overflow, QueueSettings};
 
-use crate::core::declared::{PolicyKind, PolicySpec, Subject};
+use crate::core::{
+    declared::{PolicyKind, PolicySpec, Subject},
+    pattern::Pattern,
+};
 use crate::protocol::ShortString;
-use pattern::Pattern;
 
 /// A policy that can be matched.
 #[derive(Debug)]
