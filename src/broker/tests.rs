@@ -41,7 +41,8 @@ fn policies_and_settings_survive_a_restart_whatever_is_lost_beside_the_log() {
             let (was_there, commit) = vhost.delete_policy(PolicyKind::User, b"gone");
             assert!(was_there && commit.is_some());
             assert_eq!(vhost.delete_policy(PolicyKind::User, b"gone"), (false, None));
-            let settings = VhostSettings { default_queue_type: Some(QueueType::Quorum) };
+            let settings =
+                VhostSettings { default_queue_type: Some(QueueType::Quorum), ..VhostSettings::default() };
             assert!(vhost.set_settings(settings).is_some());
         });
         lose(folder.path(), loss);

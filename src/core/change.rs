@@ -4,6 +4,7 @@
 //! [`Journal`](super::journal::Journal) afterwards.
 
 use crate::core::{
+    access::AccessChange,
     clock::Millis,
     declared::{Binding, ExchangeSpec, PolicyKind, PolicySpec, VhostSettings},
     message::{Message, Publication},
@@ -80,6 +81,8 @@ pub enum Change {
         /// What changed.
         change: TopologyChange,
     },
+    /// Users, their permissions, or something that is set for the whole broker changed.
+    Access(AccessChange),
 }
 
 /// A durable change of a virtual host's topology; or the end of a transient queue, which may have had messages on disk.
@@ -125,8 +128,29 @@ pub enum TopologyChange {
         /// Its name.
         name: ShortString,
     },
-    /// Something was set for the virtual host as a whole.
+    /// Something was set for the virtual host as a whole: it is there, whether or not it has anything else.
     VhostSet(VhostSettings),
+    /// The virtual host is gone with all that is in it, which is cleared away from now on, each thing with its own change. Until
+    /// [`VhostCleared`](Self::VhostCleared) a start finds this in the place of its settings, and has the rest to clear away.
+    VhostDeleted,
+    /// Nothing is left of a virtual host that was deleted: its name is free.
+    VhostCleared,
+    /// A parameter was set (RabbitMQ's parameters of a virtual host, such as those of shovels), perhaps in the place of another one.
+    ParameterSet {
+        /// What it is for.
+        component: ShortString,
+        /// Its name, unique among those of its component.
+        name: ShortString,
+        /// What was set, as JSON.
+        value: String,
+    },
+    /// A parameter is gone.
+    ParameterDeleted {
+        /// What it was for.
+        component: ShortString,
+        /// Its name.
+        name: ShortString,
+    },
 }
 
 /// Changes in the order in which one task made them.

@@ -1,7 +1,7 @@
 //! What clients and operators declare: exchanges, queues, bindings, policies, settings of virtual hosts. Values, as they were said;
 //! what they lead to is known above.
 
-use crate::core::{ConnectionId, routing::ExchangeKind};
+use crate::core::{ConnectionId, access::Limits, routing::ExchangeKind};
 use crate::limits::QUORUM_DELIVERY_LIMIT_DEFAULT;
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 
@@ -39,10 +39,17 @@ impl QueueType {
         }
     }
 
-    /// The type that arguments ask for.
+    /// The type that arguments ask for: classic if they name none. Whether they name one that [is known](Self::is_known) has been
+    /// looked at before, when they were declared and when they were read back.
     pub fn of(arguments: &FieldTable) -> Self {
         let named = arguments.get("x-queue-type").and_then(FieldValue::as_str_bytes);
         named.and_then(Self::parse).unwrap_or(Self::Classic)
+    }
+
+    /// Whether arguments name a type that there is, or none.
+    pub fn is_known(arguments: &FieldTable) -> bool {
+        let named = arguments.get("x-queue-type");
+        named.is_none_or(|named| named.as_str_bytes().and_then(Self::parse).is_some())
     }
 
     /// Failed deliveries of a message at most, where nothing else is said.
@@ -247,9 +254,17 @@ impl ApplyTo {
 }
 
 /// What is set for a virtual host as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct VhostSettings {
+    /// For people.
+    pub description: String,
+    /// For people and programs; they have no meaning here.
+    pub tags: Vec<ShortString>,
     /// The type of queues that are declared without one, as far as their other properties allow it (RabbitMQ's metadata
     /// `default_queue_type`).
     pub default_queue_type: Option<QueueType>,
+    /// What is published and delivered is also sent to `amq.rabbitmq.trace` (RabbitMQ's `tracing`).
+    pub tracing: bool,
+    /// Its limits.
+    pub limits: Limits,
 }

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{
+    checkpoint::Entity,
     format::Slot,
     index::Index,
     position::{LogPosition, SegmentId},
@@ -28,8 +29,8 @@ pub(super) struct State {
     pub(super) index: Index,
     /// The segments that are there.
     pub(super) segments: BTreeMap<SegmentId, Known>,
-    /// Changes of the topology since the last checkpoint.
-    pub(super) topology: Vec<(ShortString, TopologyChange)>,
+    /// Changes of what is declared and set since the last checkpoint.
+    pub(super) entities: Vec<Entity>,
     /// Everything before it is in here.
     pub(super) applied: LogPosition,
 }
@@ -145,6 +146,7 @@ impl State {
                 }
             }
             Recorded::Topology { vhost, change } => self.apply_topology(vhost, change),
+            Recorded::Access(change) => self.entities.push(Entity::Access(change.clone())),
         }
         if *offset > 0 {
             self.note_other(segment, *offset);
@@ -176,9 +178,13 @@ impl State {
             | TopologyChange::Unbound(_)
             | TopologyChange::PolicySet { .. }
             | TopologyChange::PolicyDeleted { .. }
-            | TopologyChange::VhostSet(_) => {}
+            | TopologyChange::VhostSet(_)
+            | TopologyChange::VhostDeleted
+            | TopologyChange::VhostCleared
+            | TopologyChange::ParameterSet { .. }
+            | TopologyChange::ParameterDeleted { .. } => {}
         }
-        self.topology.push((vhost.clone(), change.clone()));
+        self.entities.push(Entity::Topology { vhost: vhost.clone(), change: change.clone() });
     }
 
     fn note_slots(

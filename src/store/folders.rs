@@ -26,10 +26,11 @@ pub(super) struct Folders {
     pub(super) state: Box<dyn kv::Home>,
 }
 
-/// What the definitions file says; `None` if there is none.
-pub(super) fn read_definitions(
-    root: &dyn Files,
-) -> io::Result<Option<Result<Definitions, DefinitionsError>>> {
+/// What the definitions file says, or why it says nothing; `None` if there is none.
+pub(super) type Found = Option<Result<Definitions, DefinitionsError>>;
+
+/// Reads the definitions file.
+pub(super) fn read_definitions(root: &dyn Files) -> io::Result<Found> {
     Ok(root.read(DEFINITIONS)?.map(|bytes| Definitions::decode(&bytes)))
 }
 

@@ -20,14 +20,17 @@ use std::{
 pub use report::{Checkpoint, Flaw, QueueReport, Records, Report, Sizes};
 
 use super::{
-    checkpoint::{self, Entities, Loaded, definitions::Definitions, definitions::DefinitionsError},
+    checkpoint::{
+        self, Entities, Entity, LoadError, Loaded,
+        definitions::{Definitions, DefinitionsError},
+    },
     data_dir::DataDir,
     files::{Files, handles::Handles, read_only::ReadOnlyFiles},
     folders::{DEFINITIONS, read_definitions},
     format::Footer,
     kv::SledKv,
     position::SegmentId,
-    recovery::RecoveryError,
+    recovery::{RecoveryError, check_types},
     replay::{Repair, Replay, reaches},
     segment::{FIRST_RECORD_OFFSET, Segment, SegmentError},
 };
@@ -79,6 +82,7 @@ pub fn check(folder: &DataDir, mut progress: impl FnMut(Progress)) -> Result<Rep
         None => Replay::from_definitions(&NoRepair, definitions.unwrap_or_default(), segments.is_empty()),
     };
     replay.run(&segments).map_err(RecoveryError::from)?;
+    check_types(&replay.entities)?;
     report.clean = replay.report.clean;
     let mut check = Check::new(&replay.state.index, report);
     check_segments(&mut check, &segments, &mut progress)?;
@@ -185,7 +189,10 @@ fn load_state(
     let copy = tempfile::tempdir().map_err(|source| unreadable(&std::env::temp_dir(), source))?;
     copy_folder(folder, copy.path())?;
     let loaded = match SledKv::open(copy.path()) {
-        Ok(kv) => checkpoint::load(&kv).map_err(|error| error.to_string()),
+        Ok(kv) => match checkpoint::load(&kv) {
+            Err(error @ LoadError::Version { .. }) => return Err(RecoveryError::LaterState(error).into()),
+            loaded => loaded.map_err(|error| error.to_string()),
+        },
         Err(error) => Err(error.to_string()),
     };
     let is_whole = |loaded: &Loaded| reaches(loaded.stamp, segments);
@@ -215,7 +222,7 @@ fn is_whole_from_first(segments: &Segments) -> bool {
 /// Definitions of the same moment say the same.
 fn compare(loaded: &Loaded, definitions: &Definitions, report: &mut Report) {
     let entities = |changes: &[_]| changes.iter().cloned().collect::<Entities>();
-    if loaded.stamp == definitions.stamp && entities(&loaded.topology) != entities(&definitions.entities) {
+    if loaded.stamp == definitions.stamp && entities(&loaded.entities) != entities(&definitions.entities) {
         report.flaws.push(Flaw::DefinitionsDiffer);
     }
 }
@@ -246,7 +253,8 @@ fn unreadable(path: &Path, source: io::Error) -> FsckError {
 
 impl Report {
     fn count_topology(&mut self, entities: &Entities) {
-        for (vhost, change) in entities.iter() {
+        for entity in entities.iter() {
+            let Entity::Topology { vhost, change } = entity else { continue };
             match change {
                 TopologyChange::ExchangeDeclared(_) => self.exchanges += 1,
                 TopologyChange::Bound(_) => self.bindings += 1,

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 
 use super::{format::Returned, position::SegmentId};
 use crate::core::{
+    access::AccessChange,
     change::TopologyChange,
     message::Message,
     placement::{Placements, QueueId},
@@ -33,6 +34,8 @@ pub(super) enum Recorded {
     Return { queue: QueueId, returned: Vec<Back> },
     /// The topology changed.
     Topology { vhost: ShortString, change: TopologyChange },
+    /// Users, permissions or global parameters changed.
+    Access(AccessChange),
 }
 
 /// A message that came back to its queue.
@@ -51,7 +54,7 @@ impl Recorded {
         match self {
             Self::Settle { queue, .. } | Self::Return { queue, .. } => queue.is_durable(),
             Self::Topology { change: TopologyChange::QueueDeleted { id, .. }, .. } => id.is_durable(),
-            Self::Place { .. } | Self::Relocate { .. } | Self::Topology { .. } => true,
+            Self::Place { .. } | Self::Relocate { .. } | Self::Topology { .. } | Self::Access(_) => true,
         }
     }
 }

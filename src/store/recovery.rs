@@ -2,7 +2,7 @@
 //!
 //! The key-value store says how things were at its stamp; the log is replayed from there, sealed segments by their footers and
 //! without reading a message. A segment that is not sealed is scanned, cut at its last sound record and sealed. When the
-//! store is lost, topology comes from the definitions file and everything else from the whole log: messages that may
+//! store is lost, what is declared and set comes from the definitions file and everything else from the whole log: messages that may
 //! have been settled come again, none is missing. What is damaged is set aside and counted; it never stops the broker.
 //! How the log is read is for [`Replay`]; here is decided from where, and what is mended on the way and afterwards.
 
@@ -17,9 +17,12 @@ use std::{
 
 use super::{
     catalog::State,
-    checkpoint::{self, Entities, definitions::Definitions},
+    checkpoint::{
+        self, Entities, Entity, LoadError,
+        definitions::{Definitions, DefinitionsError},
+    },
     files::is_out_of_handles,
-    folders::{DEFINITIONS, Folders, read_definitions, write_definitions},
+    folders::{DEFINITIONS, Folders, Found, read_definitions, write_definitions},
     format::Footer,
     index::Index,
     kv::{KeyValue, KvError},
@@ -29,8 +32,9 @@ use super::{
     reserve::{self, RESERVE},
     segment::{FIRST_RECORD_OFFSET, Segment, SegmentError, quarantine},
 };
-use crate::core::{change::TopologyChange, placement::QueueId};
+use crate::core::{change::TopologyChange, declared::QueueType, placement::QueueId};
 use crate::limits::DISK_RESERVE_BYTES;
+use crate::protocol::ShortString;
 
 /// Where the first log of all begins.
 const LOG_START: LogPosition = LogPosition { segment: SegmentId(1), offset: FIRST_RECORD_OFFSET };
@@ -54,6 +58,20 @@ pub enum RecoveryError {
     /// The store of derived state can neither be used nor made anew.
     #[error("{0}")]
     State(#[from] KvError),
+    /// A later version wrote to the store of derived state.
+    #[error("{0}")]
+    LaterState(LoadError),
+    /// A later version wrote the definitions file.
+    #[error("cannot use the definitions file: {0}")]
+    LaterDefinitions(DefinitionsError),
+    /// A queue is of a type that this version does not know: to take it for another one would change what it promises.
+    #[error("queue '{name}' in vhost '{vhost}' is of a type that this version does not know")]
+    QueueType {
+        /// Its virtual host.
+        vhost: ShortString,
+        /// Its name.
+        name: ShortString,
+    },
 }
 
 /// What was found.
@@ -76,33 +94,41 @@ pub(super) struct Recovered {
 pub(super) fn recover(folders: &Folders) -> Result<Recovered, RecoveryError> {
     let began = Instant::now();
     make_room(folders)?;
+    let definitions = definitions(folders)?;
     let segments = open_segments(folders)?;
     let (kv, loaded) = open_state(folders, &segments)?;
-    let is_new = loaded.is_none();
+    let begins_anew = loaded.is_none();
+    let is_blank = begins_anew && matches!(definitions, Ok(None));
+    let has_definitions = matches!(definitions, Ok(Some(Ok(_))));
     let mut replay = if let Some(loaded) = loaded {
-        renew_definitions(folders, &loaded);
+        renew_definitions(folders, &loaded, definitions);
         Replay::from_checkpoint(folders, loaded)
     } else {
-        let definitions = definitions_or_none(folders)?;
+        let definitions = definitions_or_none(definitions)?;
         Replay::from_definitions(folders, definitions, !reaches(LOG_START, &segments))
     };
     let stamp = replay.from;
     replay.run(&segments)?;
+    check_types(&replay.entities)?;
     if !replay.report.clean {
         replay.state.index.mark_all_redelivered();
     }
     if replay.report.state_lost {
         replay.state.index.bump_positions(POSITIONS_LEFT_OUT);
     }
-    if is_new {
+    if replay.report.state_lost && !has_definitions {
+        lose_users(&mut replay.entities);
+    }
+    if begins_anew {
         replay.state.index.forget_checkpoint();
-        replay.state.topology = replay.entities.iter().cloned().collect();
+        replay.state.entities = replay.entities.iter().cloned().collect();
     }
     forget_undeclared(&mut replay.state.index, &replay.entities);
     forget_missing(&mut replay.state.index, &segments);
     let next_segment = segments.keys().next_back().map_or(SegmentId(1), |last| SegmentId(last.0 + 1));
     let next_segment = next_segment.max(stamp.segment);
-    let recovered = finish(replay, kv, stamp, next_segment);
+    let mut recovered = finish(replay, kv, stamp, next_segment);
+    recovered.restored.is_new = is_blank && recovered.report.is_blank();
     let Report { clean, state_lost, replayed, damaged, damaged_bytes } = recovered.report;
     tracing::info!(
         segments = segments.len(),
@@ -172,6 +198,7 @@ fn open_state(
             Ok(Some(loaded)) => format!("the log does not go back to its stamp {:?}", loaded.stamp),
             Ok(None) if reaches(LOG_START, segments) => return Ok((kv, None)),
             Ok(None) => "it is empty".into(),
+            Err(error @ LoadError::Version { .. }) => return Err(RecoveryError::LaterState(error)),
             Err(error) => error.to_string(),
         },
         // Nothing says that it is damaged: it may be whole when the cause is gone.
@@ -193,9 +220,17 @@ fn is_passing(error: &io::Error) -> bool {
     kinds.contains(&error.kind()) || is_out_of_handles(error)
 }
 
-fn definitions_or_none(folders: &Folders) -> Result<Definitions, RecoveryError> {
+/// The definitions file, which need not be one that can be used; but one of a later version is refused.
+fn definitions(folders: &Folders) -> Result<io::Result<Found>, RecoveryError> {
+    match read_definitions(&*folders.root) {
+        Ok(Some(Err(error @ DefinitionsError::Version(_)))) => Err(RecoveryError::LaterDefinitions(error)),
+        found => Ok(found),
+    }
+}
+
+fn definitions_or_none(found: io::Result<Found>) -> Result<Definitions, RecoveryError> {
     let failed = |source| RecoveryError::Io { path: PathBuf::from(DEFINITIONS), source };
-    Ok(match read_definitions(&*folders.root).map_err(failed)? {
+    Ok(match found.map_err(failed)? {
         Some(Ok(definitions)) => definitions,
         Some(Err(error)) => {
             tracing::error!(%error, "the definitions file is lost too");
@@ -207,15 +242,15 @@ fn definitions_or_none(folders: &Folders) -> Result<Definitions, RecoveryError> 
 
 /// A crash between a checkpoint and its definitions leaves these behind, and nothing but them would know the topology if the
 /// key-value store were lost later.
-fn renew_definitions(folders: &Folders, loaded: &checkpoint::Loaded) {
-    let checkpoint::Loaded { stamp, ref index, ref topology } = *loaded;
+fn renew_definitions(folders: &Folders, loaded: &checkpoint::Loaded, found: io::Result<Found>) {
+    let checkpoint::Loaded { stamp, ref index, ref entities } = *loaded;
     let last_queue = index.last_queue();
-    let renewed = read_definitions(&*folders.root).and_then(|known| {
+    let renewed = found.and_then(|known| {
         let known = known.and_then(Result::ok);
-        if known.is_some_and(|known| known.last_queue == last_queue && known.entities == *topology) {
+        if known.is_some_and(|known| known.last_queue == last_queue && known.entities == *entities) {
             return Ok(());
         }
-        let definitions = Definitions { stamp, last_queue, entities: topology.clone() };
+        let definitions = Definitions { stamp, last_queue, entities: entities.clone() };
         write_definitions(&*folders.root, &definitions)
     });
     if let Err(error) = renewed {
@@ -246,8 +281,32 @@ impl Repair for Folders {
     }
 }
 
-fn queue_of(change: &TopologyChange) -> Option<QueueId> {
-    if let TopologyChange::QueueDeclared { id, .. } = change { Some(*id) } else { None }
+/// All queues that are declared are of a type that is known.
+pub(super) fn check_types(entities: &Entities) -> Result<(), RecoveryError> {
+    for entity in entities.iter() {
+        if let Entity::Topology { vhost, change: TopologyChange::QueueDeclared { name, arguments, .. } } =
+            entity
+            && !QueueType::is_known(arguments)
+        {
+            return Err(RecoveryError::QueueType { vhost: vhost.clone(), name: name.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Nobody knows whether there were users. The one that a new broker begins with might be one that somebody has deleted.
+fn lose_users(entities: &mut Entities) {
+    if !entities.iter().any(|entity| *entity == Entity::UsersSetUp) {
+        tracing::error!("users are lost, if there were any: no default user is made, load definitions");
+        entities.apply(Entity::UsersSetUp);
+    }
+}
+
+fn queue_of(entity: &Entity) -> Option<QueueId> {
+    match entity {
+        Entity::Topology { change: TopologyChange::QueueDeclared { id, .. }, .. } => Some(*id),
+        _ => None,
+    }
 }
 
 /// Segments that are live by the last checkpoint, and whose files somebody has taken.
@@ -262,7 +321,7 @@ fn forget_missing(index: &mut Index, segments: &BTreeMap<SegmentId, Arc<Segment>
 
 /// Damage may have taken a queue's declaration, or its end before another one got its name.
 fn forget_undeclared(index: &mut Index, entities: &Entities) {
-    let declared: HashSet<QueueId> = entities.iter().filter_map(|(_, change)| queue_of(change)).collect();
+    let declared: HashSet<QueueId> = entities.iter().filter_map(queue_of).collect();
     let known = index.queues().map(|queue| queue.id);
     let undeclared: Vec<QueueId> = known.filter(|id| !declared.contains(id)).collect();
     for queue in undeclared {
@@ -282,8 +341,12 @@ fn finish(
     let contents: HashMap<QueueId, _> =
         state.index.queues().filter_map(|queue| Some((queue.id, state.index.restored(queue.id)?))).collect();
     let mut restored = Restored { last_queue: state.index.last_queue(), contents, ..Restored::default() };
-    for (vhost, change) in entities.into_vec() {
-        restored.topology.entry(vhost).or_default().push(change);
+    for entity in entities.into_vec() {
+        match entity {
+            Entity::Topology { vhost, change } => restored.topology.entry(vhost).or_default().push(change),
+            Entity::Access(change) => restored.access.push(change),
+            Entity::UsersSetUp => restored.had_users = true,
+        }
     }
     Recovered { state, kv, stamp, restored, next_segment, report }
 }

@@ -8,9 +8,10 @@ use std::{cmp::Ordering, collections::BTreeMap, io, ops::Range, sync::Arc};
 
 use super::{
     catalog::{Known, SegmentStage, State, share},
-    checkpoint::{self, Entities, definitions::Definitions},
+    checkpoint::{self, Entities, Entity, definitions::Definitions},
     format::{
-        Flags, Footer, Kind, Publish, Return, Settle, Slot, TopologyRecord, record::RECORD_HEADER_BYTES,
+        Flags, Footer, Kind, Publish, Return, Settle, Slot, TopologyRecord, access,
+        record::RECORD_HEADER_BYTES,
     },
     position::{LogPosition, SegmentId},
     segment::{
@@ -19,7 +20,7 @@ use super::{
         table::{Table, footer_of},
     },
 };
-use crate::core::{change::TopologyChange, placement::Placement};
+use crate::core::{access::AccessChange, change::TopologyChange, placement::Placement};
 
 /// What is done about what is met on the way.
 pub(super) trait Repair {
@@ -45,6 +46,13 @@ pub(super) struct Report {
     pub(super) damaged: u64,
 }
 
+impl Report {
+    /// Whether there was nothing at all.
+    pub(super) fn is_blank(&self) -> bool {
+        *self == Self { clean: self.clean, ..Self::default() }
+    }
+}
+
 /// The log on its way into memory.
 pub(super) struct Replay<'a> {
     repair: &'a dyn Repair,
@@ -54,8 +62,8 @@ pub(super) struct Replay<'a> {
     pub(super) entities: Entities,
     /// Everything before it is known already.
     pub(super) from: LogPosition,
-    /// Changes of topology before this are known already.
-    topology_from: LogPosition,
+    /// Changes of what is declared and set are known already before this.
+    entities_from: LogPosition,
     /// What was seen on the way.
     pub(super) report: Report,
     /// The segment that was written to last.
@@ -66,10 +74,10 @@ impl<'a> Replay<'a> {
     /// From what the key-value store has.
     pub(super) fn from_checkpoint(repair: &'a dyn Repair, loaded: checkpoint::Loaded) -> Self {
         let state = State { index: loaded.index, ..State::default() };
-        let entities = loaded.topology.into_iter().collect();
+        let entities = loaded.entities.into_iter().collect();
         let from = loaded.stamp;
         let report = Report::default();
-        Self { repair, state, entities, from, topology_from: from, report, last: None }
+        Self { repair, state, entities, from, entities_from: from, report, last: None }
     }
 
     /// From the beginning of the log, without the key-value store.
@@ -80,15 +88,15 @@ impl<'a> Replay<'a> {
     ) -> Self {
         let mut state = State::default();
         state.index.restore_last_queue(definitions.last_queue);
-        for (_, change) in &definitions.entities {
-            if let TopologyChange::QueueDeclared { id, .. } = change {
+        for entity in &definitions.entities {
+            if let Entity::Topology { change: TopologyChange::QueueDeclared { id, .. }, .. } = entity {
                 state.index.add_queue(*id);
             }
         }
         let entities = definitions.entities.into_iter().collect();
         let report = Report { state_lost, ..Report::default() };
         let from = LogPosition::default();
-        Self { repair, state, entities, from, topology_from: definitions.stamp, report, last: None }
+        Self { repair, state, entities, from, entities_from: definitions.stamp, report, last: None }
     }
 
     /// Replays all segments, in order.
@@ -214,6 +222,7 @@ impl<'a> Replay<'a> {
             Kind::Return => self.returned(Return::decode(payload).ok()?),
             Kind::ReturnV1 => self.returned(Return::decode_v1(payload).ok()?),
             Kind::Topology => self.topology(at, TopologyRecord::decode(payload).ok()?),
+            Kind::Access => self.access(at, access::decode(payload).ok()?),
             Kind::Shutdown | Kind::Footer => {}
         }
         Some(())
@@ -226,9 +235,17 @@ impl<'a> Replay<'a> {
     }
 
     fn topology(&mut self, at: LogPosition, record: TopologyRecord) {
-        if at >= self.topology_from {
-            self.state.apply_topology(&record.vhost, &record.change);
-            self.entities.apply(record.vhost, record.change);
+        if at >= self.entities_from {
+            let TopologyRecord { vhost, change } = record;
+            self.state.apply_topology(&vhost, &change);
+            self.entities.apply(Entity::Topology { vhost, change });
+        }
+    }
+
+    fn access(&mut self, at: LogPosition, change: AccessChange) {
+        if at >= self.entities_from {
+            self.state.entities.push(Entity::Access(change.clone()));
+            self.entities.apply(Entity::Access(change));
         }
     }
 

@@ -9,6 +9,7 @@ mod deduplicators;
 mod equivalence;
 mod exchanges;
 mod history;
+mod parameters;
 mod policies;
 mod queues;
 mod remains;
@@ -18,7 +19,7 @@ mod route;
 mod spelling;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Weak, atomic::AtomicU64},
 };
 
@@ -78,6 +79,10 @@ pub struct Topology {
     stamp: Stamp,
     policies: Policies,
     settings: VhostSettings,
+    /// The virtual host was deleted: what it has is to be cleared away.
+    is_deleted: bool,
+    /// RabbitMQ's parameters by component and name: their JSON.
+    parameters: BTreeMap<(ShortString, ShortString), String>,
     common_settings: CommonSettings,
     /// What the journal has not been told yet.
     changes: Vec<TopologyChange>,
@@ -129,6 +134,8 @@ impl Topology {
             stamp: Stamp::default(),
             policies: Policies::default(),
             settings: VhostSettings::default(),
+            is_deleted: false,
+            parameters: BTreeMap::new(),
             common_settings: CommonSettings::default(),
             changes: Vec::new(),
             deduplicators: Vec::new(),

@@ -29,13 +29,13 @@ impl CommonSettings {
 
 impl Topology {
     /// What is set.
-    pub fn settings(&self) -> VhostSettings {
-        self.settings
+    pub fn settings(&self) -> &VhostSettings {
+        &self.settings
     }
 
     /// Sets it. Queues that are there stay what they are.
     pub fn set_settings(&mut self, settings: VhostSettings) {
-        self.settings = settings;
+        self.settings = settings.clone();
         self.changes.push(TopologyChange::VhostSet(settings));
     }
 

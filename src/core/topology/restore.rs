@@ -25,7 +25,9 @@ pub struct Unrestored {
 impl Topology {
     /// Makes what was declared before the broker was last stopped, with the messages that its queues had.
     ///
-    /// `declared` has what there is, in any order, and nothing that is gone.
+    /// `declared` has what there is, in any order, and nothing that is gone; but a virtual host that was deleted and not yet cleared
+    /// away has [`VhostDeleted`](TopologyChange::VhostDeleted) in the place of its settings, and whatever is left of it. It is made
+    /// like any other one then: [`is_deleted`](Self::is_deleted) tells it apart.
     pub fn restore(
         &mut self,
         declared: Vec<TopologyChange>,
@@ -50,11 +52,17 @@ impl Topology {
                     Err(error) => unrestored.policies.push((spec, error)),
                 },
                 TopologyChange::VhostSet(settings) => self.settings = settings,
+                TopologyChange::VhostDeleted => self.is_deleted = true,
+                TopologyChange::ParameterSet { component, name, value } => {
+                    self.parameters.insert((component, name), value);
+                }
                 TopologyChange::Bound(binding) => bindings.push(binding),
                 TopologyChange::ExchangeDeleted(_)
                 | TopologyChange::QueueDeleted { .. }
                 | TopologyChange::Unbound(_)
-                | TopologyChange::PolicyDeleted { .. } => {}
+                | TopologyChange::PolicyDeleted { .. }
+                | TopologyChange::ParameterDeleted { .. }
+                | TopologyChange::VhostCleared => {}
             }
         }
         self.apply_policies(); // to exchanges
@@ -70,6 +78,11 @@ impl Topology {
         self.changes.clear();
         self.drop_unrestored(&unrestored.bindings);
         unrestored
+    }
+
+    /// Whether the virtual host was deleted before the broker was last stopped, and not all of it was cleared away.
+    pub fn is_deleted(&self) -> bool {
+        self.is_deleted
     }
 
     /// Bindings whose ends are missing were left by a deletion that a crash cut short: it is completed, or they would be

@@ -3,6 +3,7 @@
 mod arguments;
 mod kinds;
 mod model;
+mod parameters;
 mod policies;
 mod remains;
 

@@ -1,8 +1,8 @@
-//! All topology as the bytes of one file, which stands in for the key-value store when that is lost. Little endian:
+//! All that is declared and set as the bytes of one file, which stands in for the key-value store when that is lost. Little endian:
 //!
 //! ```text
 //!  0  8  magic "LEVERDEF"
-//!  8  4  version = 2; version 1 is laid out in the same way
+//!  8  4  version = 3; versions 1 and 2 are laid out in the same way, with entities of their time
 //! 12  8  stamp: segment
 //! 20  4  stamp: offset
 //! 24  8  highest id that a durable queue ever had
@@ -11,13 +11,15 @@
 //!     4  CRC-32C of everything before
 //! ```
 
-use super::{entity, reader::Reader};
-use crate::core::change::TopologyChange;
-use crate::protocol::ShortString;
+use super::{
+    entities::{KeyChange, key_of},
+    entity::{self, Entity},
+    reader::Reader,
+};
 use crate::store::position::{LogPosition, SegmentId};
 
 const MAGIC: &[u8; 8] = b"LEVERDEF";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const VERSION_1: u32 = 1;
 const CRC_BYTES: usize = 4;
 
@@ -28,8 +30,8 @@ pub struct Definitions {
     pub stamp: LogPosition,
     /// The highest id that a durable queue ever had: none up to it is drawn again.
     pub last_queue: u64,
-    /// Declarations and bindings, in an order in which they can be made again.
-    pub entities: Vec<(ShortString, TopologyChange)>,
+    /// What is declared and set, in an order in which it can be made again.
+    pub entities: Vec<Entity>,
 }
 
 /// Why a file of definitions cannot be read.
@@ -55,8 +57,8 @@ impl Definitions {
         out.extend_from_slice(&self.stamp.offset.to_le_bytes());
         out.extend_from_slice(&self.last_queue.to_le_bytes());
         out.extend_from_slice(&(self.entities.len() as u32).to_le_bytes());
-        for (vhost, change) in &self.entities {
-            let bytes = entity::encode(vhost, change);
+        for entity in &self.entities {
+            let bytes = entity::encode(entity);
             out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
             out.extend_from_slice(&bytes);
         }
@@ -93,21 +95,15 @@ impl Definitions {
     }
 }
 
-fn read_entity(reader: &mut Reader<'_>) -> Option<(ShortString, TopologyChange)> {
+fn read_entity(reader: &mut Reader<'_>) -> Option<Entity> {
     let size = reader.u32()?;
-    let (vhost, change) = entity::decode(reader.take(size as usize)?).ok()?;
-    is_entity(&change).then_some((vhost, change))
+    let entity = entity::decode(reader.take(size as usize)?).ok()?;
+    is_there(&entity).then_some(entity)
 }
 
-fn is_entity(change: &TopologyChange) -> bool {
-    match change {
-        TopologyChange::ExchangeDeclared(_)
-        | TopologyChange::Bound(_)
-        | TopologyChange::PolicySet { .. }
-        | TopologyChange::VhostSet(_) => true,
-        TopologyChange::QueueDeclared { id, .. } => id.is_durable(),
-        _ => false,
-    }
+/// It is no end, and not transient.
+fn is_there(entity: &Entity) -> bool {
+    matches!(key_of(entity), Some((_, KeyChange::Put)))
 }
 
 #[cfg(test)]
@@ -115,11 +111,16 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
-    use crate::protocol::arbitrary;
-    use crate::store::tests::topology::change;
+    use crate::core::{
+        access::AccessChange,
+        change::TopologyChange,
+        declared::{QueueType, VhostSettings},
+    };
+    use crate::protocol::ShortString;
+    use crate::store::tests::entity;
 
     fn definitions() -> impl Strategy<Value = Definitions> {
-        let entities = vec((arbitrary::short_string(), change().prop_filter("an end", is_entity)), 0..6);
+        let entities = vec(entity().prop_filter("an end", is_there), 0..6);
         (any::<(u64, u32, u64)>(), entities).prop_map(|((segment, offset, last_queue), entities)| {
             let stamp = LogPosition { segment: SegmentId(segment), offset };
             Definitions { stamp, last_queue, entities }
@@ -131,7 +132,7 @@ mod tests {
         let stamp = LogPosition { segment: SegmentId(258), offset: 7 };
         let bytes = Definitions { stamp, last_queue: 9, entities: Vec::new() }.encode();
         let (content, crc) = bytes.split_at(36);
-        assert_eq!(content, b"LEVERDEF\x02\0\0\0\x02\x01\0\0\0\0\0\0\x07\0\0\0\x09\0\0\0\0\0\0\0\0\0\0\0");
+        assert_eq!(content, b"LEVERDEF\x03\0\0\0\x02\x01\0\0\0\0\0\0\x07\0\0\0\x09\0\0\0\0\0\0\0\0\0\0\0");
         assert_eq!(crc, crc32c::crc32c(content).to_le_bytes());
     }
 
@@ -140,25 +141,40 @@ mod tests {
         let mut bytes = Definitions::default().encode();
         assert_eq!(Definitions::decode(b"something"), Err(DefinitionsError::Magic));
         assert_eq!(Definitions::decode(&bytes[..8]), Err(DefinitionsError::Damaged));
-        bytes[8] = 3;
-        assert_eq!(Definitions::decode(&bytes), Err(DefinitionsError::Version(3)));
+        bytes[8] = 4;
+        assert_eq!(Definitions::decode(&bytes), Err(DefinitionsError::Version(4)));
     }
 
     #[test]
-    fn a_file_of_version_1_is_read() {
-        let bytes = b"LEVERDEF\x01\0\0\0\x02\x01\0\0\0\0\0\0\x07\0\0\0\x09\0\0\0\0\0\0\0\0\0\0\0";
-        let bytes = [&bytes[..], &crc32c::crc32c(bytes).to_le_bytes()].concat();
+    fn files_of_versions_1_and_2_are_read() {
+        let name = ShortString::from_static;
+        let change = TopologyChange::VhostSet(VhostSettings {
+            default_queue_type: Some(QueueType::Quorum),
+            ..VhostSettings::default()
+        });
         let stamp = LogPosition { segment: SegmentId(258), offset: 7 };
-        let definitions = Definitions { stamp, last_queue: 9, entities: Vec::new() };
-        assert_eq!(Definitions::decode(&bytes), Ok(definitions));
+        let entities = vec![Entity::Topology { vhost: name("/"), change }];
+        let definitions = Definitions { stamp, last_queue: 9, entities };
+        for version in [1, 2] {
+            let rest = b"\0\0\0\x02\x01\0\0\0\0\0\0\x07\0\0\0\x09\0\0\0\0\0\0\0\x01\0\0\0";
+            let entity = [5, 0, 0, 0, version, 9, 1, b'/', 2];
+            let bytes = [&b"LEVERDEF"[..], &[version], rest, &entity].concat();
+            let bytes = [&bytes[..], &crc32c::crc32c(&bytes).to_le_bytes()].concat();
+            assert_eq!(Definitions::decode(&bytes).as_ref(), Ok(&definitions));
+        }
     }
 
     #[test]
     fn what_ends_is_no_definition() {
-        let deleted = TopologyChange::ExchangeDeleted(ShortString::from_static("e"));
-        let entities = vec![(ShortString::new(), deleted)];
-        let bytes = Definitions { entities, ..Definitions::default() }.encode();
-        assert_eq!(Definitions::decode(&bytes), Err(DefinitionsError::Damaged));
+        let name = ShortString::from_static("e");
+        let deleted = TopologyChange::ExchangeDeleted(name.clone());
+        for end in [
+            Entity::Topology { vhost: ShortString::new(), change: deleted },
+            Entity::Access(AccessChange::UserDeleted(name)),
+        ] {
+            let bytes = Definitions { entities: vec![end], ..Definitions::default() }.encode();
+            assert_eq!(Definitions::decode(&bytes), Err(DefinitionsError::Damaged));
+        }
     }
 
     proptest! {

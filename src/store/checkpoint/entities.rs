@@ -1,14 +1,19 @@
-//! The durable topology as it stands after changes: one entity for each key.
+//! What is declared and set, as it stands after changes: one entity for each key.
 
 use std::collections::BTreeMap;
 
-use crate::core::change::TopologyChange;
+use super::entity::Entity;
+use crate::core::{
+    access::{AccessChange, PermissionsSpec, TopicPermissionsSpec},
+    change::TopologyChange,
+};
 use crate::protocol::ShortString;
 use crate::store::kv::Key;
 
-/// Exchanges, queues, bindings, policies and settings of virtual hosts, in this order, each as the change that made it.
+/// Exchanges, queues, bindings, policies, settings of virtual hosts, users, permissions, topic permissions, global parameters
+/// and parameters of virtual hosts, in this order, each as the change that made it.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Entities(BTreeMap<Vec<u8>, (ShortString, TopologyChange)>);
+pub struct Entities(BTreeMap<Vec<u8>, Entity>);
 
 /// What a change does to its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,36 +24,52 @@ pub(super) enum KeyChange {
 
 impl Entities {
     /// Takes a change over. What ends is not kept, and transient queues never are.
-    pub fn apply(&mut self, vhost: ShortString, change: TopologyChange) {
-        let Some((key, key_change)) = key_of(&vhost, &change) else { return };
+    pub fn apply(&mut self, change: Entity) {
+        if let Some(implied) = implied(&change) {
+            self.apply(implied);
+        }
+        let Some((key, key_change)) = key_of(&change) else { return };
         let key = key.to_bytes();
         match key_change {
-            KeyChange::Put => self.0.insert(key, (vhost, change)),
+            KeyChange::Put => self.0.insert(key, change),
             KeyChange::Delete => self.0.remove(&key),
         };
     }
 
     /// All of them, in the order in which they can be made again.
-    pub fn iter(&self) -> impl Iterator<Item = &(ShortString, TopologyChange)> {
+    pub fn iter(&self) -> impl Iterator<Item = &Entity> {
         self.0.values()
     }
 
     /// All of them, in the same order.
-    pub fn into_vec(self) -> Vec<(ShortString, TopologyChange)> {
+    pub fn into_vec(self) -> Vec<Entity> {
         self.0.into_values().collect()
     }
 }
 
-impl FromIterator<(ShortString, TopologyChange)> for Entities {
-    fn from_iter<I: IntoIterator<Item = (ShortString, TopologyChange)>>(changes: I) -> Self {
+impl FromIterator<Entity> for Entities {
+    fn from_iter<I: IntoIterator<Item = Entity>>(changes: I) -> Self {
         let mut entities = Self::default();
-        changes.into_iter().for_each(|(vhost, change)| entities.apply(vhost, change));
+        changes.into_iter().for_each(|change| entities.apply(change));
         entities
     }
 }
 
+/// What a change says beside itself.
+pub(super) fn implied(change: &Entity) -> Option<Entity> {
+    matches!(change, Entity::Access(AccessChange::UserSet(_))).then_some(Entity::UsersSetUp)
+}
+
 /// The key of a change, and what becomes of it. None of transient queues.
-pub(super) fn key_of<'a>(vhost: &'a ShortString, change: &'a TopologyChange) -> Option<(Key<'a>, KeyChange)> {
+pub(super) fn key_of(change: &Entity) -> Option<(Key<'_>, KeyChange)> {
+    match change {
+        Entity::Topology { vhost, change } => key_of_topology(vhost, change),
+        Entity::Access(change) => Some(key_of_access(change)),
+        Entity::UsersSetUp => Some((Key::UsersSetUp, KeyChange::Put)),
+    }
+}
+
+fn key_of_topology<'a>(vhost: &'a ShortString, change: &'a TopologyChange) -> Option<(Key<'a>, KeyChange)> {
     use KeyChange::{Delete, Put};
     Some(match change {
         TopologyChange::ExchangeDeclared(spec) => (Key::ExchangeDeclared { vhost, name: &spec.name }, Put),
@@ -66,6 +87,34 @@ pub(super) fn key_of<'a>(vhost: &'a ShortString, change: &'a TopologyChange) -> 
             (Key::PolicySet { vhost, kind: *kind, name: &spec.name }, Put)
         }
         TopologyChange::PolicyDeleted { kind, name } => (Key::PolicySet { vhost, kind: *kind, name }, Delete),
-        TopologyChange::VhostSet(_) => (Key::VhostSet { vhost }, Put),
+        // That it is to be cleared away takes the place of what is set for it.
+        TopologyChange::VhostSet(_) | TopologyChange::VhostDeleted => (Key::VhostSet { vhost }, Put),
+        TopologyChange::VhostCleared => (Key::VhostSet { vhost }, Delete),
+        TopologyChange::ParameterSet { component, name, .. } => {
+            (Key::ParameterSet { vhost, component, name }, Put)
+        }
+        TopologyChange::ParameterDeleted { component, name } => {
+            (Key::ParameterSet { vhost, component, name }, Delete)
+        }
     })
+}
+
+fn key_of_access(change: &AccessChange) -> (Key<'_>, KeyChange) {
+    use KeyChange::{Delete, Put};
+    match change {
+        AccessChange::UserSet(spec) => (Key::UserSet { name: &spec.name }, Put),
+        AccessChange::UserDeleted(name) => (Key::UserSet { name }, Delete),
+        AccessChange::PermissionsSet(PermissionsSpec { user, vhost, .. }) => {
+            (Key::PermissionsSet { user, vhost }, Put)
+        }
+        AccessChange::PermissionsDeleted { user, vhost } => (Key::PermissionsSet { user, vhost }, Delete),
+        AccessChange::TopicPermissionsSet(TopicPermissionsSpec { user, vhost, exchange, .. }) => {
+            (Key::TopicPermissionsSet { user, vhost, exchange }, Put)
+        }
+        AccessChange::TopicPermissionsDeleted { user, vhost, exchange } => {
+            (Key::TopicPermissionsSet { user, vhost, exchange }, Delete)
+        }
+        AccessChange::GlobalParameterSet { name, .. } => (Key::GlobalParameterSet { name }, Put),
+        AccessChange::GlobalParameterDeleted(name) => (Key::GlobalParameterSet { name }, Delete),
+    }
 }

@@ -1,10 +1,10 @@
-//! The index and the topology as keys and values, and back.
+//! The index and what is declared and set as keys and values, and back.
 //!
 //! A checkpoint is one atomic batch: what changed since the last one, together with the place in the log that
 //! the store reflects from then on. So after a crash the store is exactly as some checkpoint left it, and the
 //! log is replayed from its stamp. Use of segments is not stored; it follows from the blocks. This module knows
 //! neither when a checkpoint is due, nor what to do when a store is lost; [`definitions`] are what remains of
-//! the topology then.
+//! what was declared and set then.
 
 pub mod definitions;
 mod entities;
@@ -15,15 +15,15 @@ mod value;
 use std::collections::HashSet;
 
 pub use entities::Entities;
+pub use entity::Entity;
 
 use crate::core::{change::TopologyChange, placement::QueueId};
-use crate::protocol::ShortString;
 use crate::store::{
     index::{Inconsistent, Index, IndexChange, IndexChanges},
     kv::{Batch, Key, KeyKind, KeyName, KeyValue, KvError},
     position::LogPosition,
 };
-use entities::{KeyChange, key_of};
+use entities::{KeyChange, implied, key_of};
 use value::Meta;
 
 /// What a store holds.
@@ -33,11 +33,11 @@ pub struct Loaded {
     pub stamp: LogPosition,
     /// The index.
     pub index: Index,
-    /// Declarations and bindings, in an order in which they can be made again.
-    pub topology: Vec<(ShortString, TopologyChange)>,
+    /// What is declared and set, in an order in which it can be made again.
+    pub entities: Vec<Entity>,
 }
 
-/// Why a store cannot be read back. It counts as lost.
+/// Why a store cannot be read back. It counts as lost, unless a later version wrote it.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The store itself fails.
@@ -51,6 +51,14 @@ pub enum LoadError {
         /// What is wrong.
         damage: Damage,
     },
+    /// A later Leveret wrote a value.
+    #[error("the key-value store has version {version} at {key}, which this version cannot read")]
+    Version {
+        /// Where.
+        key: KeyName,
+        /// Of the value.
+        version: u8,
+    },
 }
 
 /// What is wrong with a key or its value.
@@ -59,7 +67,7 @@ pub enum Damage {
     /// The key is none of ours, or is not that of its value.
     #[error("the key is wrong")]
     Key,
-    /// The value cannot be read, or is of another version.
+    /// The value cannot be read.
     #[error("the value is wrong")]
     Value,
     /// The store has keys, but no stamp.
@@ -74,15 +82,18 @@ pub enum Damage {
 }
 
 /// One batch of all that changed, stamped. Both kinds of changes must end at the stamp.
-pub fn batch(stamp: LogPosition, index: &IndexChanges, topology: &[(ShortString, TopologyChange)]) -> Batch {
+pub fn batch(stamp: LogPosition, index: &IndexChanges, entities: &[Entity]) -> Batch {
     let mut batch = Batch::default();
     let meta = Meta { stamp, last_queue: index.last_queue };
     batch.put(&Key::Meta, value::encode_meta(&meta));
     for change in &index.changes {
         put_index_change(&mut batch, change);
     }
-    for (vhost, change) in topology {
-        put_topology_change(&mut batch, vhost, change);
+    for entity in entities {
+        put_entity(&mut batch, entity);
+        if let Some(implied) = implied(entity) {
+            put_entity(&mut batch, &implied);
+        }
     }
     batch
 }
@@ -90,14 +101,15 @@ pub fn batch(stamp: LogPosition, index: &IndexChanges, topology: &[(ShortString,
 /// What a store holds. `None` if it is empty.
 pub fn load(store: &dyn KeyValue) -> Result<Option<Loaded>, LoadError> {
     let Some(meta) = store.get(&Key::Meta)? else { return check_empty(store) };
+    check_version(&Key::Meta.to_bytes(), &meta, value::VERSION)?;
     let meta = value::decode_meta(&meta).ok_or_else(|| damaged(&Key::Meta.to_bytes(), Damage::Value))?;
     let mut index = Index::new();
     index.restore_last_queue(meta.last_queue);
     load_queues(store, &mut index)?;
     load_blocks(store, &mut index)?;
-    let topology = topology(store)?;
-    check_queues(&index, &topology)?;
-    Ok(Some(Loaded { stamp: meta.stamp, index, topology }))
+    let entities = entities(store)?;
+    check_queues(&index, &entities)?;
+    Ok(Some(Loaded { stamp: meta.stamp, index, entities }))
 }
 
 fn put_index_change(batch: &mut Batch, change: &IndexChange) {
@@ -111,9 +123,9 @@ fn put_index_change(batch: &mut Batch, change: &IndexChange) {
     }
 }
 
-fn put_topology_change(batch: &mut Batch, vhost: &ShortString, change: &TopologyChange) {
-    match key_of(vhost, change) {
-        Some((key, KeyChange::Put)) => batch.put(&key, entity::encode(vhost, change)),
+fn put_entity(batch: &mut Batch, change: &Entity) {
+    match key_of(change) {
+        Some((key, KeyChange::Put)) => batch.put(&key, entity::encode(change)),
         Some((key, KeyChange::Delete)) => batch.delete(&key),
         None => {}
     }
@@ -132,6 +144,7 @@ fn load_queues(store: &dyn KeyValue, index: &mut Index) -> Result<(), LoadError>
     for pair in store.scan(KeyKind::Queue) {
         let (key, value) = pair?;
         let Some(Key::Queue(id)) = Key::from_bytes(&key) else { return Err(damaged(&key, Damage::Key)) };
+        check_version(&key, &value, value::VERSION)?;
         let state = value::decode_queue(id, &value).ok_or_else(|| damaged(&key, Damage::Value))?;
         index.restore_queue(&state).map_err(|why| damaged(&key, why.into()))?;
     }
@@ -144,34 +157,44 @@ fn load_blocks(store: &dyn KeyValue, index: &mut Index) -> Result<(), LoadError>
         let Some(Key::Block { queue, number }) = Key::from_bytes(&key) else {
             return Err(damaged(&key, Damage::Key));
         };
+        check_version(&key, &value, value::VERSION)?;
         let image = value::decode_block(&value).ok_or_else(|| damaged(&key, Damage::Value))?;
         index.restore_block(queue, number, &image).map_err(|why| damaged(&key, why.into()))?;
     }
     Ok(())
 }
 
-/// What is declared, in an order in which it can be made again.
-pub fn topology(store: &dyn KeyValue) -> Result<Vec<(ShortString, TopologyChange)>, LoadError> {
-    let mut topology = Vec::new();
-    for kind in KeyKind::TOPOLOGY {
+/// What is declared and set, in an order in which it can be made again.
+pub fn entities(store: &dyn KeyValue) -> Result<Vec<Entity>, LoadError> {
+    let mut entities = Vec::new();
+    for kind in KeyKind::ENTITIES {
         for pair in store.scan(kind) {
             let (key, value) = pair?;
-            let (vhost, change) = entity::decode(&value).map_err(|_| damaged(&key, Damage::Value))?;
-            match key_of(&vhost, &change) {
+            check_version(&key, &value, entity::VERSION)?;
+            let entity = entity::decode(&value).map_err(|_| damaged(&key, Damage::Value))?;
+            match key_of(&entity) {
                 Some((own, KeyChange::Put)) if own.to_bytes() == key => {}
                 _ => return Err(damaged(&key, Damage::Key)),
             }
-            topology.push((vhost, change));
+            entities.push(entity);
         }
     }
-    Ok(topology)
+    Ok(entities)
+}
+
+/// What the first octet of a value says is refused if it is not known; whether it is damaged is not known here.
+fn check_version(key: &[u8], value: &[u8], newest: u8) -> Result<(), LoadError> {
+    match value.first() {
+        Some(&version) if version > newest => Err(LoadError::Version { key: key.into(), version }),
+        _ => Ok(()),
+    }
 }
 
 /// Every queue is declared once and has positions.
-fn check_queues(index: &Index, topology: &[(ShortString, TopologyChange)]) -> Result<(), LoadError> {
+fn check_queues(index: &Index, entities: &[Entity]) -> Result<(), LoadError> {
     let mut undeclared: HashSet<QueueId> = index.queues().map(|state| state.id).collect();
-    for (vhost, change) in topology {
-        if let TopologyChange::QueueDeclared { id, name, .. } = change
+    for entity in entities {
+        if let Entity::Topology { vhost, change: TopologyChange::QueueDeclared { id, name, .. } } = entity
             && !undeclared.remove(id)
         {
             return Err(damaged(&Key::QueueDeclared { vhost, name }.to_bytes(), Damage::HalfQueue));

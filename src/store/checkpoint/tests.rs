@@ -6,6 +6,9 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::core::{
+    access::{
+        AccessChange, HashAlgorithm, Limits, PasswordHash, PermissionsSpec, TopicPermissionsSpec, UserSpec,
+    },
     change::Attempts,
     declared::{
         ApplyTo, Binding, Destination, ExchangeSpec, PolicyKind, PolicySpec, QueueType, VhostSettings,
@@ -14,7 +17,7 @@ use crate::core::{
     placement::Placement,
     routing::ExchangeKind,
 };
-use crate::protocol::FieldTable;
+use crate::protocol::{FieldTable, ShortString};
 use crate::store::{
     SegmentId,
     format::Returned,
@@ -23,7 +26,10 @@ use crate::store::{
         tests::model::{Operation, apply, durable_state, operation, queue_id},
     },
     kv::memory::MemoryKv,
-    tests::topology::{exchange, settings},
+    tests::{
+        access::user,
+        topology::{exchange, settings},
+    },
 };
 
 /// Changes of few things, so that they meet.
@@ -45,6 +51,37 @@ fn meeting_change() -> impl Strategy<Value = TopologyChange> {
         (name(), 0..2_i64).prop_map(|(name, priority)| meeting_policy(name, priority)),
         name().prop_map(|name| TopologyChange::PolicyDeleted { kind: PolicyKind::User, name }),
         settings().prop_map(TopologyChange::VhostSet),
+        Just(TopologyChange::VhostDeleted),
+        Just(TopologyChange::VhostCleared),
+        (name(), any::<String>()).prop_map(|(name, value)| TopologyChange::ParameterSet {
+            component: name.clone(),
+            name,
+            value
+        }),
+        name().prop_map(|name| TopologyChange::ParameterDeleted { component: name.clone(), name }),
+    ]
+}
+
+fn meeting_access() -> impl Strategy<Value = AccessChange> {
+    let name = || prop::sample::select(vec!["a", "b"]).prop_map(ShortString::from_static);
+    prop_oneof![
+        (name(), user()).prop_map(|(name, user)| AccessChange::UserSet(UserSpec { name, ..user })),
+        name().prop_map(AccessChange::UserDeleted),
+        (name(), name(), any::<String>()).prop_map(|(user, vhost, read)| {
+            let (configure, write) = (String::new(), read.clone());
+            AccessChange::PermissionsSet(PermissionsSpec { user, vhost, configure, write, read })
+        }),
+        (name(), name()).prop_map(|(user, vhost)| AccessChange::PermissionsDeleted { user, vhost }),
+        (name(), any::<[String; 2]>()).prop_map(|(name, [write, read])| {
+            let (user, vhost, exchange) = (name.clone(), name.clone(), name);
+            AccessChange::TopicPermissionsSet(TopicPermissionsSpec { user, vhost, exchange, write, read })
+        }),
+        name().prop_map(|name| {
+            let (user, vhost, exchange) = (name.clone(), name.clone(), name);
+            AccessChange::TopicPermissionsDeleted { user, vhost, exchange }
+        }),
+        (name(), any::<String>()).prop_map(|(name, value)| AccessChange::GlobalParameterSet { name, value }),
+        name().prop_map(AccessChange::GlobalParameterDeleted),
     ]
 }
 
@@ -58,6 +95,7 @@ fn meeting_policy(name: ShortString, priority: i64) -> TopologyChange {
 enum Step {
     Index(Operation),
     Topology(TopologyChange),
+    Access(AccessChange),
     Checkpoint,
     Flush,
     Crash { kept: usize },
@@ -67,20 +105,21 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => operation().prop_map(Step::Index),
         6 => meeting_change().prop_map(Step::Topology),
+        6 => meeting_access().prop_map(Step::Access),
         4 => Just(Step::Checkpoint),
         2 => Just(Step::Flush),
         2 => (0..3_usize).prop_map(|kept| Step::Crash { kept }),
     ]
 }
 
-type State = (Vec<(QueueState, RestoredQueue, Vec<Live>)>, Vec<(ShortString, TopologyChange)>, u64);
+type State = (Vec<(QueueState, RestoredQueue, Vec<Live>)>, Vec<Entity>, u64);
 
 /// A broker's durable state, and what it was at each stamp.
 #[derive(Default)]
 struct World {
     index: Index,
     entities: Entities,
-    pending: Vec<(ShortString, TopologyChange)>,
+    pending: Vec<Entity>,
     kv: MemoryKv,
     stamp: u32,
     flushed: u32,
@@ -92,6 +131,7 @@ impl World {
         match step {
             Step::Index(operation) => self.index_step(&operation),
             Step::Topology(change) => self.change(change),
+            Step::Access(change) => self.entity(Entity::Access(change)),
             Step::Checkpoint => self.checkpoint(),
             Step::Flush => {
                 self.kv.flush().unwrap();
@@ -102,9 +142,12 @@ impl World {
     }
 
     fn change(&mut self, change: TopologyChange) {
-        let vhost = ShortString::from_static("/");
-        self.entities.apply(vhost.clone(), change.clone());
-        self.pending.push((vhost, change));
+        self.entity(Entity::Topology { vhost: ShortString::from_static("/"), change });
+    }
+
+    fn entity(&mut self, change: Entity) {
+        self.entities.apply(change.clone());
+        self.pending.push(change);
     }
 
     /// Queues come and go together with their declarations.
@@ -146,11 +189,11 @@ impl World {
         let loaded = loaded.unwrap_or_else(|| Loaded {
             stamp: position(0),
             index: Index::new(),
-            topology: Vec::new(),
+            entities: Vec::new(),
         });
         assert_eq!(loaded.stamp, position(expected));
         self.index = loaded.index;
-        self.entities = loaded.topology.into_iter().collect();
+        self.entities = loaded.entities.into_iter().collect();
         self.pending.clear();
         assert_eq!(self.state(), self.states.get(&expected).cloned().unwrap_or_default());
         (self.stamp, self.flushed) = (expected, expected);
@@ -174,7 +217,19 @@ fn example() -> MemoryKv {
     let destination = Destination::Queue(name("queue 0"));
     world.change(TopologyChange::Bound(Binding { source: name("e"), destination, key: name(""), arguments }));
     world.change(meeting_policy(name("p"), 1));
-    world.change(TopologyChange::VhostSet(VhostSettings { default_queue_type: Some(QueueType::Quorum) }));
+    world.change(TopologyChange::VhostSet(VhostSettings {
+        default_queue_type: Some(QueueType::Quorum),
+        ..VhostSettings::default()
+    }));
+    let user = AccessChange::UserSet(UserSpec {
+        name: name("u"),
+        password: PasswordHash { algorithm: HashAlgorithm::Md5, bytes: Box::default() },
+        tags: Vec::new(),
+        limits: Limits::default(),
+    });
+    world.entity(Entity::Access(user));
+    let (component, value) = (name("c"), "1".to_owned());
+    world.change(TopologyChange::ParameterSet { component, name: name("p"), value });
     world.checkpoint();
     world.kv.flush().unwrap();
     world.kv
@@ -201,7 +256,7 @@ fn use_of_segments_follows_from_the_blocks() {
     let loaded = load(&example()).unwrap().unwrap();
     let used = loaded.index.segments()[&SegmentId(1)];
     assert_eq!((used.live, used.bytes), (600, 6000));
-    assert_eq!((loaded.stamp, loaded.index.last_queue(), loaded.topology.len()), (position(1), 1, 5));
+    assert_eq!((loaded.stamp, loaded.index.last_queue(), loaded.entities.len()), (position(1), 1, 8));
 }
 
 #[test]
@@ -224,7 +279,7 @@ fn an_error_names_the_key() {
 fn every_value_that_is_cut_lengthened_or_missing_is_noticed() {
     let whole = example();
     let keys: Vec<Vec<u8>> = whole.clone().image().keys().cloned().collect();
-    assert_eq!(keys.len(), 9);
+    assert_eq!(keys.len(), 12);
     for key in keys {
         let value = whole.clone().image()[&key].clone();
         for wrong in [&value[..value.len() - 1], &[&value[..], &[0]].concat(), &[]] {
@@ -238,7 +293,8 @@ fn every_value_that_is_cut_lengthened_or_missing_is_noticed() {
 #[test]
 fn a_value_under_another_key_is_noticed() {
     let whole = example();
-    for key in whole.clone().image().keys().filter(|key| key[0] > KeyKind::Block as u8) {
+    let of_names = |key: &&Vec<u8>| key[0] > KeyKind::Block as u8 && key.len() > 1;
+    for key in whole.clone().image().keys().filter(of_names) {
         let mut kv = whole.clone();
         let value = kv.image().remove(key).unwrap();
         let mut wrong = key.clone();

@@ -16,7 +16,8 @@ use crate::store::{
     position::{LogPosition, SegmentId},
 };
 
-const VERSION: u8 = 2;
+/// The version of what is written.
+pub(super) const VERSION: u8 = 2;
 const VERSION_1: u8 = 1;
 
 /// With more ranges than this, a bitmap is shorter.

@@ -8,8 +8,10 @@
 //! version 1 are publish records that do not say when, and [`Kind::ReturnV1`]; a record says by itself which one it is.
 //! Nothing here knows a file.
 
+pub mod access;
 mod bytes;
 pub mod envelope;
+mod fields;
 pub mod footer;
 pub mod publish;
 pub mod record;

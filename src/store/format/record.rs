@@ -36,12 +36,14 @@ pub enum Kind {
     Footer = 6,
     /// Messages came back to their queue: [`Return`](super::Return).
     Return = 7,
+    /// A change of users, permissions or global parameters: [`access`](super::access).
+    Access = 8,
 }
 
 impl Kind {
     fn from_octet(kind: u8) -> Option<Self> {
-        use Kind::{Footer, Publish, Return, ReturnV1, Settle, Shutdown, Topology};
-        let all = [Publish, Settle, ReturnV1, Topology, Shutdown, Footer, Return];
+        use Kind::{Access, Footer, Publish, Return, ReturnV1, Settle, Shutdown, Topology};
+        let all = [Publish, Settle, ReturnV1, Topology, Shutdown, Footer, Return, Access];
         all.into_iter().find(|known| *known as u8 == kind)
     }
 }

@@ -1,6 +1,6 @@
 //! The payload of a topology record: one change, and the virtual host where it happened.
 //!
-//! A name is a length octet and its bytes, a table is AMQP's with its big-endian `u32` length in front.
+//! Names, texts, lists, tables and limits are laid out as [`fields`](super::fields) says.
 //!
 //! ```text
 //! u8 tag, name of the vhost, then by tag:
@@ -13,10 +13,15 @@
 //!  5 bound, 6 unbound    name of the source, u8 destination (1 queue, 2 exchange), its name, routing key as a
 //!                        name, table of arguments
 //!  7 policy set          u8 whose (1 user's, 2 operator's), name, u8 applies to (1 all, 2 exchanges, 3 queues,
-//!                        4 classic queues, 5 quorum queues, 6 streams), i64 priority, u32 length of the pattern, the pattern in
-//!                        UTF-8, table of what it says
+//!                        4 classic queues, 5 quorum queues, 6 streams), i64 priority, text of the pattern, table of what
+//!                        it says
 //!  8 policy deleted      u8 whose, name
-//!  9 virtual host set    u8 default type of queues (0 none, 1 classic, 2 quorum)
+//!  9 virtual host set    u8 default type of queues (0 none, 1 classic, 2 quorum); of versions 1 and 2, not written any more
+//! 10 virtual host set    u8 default type of queues, u8 bits (1 tracing), text of the description, names of tags, limits
+//! 11 virtual host deleted
+//! 12 virtual host cleared
+//! 13 parameter set       component, name, text (JSON)
+//! 14 parameter deleted   component, name
 //! ```
 
 use crate::core::{
@@ -27,9 +32,14 @@ use crate::core::{
     placement::QueueId,
     routing::ExchangeKind,
 };
-use crate::protocol::{FieldTable, ShortString};
+use crate::protocol::ShortString;
 
-use super::bytes::{Bytes, Damage, require};
+use super::{
+    bytes::{Bytes, Damage, require},
+    fields::{
+        put_limits, put_name, put_names, put_text, take_limits, take_name, take_names, take_table, take_text,
+    },
+};
 
 /// A change of topology and where it happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,7 +70,17 @@ impl TopologyRecord {
                 out.push(policy_kind(*kind));
                 put_name(out, name);
             }
-            TopologyChange::VhostSet(settings) => out.push(queue_type(settings.default_queue_type)),
+            TopologyChange::VhostSet(settings) => put_settings(out, settings),
+            TopologyChange::VhostDeleted | TopologyChange::VhostCleared => {}
+            TopologyChange::ParameterSet { component, name, value } => {
+                put_name(out, component);
+                put_name(out, name);
+                put_text(out, value);
+            }
+            TopologyChange::ParameterDeleted { component, name } => {
+                put_name(out, component);
+                put_name(out, name);
+            }
         }
     }
 
@@ -69,25 +89,43 @@ impl TopologyRecord {
         let mut fields = Bytes(payload);
         let tag = fields.u8()?;
         let vhost = take_name(&mut fields)?;
-        let change = match tag {
-            EXCHANGE_DECLARED => TopologyChange::ExchangeDeclared(take_exchange(&mut fields)?),
-            EXCHANGE_DELETED => TopologyChange::ExchangeDeleted(take_name(&mut fields)?),
-            QUEUE_DECLARED => take_queue(&mut fields)?,
-            QUEUE_DELETED => {
-                TopologyChange::QueueDeleted { id: QueueId(fields.u64()?), name: take_name(&mut fields)? }
-            }
-            BOUND => TopologyChange::Bound(take_binding(&mut fields)?),
-            UNBOUND => TopologyChange::Unbound(take_binding(&mut fields)?),
-            POLICY_SET => take_policy(&mut fields)?,
-            POLICY_DELETED => {
-                let kind = take_policy_kind(&mut fields)?;
-                TopologyChange::PolicyDeleted { kind, name: take_name(&mut fields)? }
-            }
-            VHOST_SET => TopologyChange::VhostSet(take_settings(&mut fields)?),
-            _ => return Err(Damage::Malformed("unknown change of topology")),
-        };
+        let change = Self::take_change(tag, &mut fields)?;
         fields.end()?;
         Ok(Self { vhost, change })
+    }
+
+    fn take_change(tag: u8, fields: &mut Bytes<'_>) -> Result<TopologyChange, Damage> {
+        Ok(match tag {
+            EXCHANGE_DECLARED => TopologyChange::ExchangeDeclared(take_exchange(fields)?),
+            EXCHANGE_DELETED => TopologyChange::ExchangeDeleted(take_name(fields)?),
+            QUEUE_DECLARED => take_queue(fields)?,
+            QUEUE_DELETED => {
+                TopologyChange::QueueDeleted { id: QueueId(fields.u64()?), name: take_name(fields)? }
+            }
+            BOUND => TopologyChange::Bound(take_binding(fields)?),
+            UNBOUND => TopologyChange::Unbound(take_binding(fields)?),
+            POLICY_SET => take_policy(fields)?,
+            POLICY_DELETED => {
+                let kind = take_policy_kind(fields)?;
+                TopologyChange::PolicyDeleted { kind, name: take_name(fields)? }
+            }
+            VHOST_SET_V1 => TopologyChange::VhostSet(VhostSettings {
+                default_queue_type: take_queue_type(fields)?,
+                ..VhostSettings::default()
+            }),
+            VHOST_SET => TopologyChange::VhostSet(take_settings(fields)?),
+            VHOST_DELETED => TopologyChange::VhostDeleted,
+            VHOST_CLEARED => TopologyChange::VhostCleared,
+            PARAMETER_SET => TopologyChange::ParameterSet {
+                component: take_name(fields)?,
+                name: take_name(fields)?,
+                value: take_text(fields)?,
+            },
+            PARAMETER_DELETED => {
+                TopologyChange::ParameterDeleted { component: take_name(fields)?, name: take_name(fields)? }
+            }
+            _ => return Err(Damage::Malformed("unknown change of topology")),
+        })
     }
 }
 
@@ -102,6 +140,10 @@ fn tag(change: &TopologyChange) -> u8 {
         TopologyChange::PolicySet { .. } => POLICY_SET,
         TopologyChange::PolicyDeleted { .. } => POLICY_DELETED,
         TopologyChange::VhostSet(_) => VHOST_SET,
+        TopologyChange::VhostDeleted => VHOST_DELETED,
+        TopologyChange::VhostCleared => VHOST_CLEARED,
+        TopologyChange::ParameterSet { .. } => PARAMETER_SET,
+        TopologyChange::ParameterDeleted { .. } => PARAMETER_DELETED,
     }
 }
 
@@ -185,8 +227,7 @@ fn put_policy(out: &mut Vec<u8>, kind: PolicyKind, spec: &PolicySpec) {
     put_name(out, &spec.name);
     out.push(apply_to_number(spec.apply_to));
     out.extend_from_slice(&spec.priority.to_le_bytes());
-    out.extend_from_slice(&(spec.pattern.len() as u32).to_le_bytes());
-    out.extend_from_slice(spec.pattern.as_bytes());
+    put_text(out, &spec.pattern);
     spec.definition.encode(out);
 }
 
@@ -198,9 +239,7 @@ fn take_policy(fields: &mut Bytes<'_>) -> Result<TopologyChange, Damage> {
         .find(|known| apply_to_number(*known) == number)
         .ok_or(Damage::Malformed("a policy applies to something unknown"))?;
     let priority = i64::from_le_bytes(fields.array()?);
-    let length = u32::from_le_bytes(fields.array()?);
-    let pattern = String::from_utf8(fields.take(length as usize)?.to_vec())
-        .map_err(|_| Damage::Malformed("a pattern is not UTF-8"))?;
+    let pattern = take_text(fields)?;
     let definition = take_table(fields)?;
     let spec = PolicySpec { name, pattern, apply_to, priority, definition };
     Ok(TopologyChange::PolicySet { kind, spec })
@@ -240,31 +279,35 @@ fn queue_type(queue_type: Option<QueueType>) -> u8 {
     }
 }
 
+fn take_queue_type(fields: &mut Bytes<'_>) -> Result<Option<QueueType>, Damage> {
+    match fields.u8()? {
+        0 => Ok(None),
+        1 => Ok(Some(QueueType::Classic)),
+        2 => Ok(Some(QueueType::Quorum)),
+        _ => Err(Damage::Malformed("unknown type of queues")),
+    }
+}
+
+fn put_settings(out: &mut Vec<u8>, settings: &VhostSettings) {
+    let VhostSettings { description, tags, default_queue_type, tracing, limits } = settings;
+    out.push(queue_type(*default_queue_type));
+    out.push(if *tracing { TRACING } else { 0 });
+    put_text(out, description);
+    put_names(out, tags);
+    put_limits(out, limits);
+}
+
 fn take_settings(fields: &mut Bytes<'_>) -> Result<VhostSettings, Damage> {
-    let default_queue_type = match fields.u8()? {
-        0 => None,
-        1 => Some(QueueType::Classic),
-        2 => Some(QueueType::Quorum),
-        _ => return Err(Damage::Malformed("unknown type of queues")),
-    };
-    Ok(VhostSettings { default_queue_type })
-}
-
-fn put_name(out: &mut Vec<u8>, name: &ShortString) {
-    out.push(name.len() as u8);
-    out.extend_from_slice(name);
-}
-
-fn take_name(fields: &mut Bytes<'_>) -> Result<ShortString, Damage> {
-    let length = fields.u8()?;
-    let bytes = fields.take(usize::from(length))?;
-    ShortString::try_from(bytes).map_err(|_| Damage::Malformed("a name is too long"))
-}
-
-fn take_table(fields: &mut Bytes<'_>) -> Result<FieldTable, Damage> {
-    let length = u32::from_be_bytes(fields.array()?);
-    let bytes = fields.take(length as usize)?;
-    FieldTable::decode(bytes).map_err(|_| Damage::Malformed("arguments are not a field table"))
+    let default_queue_type = take_queue_type(fields)?;
+    let bits = fields.u8()?;
+    require(bits & !TRACING == 0, "unknown marks of a virtual host")?;
+    Ok(VhostSettings {
+        default_queue_type,
+        tracing: bits & TRACING != 0,
+        description: take_text(fields)?,
+        tags: take_names(fields)?,
+        limits: take_limits(fields)?,
+    })
 }
 
 const EXCHANGE_DECLARED: u8 = 1;
@@ -275,11 +318,18 @@ const BOUND: u8 = 5;
 const UNBOUND: u8 = 6;
 const POLICY_SET: u8 = 7;
 const POLICY_DELETED: u8 = 8;
-const VHOST_SET: u8 = 9;
+const VHOST_SET_V1: u8 = 9;
+const VHOST_SET: u8 = 10;
+const VHOST_DELETED: u8 = 11;
+const VHOST_CLEARED: u8 = 12;
+const PARAMETER_SET: u8 = 13;
+const PARAMETER_DELETED: u8 = 14;
 
 const DURABLE: u8 = 1;
 const AUTO_DELETE: u8 = 2;
 const INTERNAL: u8 = 4;
+
+const TRACING: u8 = 1;
 
 const TO_QUEUE: u8 = 1;
 const TO_EXCHANGE: u8 = 2;
@@ -289,7 +339,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::arbitrary::short_string;
+    use crate::core::access::Limit;
+    use crate::protocol::{FieldTable, arbitrary::short_string};
     use crate::store::tests::topology::change;
 
     fn encoded(record: &TopologyRecord) -> Vec<u8> {
@@ -336,8 +387,20 @@ mod tests {
             },
         };
         let gone = TopologyChange::PolicyDeleted { kind: PolicyKind::User, name: name("p") };
-        let settings = VhostSettings { default_queue_type: Some(QueueType::Quorum) };
-        let expected: [(_, &[u8]); 6] = [
+        let settings = VhostSettings {
+            description: "é".into(),
+            tags: vec![name("a"), name("bc")],
+            default_queue_type: Some(QueueType::Quorum),
+            tracing: true,
+            limits: [(Limit::MaxQueues, 9), (Limit::MaxConnections, 258)].into_iter().collect(),
+        };
+        let (component, parameter) = (name("shovel"), name("s"));
+        let set = TopologyChange::ParameterSet {
+            component: component.clone(),
+            name: parameter.clone(),
+            value: "{}".into(),
+        };
+        let expected: [(_, &[u8]); 10] = [
             (declared, b"\x01\x01/\x02ex\x03\x05\0\0\0\0"),
             (queue, b"\x03\x01/\x09\0\0\0\0\0\0\0\x01q\x02\0\0\0\0"),
             (
@@ -345,12 +408,34 @@ mod tests {
                 b"\x07\x01/\x02\x01p\x04\xFE\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x03\0\0\0^\xC3\xA9\0\0\0\x04\x01at\x01",
             ),
             (gone, b"\x08\x01/\x01\x01p"),
-            (TopologyChange::VhostSet(settings), b"\x09\x01/\x02"),
+            (
+                TopologyChange::VhostSet(settings),
+                b"\x0A\x01/\x02\x01\x02\0\0\0\xC3\xA9\x02\0\0\0\x01a\x02bc\x02\
+                  \x01\x02\x01\0\0\0\0\0\0\x03\x09\0\0\0\0\0\0\0",
+            ),
+            (TopologyChange::VhostDeleted, b"\x0B\x01/"),
+            (TopologyChange::VhostCleared, b"\x0C\x01/"),
+            (set, b"\x0D\x01/\x06shovel\x01s\x02\0\0\0{}"),
+            (TopologyChange::ParameterDeleted { component, name: parameter }, b"\x0E\x01/\x06shovel\x01s"),
             (bound, b"\x05\x01/\x02ex\x02\x01e\x01k\0\0\0\x04\x01at\x01"),
         ];
         for (change, bytes) in expected {
             assert_eq!(encoded(&TopologyRecord { vhost: name("/"), change }), bytes);
         }
+    }
+
+    #[test]
+    fn settings_of_versions_1_and_2_are_read() {
+        for (octet, default_queue_type) in
+            [(0, None), (1, Some(QueueType::Classic)), (2, Some(QueueType::Quorum))]
+        {
+            let change =
+                TopologyChange::VhostSet(VhostSettings { default_queue_type, ..VhostSettings::default() });
+            let record = TopologyRecord { vhost: ShortString::from_static("/"), change };
+            assert_eq!(TopologyRecord::decode(&[9, 1, b'/', octet]), Ok(record));
+        }
+        assert!(TopologyRecord::decode(b"\x09\x01/\x03").is_err());
+        assert!(TopologyRecord::decode(b"\x09\x01/\x02\0\0\0\0\0\0\0\0\0\0").is_err());
     }
 
     #[test]

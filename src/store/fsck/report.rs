@@ -78,6 +78,8 @@ pub struct Records {
     pub returned: u64,
     /// Changes of topology.
     pub topology: u64,
+    /// Changes of users, permissions and global parameters.
+    pub access: u64,
     /// Orderly ends.
     pub shutdown: u64,
 }

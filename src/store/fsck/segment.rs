@@ -9,7 +9,7 @@ use super::report::{Flaw, QueueReport, Report};
 use crate::core::placement::QueueId;
 use crate::store::{
     format::{
-        Damage, Flags, Footer, Kind, Publish, Return, Settle, Slot, TopologyRecord,
+        Damage, Flags, Footer, Kind, Publish, Return, Settle, Slot, TopologyRecord, access,
         envelope::TRAILER_BYTES,
         record::{RECORD_ALIGNMENT_BYTES, RECORD_HEADER_BYTES},
     },
@@ -223,6 +223,7 @@ impl<'a> Check<'a> {
             Kind::Settle => records.settle += 1,
             Kind::Return | Kind::ReturnV1 => records.returned += 1,
             Kind::Topology => records.topology += 1,
+            Kind::Access => records.access += 1,
             Kind::Shutdown => records.shutdown += 1,
             Kind::Footer => {}
         }
@@ -264,6 +265,7 @@ fn decode(kind: Kind, payload: &[u8]) -> Result<(), Damage> {
         Kind::Return => Return::decode(payload).map(drop),
         Kind::ReturnV1 => Return::decode_v1(payload).map(drop),
         Kind::Topology => TopologyRecord::decode(payload).map(drop),
+        Kind::Access => access::decode(payload).map(drop),
         Kind::Shutdown | Kind::Footer => Ok(()),
     }
 }

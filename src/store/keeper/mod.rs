@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use super::{
     bell::Bell,
     catalog::{Catalog, SegmentStage},
-    checkpoint::{self, definitions::Definitions},
+    checkpoint::{self, Entity, definitions::Definitions},
     failure::Failure,
     files::is_full,
     folders::{Folders, read_definitions, write_definitions},
@@ -29,12 +29,10 @@ use super::{
     reserve,
     spares::Spares,
 };
-use crate::core::change::TopologyChange;
 use crate::limits::{
     CHECKPOINT_CHANGES_MAX, CHECKPOINT_INTERVAL, CHECKPOINT_INTERVAL_MIN, CHECKPOINT_LOG_BYTES,
     DISK_RESERVE_BYTES, KEEPER_INTERVAL, STORAGE_REPORT_INTERVAL,
 };
-use crate::protocol::ShortString;
 
 /// What the keeper works with.
 pub(super) struct Keeper {
@@ -225,7 +223,7 @@ impl Keeper {
         if since < CHECKPOINT_INTERVAL_MIN {
             return false;
         }
-        if catalog.applied == self.stamp && catalog.topology.is_empty() {
+        if catalog.applied == self.stamp && catalog.entities.is_empty() {
             return false;
         }
         let newer = catalog.segments.range(self.stamp.segment..);
@@ -274,19 +272,19 @@ impl Keeper {
         }
         let stamp = catalog.applied;
         let index = catalog.index.take_changes();
-        let pending = std::mem::take(&mut catalog.topology);
+        let pending = std::mem::take(&mut catalog.entities);
         drop(catalog);
-        let mut topology = revived.unwrap_or_default();
-        let known = topology.len();
-        topology.extend(pending);
-        let result = self.write_checkpoint(stamp, &index, &topology);
+        let mut entities = revived.unwrap_or_default();
+        let known = entities.len();
+        entities.extend(pending);
+        let result = self.write_checkpoint(stamp, &index, &entities);
         if result.is_ok() {
             self.stamp = stamp;
         } else {
             let mut catalog = self.catalog.lock();
-            let newer = std::mem::take(&mut catalog.topology);
-            catalog.topology = topology.split_off(known);
-            catalog.topology.extend(newer);
+            let newer = std::mem::take(&mut catalog.entities);
+            catalog.entities = entities.split_off(known);
+            catalog.entities.extend(newer);
         }
         result
     }
@@ -295,23 +293,23 @@ impl Keeper {
         &mut self,
         stamp: LogPosition,
         index: &IndexChanges,
-        topology: &[(ShortString, TopologyChange)],
+        entities: &[Entity],
     ) -> Result<usize, CheckpointError> {
-        let batch = checkpoint::batch(stamp, index, topology);
+        let batch = checkpoint::batch(stamp, index, entities);
         let keys = batch.len();
         let Some(kv) = &mut self.kv else { return Err(KvError::Failed.into()) };
         kv.apply(batch)?;
         kv.flush()?;
-        if !topology.is_empty() {
-            let entities = checkpoint::topology(&**kv)?;
+        if !entities.is_empty() {
+            let entities = checkpoint::entities(&**kv)?;
             let definitions = Definitions { stamp, last_queue: index.last_queue, entities };
             write_definitions(&*self.folders.root, &definitions)?;
         }
         Ok(keys)
     }
 
-    /// After the store failed: an empty one, and the topology as the last checkpoint had it.
-    fn revive(&mut self) -> Result<Option<Vec<(ShortString, TopologyChange)>>, CheckpointError> {
+    /// After the store failed: an empty one, and what was declared and set as the last checkpoint had it.
+    fn revive(&mut self) -> Result<Option<Vec<Entity>>, CheckpointError> {
         if self.kv.is_some() {
             return Ok(None);
         }

@@ -32,6 +32,18 @@ pub enum KeyKind {
     PolicySet = 7,
     /// See [`Key::VhostSet`].
     VhostSet = 8,
+    /// See [`Key::UserSet`].
+    UserSet = 9,
+    /// See [`Key::PermissionsSet`].
+    PermissionsSet = 10,
+    /// See [`Key::TopicPermissionsSet`].
+    TopicPermissionsSet = 11,
+    /// See [`Key::GlobalParameterSet`].
+    GlobalParameterSet = 12,
+    /// See [`Key::ParameterSet`].
+    ParameterSet = 13,
+    /// See [`Key::UsersSetUp`].
+    UsersSetUp = 14,
 }
 
 /// A key. Numbers are big endian, so that they sort; a name has its length in an octet before it.
@@ -81,11 +93,48 @@ pub enum Key<'a> {
         /// Its name.
         name: &'a ShortString,
     },
-    /// `8`, virtual host: what is set for it as a whole.
+    /// `8`, virtual host: what is set for it as a whole; or that it was deleted, as long as something of it is left.
     VhostSet {
         /// The virtual host.
         vhost: &'a ShortString,
     },
+    /// `9`, name: a user.
+    UserSet {
+        /// Its name.
+        name: &'a ShortString,
+    },
+    /// `10`, user, virtual host: what the user may do there.
+    PermissionsSet {
+        /// The user.
+        user: &'a ShortString,
+        /// The virtual host.
+        vhost: &'a ShortString,
+    },
+    /// `11`, user, virtual host, exchange: which keys the user may use with it.
+    TopicPermissionsSet {
+        /// The user.
+        user: &'a ShortString,
+        /// The virtual host.
+        vhost: &'a ShortString,
+        /// The exchange.
+        exchange: &'a ShortString,
+    },
+    /// `12`, name: a global parameter.
+    GlobalParameterSet {
+        /// Its name.
+        name: &'a ShortString,
+    },
+    /// `13`, virtual host, component, name: a parameter.
+    ParameterSet {
+        /// Its virtual host.
+        vhost: &'a ShortString,
+        /// What it is for.
+        component: &'a ShortString,
+        /// Its name.
+        name: &'a ShortString,
+    },
+    /// `14`: there was a user once.
+    UsersSetUp,
 }
 
 /// The bytes of a key, as text for people.
@@ -94,7 +143,7 @@ pub struct KeyName(Box<[u8]>);
 
 impl KeyKind {
     /// All kinds that hold content.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 14] = [
         Self::Meta,
         Self::Queue,
         Self::Block,
@@ -103,11 +152,28 @@ impl KeyKind {
         Self::Bound,
         Self::PolicySet,
         Self::VhostSet,
+        Self::UserSet,
+        Self::PermissionsSet,
+        Self::TopicPermissionsSet,
+        Self::GlobalParameterSet,
+        Self::ParameterSet,
+        Self::UsersSetUp,
     ];
 
-    /// Those that hold topology.
-    pub const TOPOLOGY: [Self; 5] =
-        [Self::ExchangeDeclared, Self::QueueDeclared, Self::Bound, Self::PolicySet, Self::VhostSet];
+    /// Those that hold what is declared and set.
+    pub const ENTITIES: [Self; 11] = [
+        Self::ExchangeDeclared,
+        Self::QueueDeclared,
+        Self::Bound,
+        Self::PolicySet,
+        Self::VhostSet,
+        Self::UserSet,
+        Self::PermissionsSet,
+        Self::TopicPermissionsSet,
+        Self::GlobalParameterSet,
+        Self::ParameterSet,
+        Self::UsersSetUp,
+    ];
 
     /// What all keys of the kind begin with.
     pub fn prefix(self) -> [u8; 1] {
@@ -128,6 +194,12 @@ impl Key<'_> {
             Self::Bound { .. } => KeyKind::Bound,
             Self::PolicySet { .. } => KeyKind::PolicySet,
             Self::VhostSet { .. } => KeyKind::VhostSet,
+            Self::UserSet { .. } => KeyKind::UserSet,
+            Self::PermissionsSet { .. } => KeyKind::PermissionsSet,
+            Self::TopicPermissionsSet { .. } => KeyKind::TopicPermissionsSet,
+            Self::GlobalParameterSet { .. } => KeyKind::GlobalParameterSet,
+            Self::ParameterSet { .. } => KeyKind::ParameterSet,
+            Self::UsersSetUp => KeyKind::UsersSetUp,
         }
     }
 
@@ -135,15 +207,14 @@ impl Key<'_> {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = self.kind().prefix().to_vec();
         match *self {
-            Self::Sum | Self::Meta => {}
+            Self::Sum | Self::Meta | Self::UsersSetUp => {}
             Self::Queue(id) => out.extend_from_slice(&id.0.to_be_bytes()),
             Self::Block { queue, number } => {
                 out.extend_from_slice(&queue.0.to_be_bytes());
                 out.extend_from_slice(&number.to_be_bytes());
             }
             Self::ExchangeDeclared { vhost, name } | Self::QueueDeclared { vhost, name } => {
-                put_name(&mut out, vhost);
-                put_name(&mut out, name);
+                put_names(&mut out, &[vhost, name]);
             }
             Self::Bound { vhost, binding } => {
                 put_name(&mut out, vhost);
@@ -157,7 +228,14 @@ impl Key<'_> {
                 });
                 put_name(&mut out, name);
             }
-            Self::VhostSet { vhost } => put_name(&mut out, vhost),
+            Self::VhostSet { vhost: name } | Self::UserSet { name } | Self::GlobalParameterSet { name } => {
+                put_name(&mut out, name);
+            }
+            Self::PermissionsSet { user, vhost } => put_names(&mut out, &[user, vhost]),
+            Self::TopicPermissionsSet { user, vhost, exchange } => {
+                put_names(&mut out, &[user, vhost, exchange]);
+            }
+            Self::ParameterSet { vhost, component, name } => put_names(&mut out, &[vhost, component, name]),
         }
         out
     }
@@ -196,6 +274,12 @@ impl fmt::Display for KeyName {
                 write!(f, "{kind} {}", self.0.get(1..).unwrap_or_default().escape_ascii())
             }
         }
+    }
+}
+
+fn put_names(out: &mut Vec<u8>, names: &[&ShortString]) {
+    for name in names {
+        put_name(out, name);
     }
 }
 
@@ -256,6 +340,14 @@ mod tests {
         assert_eq!(policy(PolicyKind::User), b"\x07\x01/\x00\x02ab");
         assert_eq!(policy(PolicyKind::Operator), b"\x07\x01/\x01\x02ab");
         assert_eq!(Key::VhostSet { vhost }.to_bytes(), b"\x08\x01/");
+        let (user, exchange, component) = (&ShortString::from_static("u"), name, vhost);
+        assert_eq!(Key::UserSet { name }.to_bytes(), b"\x09\x02ab");
+        assert_eq!(Key::PermissionsSet { user, vhost }.to_bytes(), b"\x0A\x01u\x01/");
+        let topics = Key::TopicPermissionsSet { user, vhost, exchange }.to_bytes();
+        assert_eq!(topics, b"\x0B\x01u\x01/\x02ab");
+        assert_eq!(Key::GlobalParameterSet { name }.to_bytes(), b"\x0C\x02ab");
+        assert_eq!(Key::ParameterSet { vhost, component, name }.to_bytes(), b"\x0D\x01/\x01/\x02ab");
+        assert_eq!(Key::UsersSetUp.to_bytes(), [14]);
     }
 
     #[test]

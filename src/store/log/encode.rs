@@ -21,7 +21,7 @@ use crate::core::{
 use crate::limits::LOG_SETTLED_QUEUES_KEPT_MAX;
 use crate::store::{
     format::{
-        Flags, Kind, Publish, Return, Returned, Settle, TopologyRecord,
+        Flags, Kind, Publish, Return, Returned, Settle, TopologyRecord, access,
         record::{RECORD_HEADER_BYTES, begin, finish},
     },
     recorded::{Back, Encoded, Recorded},
@@ -52,6 +52,7 @@ fn take_back(recorded: Recorded, unwritten: &Unwritten, changes: &mut Changes) {
             }));
         }
         Recorded::Topology { vhost, change } => changes.push(Change::Topology { vhost, change }),
+        Recorded::Access(change) => changes.push(Change::Access(change)),
     }
 }
 
@@ -182,6 +183,7 @@ impl Encoder {
             Change::Topology { vhost, change } => {
                 self.record(Recorded::Topology { vhost, change }, Flags::SINGLE, point);
             }
+            Change::Access(change) => self.record(Recorded::Access(change), Flags::SINGLE, point),
         }
     }
 
@@ -200,6 +202,7 @@ impl Encoder {
                     records.push(Recorded::Settle { queue, ranges: vec![first..=last] });
                 }
                 Change::Topology { vhost, change } => records.push(Recorded::Topology { vhost, change }),
+                Change::Access(change) => records.push(Recorded::Access(change)),
             }
         }
         self.gathered(&mut records);
@@ -316,7 +319,13 @@ impl Encoder {
             (_, Change::Return { placement, attempts, due, message }) => {
                 self.note_return(placement, Returned { attempts, due }, message);
             }
-            (_, Change::Publish { .. } | Change::SettleRange { .. } | Change::Topology { .. }) => {}
+            (
+                _,
+                Change::Publish { .. }
+                | Change::SettleRange { .. }
+                | Change::Topology { .. }
+                | Change::Access(_),
+            ) => {}
         }
     }
 
@@ -362,6 +371,7 @@ impl Encoder {
                 Return::encode(&mut self.bytes, *queue, entries);
             }
             Recorded::Topology { vhost, change } => TopologyRecord::encode(&mut self.bytes, vhost, change),
+            Recorded::Access(change) => access::encode(&mut self.bytes, change),
             Recorded::Relocate { .. } => {}
         }
         let bytes = self.finish(begun, offset, point);
@@ -392,6 +402,7 @@ fn kind(recorded: &Recorded) -> Kind {
         Recorded::Settle { .. } => Kind::Settle,
         Recorded::Return { .. } => Kind::Return,
         Recorded::Topology { .. } => Kind::Topology,
+        Recorded::Access(_) => Kind::Access,
     }
 }
 

@@ -14,7 +14,7 @@ use parking_lot::MutexGuard;
 use setback::Setback;
 
 use super::{
-    cost::{brings, is_topology, size_of},
+    cost::{brings, is_ordered, size_of},
     encode::{AppendPoint, Encoder},
     moving::Move,
     pending::{Batch, Pending},
@@ -70,8 +70,8 @@ struct Held {
     batch: Batch,
     /// The commits that are not complete for want of it.
     commits: Vec<Commit>,
-    /// There are changes of topology in it: none may overtake another.
-    has_topology: bool,
+    /// There are changes in it of which none may overtake another.
+    has_ordered: bool,
 }
 
 impl Writer {
@@ -236,7 +236,7 @@ impl Writer {
             return false;
         }
         let Some(held) = &self.held else { return true };
-        !(brings(change) || held.has_topology && is_topology(change))
+        !(brings(change) || held.has_ordered && is_ordered(change))
     }
 
     fn held(&mut self) -> &mut Held {
@@ -250,7 +250,7 @@ impl Writer {
         if held.commits.last() != commit.as_ref() {
             held.commits.extend(commit);
         }
-        held.has_topology |= changes.iter().any(is_topology);
+        held.has_ordered |= changes.iter().any(is_ordered);
         let begin = held.batch.changes.len();
         held.batch.changes.extend(changes);
         (begin, held.batch.changes.len())
@@ -373,7 +373,7 @@ impl Writer {
         self.spares.set_ran_out(true);
         let given_up = self.encoder.take_back();
         let held = self.held();
-        held.has_topology |= given_up.changes.iter().any(is_topology);
+        held.has_ordered |= given_up.changes.iter().any(is_ordered);
         // It was encoded before what is held back since, some of which must not overtake it.
         held.batch = given_up.and(std::mem::take(&mut held.batch));
         Ok(false)
@@ -411,7 +411,10 @@ impl Writer {
                     self.slots += placements.len();
                 }
                 Recorded::Relocate { placements, .. } => self.slots += placements.len(),
-                Recorded::Settle { .. } | Recorded::Return { .. } | Recorded::Topology { .. } => {}
+                Recorded::Settle { .. }
+                | Recorded::Return { .. }
+                | Recorded::Topology { .. }
+                | Recorded::Access(_) => {}
             }
         }
         self.metrics.payload(body_bytes);

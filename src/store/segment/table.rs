@@ -56,7 +56,7 @@ impl Table {
                 }
             }
             Kind::Footer => {}
-            Kind::Settle | Kind::Return | Kind::ReturnV1 | Kind::Topology | Kind::Shutdown => {
+            Kind::Settle | Kind::Return | Kind::ReturnV1 | Kind::Topology | Kind::Access | Kind::Shutdown => {
                 self.others.push(offset);
             }
         }

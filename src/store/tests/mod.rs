@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, but clippy only knows #[test] functions")]
 
+pub(in crate::store) mod access;
 mod crashes;
 mod faults;
 mod figures;
@@ -16,6 +17,21 @@ mod model;
 mod story;
 pub(in crate::store) mod topology;
 mod versions;
+
+use proptest::prelude::*;
+
+use super::checkpoint::Entity;
+use crate::protocol::arbitrary::short_string;
+
+/// Any change of what is declared or set.
+pub(in crate::store) fn entity() -> impl Strategy<Value = Entity> {
+    prop_oneof![
+        3 => (short_string(), topology::change())
+            .prop_map(|(vhost, change)| Entity::Topology { vhost, change }),
+        3 => access::change().prop_map(Entity::Access),
+        1 => Just(Entity::UsersSetUp),
+    ]
+}
 
 /// `count` in the normal run; more if the environment says so.
 fn cases(count: u64) -> u64 {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     core::{
+        access::{AccessChange, PermissionsSpec, TopicPermissionsSpec, UserSpec},
         change::TopologyChange,
         commit::Commit,
         declared::{Binding, Destination},
@@ -16,7 +17,7 @@ use crate::{
         placement::{QueueId, counter_of},
     },
     protocol::ShortString,
-    store::{Restored, format::Returned},
+    store::{Restored, checkpoint::Entity, format::Returned},
 };
 
 /// A placement.
@@ -82,8 +83,10 @@ pub(super) struct Model {
     pub(super) entries: BTreeMap<Key, Entry>,
     pub(super) queues: BTreeMap<QueueId, Queue>,
     pub(super) groups: Vec<Group>,
-    pub(super) topology: BTreeMap<String, TopologyChange>,
-    pub(super) topology_changes: Vec<(TopologyChange, Commit)>,
+    pub(super) entities: BTreeMap<String, Entity>,
+    pub(super) changes: Vec<(Entity, Commit)>,
+    /// The commit of the first user that was set.
+    pub(super) first_user: Option<Commit>,
     pub(super) last_queue: u64,
 }
 
@@ -114,9 +117,10 @@ impl Model {
         self.queues.iter().filter(|(_, queue)| queue.deleted.is_none()).map(|(id, _)| *id).collect()
     }
 
-    pub(super) fn topology_now(&self) -> BTreeMap<String, TopologyChange> {
-        let mut now = self.topology.clone();
-        self.topology_changes.iter().for_each(|(change, _)| apply(&mut now, change));
+    /// What is declared and set as far as the broker knows.
+    pub(super) fn entities_now(&self) -> BTreeMap<String, Entity> {
+        let mut now = self.entities.clone();
+        self.changes.iter().for_each(|(change, _)| apply(&mut now, change));
         now
     }
 
@@ -138,7 +142,8 @@ impl Model {
 
     /// Checks what was found after a restart, and goes on from there.
     pub(super) fn recovered(&mut self, end: End, restored: &Restored, load: impl Fn(QueueId) -> Vec<Loaded>) {
-        let declared = self.check_topology(end, restored);
+        let declared = self.check_entities(end, restored);
+        self.check_users(end, restored);
         let undeclared: Vec<_> = restored.contents.keys().filter(|id| !declared.contains_key(id)).collect();
         assert!(undeclared.is_empty(), "messages of queues that are not declared: {undeclared:?}");
         assert!(restored.last_queue >= self.last_durable_queue(end), "ids of queues are used again");
@@ -165,23 +170,19 @@ impl Model {
         done.map(|(id, _)| id.0).max().unwrap_or(0)
     }
 
-    fn check_topology(&self, end: End, restored: &Restored) -> BTreeMap<QueueId, ShortString> {
-        let mut found = BTreeMap::new();
+    fn check_entities(&self, end: End, restored: &Restored) -> BTreeMap<QueueId, ShortString> {
+        let found = entities_of(restored);
         let mut declared = BTreeMap::new();
-        for (vhost, changes) in &restored.topology {
-            assert_eq!(vhost, &ShortString::from_static("/"));
-            for change in changes {
-                assert!(found.insert(key_of(change), change.clone()).is_none());
-                if let TopologyChange::QueueDeclared { id, name, .. } = change {
-                    declared.insert(*id, name.clone());
-                }
+        for entity in found.values() {
+            if let Entity::Topology { change: TopologyChange::QueueDeclared { id, name, .. }, .. } = entity {
+                declared.insert(*id, name.clone());
             }
         }
-        let mut allowed: BTreeMap<String, Vec<Option<TopologyChange>>> = BTreeMap::new();
-        for (key, change) in &self.topology {
+        let mut allowed: BTreeMap<String, Vec<Option<Entity>>> = BTreeMap::new();
+        for (key, change) in &self.entities {
             allowed.insert(key.clone(), vec![Some(change.clone())]);
         }
-        for (change, commit) in &self.topology_changes {
+        for (change, commit) in &self.changes {
             let states = allowed.entry(key_of(change)).or_insert_with(|| vec![None]);
             if *commit <= end.done {
                 states.clear();
@@ -194,6 +195,16 @@ impl Model {
             assert!(states.contains(&found), "{key} is {found:?}, and should be {states:?}");
         }
         declared
+    }
+
+    /// Who was there once is not forgotten with those that are there.
+    fn check_users(&self, end: End, restored: &Restored) {
+        let must = self.first_user.is_some_and(|commit| commit <= end.done);
+        assert!(!must || restored.had_users, "there were users");
+        // Where nothing was declared, there is no definitions file to say so when derived state is lost.
+        let may = self.first_user.is_some() || end.state_lost;
+        assert!(may || !restored.had_users, "there were no users");
+        assert_eq!(restored.needs_defaults(), !restored.had_users);
     }
 
     fn check_positions(&self, content: &RestoredQueue) {
@@ -273,8 +284,9 @@ impl Model {
         mut found: BTreeMap<Key, Loaded>,
     ) {
         self.groups.clear();
-        self.topology_changes.clear();
-        self.topology = restored.topology.values().flatten().map(|it| (key_of(it), it.clone())).collect();
+        self.changes.clear();
+        self.entities = entities_of(restored);
+        self.first_user = restored.had_users.then_some(Commit(0));
         self.queues = declared
             .into_iter()
             .map(|(id, name)| {
@@ -305,21 +317,83 @@ fn returned(loaded: &Loaded) -> Returned {
     Returned { attempts: loaded.attempts, due: loaded.due }
 }
 
-fn apply(topology: &mut BTreeMap<String, TopologyChange>, change: &TopologyChange) {
+/// What was found, by what it is about.
+fn entities_of(restored: &Restored) -> BTreeMap<String, Entity> {
+    let topology = restored.topology.iter().flat_map(|(vhost, changes)| {
+        assert_eq!(vhost, &ShortString::from_static("/"));
+        changes.iter().map(|change| Entity::Topology { vhost: vhost.clone(), change: change.clone() })
+    });
+    let access = restored.access.iter().cloned().map(Entity::Access);
+    let mut found = BTreeMap::new();
+    for entity in topology.chain(access) {
+        assert!(found.insert(key_of(&entity), entity).is_none());
+    }
+    found
+}
+
+fn apply(entities: &mut BTreeMap<String, Entity>, change: &Entity) {
     if is_made(change) {
-        topology.insert(key_of(change), change.clone());
+        entities.insert(key_of(change), change.clone());
     } else {
-        topology.remove(&key_of(change));
+        entities.remove(&key_of(change));
     }
 }
 
-fn is_made(change: &TopologyChange) -> bool {
-    use TopologyChange::{Bound, ExchangeDeclared, PolicySet, QueueDeclared, VhostSet};
-    matches!(change, ExchangeDeclared(_) | QueueDeclared { .. } | Bound(_) | PolicySet { .. } | VhostSet(_))
+fn is_made(change: &Entity) -> bool {
+    match change {
+        Entity::Topology { change, .. } => is_declared(change),
+        Entity::Access(change) => is_set(change),
+        Entity::UsersSetUp => true,
+    }
+}
+
+fn is_set(change: &AccessChange) -> bool {
+    use AccessChange::{GlobalParameterSet, PermissionsSet, TopicPermissionsSet, UserSet};
+    matches!(change, UserSet(_) | PermissionsSet(_) | TopicPermissionsSet(_) | GlobalParameterSet { .. })
+}
+
+fn is_declared(change: &TopologyChange) -> bool {
+    use TopologyChange::{
+        Bound, ExchangeDeclared, ParameterSet, PolicySet, QueueDeclared, VhostDeleted, VhostSet,
+    };
+    matches!(
+        change,
+        ExchangeDeclared(_)
+            | QueueDeclared { .. }
+            | Bound(_)
+            | PolicySet { .. }
+            | VhostSet(_)
+            | VhostDeleted
+            | ParameterSet { .. }
+    )
 }
 
 /// What a change is about.
-fn key_of(change: &TopologyChange) -> String {
+fn key_of(change: &Entity) -> String {
+    match change {
+        Entity::Topology { change, .. } => key_of_topology(change),
+        Entity::Access(change) => key_of_access(change),
+        Entity::UsersSetUp => "users were set up".into(),
+    }
+}
+
+fn key_of_access(change: &AccessChange) -> String {
+    use AccessChange as Change;
+    match change {
+        Change::UserSet(UserSpec { name, .. }) | Change::UserDeleted(name) => format!("user {name}"),
+        Change::PermissionsSet(PermissionsSpec { user, vhost, .. })
+        | Change::PermissionsDeleted { user, vhost } => format!("permissions {user} {vhost}"),
+        Change::TopicPermissionsSet(TopicPermissionsSpec { user, vhost, exchange, .. })
+        | Change::TopicPermissionsDeleted { user, vhost, exchange } => {
+            format!("topic permissions {user} {vhost} {exchange}")
+        }
+        Change::GlobalParameterSet { name, .. } | Change::GlobalParameterDeleted(name) => {
+            format!("global parameter {name}")
+        }
+    }
+}
+
+fn key_of_topology(change: &TopologyChange) -> String {
     use TopologyChange as Change;
     let text = |name: &ShortString| String::from_utf8_lossy(name.as_bytes()).into_owned();
     match change {
@@ -330,7 +404,10 @@ fn key_of(change: &TopologyChange) -> String {
         }
         Change::PolicySet { kind, spec } => format!("policy {kind:?} {}", text(&spec.name)),
         Change::PolicyDeleted { kind, name } => format!("policy {kind:?} {}", text(name)),
-        Change::VhostSet(_) => "settings".into(),
+        Change::VhostSet(_) | Change::VhostDeleted | Change::VhostCleared => "settings".into(),
+        Change::ParameterSet { component, name, .. } | Change::ParameterDeleted { component, name } => {
+            format!("parameter {} {}", text(component), text(name))
+        }
         Change::Bound(binding) | Change::Unbound(binding) => {
             let Binding { source, destination, key, .. } = binding;
             let (Destination::Queue(to) | Destination::Exchange(to)) = destination;

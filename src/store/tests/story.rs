@@ -11,14 +11,18 @@ use super::{
 };
 use crate::{
     core::{
+        access::{
+            AccessChange, HashAlgorithm, Limit, Limits, PasswordHash, PermissionsSpec, TopicPermissionsSpec,
+            UserSpec,
+        },
         change::{Change, Changes, TopologyChange},
         commit::Commit,
-        declared::{Binding, Destination},
+        declared::{Binding, Destination, VhostSettings},
         message::{Message, Stage, View, build_image},
         placement::{Placement, Placements, QueueId, position_of},
     },
     protocol::{FieldTable, ShortString},
-    store::format::Returned,
+    store::{checkpoint::Entity, format::Returned},
 };
 
 /// A store, its model, and chance.
@@ -66,10 +70,11 @@ impl Story {
             43..46 => self.purge(),
             46..50 => self.come_back(),
             50..55 => self.transaction(),
-            55..61 => self.change_topology(),
-            61..64 => self.fill_or_empty_the_disk(),
-            64..66 if self.runs_out => self.run_out(),
-            64..84 => return self.write(),
+            55..60 => self.change_topology(),
+            60..63 => self.change_access(),
+            63..66 => self.fill_or_empty_the_disk(),
+            66..68 if self.runs_out => self.run_out(),
+            66..84 => return self.write(),
             84..90 => self.check_pages(),
             _ => {
                 let what = *Keep::ALL.choose(&mut self.chance).unwrap();
@@ -81,13 +86,14 @@ impl Story {
 
     /// What a broker may do, all of it, in an order that is always the same.
     pub(super) fn do_everything(&mut self) {
-        let steps: [fn(&mut Self); 10] = [
+        let steps: [fn(&mut Self); 11] = [
             Self::publish,
             Self::publish_delayed,
             Self::settle,
             Self::come_back,
             Self::transaction,
             Self::change_topology,
+            Self::change_access,
             Self::purge,
             Self::append_delayed,
             |story| _ = story.write(),
@@ -131,7 +137,7 @@ impl Story {
         self.write();
         assert!(!self.run.parts.writer.is_held_up(), "there is room for everything");
         let done = self.done();
-        assert!(self.model.topology_changes.iter().all(|(_, commit)| *commit <= done));
+        assert!(self.model.changes.iter().all(|(_, commit)| *commit <= done));
         let Self { machine, run, model, chance, delayed, bodies, has_lost_state, runs_out } = self;
         run.close().unwrap();
         let stays_on = seed.is_multiple_of(2);
@@ -356,14 +362,14 @@ impl Story {
     // ---- topology ----
 
     fn change_topology(&mut self) {
-        let now = self.model.topology_now();
+        let now = self.model.entities_now();
         let names: Vec<ShortString> = (0..5).map(|at| name('q', at)).collect();
         let name_of = |id: &QueueId| self.model.queues[id].name.clone();
         let alive: Vec<_> = self.model.alive().into_iter().filter(|id| id.is_durable()).collect();
         let taken: BTreeSet<ShortString> = alive.iter().map(name_of).collect();
         let free: Vec<_> = names.iter().filter(|name| !taken.contains(*name)).cloned().collect();
         let exchanges: Vec<ShortString> = now.values().filter_map(exchange_name).collect();
-        match self.chance.random_range(0..10) {
+        match self.chance.random_range(0..12) {
             0..4 if !free.is_empty() => self.declare_queue(free[0].clone()),
             4 => {
                 let at = self.chance.random_range(0..3);
@@ -391,8 +397,58 @@ impl Story {
                     self.change(TopologyChange::Unbound(binding.clone()));
                 }
             }
+            10 | 11 => self.change_vhost(),
             _ => {}
         }
+    }
+
+    /// Its settings and parameters, and that it is deleted and cleared away: its queues are another matter.
+    fn change_vhost(&mut self) {
+        let at = self.chance.random_range(0..2);
+        let (component, name) = (name('c', 0), name('p', at));
+        let value = self.chance.random_range(0..1_000).to_string();
+        let change = match self.chance.random_range(0..6) {
+            0 | 1 => TopologyChange::VhostSet(VhostSettings {
+                description: value,
+                tags: vec![name],
+                tracing: at > 0,
+                limits: [(Limit::MaxQueues, u64::from(at))].into_iter().collect(),
+                ..VhostSettings::default()
+            }),
+            2 => TopologyChange::VhostDeleted,
+            3 => TopologyChange::VhostCleared,
+            4 => TopologyChange::ParameterSet { component, name, value },
+            _ => TopologyChange::ParameterDeleted { component, name },
+        };
+        self.change(change);
+    }
+
+    fn change_access(&mut self) {
+        let (user, vhost) = (name('u', self.chance.random_range(0..2)), ShortString::from_static("/"));
+        let (exchange, text) = (name('x', 0), self.chance.random_range(0..1_000).to_string());
+        let (configure, write, read) = (text.clone(), String::new(), text.clone());
+        let change = match self.chance.random_range(0..8) {
+            0 => AccessChange::UserSet(UserSpec {
+                name: user,
+                password: PasswordHash { algorithm: HashAlgorithm::Sha256, bytes: text.into_bytes().into() },
+                tags: vec![exchange],
+                limits: Limits::default(),
+            }),
+            1 => AccessChange::UserDeleted(user),
+            2 => AccessChange::PermissionsSet(PermissionsSpec { user, vhost, configure, write, read }),
+            3 => AccessChange::PermissionsDeleted { user, vhost },
+            4 => {
+                AccessChange::TopicPermissionsSet(TopicPermissionsSpec { user, vhost, exchange, write, read })
+            }
+            5 => AccessChange::TopicPermissionsDeleted { user, vhost, exchange },
+            6 => AccessChange::GlobalParameterSet { name: user, value: text },
+            _ => AccessChange::GlobalParameterDeleted(user),
+        };
+        let commit = self.run.append_one(Change::Access(change.clone()));
+        if matches!(change, AccessChange::UserSet(_)) {
+            self.model.first_user.get_or_insert(commit);
+        }
+        self.model.changes.push((Entity::Access(change), commit));
     }
 
     fn declare_queue(&mut self, name: ShortString) {
@@ -411,7 +467,7 @@ impl Story {
     fn delete_queue(&mut self, id: QueueId) {
         let name = self.model.queues[&id].name.clone();
         let leads_there = |binding: &Binding| binding.destination == Destination::Queue(name.clone());
-        let now = self.model.topology_now();
+        let now = self.model.entities_now();
         for binding in now.values().filter_map(binding).filter(leads_there) {
             self.change(TopologyChange::Unbound(binding));
         }
@@ -421,8 +477,8 @@ impl Story {
 
     fn change(&mut self, change: TopologyChange) -> Commit {
         let vhost = ShortString::from_static("/");
-        let commit = self.run.append_one(Change::Topology { vhost, change: change.clone() });
-        self.model.topology_changes.push((change, commit));
+        let commit = self.run.append_one(Change::Topology { vhost: vhost.clone(), change: change.clone() });
+        self.model.changes.push((Entity::Topology { vhost, change }, commit));
         commit
     }
 
@@ -490,10 +546,16 @@ fn name(letter: char, number: u32) -> ShortString {
     ShortString::try_from(format!("{letter}{number}").as_bytes()).unwrap()
 }
 
-fn exchange_name(change: &TopologyChange) -> Option<ShortString> {
-    if let TopologyChange::ExchangeDeclared(spec) = change { Some(spec.name.clone()) } else { None }
+fn exchange_name(entity: &Entity) -> Option<ShortString> {
+    match entity {
+        Entity::Topology { change: TopologyChange::ExchangeDeclared(spec), .. } => Some(spec.name.clone()),
+        _ => None,
+    }
 }
 
-fn binding(change: &TopologyChange) -> Option<Binding> {
-    if let TopologyChange::Bound(binding) = change { Some(binding.clone()) } else { None }
+fn binding(entity: &Entity) -> Option<Binding> {
+    match entity {
+        Entity::Topology { change: TopologyChange::Bound(binding), .. } => Some(binding.clone()),
+        _ => None,
+    }
 }

@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use super::access::limits;
+
 use crate::core::{
     change::TopologyChange,
     declared::{
@@ -58,6 +60,14 @@ pub(in crate::store) fn change() -> impl Strategy<Value = TopologyChange> {
         policy().prop_map(|(kind, spec)| Change::PolicySet { kind, spec }),
         policy().prop_map(|(kind, spec)| Change::PolicyDeleted { kind, name: spec.name }),
         settings().prop_map(Change::VhostSet),
+        Just(Change::VhostDeleted),
+        Just(Change::VhostCleared),
+        (name(), name(), any::<String>()).prop_map(|(component, name, value)| Change::ParameterSet {
+            component,
+            name,
+            value
+        }),
+        (name(), name()).prop_map(|(component, name)| Change::ParameterDeleted { component, name }),
     ]
 }
 
@@ -72,8 +82,17 @@ fn policy() -> impl Strategy<Value = (PolicyKind, PolicySpec)> {
 }
 
 pub(in crate::store) fn settings() -> impl Strategy<Value = VhostSettings> {
-    prop::sample::select(vec![None, Some(QueueType::Classic), Some(QueueType::Quorum)])
-        .prop_map(|default_queue_type| VhostSettings { default_queue_type })
+    let queue_type = prop::sample::select(vec![None, Some(QueueType::Classic), Some(QueueType::Quorum)]);
+    let tags = prop::collection::vec(arbitrary::short_string(), 0..3);
+    (any::<String>(), tags, queue_type, any::<bool>(), limits()).prop_map(
+        |(description, tags, default_queue_type, tracing, limits)| VhostSettings {
+            description,
+            tags,
+            default_queue_type,
+            tracing,
+            limits,
+        },
+    )
 }
 
 fn binding() -> impl Strategy<Value = Binding> {

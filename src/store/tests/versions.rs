@@ -11,7 +11,10 @@ use crate::{
     },
     protocol::{FieldTable, ShortString},
     store::{
-        LogPosition, SegmentId, checkpoint::definitions::Definitions, folders::DEFINITIONS, replay::Report,
+        LogPosition, SegmentId,
+        checkpoint::{Entity, definitions::Definitions},
+        folders::DEFINITIONS,
+        replay::Report,
     },
 };
 
@@ -26,8 +29,8 @@ fn folder(version: &str) -> Machine {
     }
     let entities = ["one", "two"].into_iter().zip(1..).map(|(name, id)| {
         let (id, name, arguments) = (QueueId(id), ShortString::from_static(name), FieldTable::new());
-        let declared = TopologyChange::QueueDeclared { id, name, auto_delete: false, arguments };
-        (ShortString::from_static("/"), declared)
+        let change = TopologyChange::QueueDeclared { id, name, auto_delete: false, arguments };
+        Entity::Topology { vhost: ShortString::from_static("/"), change }
     });
     let definitions =
         Definitions { stamp: LogPosition::default(), last_queue: 2, entities: entities.collect() };

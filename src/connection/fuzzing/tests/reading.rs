@@ -54,6 +54,7 @@ fn host() -> (TestHost, Arc<Full>) {
         last_queue: 1,
         topology: HashMap::from([(ShortString::from_static("/"), vec![declared])]),
         contents: HashMap::from([(id, contents)]),
+        ..Restored::default()
     };
     let opened = Opened { journal: Arc::new(Forgetful), pager: pager.clone(), restored };
     let broker = Arc::new(Broker::new(Config::load(Settings::default()).unwrap(), opened));

@@ -49,7 +49,7 @@ impl Shelf {
                     assert!(attempts.returned > known.returned, "{placement:?}");
                     *known = attempts;
                 }
-                Change::Topology { .. } => {}
+                Change::Topology { .. } | Change::Access(_) => {}
             }
         }
     }

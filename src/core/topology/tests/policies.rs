@@ -111,7 +111,10 @@ fn a_restored_virtual_host_is_the_one_that_gave_the_changes() {
         policy("ae", "^x$", 0, table().with("alternate-exchange", "amq.fanout")),
     );
     first.delete_policy(PolicyKind::User, b"gone");
-    first.set_settings(VhostSettings { default_queue_type: Some(QueueType::Quorum) });
+    first.set_settings(VhostSettings {
+        default_queue_type: Some(QueueType::Quorum),
+        ..VhostSettings::default()
+    });
     let changes = first.take_changes();
     let gone =
         TopologyChange::PolicyDeleted { kind: PolicyKind::User, name: ShortString::from_static("gone") };
@@ -127,6 +130,7 @@ fn a_restored_virtual_host_is_the_one_that_gave_the_changes() {
     let settings = second.queue(b"q").unwrap().settings();
     assert_eq!((settings.max_length, settings.expires), (Some(5), Some(5)));
     assert_eq!(second.policies(PolicyKind::User).len(), 2);
+    assert_eq!(second.settings(), first.settings());
     assert_eq!(second.settings().default_queue_type, Some(QueueType::Quorum));
     second.declare_queue(queue("fallback"), ME).unwrap();
     second.bind(to_queue("amq.fanout", "fallback", ""), ME).unwrap();
@@ -147,7 +151,10 @@ fn a_restored_policy_that_cannot_be_read_is_left_out_and_named() {
 #[test]
 fn the_default_type_is_given_to_queues_that_can_be_of_it() {
     let mut topology = topology();
-    topology.set_settings(VhostSettings { default_queue_type: Some(QueueType::Quorum) });
+    topology.set_settings(VhostSettings {
+        default_queue_type: Some(QueueType::Quorum),
+        ..VhostSettings::default()
+    });
     let durable = |name| QueueDeclaration { durable: true, ..queue(name) };
     let explicit =
         QueueDeclaration { arguments: table().with("x-queue-type", "classic"), ..durable("explicit") };
