@@ -6,7 +6,7 @@
 //! * [`protocol`]: bytes to frames, methods, properties and field tables, and back. Pure.
 //! * [`core`]: the rules of AMQP: messages, routing, topology, queues, channels. Pure.
 //! * [`store`]: durable state.
-//! * [`auth`]: users, password hashes, SASL mechanisms.
+//! * [`auth`]: proving who one is: hashes of passwords, SASL mechanisms. Beside [`store`]: the broker uses it.
 //! * [`broker`]: the concurrent shell round the core.
 //! * [`connection`]: listener, handshake, reader and writer of each connection, a handler for each AMQP class.
 //! * [`server`]: the composition root.

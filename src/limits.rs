@@ -15,6 +15,38 @@ pub const HANDSHAKE_FRAME_SIZE_BYTES_MAX: usize = 8_192;
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 /// As long as an operator may let it take, in milliseconds.
 pub const HANDSHAKE_TIMEOUT_MS_MAX: u64 = 3_600_000;
+/// Memory that hashing a password takes, in KiB (OWASP's parameters for argon2id). Little in unit tests.
+pub const ARGON2_MEMORY_KIB: u32 = if cfg!(test) { 64 } else { 19 * 1_024 };
+/// How often it goes through it.
+pub const ARGON2_PASSES: u32 = 2;
+/// Its lanes: they are worked on one after the other.
+pub const ARGON2_LANES: u32 = 1;
+/// The most memory that a hash from elsewhere may ask for, in KiB,
+pub const ARGON2_MEMORY_KIB_MAX: u32 = 128 * 1_024;
+/// and passes,
+pub const ARGON2_PASSES_MAX: u32 = 16;
+/// and lanes.
+pub const ARGON2_LANES_MAX: u32 = 16;
+/// The largest file that a password is read from, in bytes: a client could not send more.
+pub const PASSWORD_FILE_BYTES_MAX: usize = 4_096;
+/// Passwords whose check may wait for its turn, over all clients,
+pub const PASSWORDS_WAITING_MAX: usize = 512;
+/// and of one address (of IPv6: one network of 64 bits), so that the others have theirs.
+pub const PASSWORDS_WAITING_PER_ADDRESS_MAX: usize = 128;
+/// How long a password that was proven need not be hashed again: clients that connect for each request pay it seldom.
+pub const PASSWORD_PROVEN_FOR: Duration = Duration::from_secs(15);
+/// Passwords that are remembered so.
+pub const PASSWORDS_PROVEN_MAX: usize = 4_096;
+/// Addresses, users, and users at an address of which failed logins are counted: each of the three.
+pub const LOGIN_FAILURES_COUNTED_MAX: usize = 8_192;
+/// After so long without another failure, half of them count.
+pub const LOGIN_FAILURES_HALF_LIFE: Duration = Duration::from_mins(1);
+/// So many failed logins of an address are answered at once,
+pub const LOGIN_FAILURES_FREE: u32 = 3;
+/// the next one after this, and each further one after twice the time,
+pub const LOGIN_DELAY_MIN: Duration = Duration::from_millis(50);
+/// but no longer than this. Nor later than half of the handshake's time.
+pub const LOGIN_DELAY_MAX: Duration = Duration::from_secs(3);
 /// Heartbeat that we propose, in seconds (RabbitMQ's default).
 pub const HEARTBEAT_SECONDS: u16 = 60;
 /// Channels on one connection (RabbitMQ's default).
@@ -360,6 +392,9 @@ pub const FLOW_PAUSE_MAX: Duration = Duration::from_millis(20);
 
 const _: () = assert!(FRAME_SIZE_BYTES_MIN as usize <= READ_BUFFER_BYTES / 2);
 const _: () = assert!(LEFTOVER_BYTES_MAX < READ_BUFFER_BYTES);
+const _: () = assert!(ARGON2_MEMORY_KIB <= ARGON2_MEMORY_KIB_MAX && ARGON2_MEMORY_KIB >= 8 * ARGON2_LANES);
+const _: () = assert!(ARGON2_PASSES <= ARGON2_PASSES_MAX && ARGON2_LANES <= ARGON2_LANES_MAX);
+const _: () = assert!(PASSWORDS_WAITING_PER_ADDRESS_MAX < PASSWORDS_WAITING_MAX);
 const _: () = assert!(OUTBOX_BYTES_RESUME < OUTBOX_BYTES_MAX);
 const _: () = assert!(MEMORY_PLENTY_PERCENT < MEMORY_PRESSED_PERCENT);
 const _: () = assert!(MEMORY_PRESSED_PERCENT < MEMORY_RESUME_PERCENT);

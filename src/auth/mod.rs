@@ -1,8 +1,11 @@
-//! Who may connect: users, password hashes, and the SASL mechanisms by which they prove who they are.
+//! Who may connect: hashes of passwords, the SASL mechanisms by which clients say who they are, and what checks that.
 
+mod authenticator;
 mod password;
 mod sasl;
 mod users;
 
-pub use sasl::{Credentials, MECHANISMS, SaslError, credentials};
-pub use users::{LoginError, Users};
+pub use authenticator::{Authenticator, Figures, LoginError, Refused, new_hash};
+pub use password::BadHash;
+pub use sasl::{Claim, Offered, SaslError, Secret};
+pub use users::Users;

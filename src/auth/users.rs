@@ -1,65 +1,39 @@
 //! The users that the broker knows.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::sync::Arc;
 
-use super::password::PasswordHash;
+use super::authenticator::new_hash;
+use crate::config::Config;
+use crate::core::access::{AccessChange, Limits, PermissionsSpec, Registry, UserSpec};
+use crate::protocol::ShortString;
 
-/// Users by name, and who of them must come from this machine.
-pub struct Users {
-    hashes: HashMap<String, PasswordHash>,
-    loopback_only: Vec<String>,
-}
-
-/// Why a login is refused; for the log, the client only hears that it was.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoginError {
-    /// Unknown user or wrong password.
-    #[error("user '{0}' - invalid credentials")]
-    InvalidCredentials(String),
-    /// RabbitMQ's `loopback_users`.
-    #[error("user '{0}' can only connect via localhost")]
-    LoopbackOnly(String),
-}
+/// Users by name, with what they may do.
+pub struct Users(Registry);
 
 impl Users {
-    /// One user with a password; `salt` should be random.
-    pub fn new(user: &str, password: &str, loopback_only: Vec<String>, salt: [u8; 4]) -> Self {
-        let hash = PasswordHash::new(salt, password.as_bytes());
-        Self { hashes: HashMap::from([(user.to_owned(), hash)]), loopback_only }
-    }
-
-    /// Checks a password, and that the user may come from `peer`.
-    pub fn login(&self, user: &[u8], password: &[u8], peer: IpAddr) -> Result<(), LoginError> {
-        let name = String::from_utf8_lossy(user).into_owned();
-        if !self.hashes.get(&name).is_some_and(|hash| hash.matches(password)) {
-            return Err(LoginError::InvalidCredentials(name));
+    /// The one user that is configured; it may do everything in the default virtual host.
+    pub fn new(config: &Config) -> Self {
+        let name = config.default_user.clone();
+        let user = UserSpec {
+            name: name.clone(),
+            password: new_hash(config.password_hashing, &config.default_pass),
+            tags: vec![ShortString::from_static("administrator")],
+            limits: Limits::default(),
+        };
+        let [configure, write, read] = [".*"; 3].map(String::from);
+        let vhost = config.default_vhost.clone();
+        let mut registry = Registry::default();
+        for change in [
+            AccessChange::UserSet(user),
+            AccessChange::PermissionsSet(PermissionsSpec { user: name, vhost, configure, write, read }),
+        ] {
+            registry.apply(change).expect("`.*` is an expression");
         }
-        if self.loopback_only.contains(&name) && !peer.to_canonical().is_loopback() {
-            return Err(LoginError::LoopbackOnly(name));
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn guest_may_only_come_from_loopback() {
-        let users = Users::new("guest", "guest", vec!["guest".into()], [1; 4]);
-        let login = |peer: &str| users.login(b"guest", b"guest", peer.parse().unwrap());
-        assert_eq!(login("127.0.0.1"), Ok(()));
-        assert_eq!(login("::ffff:127.0.0.1"), Ok(()));
-        assert_eq!(login("192.0.2.1"), Err(LoginError::LoopbackOnly("guest".into())));
+        Self(registry)
     }
 
-    #[test]
-    fn a_wrong_password_and_an_unknown_user_look_the_same() {
-        let users = Users::new("guest", "guest", vec![], [1; 4]);
-        let refused = |name: &str| LoginError::InvalidCredentials(name.into());
-        let peer = "127.0.0.1".parse().unwrap();
-        assert_eq!(users.login(b"guest", b"", peer), Err(refused("guest")));
-        assert_eq!(users.login(b"nobody", b"guest", peer), Err(refused("nobody")));
+    /// A user by name.
+    pub fn find(&self, name: &[u8]) -> Option<Arc<UserSpec>> {
+        self.0.user(name).cloned()
     }
 }

@@ -35,7 +35,7 @@ pub use vhost::Calls;
 pub use vhost::Vhost;
 pub use vhosts::Vhosts;
 
-use crate::auth::Users;
+use crate::auth::{Authenticator, Users};
 use crate::config::Config;
 use crate::core::{
     ConnectionId,
@@ -58,8 +58,10 @@ use vhosts::Common;
 pub struct Broker {
     /// What it was told.
     pub config: Config,
-    /// Who may connect.
+    /// Who there is.
     pub users: Users,
+    /// Checks who clients are.
+    pub authenticator: Authenticator,
     /// Bytes that clients have made it take.
     pub gauge: &'static Gauge,
     /// Keeps what must outlive the process.
@@ -116,12 +118,7 @@ impl Broker {
     pub fn with_gauge(config: Config, opened: Opened, gauge: &'static Gauge) -> Self {
         let Opened { journal, pager, restored } = opened;
         let pager: Arc<dyn Pager> = Arc::new(OffWorker(pager));
-        let users = Users::new(
-            &config.default_user,
-            &config.default_pass,
-            config.loopback_users.clone(),
-            rand::random(),
-        );
+        let (users, authenticator) = (Users::new(&config), Authenticator::new(&config));
         let clock: Arc<dyn Clock> = Arc::new(WallClock::start());
         let ids = Arc::new(QueueIds::after(restored.last_queue));
         let mut contents = restored.contents;
@@ -135,6 +132,7 @@ impl Broker {
         Self {
             vhosts,
             users,
+            authenticator,
             gauge,
             journal,
             alarm: Alarm::default(),

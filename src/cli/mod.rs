@@ -8,7 +8,9 @@ mod serve;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, error::ErrorKind};
+use clap::{
+    ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, parser::ValueSource,
+};
 
 use crate::config::{LogFilter, Settings};
 use crate::protocol::Printable;
@@ -35,19 +37,28 @@ enum Command {
 
 /// Does what the command line says.
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse_from(bench::rewrite(std::env::args_os())) {
-        Ok(cli) => cli,
+    let matches = Cli::command().try_get_matches_from(bench::rewrite(std::env::args_os()));
+    let (matches, cli) = match matches.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches))) {
+        Ok((cli, matches)) => (matches, cli),
         Err(error) => return refuse(&error),
     };
     match cli.command {
-        None => serve::run(cli.settings),
-        Some(Command::Serve(settings)) => serve::run(*settings),
+        None => serve::run(cli.settings, shows_password(&matches)),
+        Some(Command::Serve(settings)) => {
+            let shows_password = matches.subcommand().is_some_and(|(_, matches)| shows_password(matches));
+            serve::run(*settings, shows_password)
+        }
         Some(Command::Bench(args)) => {
             log::start(LogFilter::default());
             bench::run(*args)
         }
         Some(Command::Fsck(args)) => fsck::run(&args),
     }
+}
+
+/// Whether a password stands in the list of processes.
+fn shows_password(matches: &ArgMatches) -> bool {
+    matches.value_source("default_pass") == Some(ValueSource::CommandLine)
 }
 
 /// A value that cannot be is one line, like what is wrong in the configuration file; the rest is for the parser to tell.

@@ -2,6 +2,7 @@
 //! whatever handles messages have the other one, with a thread for each processor.
 
 use std::{
+    env,
     fmt::Display,
     io, panic,
     process::{self, ExitCode},
@@ -21,8 +22,8 @@ use crate::server::{Server, Stop, StopError};
 use crate::store;
 
 /// Runs the broker until SIGINT or SIGTERM; the second of them ends the wait for clients, a third one everything.
-pub(super) fn run(settings: Settings) -> ExitCode {
-    let config = match Config::load(settings) {
+pub(super) fn run(settings: Settings, shows_password: bool) -> ExitCode {
+    let config = match Config::load_in(settings, |name| env::var_os(name)) {
         Ok(config) => config,
         // It shows the lines of the file.
         Err(error @ ConfigError::Malformed { .. }) => {
@@ -33,6 +34,11 @@ pub(super) fn run(settings: Settings) -> ExitCode {
     };
     log::start(config.log.clone());
     end_on_panic();
+    if shows_password {
+        tracing::warn!(
+            "the password of --default-pass stands in the list of processes; --default-pass-file is for others not to read it"
+        );
+    }
     let (control, workers) = match runtimes() {
         Ok(runtimes) => runtimes,
         Err(error) => return fail(&error),
@@ -115,7 +121,6 @@ fn fail(error: &impl Display) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use std::{
-        env,
         os::unix::process::ExitStatusExt,
         process::{Command, Stdio},
     };

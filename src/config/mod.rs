@@ -2,16 +2,22 @@
 //! [`Config`]. Nobody else reads flags or the environment.
 
 mod cgroup;
+mod environment;
 mod listen;
 mod log;
 mod memory;
+mod password;
 mod settings;
 mod size;
 
-use std::{fs, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{ffi::OsString, fs, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use secrecy::SecretSlice;
+use zeroize::Zeroizing;
 
 pub use log::LogFilter;
 pub use memory::MemoryBudget;
+pub use password::PasswordHashing;
 pub use settings::{PolicySettings, Settings};
 pub use size::{BadSize, Size};
 
@@ -28,9 +34,13 @@ pub struct Config {
     /// The virtual host that exists from the start.
     pub default_vhost: ShortString,
     /// The user that exists from the start.
-    pub default_user: String,
+    pub default_user: ShortString,
     /// Its password.
-    pub default_pass: String,
+    pub default_pass: SecretSlice<u8>,
+    /// How new passwords are hashed.
+    pub password_hashing: PasswordHashing,
+    /// As whom clients come in that do not say who they are, if they may.
+    pub anonymous_login_user: Option<ShortString>,
     /// Users that may connect from the same machine only.
     pub loopback_users: Vec<String>,
     /// Proposed in `connection.tune`, bytes.
@@ -100,16 +110,22 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// The same as [`load`](Self::load), with what RabbitMQ's variables say, which beat the file too. `read` reads one of them.
+    pub fn load_in(flags: Settings, read: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        Self::load(flags.over(environment::rabbitmq(read)?))
+    }
+
     /// Reads the file that `flags` names, if any, and fills in the defaults.
     pub fn load(flags: Settings) -> Result<Self, ConfigError> {
         let merged = match &flags.config {
             None => flags,
             Some(path) => {
                 let text = fs::read_to_string(path)
+                    .map(Zeroizing::new)
                     .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
                 let file: Settings = toml::from_str(&text).map_err(|error| ConfigError::Malformed {
                     path: path.clone(),
-                    message: error.to_string().trim_end().to_owned(),
+                    message: password::malformed(&text, &error),
                 })?;
                 flags.over(file)
             }
@@ -123,8 +139,11 @@ impl Config {
             amqp_listen: addresses("amqp-listen", settings.amqp_listen)?,
             data_dir: folder("data-dir", settings.data_dir)?,
             default_vhost: name("default-vhost", settings.default_vhost, "/")?,
-            default_user: name("default-user", settings.default_user, "guest")?.as_str_lossy().into_owned(),
-            default_pass: password("default-pass", settings.default_pass, "guest")?,
+            default_user: name("default-user", settings.default_user, "guest")?,
+            default_pass: password::default_pass(settings.default_pass, settings.default_pass_file)?,
+            password_hashing: settings.password_hashing.unwrap_or_default(),
+            anonymous_login_user: name("anonymous-login-user", settings.anonymous_login_user, "none")
+                .map(|name| Some(name).filter(|name| *name != "none"))?,
             loopback_users: settings.loopback_users.unwrap_or_else(|| vec!["guest".into()]),
             frame_max: size_in_range(
                 "frame-max",
@@ -200,19 +219,8 @@ fn folder(name: &'static str, path: Option<PathBuf>) -> Result<PathBuf, ConfigEr
     if path.as_os_str().is_empty() { Err(invalid(name, "is empty".into())) } else { Ok(path) }
 }
 
-/// A name that clients can send: not empty, and one that fits AMQP's short strings.
+/// A name that clients can send: not empty, without zero octets, which end a text of SASL, and one that fits AMQP's short strings.
 fn name(name: &'static str, value: Option<String>, default: &str) -> Result<ShortString, ConfigError> {
-    let value = credential(name, value, default)?;
-    ShortString::try_from(value).map_err(|error| invalid(name, error.to_string()))
-}
-
-/// A password that clients can send.
-fn password(name: &'static str, value: Option<String>, default: &str) -> Result<String, ConfigError> {
-    credential(name, value, default)
-}
-
-/// What is empty, RabbitMQ refuses at each login; a zero octet ends a text of SASL.
-fn credential(name: &'static str, value: Option<String>, default: &str) -> Result<String, ConfigError> {
     let value = value.unwrap_or_else(|| default.into());
     if value.is_empty() {
         return Err(invalid(name, "is empty".into()));
@@ -220,7 +228,7 @@ fn credential(name: &'static str, value: Option<String>, default: &str) -> Resul
     if value.contains('\0') {
         return Err(invalid(name, "has a zero octet, which no client can send".into()));
     }
-    Ok(value)
+    ShortString::try_from(value).map_err(|error| invalid(name, error.to_string()))
 }
 
 fn size_in_range<T>(

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
-use super::{LogFilter, Size};
+use super::{LogFilter, PasswordHashing, Size, password};
 
 /// What was said, before defaults and checks. Keys in the file are the flags' names without the dashes in front.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
@@ -29,9 +30,19 @@ pub struct Settings {
     /// User that exists from the start [default: guest]
     #[arg(long, env = "LEVERET_DEFAULT_USER", value_name = "NAME")]
     pub default_user: Option<String>,
-    /// Password of the default user [default: guest]
+    /// Password of the default user; on the command line everybody on this machine can read it [default: guest]
+    #[serde(deserialize_with = "password::text")]
     #[arg(long, env = "LEVERET_DEFAULT_PASS", value_name = "PASSWORD", hide_env_values = true)]
-    pub default_pass: Option<String>,
+    pub default_pass: Option<SecretString>,
+    /// File with the password of the default user, in place of the password
+    #[arg(long, env = "LEVERET_DEFAULT_PASS_FILE", value_name = "FILE")]
+    pub default_pass_file: Option<PathBuf>,
+    /// How new passwords are hashed: argon2id, or sha256 for taking users to RabbitMQ [default: argon2id]
+    #[arg(long, env = "LEVERET_PASSWORD_HASHING", value_name = "ALGORITHM", hide_possible_values = true)]
+    pub password_hashing: Option<PasswordHashing>,
+    /// User as whom clients come in that do not say who they are (SASL ANONYMOUS); none to refuse them [default: none]
+    #[arg(long, env = "LEVERET_ANONYMOUS_LOGIN_USER", value_name = "NAME")]
+    pub anonymous_login_user: Option<String>,
     /// Users that may only connect from this machine; empty for none [default: guest]
     #[serde(deserialize_with = "one_or_more")]
     #[arg(long, env = "LEVERET_LOOPBACK_USERS", value_name = "NAMES", value_delimiter = ',', num_args = 0..)]
@@ -105,13 +116,20 @@ impl Settings {
     /// These where they say something, `lower` where they do not.
     #[must_use]
     pub fn over(self, lower: Self) -> Self {
+        // A password, and where it is, are two ways to say one thing.
+        let says_pass = self.default_pass.is_some() || self.default_pass_file.is_some();
+        let lower_pass = (lower.default_pass, lower.default_pass_file);
+        let (lower_pass, lower_pass_file) = if says_pass { (None, None) } else { lower_pass };
         Self {
             config: self.config.or(lower.config),
             amqp_listen: self.amqp_listen.or(lower.amqp_listen),
             data_dir: self.data_dir.or(lower.data_dir),
             default_vhost: self.default_vhost.or(lower.default_vhost),
             default_user: self.default_user.or(lower.default_user),
-            default_pass: self.default_pass.or(lower.default_pass),
+            default_pass: self.default_pass.or(lower_pass),
+            default_pass_file: self.default_pass_file.or(lower_pass_file),
+            password_hashing: self.password_hashing.or(lower.password_hashing),
+            anonymous_login_user: self.anonymous_login_user.or(lower.anonymous_login_user),
             loopback_users: self.loopback_users.or(lower.loopback_users),
             frame_max: self.frame_max.or(lower.frame_max),
             channel_max: self.channel_max.or(lower.channel_max),

@@ -122,7 +122,7 @@ async fn welcome(
     }
     let (mut reader, writer) = socket.into_split();
     let mut writer = SharedWriter::from(writer);
-    let greeting = contained_future(handshake::greet(&broker, &mut reader, &mut writer, peer));
+    let greeting = contained_future(handshake::greet(&broker, &mut reader, &mut writer, peer, None));
     let greeted = tokio::select! {
         greeted = timeout(broker.config.handshake_timeout, greeting) => match greeted {
             Ok(Some(greeted)) => greeted,

@@ -26,7 +26,7 @@ use super::{
     work::Then,
 };
 use crate::broker::{Broker, ConnectionInfo, Vhost};
-use crate::config::{Config, Settings};
+use crate::config::{Config, PasswordHashing, Settings};
 use crate::core::{
     effects::Effects,
     memory::{Gauge, Kind},
@@ -60,7 +60,9 @@ pub struct Remains {
 
 impl Default for TestHost {
     fn default() -> Self {
-        let config = Config::load(Settings::default()).expect("the defaults are valid");
+        // Nobody logs in: no password needs to be hashed at a cost.
+        let settings = Settings { password_hashing: Some(PasswordHashing::Sha256), ..Settings::default() };
+        let config = Config::load(settings).expect("the defaults are valid");
         let broker = Arc::new(Broker::with_gauge(config, Opened::forgetful(), Gauge::of_thread()));
         let vhost =
             broker.vhosts.find(&broker.config.default_vhost).expect("the default virtual host is there");

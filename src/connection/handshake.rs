@@ -1,16 +1,18 @@
 //! From the protocol header to `connection.open-ok` (AMQP 2.2.4; the answers to what goes wrong are RabbitMQ's).
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{mem, net::SocketAddr, sync::Arc};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use zeroize::{Zeroize, Zeroizing};
 
 use super::session::{MethodIds, Negotiated, Remote, text};
-use crate::auth::{LoginError, MECHANISMS, credentials};
+use crate::auth::{LoginError, Offered, Refused};
 use crate::broker::{Broker, ConnectionInfo};
 use crate::core::error::{AmqpError, access_refused, channel_error, frame_error, not_allowed};
 use crate::limits::{FRAME_SIZE_BYTES_MIN, HANDSHAKE_FRAME_SIZE_BYTES_MAX};
 use crate::protocol::{
-    Encode, FieldTable, Method, PROTOCOL_HEADER, SERVER_CAPABILITIES, ShortString, connection, frame,
+    Encode, FieldTable, Method, PROTOCOL_HEADER, ReplyCode, SERVER_CAPABILITIES, ShortString, connection,
+    frame,
 };
 
 /// The version of RabbitMQ whose behaviour clients may count on: some choose by it how to use `basic.qos`.
@@ -39,7 +41,7 @@ pub(super) enum Refusal {
     #[error("{why}")]
     Login {
         /// For the log only.
-        why: LoginError,
+        why: Refused,
         /// The text that it is told.
         told: Option<AmqpError>,
     },
@@ -90,12 +92,13 @@ fn close(error: AmqpError, ids: MethodIds) -> Refusal {
     Refusal::Close { error, ids }
 }
 
-/// Leads a client through the handshake.
+/// Leads a client through the handshake. `certified` is who it is by the certificate that it has shown, if it has.
 pub(super) async fn greet<R, W>(
     broker: &Arc<Broker>,
     reader: &mut R,
     writer: &mut W,
     peer: SocketAddr,
+    certified: Option<&str>,
 ) -> Result<Greeted, Refusal>
 where
     R: AsyncRead + Unpin,
@@ -107,9 +110,11 @@ where
     if header != PROTOCOL_HEADER && header != *b"AMQP\x01\x01\x00\x09" {
         return Err(Refusal::Header { header });
     }
-    let mut greeter = Greeter { reader, writer, buffer: Vec::new() };
-    let start_ok = greeter.start().await?;
-    let user = log_in(broker, &start_ok, peer)?;
+    let buffer = Zeroizing::new(Vec::with_capacity(HANDSHAKE_FRAME_SIZE_BYTES_MAX));
+    let mut greeter = Greeter { reader, writer, buffer };
+    let offered = broker.authenticator.offered(certified);
+    let mut start_ok = greeter.start(&offered).await?;
+    let user = log_in(broker, &offered, &mut start_ok, peer).await?;
     let tune_ok = greeter.tune(broker).await?;
     let open = greeter.expect(|method| match method {
         Method::ConnectionOpen(open) => Some(open),
@@ -138,7 +143,8 @@ where
         },
         info: ConnectionInfo { peer, user, client_properties: start_ok.client_properties },
         heartbeat: tune_ok.heartbeat,
-        leftover: greeter.buffer,
+        // What was wiped does not stay with the connection.
+        leftover: greeter.buffer.to_vec(),
     })
 }
 
@@ -148,34 +154,55 @@ pub(super) fn capability(client_properties: &FieldTable, name: &str) -> bool {
     capabilities.and_then(|table| table.get(name)).and_then(|value| value.as_bool()).unwrap_or(false)
 }
 
-fn log_in(broker: &Broker, start_ok: &connection::StartOk, peer: SocketAddr) -> Result<ShortString, Refusal> {
-    let claim = credentials(&start_ok.mechanism, &start_ok.response)
-        .map_err(|error| Refusal::Silent(error.to_string()))?;
-    let Err(why) = broker.users.login(&claim.user, &claim.password, peer.ip()) else {
-        return Ok(ShortString::try_from(claim.user).unwrap_or_default());
-    };
-    let told = capability(&start_ok.client_properties, "authentication_failure_close").then(|| {
-        access_refused(format!(
-            "Login was refused using authentication mechanism {}. For details see the broker logfile.",
-            start_ok.mechanism
-        ))
-    });
-    Err(Refusal::Login { why, told })
+/// Who the client is. Its response is wiped, whether or not it may go on.
+async fn log_in(
+    broker: &Broker,
+    offered: &Offered<'_>,
+    start_ok: &mut connection::StartOk,
+    peer: SocketAddr,
+) -> Result<ShortString, Refusal> {
+    let response = mem::take(&mut start_ok.response).into();
+    let claim =
+        offered.claim(&start_ok.mechanism, &response).map_err(|error| Refusal::Silent(error.to_string()))?;
+    drop(response);
+    let find = |name: &[u8]| broker.users.find(name);
+    match broker.authenticator.log_in(&claim, peer.ip(), find).await {
+        Ok(user) => Ok(user.name.clone()),
+        Err(why) => {
+            let understands = capability(&start_ok.client_properties, "authentication_failure_close");
+            let told = understands.then(|| told(&why.why, &start_ok.mechanism));
+            Err(Refusal::Login { why, told })
+        }
+    }
+}
+
+/// What a client hears of a refused login: not why, unless it may try again.
+fn told(why: &LoginError, mechanism: &ShortString) -> AmqpError {
+    match why {
+        LoginError::Busy => {
+            AmqpError::new(ReplyCode::ConnectionForced, "too many clients log in at once, try again later")
+        }
+        _ => access_refused(format!(
+            "Login was refused using authentication mechanism {mechanism}. For details see the broker logfile."
+        )),
+    }
 }
 
 struct Greeter<'a, R, W> {
     reader: &'a mut R,
     writer: &'a mut W,
-    buffer: Vec<u8>,
+    /// What has come and was not handled yet. Room for a whole frame from the beginning, so that no copy of a password is left where
+    /// it grew out of.
+    buffer: Zeroizing<Vec<u8>>,
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Greeter<'_, R, W> {
-    async fn start(&mut self) -> Result<connection::StartOk, Refusal> {
+    async fn start(&mut self, offered: &Offered<'_>) -> Result<connection::StartOk, Refusal> {
         self.send(&connection::Start {
             version_major: 0,
             version_minor: 9,
             server_properties: server_properties(),
-            mechanisms: MECHANISMS.into(),
+            mechanisms: offered.to_string().into(),
             locales: "en_US".into(),
         })
         .await?;
@@ -212,19 +239,18 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Greeter<'_, R, W> {
             let split = frame::split(&self.buffer, HANDSHAKE_FRAME_SIZE_BYTES_MAX)
                 .map_err(|error| close(frame_error(error.explanation()), (0, 0)))?;
             let Some((frame, bytes)) = split else {
-                if self.reader.read_buf(&mut self.buffer).await? == 0 {
+                if self.reader.read_buf(&mut *self.buffer).await? == 0 {
                     return Err(Refusal::Silent("connection closed during the handshake".into()));
                 }
                 continue;
             };
-            if frame.kind == frame::FRAME_HEARTBEAT {
-                self.buffer.drain(..bytes);
-                continue;
-            }
-            let method = Method::decode(frame.payload)
-                .map_err(|error| close(frame_error(error.to_string()), (0, 0)))?;
-            let ids = method.ids();
+            let is_heartbeat = frame.kind == frame::FRAME_HEARTBEAT;
+            let method = if is_heartbeat { None } else { Some(Method::decode(frame.payload)) };
+            self.buffer[..bytes].zeroize();
             self.buffer.drain(..bytes);
+            let Some(method) = method else { continue };
+            let method = method.map_err(|error| close(frame_error(error.to_string()), (0, 0)))?;
+            let ids = method.ids();
             return pick(method)
                 .ok_or_else(|| close(channel_error("unexpected method in connection state starting"), ids));
         }

@@ -24,7 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("core", &["protocol"]),
     ("store", &["core", "protocol", "config", "containment"]),
-    ("auth", &["protocol"]),
+    ("auth", &["core", "protocol", "config"]),
     ("config", &["protocol"]),
     ("broker", &["store", "core", "protocol", "auth", "config"]),
     ("connection", &["broker", "store", "core", "protocol", "auth", "config", "containment"]),

@@ -4,6 +4,7 @@
 #[path = "../support/broker.rs"]
 mod broker;
 mod log;
+mod passwords;
 mod policies;
 mod settings;
 mod sockets;

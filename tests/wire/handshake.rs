@@ -1,5 +1,7 @@
 //! Protocol header, start, tune and open: what is offered, what is refused and how.
 
+use std::sync::Arc;
+
 use crate::{
     broker::{Broker, only_leveret},
     wire::{
@@ -137,6 +139,94 @@ fn unknown_mechanism_closes_the_socket_silently() {
     wire.raw(PROTOCOL_HEADER).expect(0, 10, 10);
     // RabbitMQ raises 503 inside and writes it to its log: before login it trusts nobody with an answer.
     wire.send(0, &start_ok(&CLIENT_CAPABILITIES.table(), "CRAM-WHAT", b"")).expect_eof();
+}
+
+/// What a login comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    LetIn,
+    Refused,
+    /// The socket is closed without a word.
+    Closed,
+}
+
+fn assert_outcome(broker: &Arc<Broker>, mechanism: &str, response: &[u8], outcome: Outcome) {
+    let mut wire = Wire::connect_to(broker.clone());
+    wire.raw(PROTOCOL_HEADER).expect(0, 10, 10);
+    wire.send(0, &start_ok(&CLIENT_CAPABILITIES.table(), mechanism, response));
+    match outcome {
+        Outcome::LetIn => drop(wire.expect(0, 10, 30)),
+        Outcome::Refused => {
+            let text = format!(
+                "ACCESS_REFUSED - Login was refused using authentication mechanism {mechanism}. For details see the broker logfile."
+            );
+            drop(wire.expect_close(403, &text));
+        }
+        Outcome::Closed => wire.expect_eof(),
+    }
+}
+
+#[test]
+fn each_mechanism_lets_in_who_proves_it_however_passwords_are_hashed() {
+    use Outcome::{Closed, LetIn, Refused};
+    let amqplain = |user: &str, password: &str| Table::new().text("LOGIN", user).text("PASSWORD", password).0;
+    for (args, anonymous) in [
+        (["--password-hashing", "argon2id"].as_slice(), Closed),
+        (&["--password-hashing", "sha256"], Closed),
+        (&["--anonymous-login-user", "none"], Closed),
+        (&["--anonymous-login-user", "shop"], LetIn),
+        (&["--anonymous-login-user", "nobody"], Refused),
+    ] {
+        let user = ["--default-user=shop", "--default-pass=geheim"];
+        let Some(broker) = Broker::start(&[args, &user].concat(), &[]) else { return };
+        for (mechanism, response, outcome) in [
+            ("PLAIN", b"\0shop\0geheim".to_vec(), LetIn),
+            ("PLAIN", b"\0shop\0geheim".to_vec(), LetIn),
+            ("PLAIN", b"shop\0shop\0geheim".to_vec(), LetIn),
+            ("PLAIN", b"\0shop\0wrong".to_vec(), Refused),
+            ("PLAIN", b"\0shop\0".to_vec(), Refused),
+            ("PLAIN", b"\0guest\0guest".to_vec(), Refused),
+            ("PLAIN", b"shop\0geheim".to_vec(), Closed),
+            ("AMQPLAIN", amqplain("shop", "geheim"), LetIn),
+            ("AMQPLAIN", amqplain("shop", "wrong"), Refused),
+            ("AMQPLAIN", amqplain("guest", "guest"), Refused),
+            ("AMQPLAIN", b"\0shop\0geheim".to_vec(), Closed),
+            // Without TLS nobody has a certificate.
+            ("EXTERNAL", b"shop".to_vec(), Closed),
+            ("ANONYMOUS", b"trace".to_vec(), anonymous),
+            ("RABBIT-CR-DEMO", b"shop".to_vec(), Closed),
+        ] {
+            assert_outcome(&broker, mechanism, &response, outcome);
+        }
+        let log = broker.log().lines().join("\n");
+        assert!(!log.contains("geheim"), "{log}");
+    }
+}
+
+#[test]
+fn anonymous_is_announced_where_it_is_configured() {
+    for (args, announced) in [(&[][..], false), (&["--anonymous-login-user", "guest"], true)] {
+        let Some(broker) = Broker::start(args, &[]) else { return };
+        let mut start = Wire::connect_to(broker).raw(PROTOCOL_HEADER).expect(0, 10, 10);
+        start.u16();
+        start.table();
+        let mechanisms = start.long();
+        assert_eq!(mechanisms.split(' ').any(|name| name == "ANONYMOUS"), announced, "{mechanisms}");
+        assert!(!mechanisms.contains("EXTERNAL"), "{mechanisms}");
+    }
+}
+
+#[test]
+fn whoever_tries_passwords_does_not_keep_others_out() {
+    let Some(broker) = Broker::start(&[], &[]) else { return };
+    let mut tries: Vec<Wire> = (0..100).map(|_| Wire::connect_to(broker.clone())).collect();
+    for (n, wire) in tries.iter_mut().enumerate() {
+        wire.raw(PROTOCOL_HEADER).expect(0, 10, 10);
+        wire.send(0, &start_ok(&Table::new(), "PLAIN", format!("\0guest\0{n}").as_bytes()));
+    }
+    Wire::open_to(broker.clone()).assert_alive();
+    tries.iter_mut().for_each(Wire::expect_eof);
+    Wire::open_to(broker).assert_alive();
 }
 
 #[test]

@@ -1,0 +1,254 @@
+//! Lets clients in, or not: the check of a password, off the threads that serve clients where it is costly, what was proven
+//! lately, and failures, which are counted and answered the later the more there are.
+//!
+//! A login that is refused has cost the work of checking a new hash, whatever was wrong, so that its time does not tell which users
+//! there are. Users that have a costlier hash than new ones get are told apart by it; so are none where new ones get argon2id.
+//!
+//! Who the users are is asked of a function, by name: this folder does not know where they are kept.
+
+mod bounded;
+mod checks;
+mod failures;
+mod proven;
+
+use std::{fmt, net::IpAddr, sync::Arc, thread, time::Duration};
+
+use parking_lot::Mutex;
+use secrecy::ExposeSecret;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    password::{self, BadHash},
+    sasl::{Claim, Offered, Secret},
+};
+use crate::config::{Config, PasswordHashing};
+use crate::core::access::{PasswordHash, UserSpec};
+use crate::protocol::ShortString;
+use checks::{Busy, Checks};
+pub use failures::Figures;
+use failures::{Failures, Origin};
+use proven::Proven;
+
+/// Checks what clients say of themselves. One for all connections.
+pub struct Authenticator {
+    hashing: PasswordHashing,
+    /// Checked in the place of a hash that is not there.
+    decoy: PasswordHash,
+    /// Users that must come from this machine (RabbitMQ's `loopback_users`).
+    loopback_only: Vec<String>,
+    anonymous: Option<ShortString>,
+    /// The longest that a refused login may take, until it is answered on purpose.
+    answered_within: Duration,
+    proven: Proven,
+    failures: Mutex<Failures>,
+    checks: Checks,
+}
+
+/// Why a login is refused; for the log, the client only hears that it was.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoginError {
+    /// Unknown user or wrong password.
+    #[error("user '{0}' - invalid credentials")]
+    InvalidCredentials(String),
+    /// No password lets in who has none (RabbitMQ).
+    #[error("user '{0}' attempted to log in with a blank password, which is prohibited")]
+    BlankPassword(String),
+    /// Its hash lets nobody in.
+    #[error("user '{user}' - {why}")]
+    BadHash {
+        /// The user.
+        user: String,
+        /// What is wrong with it.
+        why: BadHash,
+    },
+    /// RabbitMQ's `loopback_users`.
+    #[error("user '{0}' can only connect via localhost")]
+    LoopbackOnly(String),
+    /// The password was not looked at.
+    #[error("too many passwords wait to be checked")]
+    Busy,
+}
+
+/// A login that is refused.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub why: LoginError,
+    /// How many failed lately; `None` if this one does not count as one.
+    pub failures: Option<Figures>,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { why, failures } = self;
+        write!(f, "{why}")?;
+        match failures {
+            Some(Figures { of_address, of_user }) if *of_address.max(of_user) > 1 => {
+                write!(f, " (failed lately: {of_address} of this address, {of_user} of this user)")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Authenticator {
+    /// As it is configured. Nothing is proven, nothing has failed.
+    pub fn new(config: &Config) -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            hashing: config.password_hashing,
+            decoy: password::decoy(config.password_hashing, &random()),
+            loopback_only: config.loopback_users.clone(),
+            anonymous: config.anonymous_login_user.clone(),
+            answered_within: config.handshake_timeout / 2,
+            proven: Proven::new(rand::random()),
+            failures: Mutex::new(Failures::new()),
+            // The other half of them serves clients. Tests take the only turn.
+            checks: Checks::new(if cfg!(test) { 1 } else { cores / 2 }),
+        }
+    }
+
+    /// What a connection is offered whose client has shown a certificate of this name, or none.
+    pub fn offered<'a>(&'a self, certified: Option<&'a str>) -> Offered<'a> {
+        Offered { certified, anonymous: self.anonymous.as_ref() }
+    }
+
+    /// Checks a claim, and that the user may come from `peer`. `find` gives users by name.
+    ///
+    /// A refusal is answered the later the more logins from there have failed: by up to [`LOGIN_DELAY_MAX`](crate::limits::LOGIN_DELAY_MAX), but within half of the
+    /// handshake's time.
+    pub async fn log_in(
+        &self,
+        claim: &Claim,
+        peer: IpAddr,
+        find: impl Fn(&[u8]) -> Option<Arc<UserSpec>>,
+    ) -> Result<Arc<UserSpec>, Refused> {
+        let (began, origin) = (Instant::now(), Origin::from(peer));
+        let (user, proven) = match claim {
+            Claim::Vouched { user } => (user, find(user).ok_or_else(|| invalid(user))),
+            Claim::Password { user, password } => (user, self.prove(user, password, origin, find).await),
+        };
+        let now = Instant::now();
+        match proven.and_then(|spec| self.may_come_from(spec, peer)) {
+            Ok(spec) => {
+                self.failures.lock().forgive(origin, user, now);
+                Ok(spec)
+            }
+            Err(why @ LoginError::Busy) => Err(Refused { why, failures: None }),
+            Err(why) => {
+                let figures = self.failures.lock().add(origin, user, now);
+                sleep(figures.delay().min(self.answered_within.saturating_sub(now - began))).await;
+                Err(Refused { why, failures: Some(figures) })
+            }
+        }
+    }
+
+    /// The hash of a new password, made off the threads that serve clients. `None` if too many wait for that.
+    pub async fn hash(&self, password: Secret) -> Option<PasswordHash> {
+        let (hashing, turn) = (self.hashing, self.checks.turn(None).await.ok()?);
+        turn.run(move || new_hash(hashing, &password)).await.ok()
+    }
+
+    /// The user, if this is its password.
+    async fn prove(
+        &self,
+        user: &[u8],
+        password: &Secret,
+        origin: Origin,
+        find: impl Fn(&[u8]) -> Option<Arc<UserSpec>>,
+    ) -> Result<Arc<UserSpec>, LoginError> {
+        if password.expose_secret().is_empty() {
+            return Err(LoginError::BlankPassword(lossy(user)));
+        }
+        let found = find(user);
+        let hash = found.as_ref().map_or(&self.decoy, |spec| &spec.password);
+        let verified = self.verify(user, hash, password, origin).await?;
+        match (found, verified) {
+            // It may have got another password, or gone, while this one was checked.
+            (Some(spec), Ok(true)) => {
+                let now = find(user).filter(|now| now.password == spec.password);
+                now.ok_or_else(|| invalid(user))
+            }
+            (Some(spec), verified) => {
+                if verified.is_err() || password::is_cheap(&spec.password) {
+                    self.work_for_nothing(user, password, origin).await?;
+                }
+                match verified {
+                    Err(why) => Err(LoginError::BadHash { user: lossy(user), why }),
+                    Ok(_) => Err(invalid(user)),
+                }
+            }
+            (None, _) => Err(invalid(user)),
+        }
+    }
+
+    async fn work_for_nothing(&self, user: &[u8], password: &Secret, origin: Origin) -> Result<(), Busy> {
+        // No password fits.
+        let _fits = self.verify(user, &self.decoy, password, origin).await?;
+        Ok(())
+    }
+
+    /// Whether the hash is one of this password: found out here if that is cheap, otherwise elsewhere, unless it was lately.
+    async fn verify(
+        &self,
+        user: &[u8],
+        hash: &PasswordHash,
+        password: &Secret,
+        origin: Origin,
+    ) -> Result<Result<bool, BadHash>, Busy> {
+        if password::is_cheap(hash) {
+            return Ok(password::verify(hash, password.expose_secret()));
+        }
+        let proof = self.proven.proof(user, hash, password.expose_secret());
+        if self.proven.has(&proof, Instant::now()) {
+            return Ok(Ok(true));
+        }
+        let turn = self.checks.turn(Some(origin)).await?;
+        // Of many clients that come at once with the same password, only the first one waits for the work.
+        if self.proven.has(&proof, Instant::now()) {
+            return Ok(Ok(true));
+        }
+        let (hash, password) = (hash.clone(), password.clone());
+        let verified = turn.run(move || password::verify(&hash, password.expose_secret())).await?;
+        if verified == Ok(true) {
+            self.proven.add(proof, Instant::now());
+        }
+        Ok(verified)
+    }
+
+    fn may_come_from(&self, spec: Arc<UserSpec>, peer: IpAddr) -> Result<Arc<UserSpec>, LoginError> {
+        let is_bound = self.loopback_only.iter().any(|name| spec.name == **name);
+        if is_bound && !peer.to_canonical().is_loopback() {
+            return Err(LoginError::LoopbackOnly(lossy(&spec.name)));
+        }
+        Ok(spec)
+    }
+}
+
+/// The hash of a new password, made here: argon2id takes tens of milliseconds.
+pub fn new_hash(hashing: PasswordHashing, password: &Secret) -> PasswordHash {
+    password::hash(hashing, password.expose_secret(), &rand::random())
+}
+
+impl From<Busy> for LoginError {
+    fn from(_: Busy) -> Self {
+        Self::Busy
+    }
+}
+
+fn invalid(user: &[u8]) -> LoginError {
+    LoginError::InvalidCredentials(lossy(user))
+}
+
+fn lossy(user: &[u8]) -> String {
+    String::from_utf8_lossy(user).into_owned()
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes);
+    bytes
+}
+
+#[cfg(test)]
+mod tests;
