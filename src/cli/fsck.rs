@@ -3,6 +3,8 @@
 //! Ends with 0 if the folder is whole, 1 if something is damaged, 2 if that cannot be told. Only prints; what is checked
 //! is for [`store::fsck`](crate::store::fsck).
 
+mod declared;
+
 use std::{
     fmt,
     io::{self, IsTerminal, Write as _},
@@ -17,7 +19,7 @@ use crate::limits::FSCK_LINES_SHOWN_MAX;
 use crate::protocol::Printable;
 use crate::store::{
     DataDir, DataDirError,
-    fsck::{self, Checkpoint, FsckError, QueueReport, Report},
+    fsck::{self, Checkpoint, Declared, FsckError, QueueReport, Report},
 };
 
 /// What to check.
@@ -92,6 +94,7 @@ impl fmt::Display for Shown<'_> {
         self.log(f)?;
         self.derived(f)?;
         self.left_out(f)?;
+        declared::write(f, &self.report.declared, self.limit)?;
         self.queues(f)?;
         self.verdict(f)
     }
@@ -120,19 +123,21 @@ impl Shown<'_> {
         )?;
         writeln!(
             f,
-            "records      {} publish ({} transient, {} moved), {} settle, {} return, {} topology, {} shutdown",
+            "records      {} publish ({} transient, {} moved), {} settle, {} return, {} topology, {} access, {} shutdown",
             HumanCount(records.publish),
             HumanCount(records.transient),
             HumanCount(records.moved),
             HumanCount(records.settle),
             HumanCount(records.returned),
             HumanCount(records.topology),
+            HumanCount(records.access),
             HumanCount(records.shutdown),
         )
     }
 
     fn derived(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { checkpoint, definitions, exchanges, queues, bindings, .. } = self.report;
+        let Report { checkpoint, definitions, queues, declared, .. } = self.report;
+        let Declared { exchanges, bindings, .. } = declared;
         match checkpoint {
             Checkpoint::None => writeln!(f, "checkpoint   none yet; the log has everything")?,
             Checkpoint::Whole(stamp) => {

@@ -4,6 +4,8 @@
 //! sealed, and the key-value store, whose engine writes when it is opened, is opened as a copy elsewhere. A report is a
 //! value; it is printed by `cli`. What a crash leaves behind (a torn tail, an unfinished group) is no flaw.
 
+mod counting;
+mod declared;
 mod report;
 mod segment;
 #[cfg(test)]
@@ -17,11 +19,12 @@ use std::{
     sync::Arc,
 };
 
+pub use declared::{Declared, ParameterReport, UserReport, VhostReport};
 pub use report::{Checkpoint, Flaw, QueueReport, Records, Report, Sizes};
 
 use super::{
     checkpoint::{
-        self, Entities, Entity, LoadError, Loaded,
+        self, Entities, LoadError, Loaded,
         definitions::{Definitions, DefinitionsError},
     },
     data_dir::DataDir,
@@ -34,7 +37,6 @@ use super::{
     replay::{Repair, Replay, reaches},
     segment::{FIRST_RECORD_OFFSET, Segment, SegmentError},
 };
-use crate::core::change::TopologyChange;
 use crate::limits::SEGMENT_HANDLES_MAX;
 use segment::Check;
 
@@ -87,7 +89,7 @@ pub fn check(folder: &DataDir, mut progress: impl FnMut(Progress)) -> Result<Rep
     let mut check = Check::new(&replay.state.index, report);
     check_segments(&mut check, &segments, &mut progress)?;
     let mut report = check.finish();
-    report.count_topology(&replay.entities);
+    report.count_declared(&replay.entities);
     report.queues.sort_by(|one, other| {
         other
             .messages
@@ -249,18 +251,4 @@ fn copy_folder(from: &Path, to: &Path) -> Result<(), FsckError> {
 
 fn unreadable(path: &Path, source: io::Error) -> FsckError {
     FsckError::Io { path: path.into(), source }
-}
-
-impl Report {
-    fn count_topology(&mut self, entities: &Entities) {
-        for entity in entities.iter() {
-            let Entity::Topology { vhost, change } = entity else { continue };
-            match change {
-                TopologyChange::ExchangeDeclared(_) => self.exchanges += 1,
-                TopologyChange::Bound(_) => self.bindings += 1,
-                TopologyChange::QueueDeclared { id, name, .. } => self.name_queue(*id, vhost, name),
-                _ => {}
-            }
-        }
-    }
 }

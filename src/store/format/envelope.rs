@@ -3,7 +3,7 @@
 //! ```text
 //! header                              trailer, the last bytes of a sealed segment
 //!  0  8  "LEVERLOG"                    0  8  "LEVEREND"
-//!  8  4  version, 2 or 1               8  4  offset of the footer record
+//!  8  4  version, 1 to 3               8  4  offset of the footer record
 //! 12  4  zero                         12  4  CRC-32C of salt (4) and bytes 0..12
 //! 16  8  segment id
 //! 24  4  salt
@@ -21,7 +21,7 @@ pub const SEGMENT_HEADER_BYTES: usize = 32;
 /// Bytes of a trailer.
 pub const TRAILER_BYTES: usize = 16;
 /// The format that this program writes. It reads all up to this one.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// The first one.
 const VERSION_MIN: u32 = 1;
 
@@ -165,9 +165,10 @@ mod tests {
             bytes[28..].copy_from_slice(&checksum.to_le_bytes());
             SegmentHeader::decode(&bytes)
         };
-        assert_eq!(set_version(1), set_version(2));
+        assert_eq!(set_version(1), set_version(3));
+        assert_eq!(set_version(2), set_version(3));
         assert_eq!(set_version(0), Err(SegmentHeaderError::Version(0)));
-        assert_eq!(set_version(3), Err(SegmentHeaderError::Version(3)));
+        assert_eq!(set_version(4), Err(SegmentHeaderError::Version(4)));
         assert_eq!(SegmentHeader::decode(&[0; 64]), Err(SegmentHeaderError::Blank));
         assert_eq!(SegmentHeader::decode(&bytes[..31]), Err(SegmentHeaderError::Blank));
         assert_eq!(SegmentHeader::decode(&[b'x'; 64]), Err(SegmentHeaderError::NotASegment));

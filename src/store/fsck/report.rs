@@ -2,6 +2,7 @@
 //!
 //! What a crash leaves behind is counted and is no flaw. How a report is printed is for `cli`.
 
+use super::declared::Declared;
 use crate::core::placement::QueueId;
 use crate::protocol::ShortString;
 use crate::store::{
@@ -23,10 +24,8 @@ pub struct Report {
     pub checkpoint: Checkpoint,
     /// How many entities the definitions file has; `None` if it is missing or damaged.
     pub definitions: Option<usize>,
-    /// Durable exchanges, without those that every virtual host has.
-    pub exchanges: usize,
-    /// Durable bindings.
-    pub bindings: usize,
+    /// Users, permissions, virtual hosts, and what else is declared.
+    pub declared: Declared,
     /// Durable queues, the one with the most messages first.
     pub queues: Vec<QueueReport>,
     /// Sound records of groups that are not whole: they do not count.

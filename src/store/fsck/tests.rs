@@ -9,16 +9,20 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::StoreConfig;
 use crate::core::{
-    change::{Attempts, Change},
+    access::{AccessChange, HashAlgorithm, PasswordHash, UserSpec},
+    change::{Attempts, Change, TopologyChange},
     message::{Message, View, build_image},
     placement::{Placement, QueueId},
 };
 use crate::protocol::{FieldTable, ShortString};
 use crate::store::{
     Opened, Store,
+    checkpoint::Entity,
     files::disk::DiskFiles,
     format::{Flags, Kind, Publish, Settle, TopologyRecord, record},
+    kv::{Batch, Key, KeyValue},
     segment::scan::Scanned,
+    tests::declared::{changes_of_version_3, settings, user},
 };
 
 /// A folder, and what was put into it.
@@ -341,6 +345,76 @@ fn a_folder_without_a_checkpoint_is_whole_when_the_log_has_everything() {
     let report = folder.check();
     assert!(report.is_whole() && report.checkpoint == Checkpoint::None, "{report:#?}");
     assert_eq!((&*report.queues[0].name, report.queues[0].messages), ("q1", 1));
+}
+
+#[test]
+fn users_virtual_hosts_and_parameters_are_told_without_a_secret() {
+    let folder = Folder::new();
+    let changes = changes_of_version_3().into_iter().filter_map(|entity| match entity {
+        Entity::Topology { vhost, change } => Some(Change::Topology { vhost, change }),
+        Entity::Access(change) => Some(Change::Access(change)),
+        Entity::UsersSetUp => None,
+    });
+    folder.run(1 << 20, vec![changes.collect(), vec![declared(1)]]);
+    let report = folder.check();
+    assert!(report.is_whole(), "{report:#?}");
+    assert_eq!((report.records.access, report.records.topology), (12, 11));
+    let name = ShortString::from_static;
+    let Declared { users, permissions, topic_permissions, vhosts, parameters, .. } = &report.declared;
+    let UserSpec { tags, limits, .. } = user("u");
+    let algorithm = Some(HashAlgorithm::Sha256);
+    assert_eq!(users[..], [UserReport { name: name("u"), tags, algorithm, limits }]);
+    let permitted: Vec<_> =
+        permissions.iter().map(|spec| (&*spec.configure, &*spec.write, &*spec.read)).collect();
+    assert_eq!((permitted, topic_permissions.len()), (vec![("^own", ".*", "")], 1));
+    let expected = [
+        (name("/"), VhostReport { settings: settings(), is_deleted: false }),
+        (name("half"), VhostReport { is_deleted: true, ..VhostReport::default() }),
+    ];
+    assert_eq!(vhosts, &BTreeMap::from(expected));
+    let of = |vhost| Some((name(vhost), name("shovel")));
+    let expected = [(None, "cluster_name"), (of("/"), "p"), (of("half"), "p")];
+    let expected = expected.map(|(of, text)| ParameterReport { of, name: name(text) });
+    assert_eq!(parameters[..], expected);
+    let shown = format!("{report:?}");
+    assert!(!shown.contains("saltandhash") && !shown.contains("amqp://"), "{shown}");
+}
+
+#[test]
+fn a_password_that_is_not_there_is_told() {
+    let folder = Folder::new();
+    let password = PasswordHash { algorithm: HashAlgorithm::Sha256, bytes: Box::default() };
+    let spec = UserSpec { password, ..user("u") };
+    folder.run(1 << 20, vec![vec![Change::Access(AccessChange::UserSet(spec))]]);
+    assert_eq!(folder.check().declared.users[0].algorithm, None);
+}
+
+#[test]
+fn state_and_definitions_of_a_later_version_and_a_queue_of_an_unknown_type_are_errors() {
+    let error = |folder: &Folder| {
+        let used = DataDir::open_used(folder.0.path()).unwrap();
+        check(&used, |_| {}).unwrap_err().to_string()
+    };
+    let folder = Folder::filled();
+    edit(&folder.0.path().join(DEFINITIONS), |bytes| bytes[8] = 9);
+    assert_eq!(error(&folder), "definitions of version 9, which this version cannot read");
+
+    let folder = Folder::filled();
+    let mut batch = Batch::default();
+    batch.put(&Key::UsersSetUp, vec![9, 0]);
+    let mut kv = SledKv::open(&folder.0.path().join("state")).unwrap();
+    kv.apply(batch).unwrap();
+    kv.flush().unwrap();
+    drop(kv);
+    assert!(error(&folder).starts_with("the key-value store has version 9 at UsersSetUp"));
+
+    let folder = Folder::new();
+    let Change::Topology { vhost, mut change } = declared(1) else { unreachable!() };
+    if let TopologyChange::QueueDeclared { arguments, .. } = &mut change {
+        *arguments = FieldTable::new().with("x-queue-type", "stream");
+    }
+    folder.run(1 << 20, vec![vec![Change::Topology { vhost, change }]]);
+    assert_eq!(error(&folder), "queue 'q1' in vhost '/' is of a type that this version does not know");
 }
 
 #[test]

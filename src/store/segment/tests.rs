@@ -9,6 +9,7 @@ use proptest::{collection::vec, prelude::*};
 use super::{read::SlotError, scan::Scanned, *};
 use crate::{
     core::{
+        access::AccessChange,
         change::{Attempts, TopologyChange},
         message::{View, build_image},
         placement::{Placement, QueueId},
@@ -16,7 +17,7 @@ use crate::{
     protocol::ShortString,
     store::{
         files::sim::{Operation, SimDisk},
-        format::{Publish, Return, Returned, Settle, TopologyRecord},
+        format::{Publish, Return, Returned, Settle, TopologyRecord, access},
     },
 };
 
@@ -79,6 +80,9 @@ impl Writer {
         Return::encode(&mut payload, QueueId(2), [(1, Returned { attempts, due: 9 })]);
         self.put(Kind::Return, Flags::SINGLE, &payload);
         self.publish(4, Flags::SINGLE | Flags::TRANSIENT, b"four");
+        let mut payload = vec![];
+        access::encode(&mut payload, &AccessChange::UserDeleted(ShortString::from_static("u")));
+        self.put(Kind::Access, Flags::SINGLE, &payload);
         self.put(Kind::Shutdown, Flags::SINGLE, &[]);
     }
 
@@ -312,7 +316,7 @@ fn a_flipped_bit_in_a_sealed_segment_harms_one_record_at_most() {
 fn a_flipped_bit_in_an_unsealed_segment_harms_one_group_at_most() {
     let disk = SimDisk::new();
     let writer = filled(&disk);
-    let group_of = [0, 1, 2, 2, 2, 3, 4, 5];
+    let group_of = [0, 1, 2, 2, 2, 3, 4, 5, 6];
     for at in 0..4096 {
         let rotten = disk.kill();
         rotten.corrupt(&ID.file_name(), at);

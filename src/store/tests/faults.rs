@@ -1,5 +1,6 @@
 //! What the store does when the disk fails, fills up or rots, one thing at a time.
 
+mod access;
 mod closing;
 mod full_start;
 mod handles;

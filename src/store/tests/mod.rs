@@ -9,6 +9,8 @@
 
 pub(in crate::store) mod access;
 mod crashes;
+pub(in crate::store) mod declared;
+mod defaults;
 mod faults;
 mod figures;
 mod logged;
