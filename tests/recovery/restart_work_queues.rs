@@ -244,6 +244,7 @@ async fn length_limits_hold(stop: Stop) {
     ch.keep("", "q", ["1", "2", "3", "4"]).await;
     ch.keep("", "bytes", ["ten bytes 1", "ten bytes 2", "ten bytes 3"]).await;
     assert_eq!(ch.drain("dead").await, ["1", "ten bytes 1"]);
+    ch.flushed().await;
     node.restart(stop);
     let ch = node.channel().await;
     assert_eq!((ch.counts("q").await, ch.counts("bytes").await), ((3, 0), (2, 0)));
