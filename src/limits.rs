@@ -74,6 +74,12 @@ pub const REFUSALS_LOGGED_REFILL: Duration = Duration::from_millis(200);
 pub const CHANNEL_ERRORS_LOGGED_MAX: u32 = 10;
 /// and how long it takes until there may be another one.
 pub const CHANNEL_ERRORS_LOGGED_REFILL: Duration = Duration::from_secs(1);
+/// What is wrong in a definitions file: lines that are told.
+pub const PROBLEMS_TOLD_MAX: usize = 20;
+/// Declarations of a definitions file that are carried out before others have their turn.
+pub const DECLARED_AT_ONCE_MAX: usize = 64;
+/// Queues or exchanges of a virtual host that is deleted that go at once.
+pub const EMPTIED_AT_ONCE_MAX: usize = 64;
 /// Default bound of one message's body (RabbitMQ 3: 128 MiB; RabbitMQ 4 takes 16 MiB, which suites of clients exceed).
 pub const MESSAGE_SIZE_BYTES_MAX_DEFAULT: u64 = 128 * 1024 * 1024;
 /// Bound that no configuration can lift (RabbitMQ: 512 MiB).

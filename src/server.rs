@@ -3,15 +3,15 @@
 
 mod descriptors;
 
-use std::{future, io, net::SocketAddr, sync::Arc};
+use std::{fmt::Display, future, io, net::SocketAddr, sync::Arc};
 
 use tokio::{net::TcpListener, runtime::Handle, task::JoinSet, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::broker::{Broker, Vhost, Vhosts, configured_policies};
+use crate::broker::{Begun, Broker, Document, Imported, Vhost, configured_policies};
 use crate::config::Config;
 use crate::connection::{self, Gate};
-use crate::limits::{SHUTDOWN_TIMEOUT, STORE_CLOSE_TIMEOUT};
+use crate::limits::{PROBLEMS_TOLD_MAX, SHUTDOWN_TIMEOUT, STORE_CLOSE_TIMEOUT};
 use crate::store::{DataDir, DataDirError, RecoveryError, Store};
 use descriptors::Share;
 
@@ -46,6 +46,9 @@ pub enum StopError {
     /// What is not confirmed may be lost.
     #[error("storage failed: {0}")]
     Storage(String),
+    /// What was to be made at the start cannot be.
+    #[error("{0}")]
+    Definitions(String),
     /// Something that runs as long as the broker has ended before it.
     #[error("{0} has ended by itself")]
     Background(&'static str),
@@ -112,13 +115,15 @@ impl Server {
     pub async fn serve(self, stop: Stop, workers: &Handle) -> Result<(), StopError> {
         let shutdown = stop.orderly;
         let tasks = TaskTracker::new();
+        let mut background = watch_resources(&self.broker, &self.store, workers);
         for (_, listener) in self.listeners {
             let (broker, gate, workers) = (self.broker.clone(), self.gate.clone(), workers.clone());
             let listening =
                 connection::listen(broker, gate, listener, tasks.clone(), workers, shutdown.clone());
             tasks.spawn(listening);
         }
-        let mut background = watch_resources(&self.broker, &self.store, workers);
+        // The first thing: what is written there may be what clients need to get in.
+        reload_definitions(&self.broker).await.map_err(StopError::Definitions)?;
         let failure = self.store.failure();
         let mut ended = None;
         tokio::select! {
@@ -152,6 +157,22 @@ impl Server {
             None => Err(StopError::Late),
         }
     }
+}
+
+/// Makes what the definitions file says, if there is one. An error says what is wrong and where, a line for each.
+async fn reload_definitions(broker: &Arc<Broker>) -> Result<(), String> {
+    let Some(path) = &broker.config.load_definitions else { return Ok(()) };
+    let of_file = |why: &dyn Display| format!("definitions {}: {why}", path.display());
+    let file = path.clone();
+    let read = tokio::task::spawn_blocking(|| std::fs::read(file)).await;
+    let json = read.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| of_file(&error))?;
+    let document = Document::read(&json).map_err(|error| of_file(&error))?;
+    let imported = broker.import(&document).await.map_err(|problems| {
+        problems.iter().take(PROBLEMS_TOLD_MAX).map(|problem| of_file(problem)).collect::<Vec<_>>().join("\n")
+    })?;
+    let Imported { changed, unchanged } = imported;
+    tracing::info!(file = %path.display(), changed, unchanged, "definitions are loaded");
+    Ok(())
 }
 
 /// Waits until one of the tasks has ended: its name.
@@ -190,7 +211,7 @@ fn watch_resources(broker: &Arc<Broker>, store: &Store, workers: &Handle) -> Joi
     named(&mut background, &control, "the disk alarm", async move { disk.alarm.watch_disk(low).await });
     let (vhosts, on_workers) = (broker.clone(), workers.clone());
     named(&mut background, &control, "what virtual hosts need", async move {
-        look_after(&vhosts.vhosts, &on_workers).await;
+        look_after(&vhosts, &on_workers).await;
     });
     let consumers = broker.clone();
     named(
@@ -205,11 +226,23 @@ fn watch_resources(broker: &Arc<Broker>, store: &Store, workers: &Handle) -> Joi
 }
 
 /// Runs the tasks of the virtual hosts, as these come and go. Ends when a task ends whose virtual host has not.
-async fn look_after(vhosts: &Vhosts, workers: &Handle) {
+async fn look_after(broker: &Arc<Broker>, workers: &Handle) {
     let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
-            vhost = vhosts.next_begun() => {
+            begun = broker.vhosts.next_begun() => {
+                let vhost = match begun {
+                    Begun::Serving(vhost) => vhost,
+                    Begun::Leaving(vhost) => {
+                        let broker = broker.clone();
+                        let clearing = async move {
+                            broker.clear_vhost_away(&vhost).await;
+                            Ended::Closed
+                        };
+                        tasks.spawn_on(clearing, workers);
+                        continue;
+                    }
+                };
                 let (timed, departing, clearing) = (vhost.clone(), vhost.clone(), vhost.clone());
                 until_closed(&mut tasks, workers, &vhost, "timekeeper", async move { timed.keep_time().await });
                 until_closed(&mut tasks, workers, &vhost, "departures", async move { departing.send_departures().await });
@@ -268,7 +301,7 @@ mod tests {
     use super::*;
     use crate::{
         config::Settings,
-        core::{ConnectionId, topology::QueueDeclaration},
+        core::{ConnectionId, declared::VhostSettings, topology::QueueDeclaration},
         protocol::{FieldTable, ShortString},
         store::Opened,
     };
@@ -278,10 +311,10 @@ mod tests {
         let config = Config::load(Settings::default()).unwrap();
         let broker = Arc::new(Broker::new(config, Opened::forgetful()));
         let everybody = broker.clone();
-        let tasks = tokio::spawn(async move { look_after(&everybody.vhosts, &Handle::current()).await });
+        let tasks = tokio::spawn(async move { look_after(&everybody, &Handle::current()).await });
         let name = ShortString::from_static("another");
-        let vhost = broker.vhosts.open(&name);
-        assert!(Arc::ptr_eq(&vhost, &broker.vhosts.open(&name)), "there is one of a name");
+        let (vhost, _) = broker.vhosts.open(&name, VhostSettings::default()).await.unwrap();
+        assert!(broker.vhosts.open(&name, VhostSettings::default()).await.is_err(), "there is one of a name");
         let declaration = QueueDeclaration {
             name: ShortString::from_static("q"),
             server_named: false,
@@ -294,8 +327,10 @@ mod tests {
         while vhost.read(|topology| topology.queue(b"q").is_some()) {
             tokio::task::yield_now().await;
         }
-        assert!(Arc::ptr_eq(&vhost, &broker.vhosts.close(&name).unwrap()));
-        assert!(broker.vhosts.find(&name).is_none() && broker.vhosts.close(&name).is_none());
+        assert!(broker.delete_vhost(&name).is_some());
+        assert!(broker.vhosts.find(&name).is_none() && broker.delete_vhost(&name).is_none());
+        let (anew, _) = broker.vhosts.open(&name, VhostSettings::default()).await.unwrap();
+        assert!(!Arc::ptr_eq(&vhost, &anew), "the name was free when the old one was cleared away");
         while Arc::strong_count(&vhost) > 1 {
             tokio::task::yield_now().await;
         }

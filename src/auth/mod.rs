@@ -3,9 +3,9 @@
 mod authenticator;
 mod password;
 mod sasl;
-mod users;
+mod stored;
 
 pub use authenticator::{Authenticator, Figures, LoginError, Refused, new_hash};
 pub use password::BadHash;
 pub use sasl::{Claim, Offered, SaslError, Secret};
-pub use users::Users;
+pub use stored::{read_hash, write_hash};

@@ -1,8 +1,11 @@
 //! The concurrent shell round the core: what connections share.
 
+mod access;
 mod alarm;
 mod clock;
 mod configured;
+mod connections;
+mod definitions;
 mod drops;
 #[cfg(test)]
 mod host;
@@ -13,43 +16,42 @@ mod reply_to;
 mod vhost;
 mod vhosts;
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::sync::Arc;
 
-use dashmap::DashMap;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
+pub use access::Access;
 pub use alarm::Alarm;
 pub use clock::WallClock;
 pub use configured::{BadPolicy, configured_policies};
+pub use connections::{
+    Admission, Attention, Bounds, ConnectionFigures, ConnectionInfo, Connections, TooMany, Usage,
+};
+pub use definitions::{Document, Imported, Problem};
 pub use drops::{Drops, Lost};
 pub use reading::Quiet;
 pub use redrive::{Ended, Progress, RedriveError};
 pub use reply_to::{REPLY_TO, ReplyConsumers, reply_token};
 pub use vhost::Calls;
 pub use vhost::Vhost;
-pub use vhosts::Vhosts;
+pub use vhosts::{Begun, Exists, Vhosts};
 
-use crate::auth::{Authenticator, Users};
+use crate::auth::{Authenticator, new_hash};
 use crate::config::Config;
 use crate::core::{
     ConnectionId,
+    access::{AccessChange, Limits, PermissionsSpec, Registry, UserSpec},
     clock::Clock,
+    commit::{Commit, Commits},
+    declared::VhostSettings,
     journal::Journal,
     memory::Gauge,
-    outbox::SharedOutbox,
     pager::Pager,
     placement::QueueIds,
     queue::{Cursor, Peek, SharedQueue},
-    window::ChannelFigures,
 };
 use crate::limits::{CONSUMER_TIMEOUT_INTERVAL, HELD_LOOKED_AT_ONCE_MAX, LINGERING_SOCKETS_MAX};
-use crate::protocol::{FieldTable, ShortString};
+use crate::protocol::ShortString;
 use crate::store::Opened;
 use reading::OffWorker;
 use vhosts::Common;
@@ -58,10 +60,10 @@ use vhosts::Common;
 pub struct Broker {
     /// What it was told.
     pub config: Config,
-    /// Who there is.
-    pub users: Users,
     /// Checks who clients are.
     pub authenticator: Authenticator,
+    /// Who may do what.
+    pub access: Access,
     /// Bytes that clients have made it take.
     pub gauge: &'static Gauge,
     /// Keeps what must outlive the process.
@@ -76,35 +78,8 @@ pub struct Broker {
     pub vhosts: Vhosts,
     /// Places for sockets whose connection is over.
     pub lingering: Semaphore,
-    connections: DashMap<ConnectionId, Connected>,
-    last_connection: AtomicU64,
-}
-
-/// An open connection.
-struct Connected {
-    info: ConnectionInfo,
-    outbox: SharedOutbox,
-    attention: Arc<Notify>,
-}
-
-/// What is to be shown of it.
-#[derive(Debug, Clone)]
-pub struct ConnectionInfo {
-    /// Where the client is.
-    pub peer: SocketAddr,
-    /// Who it is.
-    pub user: ShortString,
-    /// What it said of itself in `connection.start-ok`.
-    pub client_properties: FieldTable,
-}
-
-/// A connection's figures at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConnectionFigures {
-    /// Those of its channels, by number.
-    pub channels: Vec<(u16, ChannelFigures)>,
-    /// Bytes that its client has not been sent yet.
-    pub pending_bytes: usize,
+    /// The connections that are open.
+    pub connections: Arc<Connections>,
 }
 
 impl Broker {
@@ -118,31 +93,66 @@ impl Broker {
     pub fn with_gauge(config: Config, opened: Opened, gauge: &'static Gauge) -> Self {
         let Opened { journal, pager, restored } = opened;
         let pager: Arc<dyn Pager> = Arc::new(OffWorker(pager));
-        let (users, authenticator) = (Users::new(&config), Authenticator::new(&config));
+        let authenticator = Authenticator::new(&config);
+        let needs_defaults = restored.needs_defaults();
+        let access = Access::new(restored_access(restored.access), journal.clone());
         let clock: Arc<dyn Clock> = Arc::new(WallClock::start());
         let ids = Arc::new(QueueIds::after(restored.last_queue));
         let mut contents = restored.contents;
-        let mut declared = restored.topology;
-        declared.entry(config.default_vhost.clone()).or_default();
+        let declared = restored.topology;
         let vhosts =
             Vhosts::new(Common { gauge, journal: journal.clone(), pager, ids, clock: clock.clone() });
         for (name, changes) in declared {
             vhosts.restore(name, changes, &mut contents);
         }
+        if needs_defaults {
+            // One of a time when users were not stored may be there already.
+            let _exists = vhosts.make(&config.default_vhost, VhostSettings::default());
+            access.change(defaults(&config)).expect("`.*` is an expression");
+        }
         Self {
             vhosts,
-            users,
             authenticator,
+            access,
             gauge,
             journal,
             alarm: Alarm::default(),
             clock,
             reply_consumers: ReplyConsumers::default(),
             lingering: Semaphore::new(LINGERING_SOCKETS_MAX),
-            connections: DashMap::new(),
-            last_connection: AtomicU64::new(0),
+            connections: Arc::default(),
             config,
         }
+    }
+
+    /// Deletes a virtual host with all that is in it: its connections are closed with 320, its permissions go, and when the
+    /// connections are gone, its queues. Gives the commits after which no start brings it back; `None` if there is none of this name.
+    pub fn delete_vhost(&self, name: &ShortString) -> Option<Commits> {
+        let (_, deleted) = self.vhosts.delete(name)?;
+        let permissions = self.access.change_by(|registry| registry.deletion_of_vhost(name));
+        self.connections.close_all(|info| info.vhost == *name, &format!("vhost '{name}' is deleted"));
+        let mut commits: Commits = permissions.unwrap_or_default().into();
+        if let Some(commit) = deleted {
+            commits.add(commit);
+        }
+        Some(commits)
+    }
+
+    /// Clears away a virtual host that was deleted, as soon as its connections are gone.
+    pub async fn clear_vhost_away(&self, vhost: &Vhost) {
+        self.connections.left(&vhost.name).await;
+        vhost.empty().await;
+        self.vhosts.close(vhost);
+        tracing::info!(vhost = %vhost.name, "a deleted virtual host is cleared away");
+    }
+
+    /// Deletes a user and what it was permitted, and closes its connections with 320. Gives the commit to wait for; `None` if there is
+    /// none of this name.
+    pub fn delete_user(&self, name: &ShortString) -> Option<Commit> {
+        self.access.user(name)?;
+        let commit = self.access.change_by(|registry| registry.deletion_of_user(name)).unwrap_or_default();
+        self.connections.close_all(|info| info.user == *name, &format!("user '{name}' is deleted"));
+        Some(commit)
     }
 
     /// Looks for clients that hold messages for too long, or whose consumers wait for memory that there is by now, and has their
@@ -154,9 +164,8 @@ impl Broker {
             let policies = self.vhosts.policies_changed();
             let anew = policies != policies_seen;
             policies_seen = policies;
-            let ids: Vec<_> = self.connections.iter().map(|connected| *connected.key()).collect();
             let mut looked = 0;
-            for id in ids {
+            for id in self.connections.ids() {
                 looked += self.watch_consumers_of(id, anew);
                 if looked >= HELD_LOOKED_AT_ONCE_MAX {
                     looked = 0;
@@ -168,61 +177,51 @@ impl Broker {
 
     /// Looks at what one client holds; gives how much it looked at.
     fn watch_consumers_of(&self, id: ConnectionId, anew: bool) -> usize {
-        let Some(connected) = self.connections.get(&id) else { return 0 };
         let (now, default) = (self.clock.now(), self.config.consumer_timeout);
-        let mut outbox = connected.outbox.lock();
-        let (looked, found) = outbox.look_for_overdue(now, default, anew);
-        let waits_for_nothing = outbox.channels_to_feed().next().is_some();
-        drop(outbox);
-        if found || waits_for_nothing {
-            connected.attention.notify_one();
-        }
-        looked + 1
+        let looked = self.connections.with(id, |outbox, attention| {
+            let mut outbox = outbox.lock();
+            let (looked, found) = outbox.look_for_overdue(now, default, anew);
+            let waits_for_nothing = outbox.channels_to_feed().next().is_some();
+            drop(outbox);
+            if found || waits_for_nothing {
+                attention.call();
+            }
+            looked + 1
+        });
+        looked.unwrap_or_default()
     }
 
     /// Looks at messages of a queue that clients hold; see [`SharedQueue::peek_unacked`].
     pub fn peek_unacked(&self, queue: &Arc<SharedQueue>, from: Cursor, limit: usize) -> Peek {
-        let outboxes: Vec<SharedOutbox> = self.connections.iter().map(|it| it.outbox.clone()).collect();
-        queue.peek_unacked(outboxes, from, limit)
+        queue.peek_unacked(self.connections.outboxes(), from, limit)
     }
+}
 
-    /// Registers a connection that has been opened.
-    ///
-    /// `attention` is notified when the client holds something for too long, or may have more than before.
-    pub fn connected(
-        &self,
-        info: ConnectionInfo,
-        outbox: SharedOutbox,
-        attention: Arc<Notify>,
-    ) -> ConnectionId {
-        let id = ConnectionId(self.last_connection.fetch_add(1, Ordering::Relaxed) + 1);
-        self.connections.insert(id, Connected { info, outbox, attention });
-        id
+/// Users and permissions as the journal remembers them.
+fn restored_access(changes: Vec<AccessChange>) -> Registry {
+    let mut registry = Registry::default();
+    for change in changes {
+        if let Err(error) = registry.apply(change.clone()) {
+            // What cannot be read permits nothing.
+            tracing::error!(?change, %error, "permissions that cannot be read are left out");
+        }
     }
+    registry
+}
 
-    /// Forgets a connection.
-    pub fn disconnected(&self, id: ConnectionId) {
-        self.connections.remove(&id);
-    }
-
-    /// How many connections are open.
-    pub fn connection_count(&self) -> usize {
-        self.connections.len()
-    }
-
-    /// The figures of a connection's channels, and the bytes that wait to be sent to its client. `None` if it is gone.
-    pub fn figures_of(&self, id: ConnectionId) -> Option<ConnectionFigures> {
-        let connected = self.connections.get(&id)?;
-        let outbox = connected.outbox.lock();
-        let mut channels: Vec<_> = outbox.channels().collect();
-        channels.sort_unstable_by_key(|(number, _)| *number);
-        Some(ConnectionFigures { channels, pending_bytes: outbox.pending_bytes() })
-    }
-
-    /// Open connections.
-    pub fn connections(&self) -> Vec<(ConnectionId, ConnectionInfo)> {
-        self.connections.iter().map(|entry| (*entry.key(), entry.value().info.clone())).collect()
-    }
+/// The changes that make the default user, who may do everything in the default virtual host.
+fn defaults(config: &Config) -> [AccessChange; 2] {
+    let name = config.default_user.clone();
+    let user = UserSpec {
+        name: name.clone(),
+        password: new_hash(config.password_hashing, &config.default_pass),
+        tags: vec![ShortString::from_static("administrator")],
+        limits: Limits::default(),
+    };
+    let [configure, write, read] = [".*"; 3].map(String::from);
+    let vhost = config.default_vhost.clone();
+    let permissions = PermissionsSpec { user: name, vhost, configure, write, read };
+    [AccessChange::UserSet(user), AccessChange::PermissionsSet(permissions)]
 }
 
 /// A unique name: `prefix` and 16 random bytes in URL-safe letters, as RabbitMQ draws them.

@@ -7,9 +7,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::{Settings, StoreConfig};
 use crate::core::{
-    declared::{ApplyTo, PolicyKind, PolicySpec, QueueType, VhostSettings},
-    topology::QueueDeclaration,
+    declared::{ApplyTo, Binding, Destination, PolicyKind, PolicySpec, QueueType, VhostSettings},
+    topology::{ExchangeDeclaration, QueueDeclaration},
 };
+use crate::protocol::FieldTable;
 use crate::store::Store;
 
 /// What is lost between two runs.
@@ -69,6 +70,140 @@ fn a_refused_policy_changes_nothing() {
         assert_eq!(error.to_string(), "[{<<\"foo\">>,1}] are not recognised policy settings");
         assert_eq!(vhost.read(|topology| topology.policies(PolicyKind::User).len()), 0);
     });
+}
+
+/// A virtual host with something of each kind.
+fn furnish(broker: &Broker, name: &'static str) -> Arc<Vhost> {
+    let settings = VhostSettings { description: "for sale".into(), ..VhostSettings::default() };
+    let (vhost, commit) = broker.vhosts.make(&ShortString::from_static(name), settings).unwrap();
+    assert!(commit.is_some());
+    let short = ShortString::from_static;
+    let exchange = ExchangeDeclaration {
+        name: short("x"),
+        kind: short("topic"),
+        durable: true,
+        auto_delete: false,
+        internal: false,
+        arguments: FieldTable::new().with("x-message-deduplication", true),
+    };
+    let (source, destination) = (short("x"), Destination::Queue(short("q")));
+    let binding = Binding { source, destination, key: short("k"), arguments: FieldTable::new() };
+    vhost.change(|topology| {
+        topology.declare_exchange(exchange).unwrap();
+        for queue in ["q", "r", "s"] {
+            topology.declare_queue(declaration(queue), ME).unwrap();
+        }
+        topology.bind(binding, ME).map(drop).unwrap();
+        topology.set_parameter(short("shovel"), short("s"), "{}".into());
+    });
+    vhost.delay_queue();
+    vhost.set_policy(PolicyKind::User, policy("p", ".*", FieldTable::new().with("max-length", 9))).unwrap();
+    let (user, vhost_name) = (short("guest"), short(name));
+    let [configure, write, read] = [".*"; 3].map(String::from);
+    let spec = PermissionsSpec { user, vhost: vhost_name, configure, write, read };
+    broker.access.change([AccessChange::PermissionsSet(spec)]).unwrap();
+    vhost
+}
+
+/// Clears away what has to be, as the task does that looks after virtual hosts.
+async fn clear_away(broker: &Broker, count: usize) {
+    let mut cleared = 0;
+    while cleared < count {
+        if let Begun::Leaving(vhost) = broker.vhosts.next_begun().await {
+            broker.clear_vhost_away(&vhost).await;
+            cleared += 1;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_virtual_host_is_gone_after_a_restart_wherever_its_end_was_cut_short() {
+    let shop = ShortString::from_static("shop");
+    let guest = ShortString::from_static("guest");
+    for loss in [Loss::Nothing, Loss::State] {
+        // Deleted and not cleared, half cleared, cleared.
+        for how_far in 0..3 {
+            let folder = TempDir::new().unwrap();
+            let before = Stored::open(folder.path());
+            furnish(&before.broker, "shop");
+            before.close();
+            let during = Stored::open(folder.path());
+            let vhost = during.broker.vhosts.find(b"shop").unwrap();
+            assert_eq!(vhost.read(|topology| topology.settings().description.clone()), "for sale");
+            assert!(during.broker.access.grant(&guest, &shop).0.is_some());
+            assert!(during.broker.delete_vhost(&shop).is_some());
+            match how_far {
+                1 => drop(vhost.change(|topology| topology.empty_some(1))),
+                2 => clear_away(&during.broker, 1).await,
+                _ => {}
+            }
+            drop(vhost);
+            during.close();
+            lose(folder.path(), loss);
+            let after = Stored::open(folder.path());
+            assert!(after.broker.vhosts.find(b"shop").is_none(), "{loss:?} {how_far}");
+            assert!(after.broker.access.grant(&guest, &shop).0.is_none());
+            clear_away(&after.broker, usize::from(how_far < 2)).await;
+            after.close();
+            let later = Stored::open(folder.path());
+            assert_eq!(later.broker.vhosts.all().len(), 1, "{loss:?} {how_far}");
+            let (vhost, _) = later.broker.vhosts.make(&shop, VhostSettings::default()).unwrap();
+            vhost.read(|topology| {
+                assert_eq!(topology.queues().count() + topology.parameters().len(), 0);
+                assert!(!topology.has_exchange(b"x") && topology.delay_queue().is_none());
+                assert_eq!(topology.policies(PolicyKind::User).len(), 0);
+            });
+            drop(vhost);
+            later.close();
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_default_user_and_virtual_host_are_made_once() {
+    let folder = TempDir::new().unwrap();
+    let guest = ShortString::from_static("guest");
+    let first = Stored::open(folder.path());
+    assert!(first.broker.delete_user(&guest).is_some() && first.broker.delete_user(&guest).is_none());
+    assert!(first.broker.delete_vhost(&ShortString::from_static("/")).is_some());
+    clear_away(&first.broker, 1).await;
+    first.close();
+    let second = Stored::open(folder.path());
+    assert!(second.broker.access.user(b"guest").is_none() && second.broker.vhosts.all().is_empty());
+    second.close();
+}
+
+#[tokio::test]
+async fn memory_of_a_virtual_host_that_is_cleared_away_is_given_back() {
+    let gauge = Gauge::new(usize::MAX);
+    let config = Config::load(Settings::default()).unwrap();
+    let broker = Broker::with_gauge(config, Opened::forgetful(), gauge);
+    let before = gauge.used_bytes();
+    drop(furnish(&broker, "shop"));
+    assert!(gauge.used_bytes() > before);
+    broker.delete_vhost(&ShortString::from_static("shop")).unwrap();
+    clear_away(&broker, 1).await;
+    let Begun::Serving(_) = broker.vhosts.next_begun().await else { panic!("what had begun before") };
+    assert_eq!(gauge.used_bytes(), before);
+}
+
+/// A broker on a folder.
+struct Stored {
+    broker: Broker,
+    store: Store,
+}
+
+impl Stored {
+    fn open(folder: &Path) -> Self {
+        let config = StoreConfig { segment_bytes: 1 << 20, disk_free_limit: 0 };
+        let (store, opened) = Store::open(folder, &config).unwrap();
+        Self { broker: Broker::new(Config::load(Settings::default()).unwrap(), opened), store }
+    }
+
+    fn close(self) {
+        drop(self.broker);
+        self.store.close(crate::limits::STORE_CLOSE_TIMEOUT).unwrap();
+    }
 }
 
 const ME: ConnectionId = ConnectionId(1);

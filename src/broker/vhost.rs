@@ -7,7 +7,7 @@ use std::{
     future::poll_fn,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -20,6 +20,7 @@ pub use timekeeper::Calls;
 use super::{Drops, Quiet};
 use crate::core::{
     ConnectionId,
+    access::Limits,
     change::{Change, Changes, TopologyChange},
     clock::Clock,
     commit::Commit,
@@ -34,9 +35,12 @@ use crate::core::{
     policy::{Policy, PolicyError},
     queue::{Deleted, SharedQueue},
     routing::Addressing,
-    topology::{DeduplicatorChange, Route, Topology},
+    topology::{DeduplicatorChange, Emptied, Route, Topology},
 };
-use crate::limits::{BINDINGS_CLEARED_AT_ONCE_MAX, BLOCK_BYTES_MAX, DEDUPLICATION_CLEARED_AT_ONCE_MAX};
+use crate::limits::{
+    BINDINGS_CLEARED_AT_ONCE_MAX, BLOCK_BYTES_MAX, DEDUPLICATION_CLEARED_AT_ONCE_MAX,
+    DELETED_MESSAGES_AT_ONCE_MAX, EMPTIED_AT_ONCE_MAX,
+};
 use crate::protocol::ShortString;
 use departures::Departures;
 
@@ -60,6 +64,8 @@ pub struct Vhost {
     last_change: AtomicU64,
     /// Bindings or seen values of deleted queues and exchanges are left to be taken out.
     remains: Notify,
+    /// It was deleted.
+    leaving: AtomicBool,
     /// Its tasks are to end.
     closed: CancellationToken,
 }
@@ -90,11 +96,49 @@ impl Vhost {
             policies_changed: AtomicU64::default(),
             last_change: AtomicU64::default(),
             remains: Notify::new(),
+            leaving: AtomicBool::new(false),
             closed: CancellationToken::new(),
         }
     }
 
-    /// The virtual host was deleted: its tasks end.
+    /// Whether it was deleted: nobody may come any more.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::SeqCst)
+    }
+
+    /// The virtual host is deleted, durably: a start would go on where this ends. Gives the commit to wait for.
+    pub(super) fn leave(&self) -> Option<Commit> {
+        self.leaving.store(true, Ordering::SeqCst);
+        self.append_change(TopologyChange::VhostDeleted)
+    }
+
+    fn append_change(&self, change: TopologyChange) -> Option<Commit> {
+        let mut topology = self.write();
+        topology.note(change);
+        self.append_topology(&mut topology, Changes::new())
+    }
+
+    /// Takes out everything that is in it, in pieces, when its connections are gone.
+    pub(super) async fn empty(&self) {
+        loop {
+            let (emptied, _) = self.change(|topology| topology.empty_some(EMPTIED_AT_ONCE_MAX));
+            let Emptied::Some(deleted) = emptied else { break };
+            for mut deleted in deleted {
+                while deleted.let_go(DELETED_MESSAGES_AT_ONCE_MAX) {
+                    tokio::task::yield_now().await;
+                }
+            }
+            poll_fn(|cx| self.journal.poll_room(cx)).await;
+            tokio::task::yield_now().await;
+        }
+        while self.clear_away() {
+            poll_fn(|cx| self.journal.poll_room(cx)).await;
+            tokio::task::yield_now().await;
+        }
+        self.append_change(TopologyChange::VhostCleared);
+    }
+
+    /// Its tasks end.
     pub(super) fn close(&self) {
         self.closed.cancel();
     }
@@ -241,6 +285,24 @@ impl Vhost {
     /// Sets what counts for the virtual host as a whole. Gives the commit to wait for.
     pub fn set_settings(&self, settings: VhostSettings) -> Option<Commit> {
         self.change(|topology| topology.set_settings(settings)).1
+    }
+
+    /// Changes what is set for the virtual host as a whole, durably. Whether it is other than before.
+    pub fn change_settings(&self, change: impl FnOnce(&VhostSettings) -> VhostSettings) -> bool {
+        let operation = |topology: &mut Topology| {
+            let settings = change(topology.settings());
+            let is_other = settings != *topology.settings();
+            if is_other {
+                topology.set_settings(settings);
+            }
+            is_other
+        };
+        self.change(operation).0
+    }
+
+    /// Its limits.
+    pub fn limits(&self) -> Limits {
+        self.read(|topology| topology.settings().limits.clone())
     }
 
     /// The queue that holds what is published here with a delay.

@@ -1,6 +1,9 @@
 //! The virtual hosts that there are. They come and go while the broker runs, each with tasks of its own.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use dashmap::{DashMap, Entry};
 use parking_lot::Mutex;
@@ -10,6 +13,8 @@ use super::{Calls, Vhost};
 use crate::core::{
     change::TopologyChange,
     clock::Clock,
+    commit::Commit,
+    declared::VhostSettings,
     journal::Journal,
     memory::{Gauge, Holder},
     pager::{Pager, RestoredQueue},
@@ -32,14 +37,38 @@ pub(super) struct Common {
 pub struct Vhosts {
     common: Common,
     by_name: DashMap<ShortString, Arc<Vhost>>,
-    /// Those whose tasks have not begun yet.
-    begun: Mutex<Vec<Arc<Vhost>>>,
+    /// Those that are deleted, and not empty yet: their names are taken.
+    leaving: Mutex<HashSet<ShortString>>,
+    /// One of them is empty.
+    has_left: Notify,
+    /// What has to begin.
+    begun: Mutex<Vec<Begun>>,
     has_begun: Notify,
 }
 
+/// What has to begin for a virtual host.
+pub enum Begun {
+    /// It has come: its tasks.
+    Serving(Arc<Vhost>),
+    /// It was deleted: what is left of it is to be cleared away.
+    Leaving(Arc<Vhost>),
+}
+
+/// A virtual host of that name is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is a virtual host of that name")]
+pub struct Exists;
+
 impl Vhosts {
     pub(super) fn new(common: Common) -> Self {
-        Self { common, by_name: DashMap::new(), begun: Mutex::default(), has_begun: Notify::new() }
+        Self {
+            common,
+            by_name: DashMap::new(),
+            leaving: Mutex::default(),
+            has_left: Notify::new(),
+            begun: Mutex::default(),
+            has_begun: Notify::new(),
+        }
     }
 
     /// Makes one again that the journal remembers.
@@ -49,6 +78,7 @@ impl Vhosts {
         changes: Vec<TopologyChange>,
         contents: &mut HashMap<QueueId, RestoredQueue>,
     ) {
+        let is_deleted = changes.contains(&TopologyChange::VhostDeleted);
         let (mut topology, calls) = self.empty(&name);
         let unrestored = topology.restore(changes, contents);
         for binding in unrestored.bindings {
@@ -59,30 +89,63 @@ impl Vhosts {
         }
         let vhost = self.vhost(name.clone(), topology, calls);
         vhost.restore_seen(&*self.common.pager);
-        self.by_name.insert(name, vhost.clone());
-        self.begin(vhost);
-    }
-
-    /// The virtual host of this name; makes it if there is none. Its tasks begin when [`next_begun`](Self::next_begun) is asked.
-    pub fn open(&self, name: &ShortString) -> Arc<Vhost> {
-        match self.by_name.entry(name.clone()) {
-            Entry::Occupied(there) => there.get().clone(),
-            Entry::Vacant(vacant) => {
-                let (topology, calls) = self.empty(name);
-                let vhost = self.vhost(name.clone(), topology, calls);
-                vacant.insert(vhost.clone());
-                self.begin(vhost.clone());
-                vhost
-            }
+        self.begin(Begun::Serving(vhost.clone()));
+        if is_deleted {
+            // A crash has cut its end short.
+            vhost.leave();
+            self.leaving.lock().insert(name);
+            self.begin(Begun::Leaving(vhost));
+        } else {
+            self.by_name.insert(name, vhost);
         }
     }
 
-    /// Takes one out, and ends its tasks. Its sessions must have ended before: without its tasks nothing departs from its queues, and a
-    /// session that waits for that would wait for ever.
-    pub fn close(&self, name: &[u8]) -> Option<Arc<Vhost>> {
-        let (_, vhost) = self.by_name.remove(name)?;
+    /// Makes a virtual host, durably. Waits until one of this name that was deleted is empty. Its tasks begin when
+    /// [`next_begun`](Self::next_begun) is asked.
+    pub async fn open(
+        &self,
+        name: &ShortString,
+        settings: VhostSettings,
+    ) -> Result<(Arc<Vhost>, Option<Commit>), Exists> {
+        loop {
+            let left = self.has_left.notified();
+            if !self.leaving.lock().contains(name) {
+                return self.make(name, settings);
+            }
+            left.await;
+        }
+    }
+
+    /// The same at the start, when none is being deleted.
+    pub(super) fn make(
+        &self,
+        name: &ShortString,
+        settings: VhostSettings,
+    ) -> Result<(Arc<Vhost>, Option<Commit>), Exists> {
+        let Entry::Vacant(vacant) = self.by_name.entry(name.clone()) else { return Err(Exists) };
+        let (topology, calls) = self.empty(name);
+        let vhost = self.vhost(name.clone(), topology, calls);
+        vacant.insert(vhost.clone());
+        let commit = vhost.set_settings(settings);
+        self.begin(Begun::Serving(vhost.clone()));
+        Ok((vhost, commit))
+    }
+
+    /// Begins the end of one: nobody finds it from now on. `None` if there is none, else it and the commit to wait for. Its connections
+    /// are for the caller to close; when they are gone, what is in it is cleared away.
+    pub(super) fn delete(&self, name: &[u8]) -> Option<(Arc<Vhost>, Option<Commit>)> {
+        let (name, vhost) = self.by_name.remove(name)?;
+        self.leaving.lock().insert(name);
+        let commit = vhost.leave();
+        self.begin(Begun::Leaving(vhost.clone()));
+        Some((vhost, commit))
+    }
+
+    /// The end of one that is empty: its tasks end, and its name is free.
+    pub(super) fn close(&self, vhost: &Vhost) {
         vhost.close();
-        Some(vhost)
+        self.leaving.lock().remove(&vhost.name);
+        self.has_left.notify_waiters();
     }
 
     /// One by name.
@@ -100,19 +163,19 @@ impl Vhosts {
         self.by_name.iter().map(|vhost| vhost.policies_changed()).sum()
     }
 
-    /// The next one whose tasks must begin. For one task.
-    pub async fn next_begun(&self) -> Arc<Vhost> {
+    /// What must begin next. For one task.
+    pub async fn next_begun(&self) -> Begun {
         loop {
             let next = self.begun.lock().pop();
             match next {
-                Some(vhost) => return vhost,
+                Some(begun) => return begun,
                 None => self.has_begun.notified().await,
             }
         }
     }
 
-    fn begin(&self, vhost: Arc<Vhost>) {
-        self.begun.lock().push(vhost);
+    fn begin(&self, begun: Begun) {
+        self.begun.lock().push(begun);
         self.has_begun.notify_one();
     }
 

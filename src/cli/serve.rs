@@ -87,6 +87,10 @@ async fn serve(config: Config, workers: Handle) -> ExitCode {
             eprintln!("leveret: {late}");
             ExitCode::SUCCESS
         }
+        Err(error @ StopError::Definitions(_)) => {
+            eprintln!("leveret: {error}");
+            ExitCode::FAILURE
+        }
         Err(error @ (StopError::Storage(_) | StopError::Background(_))) => fail(&error),
     }
 }

@@ -41,6 +41,8 @@ pub struct Config {
     pub password_hashing: PasswordHashing,
     /// As whom clients come in that do not say who they are, if they may.
     pub anonymous_login_user: Option<ShortString>,
+    /// Definitions that are made at each start.
+    pub load_definitions: Option<PathBuf>,
     /// Users that may connect from the same machine only.
     pub loopback_users: Vec<String>,
     /// Proposed in `connection.tune`, bytes.
@@ -144,6 +146,7 @@ impl Config {
             password_hashing: settings.password_hashing.unwrap_or_default(),
             anonymous_login_user: name("anonymous-login-user", settings.anonymous_login_user, "none")
                 .map(|name| Some(name).filter(|name| *name != "none"))?,
+            load_definitions: settings.load_definitions,
             loopback_users: settings.loopback_users.unwrap_or_else(|| vec!["guest".into()]),
             frame_max: size_in_range(
                 "frame-max",

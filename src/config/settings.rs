@@ -43,6 +43,9 @@ pub struct Settings {
     /// User as whom clients come in that do not say who they are (SASL ANONYMOUS); none to refuse them [default: none]
     #[arg(long, env = "LEVERET_ANONYMOUS_LOGIN_USER", value_name = "NAME")]
     pub anonymous_login_user: Option<String>,
+    /// Users, virtual hosts, policies, queues and so on that are made at each start (RabbitMQ's definitions.json)
+    #[arg(long, env = "LEVERET_LOAD_DEFINITIONS", value_name = "FILE")]
+    pub load_definitions: Option<PathBuf>,
     /// Users that may only connect from this machine; empty for none [default: guest]
     #[serde(deserialize_with = "one_or_more")]
     #[arg(long, env = "LEVERET_LOOPBACK_USERS", value_name = "NAMES", value_delimiter = ',', num_args = 0..)]
@@ -130,6 +133,7 @@ impl Settings {
             default_pass_file: self.default_pass_file.or(lower_pass_file),
             password_hashing: self.password_hashing.or(lower.password_hashing),
             anonymous_login_user: self.anonymous_login_user.or(lower.anonymous_login_user),
+            load_definitions: self.load_definitions.or(lower.load_definitions),
             loopback_users: self.loopback_users.or(lower.loopback_users),
             frame_max: self.frame_max.or(lower.frame_max),
             channel_max: self.channel_max.or(lower.channel_max),

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use super::assembly::{Assembled, Assembly};
-use crate::broker::Vhost;
+use crate::broker::{Usage, Vhost};
 use crate::core::{
     confirms::{Outcome, PublishRange},
     error::{AmqpError, precondition_failed, resource_error},
@@ -37,16 +37,17 @@ pub(super) struct Channel {
     pub(super) closing: bool,
     /// What it takes beside what it holds.
     _held: Held,
+    _place: Option<ChannelPlace>,
 }
 
 impl Channel {
     /// A channel beside so many others of its connection. What it takes is held by `holder`; 506 if there is no room for that.
-    pub(super) fn open(holder: &Arc<Holder>, others: usize) -> Result<Self, AmqpError> {
+    pub(super) fn open(holder: &Arc<Holder>, others: usize, place: ChannelPlace) -> Result<Self, AmqpError> {
         if others >= CHANNELS_ALWAYS_MAX {
             let room = holder.may_have(Kind::Topology, CHANNEL_BYTES);
             room.map_err(|exceeded| resource_error(exceeded.to_string()))?;
         }
-        Ok(Self::new(holder))
+        Ok(Self { _place: Some(place), ..Self::new(holder) })
     }
 
     /// A channel that is there, whatever the share.
@@ -60,6 +61,7 @@ impl Channel {
             prefetch: 0,
             closing: false,
             _held: Held::of(holder, Kind::Topology, CHANNEL_BYTES),
+            _place: None,
         }
     }
 
@@ -95,6 +97,22 @@ impl Channel {
             Mode::Transaction(transaction) => transaction.into_unsettled(),
             Mode::Plain | Mode::Confirm(_) => Vec::new(),
         }
+    }
+}
+
+/// One of the channels that a user may have, as long as this is there.
+pub(super) struct ChannelPlace(Arc<Usage>);
+
+impl ChannelPlace {
+    /// One more, unless the user has `max`.
+    pub(super) fn take(usage: &Arc<Usage>, max: Option<u64>) -> Option<Self> {
+        usage.open_channel(max).then(|| Self(usage.clone()))
+    }
+}
+
+impl Drop for ChannelPlace {
+    fn drop(&mut self) {
+        self.0.close_channel();
     }
 }
 
@@ -292,10 +310,10 @@ impl Routes {
             self.held.set(self.held.bytes() - place);
         }
         if self.known.len() >= ROUTES_CACHED_MAX {
-            self.forget_all();
+            self.forget();
         }
         if self.make_room(place, route).is_err() {
-            self.forget_all();
+            self.forget();
             if self.make_room(place, route).is_err() {
                 return false;
             }
@@ -309,7 +327,8 @@ impl Routes {
         self.held.try_set(self.held.bytes() + place_bytes)
     }
 
-    fn forget_all(&mut self) {
+    /// Forgets what is remembered.
+    pub(super) fn forget(&mut self) {
         self.last = None;
         self.known = HashMap::default();
         self.held.set(0);

@@ -5,7 +5,6 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use tokio::{
     net::{TcpStream, tcp::OwnedReadHalf},
-    sync::Notify,
     task::{JoinHandle, yield_now},
     time::{sleep, timeout},
 };
@@ -23,7 +22,7 @@ use super::{
     work::Then,
     writer,
 };
-use crate::broker::Broker;
+use crate::broker::{Attention, Broker};
 use crate::containment::contained_future;
 use crate::core::outbox::{Outbox, SharedOutbox};
 use crate::limits::{CLOSE_TIMEOUT, FAREWELL_IN_HASTE};
@@ -61,7 +60,7 @@ impl Client {
         greeted: Greeted,
         shutdown: &CancellationToken,
     ) -> Self {
-        let Greeted { negotiated, info, heartbeat, leftover } = greeted;
+        let Greeted { negotiated, info, admission, heartbeat, leftover } = greeted;
         let heartbeat = Duration::from_secs(heartbeat.into());
         let understands = |name| capability(&info.client_properties, name);
         let outbox: SharedOutbox = Arc::new(Mutex::new(Outbox::new(
@@ -80,8 +79,8 @@ impl Client {
                 written
             }
         });
-        let attention = Arc::new(Notify::new());
-        let id = broker.connected(info, outbox.clone(), attention.clone());
+        let attention = Arc::new(Attention::default());
+        let id = broker.connections.connected(info, outbox.clone(), attention.clone(), admission);
         let session = Session::new(broker, id, negotiated, outbox);
         tracing::info!(parent: &session.span(), "connection opened");
         let inbound = Inbound::new(reader, leftover, &session.memory);

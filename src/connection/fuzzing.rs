@@ -25,9 +25,10 @@ use super::{
     session::{Negotiated, Phase, Remote, Session},
     work::Then,
 };
-use crate::broker::{Broker, ConnectionInfo, Vhost};
+use crate::broker::{Bounds, Broker, ConnectionInfo, Vhost};
 use crate::config::{Config, PasswordHashing, Settings};
 use crate::core::{
+    access::Limits,
     effects::Effects,
     memory::{Gauge, Kind},
     outbox::{Outbox, SharedOutbox, feed_by_outbox},
@@ -39,7 +40,7 @@ use crate::store::Opened;
 
 /// A broker with the default configuration.
 pub struct TestHost {
-    broker: Arc<Broker>,
+    pub(super) broker: Arc<Broker>,
     pub(super) vhost: Arc<Vhost>,
 }
 
@@ -77,19 +78,25 @@ impl TestHost {
         let info = ConnectionInfo {
             peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
             user: user.clone(),
+            vhost: self.vhost.name.clone(),
             client_properties: FieldTable::new(),
         };
         let config = &self.broker.config;
+        let (none, all) = (Limits::default(), u64::MAX);
+        let bounds = Bounds { all, user: &none, vhost: &none };
+        let admission = self.broker.connections.admit(&user, &self.vhost.name, bounds);
+        let admission = admission.expect("there is no limit");
         let negotiated = Negotiated {
             remote: Remote::new(info.peer, &info.client_properties),
             vhost: self.vhost.clone(),
             user,
+            usage: admission.usage.clone(),
             frame_max: config.frame_max,
             channel_max: config.channel_max,
         };
         let frame_bytes_max = config.frame_max as usize;
         let outbox: SharedOutbox = Arc::new(Mutex::new(Outbox::new(frame_bytes_max, true)));
-        let id = self.broker.connected(info, outbox.clone(), Arc::default());
+        let id = self.broker.connections.connected(info, outbox.clone(), Arc::default(), admission);
         let session = Session::new(self.broker.clone(), id, negotiated, outbox.clone());
         Client { session, outbox, frame_bytes_max, unread: Vec::new(), spare: Vec::new() }
     }
@@ -106,7 +113,7 @@ impl TestHost {
 
     /// Deletes all that clients made, once they are gone, and tells what should not have been left.
     pub fn clear(&self) -> Remains {
-        let mut remains = Remains { connections: self.broker.connection_count(), ..Remains::default() };
+        let mut remains = Remains { connections: self.broker.connections.count(), ..Remains::default() };
         let queues: Vec<_> = self.vhost.read(|topology| topology.queues().cloned().collect());
         for queue in queues {
             let status = queue.status();

@@ -7,7 +7,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::session::{MethodIds, Negotiated, Remote, text};
 use crate::auth::{LoginError, Offered, Refused};
-use crate::broker::{Broker, ConnectionInfo};
+use crate::broker::{Admission, Bounds, Broker, ConnectionInfo, TooMany, Vhost};
 use crate::core::error::{AmqpError, access_refused, channel_error, frame_error, not_allowed};
 use crate::limits::{FRAME_SIZE_BYTES_MIN, HANDSHAKE_FRAME_SIZE_BYTES_MAX};
 use crate::protocol::{
@@ -22,6 +22,7 @@ const COMPATIBLE_VERSION: &str = "3.13.7";
 pub(super) struct Greeted {
     pub(super) negotiated: Negotiated,
     pub(super) info: ConnectionInfo,
+    pub(super) admission: Admission,
     /// Seconds; zero is without.
     pub(super) heartbeat: u16,
     /// Bytes that came behind `connection.open`.
@@ -125,27 +126,58 @@ where
         .vhosts
         .find(&open.virtual_host)
         .ok_or_else(|| close(not_allowed(format!("vhost {} not found", open.virtual_host)), (10, 40)))?;
-    if broker.connection_count() >= broker.config.connection_max {
-        let max = broker.config.connection_max;
-        return Err(close(
-            not_allowed(format!("connection refused: node connection limit ({max}) is reached")),
-            (10, 40),
-        ));
-    }
+    let admission = admit(broker, &user, &vhost)?;
     greeter.send(&connection::OpenOk {}).await?;
+    let remote = Remote::new(peer, &start_ok.client_properties);
     Ok(Greeted {
+        info: ConnectionInfo {
+            peer,
+            user: user.clone(),
+            vhost: vhost.name.clone(),
+            client_properties: start_ok.client_properties,
+        },
         negotiated: Negotiated {
             vhost,
-            user: user.clone(),
-            remote: Remote::new(peer, &start_ok.client_properties),
+            user,
+            usage: admission.usage.clone(),
+            remote,
             frame_max: tune_ok.frame_max,
             channel_max: tune_ok.channel_max,
         },
-        info: ConnectionInfo { peer, user, client_properties: start_ok.client_properties },
+        admission,
         heartbeat: tune_ok.heartbeat,
         // What was wiped does not stay with the connection.
         leftover: greeter.buffer.to_vec(),
     })
+}
+
+/// Lets a user into a virtual host, unless a limit is reached, or it is not permitted there. In RabbitMQ's order and words.
+fn admit(broker: &Broker, user: &ShortString, vhost: &Vhost) -> Result<Admission, Refusal> {
+    let refused = |text: String| close(not_allowed(text), (10, 40));
+    let limits = broker.access.user(user).map(|user| user.limits.clone()).unwrap_or_default();
+    let bounds = Bounds { all: broker.config.connection_max as u64, user: &limits, vhost: &vhost.limits() };
+    let name = &vhost.name;
+    let admission = broker.connections.admit(user, name, bounds).map_err(|reached| {
+        refused(match reached {
+            TooMany::OfAll(max) => format!("connection refused: node connection limit ({max}) is reached"),
+            TooMany::OfVhost(max) => {
+                format!(
+                    "access to vhost '{name}' refused for user '{user}': connection limit ({max}) is reached"
+                )
+            }
+            TooMany::OfUser(max) => {
+                format!("connection refused for user '{user}': user connection limit ({max}) is reached")
+            }
+        })
+    })?;
+    // Looked for after the connection counts: a virtual host that is deleted waits until none counts.
+    if vhost.is_leaving() {
+        return Err(refused(format!("vhost {name} not found")));
+    }
+    if broker.access.grant(user, name).0.is_none() {
+        return Err(refused(format!("access to vhost '{name}' refused for user '{user}'")));
+    }
+    Ok(admission)
 }
 
 /// Whether the client says that it understands something.
@@ -165,7 +197,7 @@ async fn log_in(
     let claim =
         offered.claim(&start_ok.mechanism, &response).map_err(|error| Refusal::Silent(error.to_string()))?;
     drop(response);
-    let find = |name: &[u8]| broker.users.find(name);
+    let find = |name: &[u8]| broker.access.user(name);
     match broker.authenticator.log_in(&claim, peer.ip(), find).await {
         Ok(user) => Ok(user.name.clone()),
         Err(why) => {

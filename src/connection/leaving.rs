@@ -30,7 +30,7 @@ impl Session {
             }
             self.flush();
             if let Who::Connection = leaving.who {
-                self.broker.disconnected(self.id);
+                self.broker.connections.disconnected(self.id);
             }
             self.last_words(leaving.then);
             return None;

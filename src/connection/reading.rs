@@ -3,7 +3,7 @@
 
 use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
-use tokio::{sync::Notify, task::yield_now, time::timeout};
+use tokio::{task::yield_now, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     inbound::Inbound,
     session::{Brought, Phase, Session, text},
 };
+use crate::broker::Attention;
 use crate::core::{error::AmqpError, outbox::send};
 use crate::limits::{FLOW_PAUSE_MAX, READ_BUFFER_BYTES};
 use crate::protocol::{ReplyCode, connection};
@@ -23,7 +24,7 @@ pub(super) struct Reading {
     wants_blocked: bool,
     silence: Silence,
     /// Notified when the client holds a message for too long, or when there is memory again for what it waits for.
-    attention: Arc<Notify>,
+    attention: Arc<Attention>,
     /// Cancelled when the writer has given up: the client is gone, whatever the reader still waits for. A child of the token by which
     /// the broker stops: one future of both is polled with each read.
     gone: CancellationToken,
@@ -36,7 +37,7 @@ impl Reading {
     pub(super) fn new(
         inbound: Inbound,
         session: Session,
-        attention: Arc<Notify>,
+        attention: Arc<Attention>,
         gone: CancellationToken,
         wants_blocked: bool,
     ) -> Self {
@@ -74,7 +75,11 @@ impl Reading {
                     }
                     continue;
                 }
-                () = self.attention.notified(), if !self.session.is_working() => {
+                () = self.attention.called(), if !self.session.is_working() => {
+                    if let Some(reason) = self.attention.closing() {
+                        self.session.close(&forced(reason), (0, 0), 0);
+                        return Ending::Closed;
+                    }
                     self.session.feed_starved();
                     self.session.return_overdue();
                     continue;
@@ -164,7 +169,11 @@ impl Reading {
         while alarm.borrow_and_update().is_some() {
             tokio::select! {
                 changed = alarm.changed() => if changed.is_err() { return },
-                () = self.attention.notified() => {
+                () = self.attention.called() => {
+                    if let Some(reason) = self.attention.closing() {
+                        self.session.close(&forced(reason), (0, 0), 0);
+                        return;
+                    }
                     self.session.feed_starved();
                     self.session.return_overdue();
                 }
@@ -185,5 +194,10 @@ impl Reading {
 
 /// What clients hear when the broker stops (RabbitMQ).
 fn shutdown_error() -> AmqpError {
-    AmqpError::new(ReplyCode::ConnectionForced, "broker forced connection closure with reason 'shutdown'")
+    forced("broker forced connection closure with reason 'shutdown'")
+}
+
+/// What a client hears whose connection is closed from outside.
+fn forced(reason: &str) -> AmqpError {
+    AmqpError::new(ReplyCode::ConnectionForced, reason)
 }

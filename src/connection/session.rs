@@ -13,6 +13,7 @@ use std::{
     sync::Arc,
 };
 
+use permission::Granted;
 pub(super) use remote::Remote;
 
 use super::{
@@ -20,7 +21,7 @@ use super::{
     sparing::Sparing,
     work::{Leaving, Then, Who, Work},
 };
-use crate::broker::{Broker, Vhost};
+use crate::broker::{Broker, Usage, Vhost};
 use crate::core::{
     ConnectionId,
     by_channel::ByChannel,
@@ -81,6 +82,9 @@ pub(super) struct Session {
     /// Counts the memory that the connection makes the broker use.
     pub(super) memory: Arc<Holder>,
     pub(super) user: ShortString,
+    /// What the user's connections have together.
+    pub(super) usage: Arc<Usage>,
+    granted: Granted,
     remote: Remote,
     pub(super) outbox: SharedOutbox,
     pub(super) phase: Phase,
@@ -121,6 +125,8 @@ pub(super) struct Session {
 pub(super) struct Negotiated {
     pub(super) vhost: Arc<Vhost>,
     pub(super) user: ShortString,
+    /// What the user's connections have together.
+    pub(super) usage: Arc<Usage>,
     pub(super) remote: Remote,
     pub(super) frame_max: u32,
     pub(super) channel_max: u16,
@@ -135,12 +141,15 @@ impl Session {
     ) -> Self {
         let memory = Holder::new(broker.gauge);
         outbox.lock().count_on(&memory);
+        let granted = Granted::of(&broker, &negotiated.user, &negotiated.vhost.name);
         Self {
             memory,
             broker,
             vhost: negotiated.vhost,
             id,
             user: negotiated.user,
+            usage: negotiated.usage,
+            granted,
             remote: negotiated.remote,
             outbox,
             phase: Phase::Open,

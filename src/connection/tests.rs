@@ -19,8 +19,10 @@ use crate::broker::Broker;
 use crate::config::{Config, Settings};
 use crate::containment::failpoint;
 use crate::core::{
+    access::{AccessChange, Limit, Limits, UserSpec},
     change::Changes,
     commit::{Commit, Done},
+    declared::VhostSettings,
     journal::Journal,
     memory::{Gauge, Held, Holder, Kind},
     outbox::SharedOutbox,
@@ -81,14 +83,20 @@ impl Raw {
         Self { socket, unread: Vec::new() }
     }
 
-    /// Opened, with channel 1.
-    async fn open(address: SocketAddr) -> Self {
+    /// Logged in, and not yet in a virtual host.
+    async fn logged_in(address: SocketAddr) -> Self {
         let mut raw = Self::connect(address).await;
         assert!(matches!(raw.next().await, Method::ConnectionStart(_)));
         raw.send(0, &Self::start_ok()).await;
         assert!(matches!(raw.next().await, Method::ConnectionTune(_)));
         let tune_ok = connection::TuneOk { channel_max: 10, frame_max: 131_072, heartbeat: 0 };
         raw.send(0, &tune_ok).await;
+        raw
+    }
+
+    /// Opened, with channel 1.
+    async fn open(address: SocketAddr) -> Self {
+        let mut raw = Self::logged_in(address).await;
         let virtual_host = ShortString::from_static("/");
         raw.send(0, &connection::Open { virtual_host }).await;
         assert!(matches!(raw.next().await, Method::ConnectionOpenOk(_)));
@@ -231,4 +239,94 @@ async fn who_has_sent_a_part_of_a_message_is_held_up_by_the_memory_alarm() {
         drop(used);
         assert!(matches!(client.next().await, Method::ConnectionUnblocked(_)));
     }
+}
+
+/// A broker in this process, its address, and a client on its default virtual host.
+async fn with_client() -> (Arc<Broker>, SocketAddr, Raw) {
+    let broker = Arc::new(Broker::new(Config::load(Settings::default()).unwrap(), Opened::forgetful()));
+    let address = listening(broker.clone()).await;
+    (broker, address, Raw::open(address).await)
+}
+
+/// The client is told that its connection is closed with 320.
+async fn forced(client: &mut Raw, reason: &str) {
+    let Method::ConnectionClose(close) = client.next().await else { panic!("no connection.close") };
+    let text = close.reply_text.as_str_lossy().into_owned();
+    assert_eq!((close.reply_code, text), (320, format!("CONNECTION_FORCED - {reason}")));
+    client.send(0, &connection::CloseOk {}).await;
+}
+
+/// What a client is told that may not open the default virtual host.
+async fn shut_out(address: SocketAddr) -> String {
+    let mut raw = Raw::logged_in(address).await;
+    raw.send(0, &connection::Open { virtual_host: ShortString::from_static("/") }).await;
+    let Method::ConnectionClose(close) = raw.next().await else { panic!("no connection.close") };
+    close.reply_text.as_str_lossy().into_owned()
+}
+
+fn declare(name: &'static str) -> queue::Declare {
+    queue::Declare { queue: ShortString::from_static(name), ..Default::default() }
+}
+
+#[tokio::test]
+async fn a_virtual_host_that_is_deleted_closes_its_connections_and_is_cleared_away() {
+    let (broker, address, mut client) = with_client().await;
+    client.send(1, &declare("q")).await;
+    assert!(matches!(client.next().await, Method::QueueDeclareOk(_)));
+    let vhost = broker.vhosts.find(b"/").unwrap();
+    broker.delete_vhost(&vhost.name).unwrap();
+    forced(&mut client, "vhost '/' is deleted").await;
+    timeout(DEADLINE, broker.clear_vhost_away(&vhost)).await.unwrap();
+    assert_eq!(vhost.read(|topology| topology.queues().count()), 0);
+    assert_eq!(shut_out(address).await, "NOT_ALLOWED - vhost / not found");
+}
+
+#[tokio::test]
+async fn the_connections_of_a_user_that_is_deleted_are_closed() {
+    let (broker, _, mut client) = with_client().await;
+    broker.delete_user(&ShortString::from_static("guest")).unwrap();
+    forced(&mut client, "user 'guest' is deleted").await;
+}
+
+#[tokio::test]
+async fn who_is_not_permitted_in_a_virtual_host_does_not_get_in() {
+    let (broker, address, _client) = with_client().await;
+    let (user, vhost) = (ShortString::from_static("guest"), ShortString::from_static("/"));
+    broker.access.change([AccessChange::PermissionsDeleted { user, vhost }]).unwrap();
+    assert_eq!(shut_out(address).await, "NOT_ALLOWED - access to vhost '/' refused for user 'guest'");
+}
+
+#[tokio::test]
+async fn limits_of_connections_channels_and_queues_are_refused_with_rabbitmqs_texts() {
+    let (broker, address, mut first) = with_client().await;
+    let user_limits = |limits: Limits| {
+        let user = broker.access.user(b"guest").unwrap();
+        broker.access.change([AccessChange::UserSet(UserSpec { limits, ..(*user).clone() })]).unwrap();
+    };
+    let vhost_limits = |limits: Limits| {
+        let vhost = broker.vhosts.find(b"/").unwrap();
+        vhost.change_settings(|settings| VhostSettings { limits, ..settings.clone() });
+    };
+    let one = |limit| Limits::from_iter([(limit, 1)]);
+    user_limits(one(Limit::MaxConnections));
+    let text = "NOT_ALLOWED - connection refused for user 'guest': user connection limit (1) is reached";
+    assert_eq!(shut_out(address).await, text);
+    vhost_limits(one(Limit::MaxConnections));
+    let text = "NOT_ALLOWED - access to vhost '/' refused for user 'guest': connection limit (1) is reached";
+    assert_eq!(shut_out(address).await, text);
+    vhost_limits(one(Limit::MaxQueues));
+    user_limits(one(Limit::MaxChannels));
+    let mut second = Raw::logged_in(address).await;
+    second.send(0, &connection::Open { virtual_host: ShortString::from_static("/") }).await;
+    assert!(matches!(second.next().await, Method::ConnectionOpenOk(_)));
+    second.send(1, &channel::Open {}).await;
+    let Method::ConnectionClose(close) = second.next().await else { panic!("no connection.close") };
+    let text = "NOT_ALLOWED - number of channels opened for user 'guest' has reached the maximum allowed user limit of 1";
+    assert_eq!(close.reply_text.as_str_lossy(), text);
+    first.send(1, &declare("q")).await;
+    assert!(matches!(first.next().await, Method::QueueDeclareOk(_)));
+    first.send(1, &declare("r")).await;
+    let Method::ChannelClose(close) = first.next().await else { panic!("no channel.close") };
+    let text = "PRECONDITION_FAILED - cannot declare queue 'r': queue limit in vhost '/' (1) is reached";
+    assert_eq!(close.reply_text.as_str_lossy(), text);
 }

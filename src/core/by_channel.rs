@@ -39,6 +39,11 @@ impl<T> ByChannel<T> {
         }
     }
 
+    /// Each value.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.iter_mut().map(|(_, value)| value)
+    }
+
     /// All values with their channels, to be changed, in no order.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (u16, &mut T)> {
         let low =

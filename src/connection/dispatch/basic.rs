@@ -42,10 +42,10 @@ impl Session {
         if *consume.queue == *REPLY_TO.as_bytes() {
             return self.consume_replies(number, consume);
         }
+        let tag = self.fresh_consumer_tag(number, consume.consumer_tag)?;
         let name = self.named_queue(number, &consume.queue)?;
         self.may(Permission::Read, Resource::Queue(&name))?;
         let queue = self.vhost.accessible_queue(&name, self.id)?;
-        let tag = self.fresh_consumer_tag(number, consume.consumer_tag)?;
         self.tell_of_unknown(Declared::Consumer, &name, &consume.arguments);
         let mut held = Held::new(&self.memory, Kind::Topology);
         held.try_set(entity_bytes(&consume.arguments))

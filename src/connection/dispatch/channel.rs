@@ -1,11 +1,14 @@
 //! Class channel and class confirm (AMQP 1.5; RabbitMQ's publisher confirms).
 
 use crate::connection::{
-    channel::{Channel, Mode, Unconfirmed},
+    channel::{Channel, ChannelPlace, Mode, Unconfirmed},
     session::Session,
     work::Then,
 };
-use crate::core::error::{AmqpError, channel_error, not_allowed, not_implemented, precondition_failed};
+use crate::core::{
+    access::Limit,
+    error::{AmqpError, channel_error, not_allowed, not_implemented, precondition_failed},
+};
 use crate::protocol::{channel, confirm};
 
 impl Session {
@@ -21,7 +24,15 @@ impl Session {
                 self.channel_max
             )));
         }
-        let channel = Channel::open(&self.memory, opened)?;
+        let limits = self.broker.access.user(&self.user);
+        let max = limits.and_then(|user| user.limits.get(Limit::MaxChannels));
+        let place = ChannelPlace::take(&self.usage, max).ok_or_else(|| {
+            let (user, max) = (&self.user, max.unwrap_or_default());
+            not_allowed(format!(
+                "number of channels opened for user '{user}' has reached the maximum allowed user limit of {max}"
+            ))
+        })?;
+        let channel = Channel::open(&self.memory, opened, place)?;
         self.channels.insert(number, Box::new(channel));
         let mut outbox = self.outbox.lock();
         outbox.open_window(number);

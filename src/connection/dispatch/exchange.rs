@@ -10,7 +10,7 @@ use crate::connection::{
 use crate::core::{
     declared::{Binding, Destination},
     error::AmqpError,
-    topology::{Declared, ExchangeDeclaration, Replayed},
+    topology::{Declared, ExchangeDeclaration, Replayed, exchange_kind, refuse_default_exchange},
 };
 use crate::protocol::{FieldTable, ShortString, exchange};
 
@@ -23,12 +23,16 @@ impl Session {
         let name = strip_line_ends(declare.exchange);
         let durable = declare.durable;
         if declare.passive {
+            refuse_default_exchange(&name)?;
+            self.may_ask_for(Resource::Exchange(&name))?;
             let durable =
                 self.vhost.read(|topology| topology.check_exchange(&name).map(|spec| spec.durable))?;
             if durable {
                 self.hold_back_for_topology();
             }
         } else {
+            exchange_kind(&declare.type_)?;
+            refuse_default_exchange(&name)?;
             self.may_declare_exchange(&name, &declare.arguments)?;
             let declaration = ExchangeDeclaration {
                 name,
@@ -62,6 +66,7 @@ impl Session {
         delete: &exchange::Delete,
     ) -> Result<(), AmqpError> {
         let name = strip_line_ends(delete.exchange.clone());
+        self.vhost.read(|topology| topology.refuse_deletion(&name))?;
         self.may(Permission::Configure, Resource::Exchange(&name))?;
         self.change_topology(|topology| topology.delete_exchange(&name, delete.if_unused))?;
         self.clear(Clearing {
@@ -96,7 +101,7 @@ impl Session {
     }
 
     /// Asks for what a declaration needs: a new exchange with an alternate exchange needs the permission to write to that.
-    fn may_declare_exchange(&self, name: &ShortString, arguments: &FieldTable) -> Result<(), AmqpError> {
+    fn may_declare_exchange(&mut self, name: &ShortString, arguments: &FieldTable) -> Result<(), AmqpError> {
         self.may(Permission::Configure, Resource::Exchange(name))?;
         if let Some(alternate) = arguments.get("alternate-exchange").and_then(|value| value.as_str_bytes())
             && self.vhost.read(|topology| topology.check_exchange(name).is_err())
@@ -108,13 +113,18 @@ impl Session {
     }
 
     /// Asks for what `bind` and `unbind` need.
-    pub(super) fn may_bind(&self, binding: &Binding) -> Result<(), AmqpError> {
+    pub(super) fn may_bind(&mut self, binding: &Binding) -> Result<(), AmqpError> {
         let destination = match &binding.destination {
             Destination::Queue(name) => Resource::Queue(name),
             Destination::Exchange(name) => Resource::Exchange(name),
         };
         self.may(Permission::Write, destination)?;
-        self.may(Permission::Read, Resource::Exchange(&binding.source))
+        refuse_default_exchange(&binding.source)?;
+        if let Destination::Exchange(name) = &binding.destination {
+            refuse_default_exchange(name)?;
+        }
+        self.may(Permission::Read, Resource::Exchange(&binding.source))?;
+        self.may_use_topics(Permission::Read, &binding.source, [&*binding.key])
     }
 
     /// A new binding has brought messages from a history.

@@ -2,13 +2,13 @@
 
 use super::{
     enqueuing::steps_of_enqueuing,
-    routing::Way,
+    routing::{Asked, Way},
     rules::{check_expiration, due_ms, has_rules, has_telling_headers, headers, invalid_message, properties},
 };
 use crate::broker::REPLY_TO;
 use crate::connection::{
     channel::Mode,
-    session::{Brought, Session},
+    session::{Brought, Session, permission::Permission},
 };
 use crate::core::{
     error::{AmqpError, channel_error, not_implemented, precondition_failed},
@@ -96,6 +96,11 @@ impl Session {
         let properties = properties(&view)?;
         self.check_user_id(&properties)?;
         check_expiration(&properties)?;
+        if has_telling_headers(&view) && self.heeds_topics() {
+            let headers = headers(&view)?;
+            let keys = extra_keys(headers.as_ref()).map_err(invalid_message)?;
+            self.may_use_topics(Permission::Write, view.exchange(), keys)?;
+        }
         let changed = self.rewritten(number, &view, &properties)?;
         match changed {
             None => self.accept(number, mandatory, std::slice::from_mut(publication))?,
@@ -118,7 +123,7 @@ impl Session {
         if let Mode::Transaction(_) = self.channel(number).mode {
             return self.publish_in_transaction(number, mandatory, run);
         }
-        let way = self.way(number, run)?;
+        let way = self.way(number, run, Asked::Now)?;
         let mut taken = 0;
         while taken < run.len() {
             if taken > 0 && self.turn.is_over() {
@@ -157,15 +162,14 @@ impl Session {
                 break;
             }
             let view = publication.view();
-            self.find_route(number, &view, &vhost)?;
+            self.find_route(number, &view, &vhost, Asked::Now)?;
             self.turn.spend(1 + steps_of_bytes(view.image().len()));
             taken += 1;
-            let channel = self.channel(number);
             if has_telling_headers(&view) {
                 extra_keys(headers(&view)?.as_ref()).map_err(invalid_message)?;
                 due_ms(&view, clock.now())?;
             }
-            if let Mode::Transaction(transaction) = &mut channel.mode {
+            if let Mode::Transaction(transaction) = &mut self.channel(number).mode {
                 transaction.publish(&view, mandatory)?;
             }
         }
@@ -186,11 +190,13 @@ impl Session {
 
     fn check_user_id(&self, properties: &PropertiesView<'_>) -> Result<(), AmqpError> {
         match properties.user_id {
-            Some(claimed) if *claimed != *self.user => Err(precondition_failed(format!(
-                "user_id property set to '{}' but authenticated user was '{}'",
-                String::from_utf8_lossy(claimed),
-                self.user
-            ))),
+            Some(claimed) if *claimed != *self.user && !self.may_impersonate() => {
+                Err(precondition_failed(format!(
+                    "user_id property set to '{}' but authenticated user was '{}'",
+                    String::from_utf8_lossy(claimed),
+                    self.user
+                )))
+            }
             _ => Ok(()),
         }
     }

@@ -27,6 +27,7 @@ impl Session {
             return self.reply_queue_declare(number, declare, &name);
         }
         let queue = if declare.passive {
+            self.may_ask_for(Resource::Queue(&name))?;
             let queue = self.vhost.accessible_queue(&name, self.id)?;
             queue.touch(); // to ask for its counts is to use it (RabbitMQ)
             queue
@@ -66,6 +67,7 @@ impl Session {
             auto_delete: declare.auto_delete,
             arguments: declare.arguments.clone(),
         };
+        declaration.refuse_reserved_name()?;
         self.may_declare_queue(&declaration.name, &declaration.arguments)?;
         let id = self.id;
         self.vhost.make_free(&Destination::Queue(declaration.name.clone()));
@@ -83,7 +85,7 @@ impl Session {
     }
 
     /// Asks for what a declaration needs: a new queue with a dead-letter exchange needs the permission to write to that.
-    fn may_declare_queue(&self, name: &ShortString, arguments: &FieldTable) -> Result<(), AmqpError> {
+    fn may_declare_queue(&mut self, name: &ShortString, arguments: &FieldTable) -> Result<(), AmqpError> {
         self.may(Permission::Configure, Resource::Queue(name))?;
         if let Some(exchange) = arguments.get("x-dead-letter-exchange").and_then(|value| value.as_str_bytes())
             && self.vhost.read(|topology| topology.queue(name).is_none())

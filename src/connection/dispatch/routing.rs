@@ -40,6 +40,15 @@ pub(super) enum Way {
     Nowhere,
 }
 
+/// Whether the client was asked for its permission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Not yet.
+    Now,
+    /// When it published: a transaction that is committed is not asked again (RabbitMQ), and is carried out as a whole.
+    Before,
+}
+
 impl Way {
     /// Whether all messages of a run take it together.
     pub(super) fn is_shared(&self) -> bool {
@@ -49,7 +58,12 @@ impl Way {
 
 impl Session {
     /// Finds the way of a run, by its first message and by what the others ask for.
-    pub(super) fn way(&mut self, number: u16, run: &[Publication<'_>]) -> Result<Way, AmqpError> {
+    pub(super) fn way(
+        &mut self,
+        number: u16,
+        run: &[Publication<'_>],
+        asked: Asked,
+    ) -> Result<Way, AmqpError> {
         let Some(first) = run.first().map(Publication::view) else { return Ok(Way::Nowhere) };
         if first.exchange().is_empty() {
             let shortcut = match renewed_tag(&first) {
@@ -57,12 +71,15 @@ impl Session {
                 None => reply_token(first.routing_key()).map(|_token| Way::Reply),
             };
             if let Some(way) = shortcut {
+                if asked == Asked::Before {
+                    return Ok(way);
+                }
                 self.may(Permission::Write, Resource::Exchange(first.exchange()))?;
                 return Ok(way);
             }
         }
         let vhost = self.vhost.clone();
-        let route = self.find_route(number, &first, &vhost)?;
+        let route = self.find_route(number, &first, &vhost, asked)?;
         if route.needs_message() || run.iter().any(|item| has_telling_headers(&item.view())) {
             return Ok(Way::OfItsOwn);
         }
@@ -77,15 +94,29 @@ impl Session {
         number: u16,
         view: &View<'_>,
         vhost: &Vhost,
+        asked: Asked,
     ) -> Result<Arc<Route>, AmqpError> {
+        self.renew_grant();
         if let Some((route, steps)) = self.channel(number).routes.recall(view) {
             self.turn.spend(steps);
             return Ok(route);
         }
-        self.may(Permission::Write, Resource::Exchange(view.exchange()))?;
+        let permitted = self.may_publish(view);
+        if permitted.is_err() && asked == Asked::Before {
+            // Not remembered: what is remembered was permitted.
+            let route = vhost.route_by_key(view.exchange(), view.routing_key())?;
+            self.turn.spend(route.steps());
+            return Ok(route);
+        }
+        permitted?;
         let (route, steps) = self.channel(number).routes.work_out(view, vhost)?;
         self.turn.spend(steps);
         Ok(route)
+    }
+
+    fn may_publish(&mut self, view: &View<'_>) -> Result<(), AmqpError> {
+        self.may(Permission::Write, Resource::Exchange(view.exchange()))?;
+        self.may_use_topics(Permission::Write, view.exchange(), [view.routing_key()])
     }
 
     /// Sends messages their way: a run, if its way [is shared](Way::is_shared), otherwise one. Tells what became of them. `seen` is

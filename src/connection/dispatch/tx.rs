@@ -1,6 +1,6 @@
 //! Class tx (AMQP 1.9): publishes and settlements of a channel wait for commit or rollback.
 
-use super::rules::has_rules;
+use super::{routing::Asked, rules::has_rules};
 use crate::connection::{
     channel::{Mode, Transaction},
     session::Session,
@@ -118,7 +118,7 @@ impl Session {
             let mut message = message.published(committing.now);
             message.count_on(self.broker.gauge);
             let mut run = [Publication::kept(message)];
-            let way = self.way(number, &run);
+            let way = self.way(number, &run, Asked::Before);
             let outcome =
                 way.and_then(|way| self.follow(&way, number, mandatory, &mut run, seen.as_deref_mut()));
             match outcome {

@@ -120,13 +120,13 @@ fn the_figures_of_connections_and_channels_can_be_read_from_outside() {
         client.publish(2, "", "q", body);
     }
     client.send(1, &basic::Ack { delivery_tag: 1, multiple: false });
-    let (id, _) = host.broker.connections()[0].clone();
-    let channels = host.broker.figures_of(id).unwrap().channels;
+    let (id, _) = host.broker.connections.all()[0].clone();
+    let channels = host.broker.connections.figures_of(id).unwrap().channels;
     let nothing = ChannelFigures { consumers: 0, unacked: 0, unconfirmed: 0, prefetch_global: 0 };
     let first = ChannelFigures { consumers: 2, unacked: 1, ..nothing };
     assert_eq!(channels, [(1, first), (2, ChannelFigures { prefetch_global: 3, ..nothing })]);
     client.leave();
-    assert_eq!(host.broker.figures_of(id), None);
+    assert_eq!(host.broker.connections.figures_of(id), None);
     nothing_remains(&host);
 }
 

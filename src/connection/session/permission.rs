@@ -9,27 +9,27 @@
 //! | ... a new one with `alternate-exchange` | then read the exchange, write the alternate one |
 //! | `queue.declare`, `queue.delete` | configure the queue |
 //! | ... a new one with `x-dead-letter-exchange` | then read the queue, write that exchange |
+//! | both passively | any of the three (RabbitMQ from 4.3.1 on) |
 //! | `queue.bind`, `exchange.bind`, and both `unbind` | write the destination, read the source |
+//! | ... of a topic exchange | then read its topic |
 //! | `basic.publish` | write the exchange |
+//! | ... to a topic exchange | then write its topic, for each key |
 //! | `basic.get`, `basic.consume`, `queue.purge` | read the queue |
 //!
-//! Passive declarations ask nothing (RabbitMQ 3.x), and the queues of direct reply-to belong to their client. A publish asks
-//! when its route is worked out; the answer is remembered with the route, so code that takes a permission away must make
-//! remembered routes outdated.
+//! The queues of direct reply-to belong to their client and ask nothing. A publish asks when its route is worked out, and the answer
+//! is remembered with the route: when permissions change, [`Session::renew_grant`] forgets both.
+
+use std::sync::Arc;
 
 use super::Session;
-use crate::core::error::AmqpError;
-
-/// What may be permitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::connection) enum Permission {
-    /// To make, change and delete it.
-    Configure,
-    /// To put messages into it.
-    Write,
-    /// To take messages from it.
-    Read,
-}
+use crate::broker::Broker;
+pub(in crate::connection) use crate::core::access::Permission;
+use crate::core::{
+    access::Grant,
+    error::{AmqpError, Named, access_refused},
+    routing::ExchangeKind,
+};
+use crate::protocol::ShortString;
 
 /// An exchange or queue of the connection's virtual host, by its name. RabbitMQ calls the exchange without a name `amq.default`
 /// when it looks for permissions.
@@ -39,22 +39,116 @@ pub(in crate::connection) enum Resource<'a> {
     Queue(&'a [u8]),
 }
 
+impl<'a> Resource<'a> {
+    fn kind_and_name(self) -> (&'static str, &'a [u8]) {
+        match self {
+            Self::Exchange([]) => ("exchange", b"amq.default"),
+            Self::Exchange(name) => ("exchange", name),
+            Self::Queue(name) => ("queue", name),
+        }
+    }
+}
+
+/// What the connection's user may do in its virtual host, as of a stamp of the broker's permissions.
+pub(super) struct Granted {
+    /// Nothing, without.
+    grant: Option<Arc<Grant>>,
+    stamp: u64,
+}
+
+impl Granted {
+    pub(super) fn of(broker: &Broker, user: &ShortString, vhost: &ShortString) -> Self {
+        let (grant, stamp) = broker.access.grant(user, vhost);
+        Self { grant, stamp }
+    }
+}
+
 impl Session {
-    /// Whether the connection's user has a permission; 403 if not. Today every user has all of them.
-    #[allow(
-        clippy::unused_self,
-        clippy::unnecessary_wraps,
-        reason = "users have no permissions yet: they will be found by user and virtual host"
-    )]
-    #[cfg_attr(not(test), allow(unused_variables, reason = "for the same reason"))]
+    /// Forgets what was permitted, and the routes that go by it, if permissions have changed since. To be called before something
+    /// is remembered, or what is remembered is used.
+    #[inline]
+    pub(in crate::connection) fn renew_grant(&mut self) {
+        if self.granted.stamp != self.broker.access.stamp() {
+            self.grant_anew();
+        }
+    }
+
+    #[cold]
+    fn grant_anew(&mut self) {
+        self.granted = Granted::of(&self.broker, &self.user, &self.vhost.name);
+        self.channels.values_mut().for_each(|channel| channel.routes.forget());
+    }
+
+    /// Whether the connection's user has a permission; 403 if not.
     pub(in crate::connection) fn may(
-        &self,
+        &mut self,
         permission: Permission,
         resource: Resource<'_>,
     ) -> Result<(), AmqpError> {
         #[cfg(test)]
         tests::asked(permission, resource);
-        Ok(())
+        self.renew_grant();
+        let (_, name) = resource.kind_and_name();
+        if self.granted.grant.as_ref().is_some_and(|grant| grant.permits(permission, name)) {
+            return Ok(());
+        }
+        Err(self.refused(permission.name(), resource))
+    }
+
+    /// Whether the user has any permission for it; 403 if not.
+    pub(in crate::connection) fn may_ask_for(&mut self, resource: Resource<'_>) -> Result<(), AmqpError> {
+        const ANY: [Permission; 3] = [Permission::Configure, Permission::Write, Permission::Read];
+        self.renew_grant();
+        let (_, name) = resource.kind_and_name();
+        let permits = |grant: &Arc<Grant>| ANY.into_iter().any(|permission| grant.permits(permission, name));
+        if self.granted.grant.as_ref().is_some_and(permits) {
+            return Ok(());
+        }
+        Err(self.refused(Permission::Configure.name(), resource))
+    }
+
+    /// Whether the user may use keys with an exchange, if that is a topic exchange; 403 if not.
+    pub(in crate::connection) fn may_use_topics<'k>(
+        &mut self,
+        permission: Permission,
+        exchange: &[u8],
+        keys: impl IntoIterator<Item = &'k [u8]>,
+    ) -> Result<(), AmqpError> {
+        self.renew_grant();
+        let Some(grant) = self.granted.grant.as_ref().filter(|grant| grant.has_topics()) else {
+            return Ok(());
+        };
+        let is_topic = self.vhost.read(|topology| {
+            topology.check_exchange(exchange).is_ok_and(|spec| spec.routes_as() == ExchangeKind::Topic)
+        });
+        let refused = |key: &&[u8]| !grant.permits_topic(permission, exchange, key);
+        match keys.into_iter().find(refused) {
+            Some(key) if is_topic => Err(access_refused(format!(
+                "{} access to topic '{}' in {} refused for user '{}'",
+                permission.name(),
+                String::from_utf8_lossy(key),
+                Named { kind: "exchange", name: exchange, vhost: &self.vhost.name },
+                self.user
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether keys count for any topic exchange.
+    pub(in crate::connection) fn heeds_topics(&mut self) -> bool {
+        self.renew_grant();
+        self.granted.grant.as_ref().is_some_and(|grant| grant.has_topics())
+    }
+
+    /// Whether the user may publish in the name of others (RabbitMQ's tag `impersonator`).
+    pub(in crate::connection) fn may_impersonate(&self) -> bool {
+        self.broker.access.user(&self.user).is_some_and(|user| user.has_tag("impersonator"))
+    }
+
+    fn refused(&self, permission: &str, resource: Resource<'_>) -> AmqpError {
+        let (kind, name) = resource.kind_and_name();
+        let named = Named { kind, name, vhost: &self.vhost.name };
+        access_refused(format!("{permission} access to {named} refused for user '{}'", self.user))
     }
 }
 

@@ -84,6 +84,13 @@ impl Grant {
     }
 }
 
+impl TopicPermissionsSpec {
+    /// Whether its expressions can be read.
+    pub fn check(&self) -> Result<(), BadPattern> {
+        Topics::new(self).map(drop)
+    }
+}
+
 impl Topics {
     fn new(spec: &TopicPermissionsSpec) -> Result<Self, BadPattern> {
         Ok(Self { write: topics(spec, &spec.write)?, read: topics(spec, &spec.read)? })

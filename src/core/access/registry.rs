@@ -118,6 +118,26 @@ impl Registry {
         self.grants.get(&(user.clone(), vhost.clone()))
     }
 
+    /// What was set for a user in a virtual host.
+    pub fn permissions_of(&self, user: &ShortString, vhost: &ShortString) -> Option<&PermissionsSpec> {
+        self.permissions.get(&(user.clone(), vhost.clone()))
+    }
+
+    /// What was set for a user and the topic exchanges of a virtual host, by exchange.
+    pub fn topic_permissions_of(
+        &self,
+        user: &ShortString,
+        vhost: &ShortString,
+    ) -> impl Iterator<Item = &TopicPermissionsSpec> {
+        let topics = self.topic_permissions.get(&(user.clone(), vhost.clone()));
+        topics.into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// The JSON of a global parameter.
+    pub fn global_parameter(&self, name: &[u8]) -> Option<&str> {
+        self.global_parameters.get(name).map(String::as_str)
+    }
+
     /// All permissions, by user and virtual host.
     pub fn permissions(&self) -> impl Iterator<Item = &PermissionsSpec> {
         self.permissions.values()

@@ -94,6 +94,12 @@ impl Topology {
         Ok(())
     }
 
+    /// Whether a binding is there.
+    pub fn has_binding(&self, binding: &Binding) -> bool {
+        let exchange = self.exchanges.get(&binding.source);
+        exchange.is_some_and(|exchange| exchange.bindings.contains_key(&*BindingId::of(binding)))
+    }
+
     /// All bindings of an exchange.
     pub fn bindings_of(&self, source: &[u8]) -> Vec<Binding> {
         let Some(exchange) = self.exchanges.get(source) else { return Vec::new() };

@@ -42,8 +42,7 @@ impl Topology {
 
     /// Makes an exchange, or checks that the one of this name is the same.
     pub fn declare_exchange(&mut self, wanted: ExchangeDeclaration) -> Result<(), AmqpError> {
-        let kind = ExchangeKind::parse(&wanted.kind)
-            .ok_or_else(|| precondition_failed(format!("unknown exchange type '{}'", wanted.kind)))?;
+        let kind = exchange_kind(&wanted.kind)?;
         refuse_default_exchange(&wanted.name)?;
         if let Some(current) = self.exchanges.get(&wanted.name) {
             return self.check_same_exchange(&current.spec, &wanted);
@@ -76,13 +75,7 @@ impl Topology {
 
     /// Deletes an exchange and its bindings. A missing one is no error.
     pub fn delete_exchange(&mut self, name: &[u8], if_unused: bool) -> Result<(), AmqpError> {
-        refuse_default_exchange(name)?;
-        if name.starts_with(b"amq.") {
-            return Err(access_refused(format!(
-                "deletion of system {} not allowed",
-                self.named_exchange(name)
-            )));
-        }
+        self.refuse_deletion(name)?;
         let Some(exchange) = self.exchanges.get(name) else { return Ok(()) };
         if if_unused && !exchange.bindings.is_empty() {
             return Err(precondition_failed(format!("{} in use", self.named_exchange(name))));
@@ -90,6 +83,16 @@ impl Topology {
         let name = exchange.spec.name.clone();
         self.remove_exchange(name);
         self.clear_away(self.cleared_at_once);
+        Ok(())
+    }
+
+    /// 403 for exchanges that nobody deletes.
+    pub fn refuse_deletion(&self, name: &[u8]) -> Result<(), AmqpError> {
+        refuse_default_exchange(name)?;
+        if name.starts_with(b"amq.") {
+            let named = self.named_exchange(name);
+            return Err(access_refused(format!("deletion of system {named} not allowed")));
+        }
         Ok(())
     }
 
@@ -155,7 +158,13 @@ impl Topology {
     }
 }
 
-pub(super) fn refuse_default_exchange(name: &[u8]) -> Result<(), AmqpError> {
+/// The type of exchange of a name, or RabbitMQ's 406.
+pub fn exchange_kind(name: &ShortString) -> Result<ExchangeKind, AmqpError> {
+    ExchangeKind::parse(name).ok_or_else(|| precondition_failed(format!("unknown exchange type '{name}'")))
+}
+
+/// 403 for what cannot be done with the default exchange.
+pub fn refuse_default_exchange(name: &[u8]) -> Result<(), AmqpError> {
     if name.is_empty() {
         return Err(access_refused("operation not permitted on the default exchange"));
     }

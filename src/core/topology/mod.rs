@@ -6,6 +6,7 @@
 mod arguments;
 mod bindings;
 mod deduplicators;
+mod emptying;
 mod equivalence;
 mod exchanges;
 mod history;
@@ -27,7 +28,8 @@ use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 
 pub use deduplicators::DeduplicatorChange;
-pub use exchanges::ExchangeDeclaration;
+pub use emptying::Emptied;
+pub use exchanges::{ExchangeDeclaration, exchange_kind, refuse_default_exchange};
 pub use queues::QueueDeclaration;
 pub use replay::Replayed;
 pub use restore::Unrestored;
@@ -165,6 +167,11 @@ impl Topology {
     /// What changed since the last call and must outlive the process, in order.
     pub fn take_changes(&mut self) -> Vec<TopologyChange> {
         std::mem::take(&mut self.changes)
+    }
+
+    /// Notes a change of the virtual host as a whole for the journal.
+    pub fn note(&mut self, change: TopologyChange) {
+        self.changes.push(change);
     }
 
     /// A queue by name.

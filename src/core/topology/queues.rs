@@ -5,6 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use super::{Topology, arguments, equivalence};
 use crate::core::{
     ConnectionId,
+    access::Limit,
     change::TopologyChange,
     declared::{Destination, QueueSpec, QueueType},
     error::{AmqpError, access_refused, not_found, not_implemented, precondition_failed, resource_locked},
@@ -30,6 +31,15 @@ pub struct QueueDeclaration {
 }
 
 impl QueueDeclaration {
+    /// 403 for names that clients cannot take.
+    pub fn refuse_reserved_name(&self) -> Result<(), AmqpError> {
+        if !self.server_named && self.name.starts_with(b"amq.") {
+            let name = &self.name;
+            return Err(access_refused(format!("queue name '{name}' contains reserved prefix 'amq.*'")));
+        }
+        Ok(())
+    }
+
     /// The property that keeps it from being a quorum queue.
     fn unfit_for_quorum(&self) -> Option<&'static str> {
         match () {
@@ -60,12 +70,7 @@ impl Topology {
         connection: ConnectionId,
     ) -> Result<Arc<SharedQueue>, AmqpError> {
         self.name_default_type(&mut wanted);
-        if !wanted.server_named && wanted.name.starts_with(b"amq.") {
-            return Err(access_refused(format!(
-                "queue name '{}' contains reserved prefix 'amq.*'",
-                wanted.name
-            )));
-        }
+        wanted.refuse_reserved_name()?;
         if let Some(current) = self.queue(&wanted.name) {
             self.check_same_queue(&current.spec, &wanted, connection)?;
             current.touch();
@@ -189,6 +194,14 @@ impl Topology {
     }
 
     fn check_new_queue(&self, wanted: &QueueDeclaration) -> Result<(), AmqpError> {
+        if let Some(max) = self.settings.limits.get(Limit::MaxQueues)
+            && self.queues.len() as u64 >= max
+        {
+            let (name, vhost) = (&wanted.name, &self.vhost);
+            return Err(precondition_failed(format!(
+                "cannot declare queue '{name}': queue limit in vhost '{vhost}' ({max}) is reached"
+            )));
+        }
         let named = self.named_queue(&wanted.name);
         let queue_type = arguments::queue_type(&named, &wanted.arguments)?;
         if queue_type == QueueType::Quorum && wanted.server_named {

@@ -321,7 +321,7 @@ fn a_client_with_many_consumers_and_queues_of_its_own_leaves_in_several_turns() 
         turns += 1;
     }
     assert!(turns > 40, "{turns} turns");
-    assert_eq!((host.queue_count(), host.broker.connection_count()), (0, 0));
+    assert_eq!((host.queue_count(), host.broker.connections.count()), (0, 0));
 }
 
 #[test]

@@ -2,7 +2,12 @@ use std::cell::RefCell;
 
 use super::*;
 use crate::connection::fuzzing::{Client, TestHost};
-use crate::protocol::{Encode, FieldTable, ShortString, basic, channel, exchange, frame, queue, tx};
+use crate::core::access::{
+    AccessChange, HashAlgorithm, Limits, PasswordHash, PermissionsSpec, TopicPermissionsSpec, UserSpec,
+};
+use crate::protocol::{
+    Encode, FieldTable, FieldValue, Properties, ShortString, basic, channel, exchange, frame, queue, tx,
+};
 
 thread_local! {
     /// What was asked on this thread, while a test looks.
@@ -56,8 +61,10 @@ fn queue(text: &'static str, arguments: FieldTable) -> queue::Declare {
     queue::Declare { queue: name(text), arguments, ..Default::default() }
 }
 
-#[test]
-fn each_method_asks_for_the_permissions_that_rabbitmq_asks_for_in_its_order() {
+/// A method, what it is, and what it asks, in order. Each row needs those before it.
+type Row = (&'static str, Vec<u8>, &'static [&'static str]);
+
+fn rows() -> Vec<Row> {
     const READ_Q: &[&str] = &["Read queue 'q'"];
     const WRITE_X: &[&str] = &["Write exchange 'x'"];
     const WRITE_DEFAULT: &[&str] = &["Write exchange ''"];
@@ -76,7 +83,7 @@ fn each_method_asks_for_the_permissions_that_rabbitmq_asks_for_in_its_order() {
     let bind_exchange = || exchange::Bind { destination: name("a"), source: name("x"), ..Default::default() };
     let unbind_exchange =
         || exchange::Unbind { destination: name("a"), source: name("x"), ..Default::default() };
-    let table: Vec<(&str, Vec<u8>, &[&str])> = vec![
+    vec![
         ("channel.open", method(&channel::Open {}), &[]),
         ("exchange.declare", method(&exchange("x", none())), CONFIGURE_X),
         ("passively", method(&passive), &[]),
@@ -125,11 +132,253 @@ fn each_method_asks_for_the_permissions_that_rabbitmq_asks_for_in_its_order() {
             method(&basic::Get { queue: name("nowhere"), no_ack: true }),
             &["Read queue 'nowhere'"],
         ),
-    ];
+    ]
+}
+
+#[test]
+fn each_method_asks_for_the_permissions_that_rabbitmq_asks_for_in_its_order() {
     let host = TestHost::default();
     let mut client = host.client();
-    for (what, bytes, expected) in table {
+    for (what, bytes, expected) in rows() {
         assert_eq!(questions(&mut client, &bytes), expected, "{what}");
     }
     client.finish(&host);
+}
+
+/// Permissions of the client's user from now on, as expressions to configure, write and read.
+fn permit(host: &TestHost, [configure, write, read]: [String; 3]) {
+    let (user, vhost) = (name("guest"), host.vhost.name.clone());
+    let spec = PermissionsSpec { user, vhost, configure, write, read };
+    host.broker.access.change([AccessChange::PermissionsSet(spec)]).unwrap();
+}
+
+fn permit_everything(host: &TestHost) {
+    permit(host, [".*", ".*", ".*"].map(String::from));
+}
+
+/// A question as a permission, the kind of what it is about, and the name that is looked for.
+fn parsed(question: &str) -> (usize, &str, &str) {
+    let (permission, resource) = question.split_once(' ').unwrap();
+    let (kind, name) = resource.split_once(' ').unwrap();
+    let name = name.trim_matches('\'');
+    let at = ["Configure", "Write", "Read"].iter().position(|word| *word == permission).unwrap();
+    (at, kind, if name.is_empty() { "amq.default" } else { name })
+}
+
+/// An expression of this name alone. A name that ends with a dash is drawn.
+fn exactly(name: &str) -> String {
+    format!("{}{}", regex::escape(name), if name.ends_with('-') { "" } else { "$" })
+}
+
+/// What a client hears when it sends a row's bytes after those of all rows before it. `prepare` sets its permissions between the two.
+fn heard(until: usize, prepare: impl FnOnce(&TestHost)) -> String {
+    let host = TestHost::default();
+    let mut client = host.client();
+    let mut rows = rows();
+    let (_, bytes, _) = rows.remove(until);
+    for (_, bytes, _) in &rows[..until] {
+        assert!(client.feed(bytes));
+    }
+    client.drain();
+    prepare(&host);
+    assert!(client.feed(&bytes));
+    let heard = String::from_utf8_lossy(&client.drain()).into_owned();
+    permit_everything(&host);
+    client.leave();
+    heard
+}
+
+#[test]
+fn each_permission_that_is_missing_is_a_403_with_rabbitmqs_text() {
+    for (row, (what, _, questions)) in rows().into_iter().enumerate() {
+        for question in questions {
+            let (refused, kind, name) = parsed(question);
+            let heard = heard(row, |host| {
+                let mut permissions = [".*", ".*", ".*"].map(String::from);
+                permissions[refused] = format!("^(?!{})", exactly(name));
+                permit(host, permissions);
+            });
+            let permission = ["configure", "write", "read"][refused];
+            let text = format!("ACCESS_REFUSED - {permission} access to {kind} '{name}");
+            assert!(heard.contains(&text), "{what} without {question}: {heard}");
+            assert!(heard.contains(" in vhost '/' refused for user 'guest'"), "{what}: {heard}");
+        }
+    }
+}
+
+#[test]
+fn what_a_method_asks_for_is_enough() {
+    for (row, (what, _, questions)) in rows().into_iter().enumerate() {
+        let heard = heard(row, |host| {
+            let mut permissions = [const { String::new() }; 3];
+            for (permission, _, name) in questions.iter().map(|question| parsed(question)) {
+                let expression = &mut permissions[permission];
+                let or = if expression.is_empty() { "" } else { "|" };
+                *expression = format!("{expression}{or}^{}", exactly(name));
+            }
+            match what {
+                // A passive declaration asks for any; a known route was asked for before the permissions changed.
+                "passively" => permissions[2] = "^[qx]$".into(),
+                "by a known route" => permissions[1] = "^x$".into(),
+                _ => {}
+            }
+            permit(host, permissions);
+        });
+        assert!(!heard.contains("ACCESS_REFUSED"), "{what}: {heard}");
+    }
+}
+
+#[test]
+fn a_passive_declaration_needs_any_permission() {
+    for (row, (what, ..)) in rows().into_iter().enumerate().filter(|(_, (what, ..))| *what == "passively") {
+        for permitted in 0..=3 {
+            let heard = heard(row, |host| {
+                let mut permissions = [const { String::new() }; 3];
+                permissions.iter_mut().skip(permitted).take(1).for_each(|only| *only = "^[qx]$".into());
+                permit(host, permissions);
+            });
+            assert_eq!(heard.contains("ACCESS_REFUSED"), permitted == 3, "{what}, {permitted}: {heard}");
+        }
+    }
+}
+
+/// A client with a topic exchange `x`, a queue `q`, and topic permissions for keys that begin with `mine`.
+fn with_topics() -> (TestHost, Client) {
+    let host = TestHost::default();
+    let mut client = host.client();
+    for bytes in [
+        method(&channel::Open {}),
+        method(&exchange("x", FieldTable::new())),
+        method(&queue("q", FieldTable::new())),
+    ] {
+        assert!(client.feed(&bytes));
+    }
+    client.drain();
+    let (user, vhost, exchange) = (name("guest"), host.vhost.name.clone(), name("x"));
+    let (write, read) = ("^mine".to_owned(), "^mine".to_owned());
+    let spec = TopicPermissionsSpec { user, vhost, exchange, write, read };
+    host.broker.access.change([AccessChange::TopicPermissionsSet(spec)]).unwrap();
+    (host, client)
+}
+
+#[test]
+fn topic_permissions_count_for_each_key() {
+    let copied = |key: &'static str, copy: &'static str| {
+        let headers = FieldTable::new().with("CC", vec![FieldValue::from(copy)]);
+        let properties = Properties { headers: Some(headers), ..Properties::default() };
+        let mut encoded = Vec::new();
+        properties.encode(&mut encoded);
+        let (exchange, routing_key) = (name("x"), name(key));
+        let mut bytes = method(&basic::Publish { exchange, routing_key, ..basic::Publish::default() });
+        frame::write_header(&mut bytes, 1, basic::CLASS_ID, 1, &encoded);
+        frame::write_frame(&mut bytes, frame::FRAME_BODY, 1, b"m");
+        bytes
+    };
+    let bind = |key| {
+        let (queue, exchange, routing_key) = (name("q"), name("x"), name(key));
+        method(&queue::Bind { queue, exchange, routing_key, ..Default::default() })
+    };
+    for in_transaction in [false, true] {
+        for (what, bytes, refused) in [
+            ("a key", publish("x", "mine.1"), None),
+            ("another's key", publish("x", "yours.1"), Some("write access to topic 'yours.1'")),
+            ("another exchange", publish("amq.topic", "yours.1"), None),
+            ("keys", copied("mine.1", "mine.2"), None),
+            ("another's key beside", copied("mine.1", "yours.2"), Some("write access to topic 'yours.2'")),
+            ("a binding", bind("mine.#"), None),
+            ("a binding of another's", bind("yours.#"), Some("read access to topic 'yours.#'")),
+        ] {
+            let (host, mut client) = with_topics();
+            if in_transaction {
+                assert!(client.feed(&method(&tx::Select {})));
+            }
+            assert!(client.feed(&bytes));
+            let heard = String::from_utf8_lossy(&client.drain()).into_owned();
+            assert_eq!(heard.contains("ACCESS_REFUSED"), refused.is_some(), "{what}: {heard}");
+            if let Some(text) = refused {
+                let text = format!("{text} in exchange 'x' in vhost '/' refused for user 'guest'");
+                assert!(heard.contains(&text), "{what}: {heard}");
+            }
+            client.leave();
+            drop(host);
+        }
+    }
+}
+
+#[test]
+fn a_permission_that_is_taken_away_hits_the_next_publish_by_a_known_route() {
+    let host = TestHost::default();
+    let mut client = host.client();
+    for bytes in [method(&channel::Open {}), method(&exchange("x", FieldTable::new())), publish("x", "k")] {
+        assert!(client.feed(&bytes));
+    }
+    client.drain();
+    permit(&host, [".*", "^y", ".*"].map(String::from));
+    assert!(client.feed(&publish("x", "k")));
+    assert!(String::from_utf8_lossy(&client.drain()).contains("ACCESS_REFUSED"));
+    permit_everything(&host);
+    client.reopen_channels();
+    assert!(client.feed(&publish("x", "k")));
+    assert!(!String::from_utf8_lossy(&client.drain()).contains("ACCESS_REFUSED"));
+    client.leave();
+}
+
+#[test]
+fn who_may_do_nothing_in_the_virtual_host_any_more_is_refused_everything() {
+    let host = TestHost::default();
+    let mut client = host.client();
+    assert!(client.feed(&method(&channel::Open {})));
+    let (user, vhost) = (name("guest"), host.vhost.name.clone());
+    host.broker.access.change([AccessChange::PermissionsDeleted { user, vhost }]).unwrap();
+    client.drain();
+    assert!(client.feed(&publish("", "q")));
+    let heard = String::from_utf8_lossy(&client.drain()).into_owned();
+    assert!(heard.contains("write access to exchange 'amq.default' in vhost '/' refused"), "{heard}");
+    client.leave();
+}
+
+#[test]
+fn only_an_impersonator_publishes_in_the_name_of_others() {
+    let host = TestHost::default();
+    let properties = Properties { user_id: Some(name("somebody")), ..Properties::default() };
+    let mut encoded = Vec::new();
+    properties.encode(&mut encoded);
+    let mut bytes = method(&basic::Publish { routing_key: name("q"), ..Default::default() });
+    frame::write_header(&mut bytes, 1, basic::CLASS_ID, 0, &encoded);
+    for (tags, refused) in [(vec![], true), (vec![name("impersonator")], false)] {
+        let password = PasswordHash { algorithm: HashAlgorithm::Sha256, bytes: Box::default() };
+        let user = UserSpec { name: name("guest"), password, tags, limits: Limits::default() };
+        host.broker.access.change([AccessChange::UserSet(user)]).unwrap();
+        let mut client = host.client();
+        assert!(client.feed(&method(&channel::Open {})) && client.feed(&bytes));
+        let heard = String::from_utf8_lossy(&client.drain()).into_owned();
+        let text = "user_id property set to 'somebody' but authenticated user was 'guest'";
+        assert_eq!(heard.contains(text), refused, "{heard}");
+        client.leave();
+    }
+}
+
+#[test]
+fn a_transaction_is_committed_whole_though_a_permission_has_gone_since_it_published() {
+    let host = TestHost::default();
+    let mut client = host.client();
+    for bytes in [
+        method(&channel::Open {}),
+        method(&queue("q", FieldTable::new())),
+        method(&tx::Select {}),
+        publish("", "q"),
+        publish("", "q"),
+    ] {
+        assert!(client.feed(&bytes));
+    }
+    client.drain();
+    permit(&host, [const { String::new() }; 3]);
+    assert!(client.feed(&method(&tx::Commit {})));
+    assert!(!String::from_utf8_lossy(&client.drain()).contains("ACCESS_REFUSED"));
+    let ready = host.vhost.read(|topology| topology.queue(b"q").unwrap().status().ready);
+    assert_eq!(ready, 2);
+    assert!(client.feed(&publish("", "q")));
+    let heard = String::from_utf8_lossy(&client.drain()).into_owned();
+    assert!(heard.contains("ACCESS_REFUSED"), "the commit has remembered nothing that is not permitted");
+    client.leave();
 }

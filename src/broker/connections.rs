@@ -1,0 +1,302 @@
+//! The connections that are open: what is to be shown of them, how many a user or a virtual host has, and how one is told to end.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::core::{
+    ConnectionId,
+    access::{Limit, Limits},
+    outbox::SharedOutbox,
+    window::ChannelFigures,
+};
+use crate::protocol::{FieldTable, ShortString};
+
+/// What is to be shown of a connection.
+#[derive(Debug, Clone)]
+pub struct ConnectionInfo {
+    /// Where the client is.
+    pub peer: SocketAddr,
+    /// Who it is.
+    pub user: ShortString,
+    /// Where it works.
+    pub vhost: ShortString,
+    /// What it said of itself in `connection.start-ok`.
+    pub client_properties: FieldTable,
+}
+
+/// A connection's figures at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionFigures {
+    /// Those of its channels, by number.
+    pub channels: Vec<(u16, ChannelFigures)>,
+    /// Bytes that its client has not been sent yet.
+    pub pending_bytes: usize,
+}
+
+/// What the broker wants of a connection: its reader looks when it is [called](Self::called).
+#[derive(Debug, Default)]
+pub struct Attention {
+    notify: Notify,
+    /// Why the connection is to be closed.
+    close: OnceLock<String>,
+}
+
+impl Attention {
+    /// Calls the reader: the client holds something for too long, or may have more than before.
+    pub fn call(&self) {
+        self.notify.notify_one();
+    }
+
+    /// Waits until the reader is called.
+    pub async fn called(&self) {
+        self.notify.notified().await;
+    }
+
+    /// Wants the connection to be closed. The first reason stays.
+    pub fn close(&self, reason: &str) {
+        self.close.get_or_init(|| reason.to_owned());
+        self.notify.notify_one();
+    }
+
+    /// Why the connection is to be closed, if it is.
+    #[inline]
+    pub fn closing(&self) -> Option<&str> {
+        self.close.get().map(String::as_str)
+    }
+}
+
+/// A limit of connections that is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooMany {
+    /// The broker's, and how many that are.
+    OfAll(u64),
+    /// The virtual host's.
+    OfVhost(u64),
+    /// The user's.
+    OfUser(u64),
+}
+
+/// What may be at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds<'a> {
+    /// Connections of the broker.
+    pub all: u64,
+    /// Of the user.
+    pub user: &'a Limits,
+    /// Of the virtual host.
+    pub vhost: &'a Limits,
+}
+
+/// What the connections of one user have together.
+#[derive(Debug, Default)]
+pub struct Usage {
+    channels: AtomicUsize,
+}
+
+impl Usage {
+    /// Channels that are open.
+    pub fn channels(&self) -> usize {
+        self.channels.load(Ordering::Relaxed)
+    }
+
+    /// One more channel, unless there are `max` already.
+    pub fn open_channel(&self, max: Option<u64>) -> bool {
+        let max = max.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
+        let one_more = |open: usize| (open < max).then_some(open + 1);
+        self.channels.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    /// A channel is closed.
+    pub fn close_channel(&self) {
+        self.channels.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    all: u64,
+    of_users: HashMap<ShortString, (u64, Arc<Usage>)>,
+    of_vhosts: HashMap<ShortString, u64>,
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission")
+            .field("user", &self.user)
+            .field("vhost", &self.vhost)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A connection that counts: it may be opened, or is open. No longer when this is dropped.
+pub struct Admission {
+    connections: Arc<Connections>,
+    user: ShortString,
+    vhost: ShortString,
+    /// What the user's connections have together.
+    pub usage: Arc<Usage>,
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let mut counts = self.connections.counts.lock();
+        counts.all -= 1;
+        if let Some((count, _)) = counts.of_users.get_mut(&self.user) {
+            *count -= 1;
+            if *count == 0 {
+                counts.of_users.remove(&self.user);
+            }
+        }
+        if let Some(count) = counts.of_vhosts.get_mut(&self.vhost) {
+            *count -= 1;
+            if *count == 0 {
+                counts.of_vhosts.remove(&self.vhost);
+                drop(counts);
+                self.connections.vhost_left.notify_waiters();
+            }
+        }
+    }
+}
+
+/// An open connection.
+struct Connected {
+    info: ConnectionInfo,
+    outbox: SharedOutbox,
+    attention: Arc<Attention>,
+    _admission: Admission,
+}
+
+/// All open connections.
+#[derive(Default)]
+pub struct Connections {
+    open: DashMap<ConnectionId, Connected>,
+    last: AtomicU64,
+    counts: Mutex<Counts>,
+    /// Some virtual host has no connections any more.
+    vhost_left: Notify,
+}
+
+impl Connections {
+    /// Counts a connection that is about to be opened, if no limit is reached.
+    pub fn admit(
+        self: &Arc<Self>,
+        user: &ShortString,
+        vhost: &ShortString,
+        bounds: Bounds<'_>,
+    ) -> Result<Admission, TooMany> {
+        let mut counts = self.counts.lock();
+        let of_vhost = counts.of_vhosts.get(vhost).copied().unwrap_or_default();
+        let of_user = counts.of_users.get(user).map_or(0, |(count, _)| *count);
+        let vhost_max = bounds.vhost.get(Limit::MaxConnections);
+        let user_max = bounds.user.get(Limit::MaxConnections);
+        match () {
+            () if counts.all >= bounds.all => return Err(TooMany::OfAll(bounds.all)),
+            () if vhost_max.is_some_and(|max| of_vhost >= max) => {
+                return Err(TooMany::OfVhost(vhost_max.unwrap_or_default()));
+            }
+            () if user_max.is_some_and(|max| of_user >= max) => {
+                return Err(TooMany::OfUser(user_max.unwrap_or_default()));
+            }
+            () => {}
+        }
+        counts.all += 1;
+        *counts.of_vhosts.entry(vhost.clone()).or_default() += 1;
+        let (count, usage) = counts.of_users.entry(user.clone()).or_default();
+        *count += 1;
+        let usage = usage.clone();
+        drop(counts);
+        Ok(Admission { connections: self.clone(), user: user.clone(), vhost: vhost.clone(), usage })
+    }
+
+    /// Registers a connection that has been opened.
+    pub fn connected(
+        &self,
+        info: ConnectionInfo,
+        outbox: SharedOutbox,
+        attention: Arc<Attention>,
+        admission: Admission,
+    ) -> ConnectionId {
+        let id = ConnectionId(self.last.fetch_add(1, Ordering::Relaxed) + 1);
+        self.open.insert(id, Connected { info, outbox, attention, _admission: admission });
+        id
+    }
+
+    /// Forgets a connection.
+    pub fn disconnected(&self, id: ConnectionId) {
+        self.open.remove(&id);
+    }
+
+    /// How many connections are open.
+    pub fn count(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Open connections.
+    pub fn all(&self) -> Vec<(ConnectionId, ConnectionInfo)> {
+        self.open.iter().map(|entry| (*entry.key(), entry.value().info.clone())).collect()
+    }
+
+    /// Their numbers.
+    pub(super) fn ids(&self) -> Vec<ConnectionId> {
+        self.open.iter().map(|entry| *entry.key()).collect()
+    }
+
+    /// Their outboxes.
+    pub(super) fn outboxes(&self) -> Vec<SharedOutbox> {
+        self.open.iter().map(|entry| entry.outbox.clone()).collect()
+    }
+
+    /// Looks at one; `None` if it is gone.
+    pub(super) fn with<T>(
+        &self,
+        id: ConnectionId,
+        look: impl FnOnce(&SharedOutbox, &Attention) -> T,
+    ) -> Option<T> {
+        self.open.get(&id).map(|connected| look(&connected.outbox, &connected.attention))
+    }
+
+    /// The figures of a connection's channels, and the bytes that wait to be sent to its client. `None` if it is gone.
+    pub fn figures_of(&self, id: ConnectionId) -> Option<ConnectionFigures> {
+        self.with(id, |outbox, _| {
+            let outbox = outbox.lock();
+            let mut channels: Vec<_> = outbox.channels().collect();
+            channels.sort_unstable_by_key(|(number, _)| *number);
+            ConnectionFigures { channels, pending_bytes: outbox.pending_bytes() }
+        })
+    }
+
+    /// Has one closed with 320 (RabbitMQ's `CONNECTION_FORCED`) and a reason. False if it is gone.
+    pub fn close(&self, id: ConnectionId, reason: &str) -> bool {
+        self.with(id, |_, attention| attention.close(reason)).is_some()
+    }
+
+    /// The same for all that are chosen. How many.
+    pub fn close_all(&self, chosen: impl Fn(&ConnectionInfo) -> bool, reason: &str) -> usize {
+        let chosen = self.open.iter().filter(|connected| chosen(&connected.info));
+        chosen.map(|connected| connected.attention.close(reason)).count()
+    }
+
+    /// Waits until a virtual host has no connections.
+    pub(super) async fn left(&self, vhost: &ShortString) {
+        loop {
+            let left = self.vhost_left.notified();
+            tokio::pin!(left);
+            left.as_mut().enable();
+            if !self.counts.lock().of_vhosts.contains_key(vhost) {
+                return;
+            }
+            left.await;
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Carries a document out. What is there already stays, if it cannot be replaced; nothing is deleted.
+
+use std::{collections::HashSet, fmt};
+
+use super::{Document, values};
+use crate::broker::{Broker, Vhost};
+use crate::core::{
+    ConnectionId,
+    access::{AccessChange, Registry},
+    declared::{Destination, PolicyKind, VhostSettings},
+    error::AmqpError,
+};
+use crate::limits::DECLARED_AT_ONCE_MAX;
+use crate::protocol::ShortString;
+use values::Declaration;
+
+/// What is wrong, and where in the document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The list and the place in it, such as `queues[3]`.
+    pub place: String,
+    /// What it is about.
+    pub name: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ('{}'): {}", self.place, self.name, self.why)
+    }
+}
+
+/// What a document brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Imported {
+    /// Things that are new, or other than before.
+    pub changed: usize,
+    /// Things that were there already.
+    pub unchanged: usize,
+}
+
+impl Imported {
+    fn count(&mut self, changed: bool) {
+        if changed {
+            self.changed += 1;
+        } else {
+            self.unchanged += 1;
+        }
+    }
+}
+
+/// A value and where it stands.
+struct Placed<T> {
+    place: String,
+    name: String,
+    value: T,
+}
+
+impl<T> Placed<T> {
+    fn problem(&self, why: impl Into<String>) -> Problem {
+        Problem { place: self.place.clone(), name: self.name.clone(), why: why.into() }
+    }
+}
+
+/// Everything that a document says.
+#[derive(Default)]
+struct Values {
+    vhosts: Vec<Placed<(ShortString, VhostSettings)>>,
+    access: Vec<Placed<AccessChange>>,
+    declarations: Vec<Placed<(ShortString, Declaration)>>,
+    problems: Vec<Problem>,
+}
+
+impl Values {
+    /// In the order in which things can be made.
+    fn of(document: &Document) -> Self {
+        let mut all = Self::default();
+        let Self { vhosts, access, declarations, problems } = &mut all;
+        each("vhosts", &document.vhosts, |it| &it.name, values::vhost, vhosts, problems);
+        each("users", &document.users, |it| &it.name, values::user, access, problems);
+        each("permissions", &document.permissions, |it| &it.user, values::permissions, access, problems);
+        let topics = &document.topic_permissions;
+        each("topic_permissions", topics, |it| &it.user, values::topic_permissions, access, problems);
+        let globals = &document.global_parameters;
+        each("global_parameters", globals, |it| &it.name, values::global_parameter, access, problems);
+        macro_rules! declared {
+            ($list:literal, $of:expr, $name:ident, $value:expr) => {
+                let value = |it: &_| Ok((super::json::name(vhost_of(it))?, $value(it)?));
+                each($list, $of, |it| &it.$name, value, declarations, problems);
+            };
+        }
+        declared!("parameters", &document.parameters, name, values::parameter);
+        let policy = |it: &_| values::policy(PolicyKind::User, it);
+        declared!("policies", &document.policies, name, policy);
+        declared!("exchanges", &document.exchanges, name, values::exchange);
+        declared!("queues", &document.queues, name, values::queue);
+        declared!("bindings", &document.bindings, destination, values::binding);
+        all
+    }
+}
+
+/// Something in a virtual host.
+trait InVhost {
+    fn vhost(&self) -> &str;
+}
+
+macro_rules! in_vhost {
+    ($($written:ident),*) => { $(
+        impl InVhost for super::document::$written {
+            fn vhost(&self) -> &str {
+                &self.vhost
+            }
+        }
+    )* };
+}
+
+in_vhost!(Parameter, Policy, Exchange, Queue, Binding);
+
+fn vhost_of(written: &impl InVhost) -> &str {
+    written.vhost()
+}
+
+fn each<W, T>(
+    list: &str,
+    written: &[W],
+    name: impl Fn(&W) -> &String,
+    value: impl Fn(&W) -> Result<T, String>,
+    values: &mut Vec<Placed<T>>,
+    problems: &mut Vec<Problem>,
+) {
+    for (at, written) in written.iter().enumerate() {
+        let (place, name) = (format!("{list}[{at}]"), name(written).clone());
+        match value(written) {
+            Ok(value) => values.push(Placed { place, name, value }),
+            Err(why) => problems.push(Problem { place, name, why }),
+        }
+    }
+}
+
+impl Broker {
+    /// Makes everything that a document says. Users, permissions, policies, parameters and settings of virtual hosts take the
+    /// place of those of their name; exchanges and queues that are there stay as they are (RabbitMQ). If something in it makes no
+    /// sense by itself, nothing is changed; what a virtual host refuses is left out, and told together.
+    pub async fn import(&self, document: &Document) -> Result<Imported, Vec<Problem>> {
+        let mut values = Values::of(document);
+        self.check_names(&mut values);
+        let Values { vhosts, access, declarations, mut problems } = values;
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let mut imported = Imported::default();
+        for Placed { value: (name, settings), .. } in vhosts {
+            imported.count(self.import_vhost(&name, settings).await);
+        }
+        let registered = self.access.read(|registry| {
+            let is_new = |placed: &Placed<AccessChange>| !has(registry, &placed.value);
+            access.into_iter().partition::<Vec<_>, _>(is_new)
+        });
+        imported.changed += registered.0.len();
+        imported.unchanged += registered.1.len();
+        for placed in registered.0 {
+            if let Err(error) = self.access.change([placed.value.clone()]) {
+                problems.push(placed.problem(error.to_string()));
+            }
+        }
+        for (at, placed) in declarations.into_iter().enumerate() {
+            let (name, _) = &placed.value;
+            // It was there when names were checked.
+            let Some(vhost) = self.vhosts.find(name) else { continue };
+            let Placed { place, name, value: (_, declaration) } = placed;
+            match declare(&vhost, declaration) {
+                Ok(changed) => imported.count(changed),
+                Err(why) => problems.push(Problem { place, name, why }),
+            }
+            if at % DECLARED_AT_ONCE_MAX == DECLARED_AT_ONCE_MAX - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+        if problems.is_empty() { Ok(imported) } else { Err(problems) }
+    }
+
+    /// Users and virtual hosts that are named must be there, or come with the document.
+    fn check_names(&self, values: &mut Values) {
+        let Values { vhosts, access, declarations, problems } = values;
+        let new_vhosts: HashSet<_> = vhosts.iter().map(|placed| &placed.value.0).collect();
+        let new_users: HashSet<_> = access
+            .iter()
+            .filter_map(|placed| match &placed.value {
+                AccessChange::UserSet(user) => Some(&user.name),
+                _ => None,
+            })
+            .collect();
+        let vhost = |name: &ShortString| new_vhosts.contains(name) || self.vhosts.find(name).is_some();
+        let user = |name: &ShortString| new_users.contains(name) || self.access.user(name).is_some();
+        let no_vhost = |name: &ShortString| format!("there is no virtual host '{name}'");
+        for placed in &*declarations {
+            let (name, _) = &placed.value;
+            if !vhost(name) {
+                problems.push(placed.problem(no_vhost(name)));
+            }
+        }
+        for placed in &*access {
+            let (of, at) = match &placed.value {
+                AccessChange::PermissionsSet(spec) => (&spec.user, &spec.vhost),
+                AccessChange::TopicPermissionsSet(spec) => (&spec.user, &spec.vhost),
+                _ => continue,
+            };
+            if !vhost(at) {
+                problems.push(placed.problem(no_vhost(at)));
+            }
+            if !user(of) {
+                problems.push(placed.problem(format!("there is no user '{of}'")));
+            }
+        }
+    }
+
+    /// Whether it is new or has changed.
+    async fn import_vhost(&self, name: &ShortString, settings: VhostSettings) -> bool {
+        match self.vhosts.open(name, settings.clone()).await {
+            Ok(_) => true,
+            Err(_exists) => self.vhosts.find(name).is_some_and(|vhost| {
+                vhost.change_settings(|before| VhostSettings { limits: before.limits.clone(), ..settings })
+            }),
+        }
+    }
+}
+
+/// Whether a change would change nothing.
+fn has(registry: &Registry, change: &AccessChange) -> bool {
+    match change {
+        AccessChange::UserSet(spec) => registry.user(&spec.name).is_some_and(|user| **user == *spec),
+        AccessChange::PermissionsSet(spec) => {
+            registry.permissions_of(&spec.user, &spec.vhost).is_some_and(|there| there == spec)
+        }
+        AccessChange::TopicPermissionsSet(spec) => {
+            registry.topic_permissions_of(&spec.user, &spec.vhost).any(|there| there == spec)
+        }
+        AccessChange::GlobalParameterSet { name, value } => {
+            registry.global_parameter(name).is_some_and(|there| there == value)
+        }
+        _ => false,
+    }
+}
+
+/// Whether something has changed by it.
+fn declare(vhost: &Vhost, declaration: Declaration) -> Result<bool, String> {
+    let refused = |error: AmqpError| error.text;
+    match declaration {
+        Declaration::Limits(limits) => {
+            Ok(vhost.change_settings(|before| VhostSettings { limits, ..before.clone() }))
+        }
+        Declaration::Parameter { component, name, value } => {
+            let is_there = vhost.read(|topology| topology.parameter(&component, &name) == Some(&value));
+            if !is_there {
+                vhost.change(|topology| topology.set_parameter(component, name, value));
+            }
+            Ok(!is_there)
+        }
+        Declaration::Policy(kind, spec) => {
+            let is_there = vhost.read(|topology| topology.policies(kind).any(|policy| policy.spec == spec));
+            if !is_there {
+                vhost.set_policy(kind, spec).map_err(|error| error.in_plain_words())?;
+            }
+            Ok(!is_there)
+        }
+        Declaration::Exchange(declaration) => {
+            // The ones that every virtual host has stand in some documents, too.
+            if vhost.read(|topology| topology.has_exchange(&declaration.name)) {
+                return Ok(false);
+            }
+            vhost.make_free(&Destination::Exchange(declaration.name.clone()));
+            vhost.change(|topology| topology.declare_exchange(declaration)).0.map_err(refused)?;
+            Ok(true)
+        }
+        Declaration::Queue(declaration) => {
+            if vhost.read(|topology| topology.queue(&declaration.name).is_some()) {
+                return Ok(false);
+            }
+            vhost.make_free(&Destination::Queue(declaration.name.clone()));
+            vhost.change(|topology| topology.declare_queue(declaration, NOBODY)).0.map_err(refused)?;
+            Ok(true)
+        }
+        Declaration::Binding(binding) => {
+            // Every queue is bound to the exchange without a name, and some documents say so.
+            if binding.source.is_empty() || vhost.read(|topology| topology.has_binding(&binding)) {
+                return Ok(false);
+            }
+            let replayed = vhost.change(|topology| topology.bind(binding, NOBODY)).0.map_err(refused)?;
+            let mut effects = replayed.effects;
+            effects.read_deferred();
+            vhost.append(&mut effects, false);
+            Ok(true)
+        }
+    }
+}
+
+/// No connection has this number.
+const NOBODY: ConnectionId = ConnectionId(0);
