@@ -69,7 +69,7 @@ impl Access {
         let changes: Vec<_> = changes(&registry).into_iter().collect();
         let result = changes.into_iter().try_for_each(|change| {
             registry.apply(change.clone())?;
-            done.push(Change::Access(change));
+            done.push(Change::from(change));
             Ok(())
         });
         // Under the lock: the journal gets changes in the order in which they happened.

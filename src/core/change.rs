@@ -81,8 +81,18 @@ pub enum Change {
         /// What changed.
         change: TopologyChange,
     },
-    /// Users, their permissions, or something that is set for the whole broker changed.
-    Access(AccessChange),
+    /// Users, their permissions, or something that is set for the whole broker changed. Boxed: it is seldom, and would make all the
+    /// others larger.
+    Access(Box<AccessChange>),
+}
+
+/// Each message that is published or settled is moved as one of these.
+const _: () = assert!(size_of::<Change>() <= 104);
+
+impl From<AccessChange> for Change {
+    fn from(change: AccessChange) -> Self {
+        Self::Access(Box::new(change))
+    }
 }
 
 /// A durable change of a virtual host's topology; or the end of a transient queue, which may have had messages on disk.

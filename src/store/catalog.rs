@@ -146,7 +146,7 @@ impl State {
                 }
             }
             Recorded::Topology { vhost, change } => self.apply_topology(vhost, change),
-            Recorded::Access(change) => self.entities.push(Entity::Access(change.clone())),
+            Recorded::Access(change) => self.entities.push(Entity::Access((**change).clone())),
         }
         if *offset > 0 {
             self.note_other(segment, *offset);

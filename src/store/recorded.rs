@@ -35,7 +35,7 @@ pub(super) enum Recorded {
     /// The topology changed.
     Topology { vhost: ShortString, change: TopologyChange },
     /// Users, permissions or global parameters changed.
-    Access(AccessChange),
+    Access(Box<AccessChange>),
 }
 
 /// A message that came back to its queue.

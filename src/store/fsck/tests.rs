@@ -352,7 +352,7 @@ fn users_virtual_hosts_and_parameters_are_told_without_a_secret() {
     let folder = Folder::new();
     let changes = changes_of_version_3().into_iter().filter_map(|entity| match entity {
         Entity::Topology { vhost, change } => Some(Change::Topology { vhost, change }),
-        Entity::Access(change) => Some(Change::Access(change)),
+        Entity::Access(change) => Some(change.into()),
         Entity::UsersSetUp => None,
     });
     folder.run(1 << 20, vec![changes.collect(), vec![declared(1)]]);
@@ -385,7 +385,7 @@ fn a_password_that_is_not_there_is_told() {
     let folder = Folder::new();
     let password = PasswordHash { algorithm: HashAlgorithm::Sha256, bytes: Box::default() };
     let spec = UserSpec { password, ..user("u") };
-    folder.run(1 << 20, vec![vec![Change::Access(AccessChange::UserSet(spec))]]);
+    folder.run(1 << 20, vec![vec![AccessChange::UserSet(spec).into()]]);
     assert_eq!(folder.check().declared.users[0].algorithm, None);
 }
 

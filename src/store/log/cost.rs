@@ -36,7 +36,7 @@ pub(super) fn brings(change: &Change) -> bool {
             | TopologyChange::VhostSet(_)
             | TopologyChange::ParameterSet { .. } => true,
         },
-        Change::Access(change) => match change {
+        Change::Access(change) => match &**change {
             AccessChange::UserDeleted(_)
             | AccessChange::PermissionsDeleted { .. }
             | AccessChange::TopicPermissionsDeleted { .. }
@@ -81,7 +81,7 @@ mod tests {
         prop_oneof![
             (short_string(), topology::change())
                 .prop_map(|(vhost, change)| Change::Topology { vhost, change }),
-            access::change().prop_map(Change::Access),
+            access::change().prop_map(Change::from),
         ]
     }
 

@@ -43,11 +43,11 @@ fn run(machine: &Machine, changes: Vec<Change>) {
 }
 
 fn set_user() -> Change {
-    Change::Access(AccessChange::UserSet(user("u")))
+    AccessChange::UserSet(user("u")).into()
 }
 
 fn delete_user() -> Change {
-    Change::Access(AccessChange::UserDeleted(ShortString::from_static("u")))
+    AccessChange::UserDeleted(ShortString::from_static("u")).into()
 }
 
 fn set_vhost() -> Change {

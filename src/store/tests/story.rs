@@ -444,7 +444,7 @@ impl Story {
             6 => AccessChange::GlobalParameterSet { name: user, value: text },
             _ => AccessChange::GlobalParameterDeleted(user),
         };
-        let commit = self.run.append_one(Change::Access(change.clone()));
+        let commit = self.run.append_one(change.clone().into());
         if matches!(change, AccessChange::UserSet(_)) {
             self.model.first_user.get_or_insert(commit);
         }

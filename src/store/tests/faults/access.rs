@@ -5,11 +5,11 @@ use crate::core::{access::AccessChange, declared::VhostSettings};
 use crate::store::tests::{declared::user, machine::Keep};
 
 fn set(name: &'static str) -> Change {
-    Change::Access(AccessChange::UserSet(user(name)))
+    AccessChange::UserSet(user(name)).into()
 }
 
 fn unset(name: &'static str) -> Change {
-    Change::Access(AccessChange::UserDeleted(ShortString::from_static(name)))
+    AccessChange::UserDeleted(ShortString::from_static(name)).into()
 }
 
 /// The users that a start finds after a power cut.
