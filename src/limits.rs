@@ -74,6 +74,12 @@ pub const REFUSALS_LOGGED_REFILL: Duration = Duration::from_millis(200);
 pub const CHANNEL_ERRORS_LOGGED_MAX: u32 = 10;
 /// and how long it takes until there may be another one.
 pub const CHANNEL_ERRORS_LOGGED_REFILL: Duration = Duration::from_secs(1);
+/// How often virtual hosts with a share of memory or disk are looked at.
+pub const SHARES_INTERVAL: Duration = Duration::from_millis(200);
+/// Queues of one that are looked at before others have their turn.
+pub const SHARES_LOOKED_AT_ONCE_MAX: usize = 256;
+/// The longest time for which a client that publishes too fast is not looked at.
+pub const SLOWED_AT_ONCE_MAX: Duration = Duration::from_millis(500);
 /// What is wrong in a definitions file: lines that are told.
 pub const PROBLEMS_TOLD_MAX: usize = 20;
 /// Declarations of a definitions file that are carried out before others have their turn.

@@ -220,6 +220,10 @@ fn watch_resources(broker: &Arc<Broker>, store: &Store, workers: &Handle) -> Joi
         "the watch over consumers",
         async move { consumers.watch_consumers().await },
     );
+    let shares = broker.clone();
+    named(&mut background, workers, "the shares of virtual hosts", async move {
+        shares.watch_shares().await;
+    });
     let paging = broker.clone();
     named(&mut background, workers, "paging", async move { paging.page_out().await });
     background

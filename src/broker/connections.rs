@@ -14,9 +14,11 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::Rates;
 use crate::core::{
     ConnectionId,
     access::{Limit, Limits},
+    clock::Millis,
     outbox::SharedOutbox,
     window::ChannelFigures,
 };
@@ -42,6 +44,8 @@ pub struct ConnectionFigures {
     pub channels: Vec<(u16, ChannelFigures)>,
     /// Bytes that its client has not been sent yet.
     pub pending_bytes: usize,
+    /// How long its client has been slowed because its user or its virtual host published faster than it may.
+    pub slowed_ms: Millis,
 }
 
 /// What the broker wants of a connection: its reader looks when it is [called](Self::called).
@@ -50,6 +54,8 @@ pub struct Attention {
     notify: Notify,
     /// Why the connection is to be closed.
     close: OnceLock<String>,
+    /// How long its client was slowed for what its user or virtual host may publish in a second.
+    slowed_ms: AtomicU64,
 }
 
 impl Attention {
@@ -61,6 +67,11 @@ impl Attention {
     /// Waits until the reader is called.
     pub async fn called(&self) {
         self.notify.notified().await;
+    }
+
+    /// Notes that the client is slowed.
+    pub fn slowed(&self, span: Millis) {
+        self.slowed_ms.fetch_add(span, Ordering::Relaxed);
     }
 
     /// Wants the connection to be closed. The first reason stays.
@@ -101,6 +112,8 @@ pub struct Bounds<'a> {
 /// What the connections of one user have together.
 #[derive(Debug, Default)]
 pub struct Usage {
+    /// How fast they may publish.
+    pub rates: Rates,
     channels: AtomicUsize,
 }
 
@@ -214,6 +227,7 @@ impl Connections {
         *counts.of_vhosts.entry(vhost.clone()).or_default() += 1;
         let (count, usage) = counts.of_users.entry(user.clone()).or_default();
         *count += 1;
+        usage.rates.set(bounds.user);
         let usage = usage.clone();
         drop(counts);
         Ok(Admission { connections: self.clone(), user: user.clone(), vhost: vhost.clone(), usage })
@@ -268,11 +282,12 @@ impl Connections {
 
     /// The figures of a connection's channels, and the bytes that wait to be sent to its client. `None` if it is gone.
     pub fn figures_of(&self, id: ConnectionId) -> Option<ConnectionFigures> {
-        self.with(id, |outbox, _| {
+        self.with(id, |outbox, attention| {
             let outbox = outbox.lock();
             let mut channels: Vec<_> = outbox.channels().collect();
             channels.sort_unstable_by_key(|(number, _)| *number);
-            ConnectionFigures { channels, pending_bytes: outbox.pending_bytes() }
+            let slowed_ms = attention.slowed_ms.load(Ordering::Relaxed);
+            ConnectionFigures { channels, pending_bytes: outbox.pending_bytes(), slowed_ms }
         })
     }
 

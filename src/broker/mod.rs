@@ -10,6 +10,7 @@ mod drops;
 #[cfg(test)]
 mod host;
 mod paging;
+mod rates;
 mod reading;
 mod redrive;
 mod reply_to;
@@ -29,11 +30,11 @@ pub use connections::{
 };
 pub use definitions::{Document, Imported, Problem};
 pub use drops::{Drops, Lost};
+pub use rates::Rates;
 pub use reading::Quiet;
 pub use redrive::{Ended, Progress, RedriveError};
 pub use reply_to::{REPLY_TO, ReplyConsumers, reply_token};
-pub use vhost::Calls;
-pub use vhost::Vhost;
+pub use vhost::{Calls, Share, Vhost};
 pub use vhosts::{Begun, Exists, Vhosts};
 
 use crate::auth::{Authenticator, new_hash};
@@ -50,7 +51,9 @@ use crate::core::{
     placement::QueueIds,
     queue::{Cursor, Peek, SharedQueue},
 };
-use crate::limits::{CONSUMER_TIMEOUT_INTERVAL, HELD_LOOKED_AT_ONCE_MAX, LINGERING_SOCKETS_MAX};
+use crate::limits::{
+    CONSUMER_TIMEOUT_INTERVAL, HELD_LOOKED_AT_ONCE_MAX, LINGERING_SOCKETS_MAX, SHARES_INTERVAL,
+};
 use crate::protocol::ShortString;
 use crate::store::Opened;
 use reading::OffWorker;
@@ -144,6 +147,16 @@ impl Broker {
         vhost.empty().await;
         self.vhosts.close(vhost);
         tracing::info!(vhost = %vhost.name, "a deleted virtual host is cleared away");
+    }
+
+    /// Blocks the publishers of virtual hosts that have more messages than they may. Runs as long as the broker.
+    pub async fn watch_shares(&self) {
+        loop {
+            tokio::time::sleep(SHARES_INTERVAL).await;
+            for vhost in self.vhosts.all() {
+                vhost.watch_share().await;
+            }
+        }
     }
 
     /// Deletes a user and what it was permitted, and closes its connections with 320. Gives the commit to wait for; `None` if there is

@@ -1,6 +1,7 @@
 //! A virtual host: its topology behind its lock.
 
 mod departures;
+mod share;
 mod timekeeper;
 
 use std::{
@@ -15,9 +16,10 @@ use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+pub use share::Share;
 pub use timekeeper::Calls;
 
-use super::{Drops, Quiet};
+use super::{Drops, Quiet, Rates};
 use crate::core::{
     ConnectionId,
     access::Limits,
@@ -64,6 +66,10 @@ pub struct Vhost {
     last_change: AtomicU64,
     /// Bindings or seen values of deleted queues and exchanges are left to be taken out.
     remains: Notify,
+    /// How fast its clients may publish.
+    pub rates: Rates,
+    /// It has more messages than it may.
+    pub share: Share,
     /// It was deleted.
     leaving: AtomicBool,
     /// Its tasks are to end.
@@ -96,6 +102,8 @@ impl Vhost {
             policies_changed: AtomicU64::default(),
             last_change: AtomicU64::default(),
             remains: Notify::new(),
+            rates: Rates::default(),
+            share: Share::default(),
             leaving: AtomicBool::new(false),
             closed: CancellationToken::new(),
         }
@@ -284,6 +292,7 @@ impl Vhost {
 
     /// Sets what counts for the virtual host as a whole. Gives the commit to wait for.
     pub fn set_settings(&self, settings: VhostSettings) -> Option<Commit> {
+        self.rates.set(&settings.limits);
         self.change(|topology| topology.set_settings(settings)).1
     }
 
@@ -293,6 +302,7 @@ impl Vhost {
             let settings = change(topology.settings());
             let is_other = settings != *topology.settings();
             if is_other {
+                self.rates.set(&settings.limits);
                 topology.set_settings(settings);
             }
             is_other

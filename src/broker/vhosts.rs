@@ -194,6 +194,9 @@ impl Vhosts {
 
     fn vhost(&self, name: ShortString, topology: Topology, calls: Arc<Calls>) -> Arc<Vhost> {
         let Common { journal, clock, .. } = &self.common;
-        Arc::new(Vhost::new(name, topology, journal.clone(), clock.clone(), calls))
+        let limits = topology.settings().limits.clone();
+        let vhost = Vhost::new(name, topology, journal.clone(), clock.clone(), calls);
+        vhost.rates.set(&limits);
+        Arc::new(vhost)
     }
 }

@@ -3,7 +3,10 @@
 
 use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
-use tokio::{task::yield_now, time::timeout};
+use tokio::{
+    task::yield_now,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -14,7 +17,7 @@ use super::{
 };
 use crate::broker::Attention;
 use crate::core::{error::AmqpError, outbox::send};
-use crate::limits::{FLOW_PAUSE_MAX, READ_BUFFER_BYTES};
+use crate::limits::{FLOW_PAUSE_MAX, READ_BUFFER_BYTES, SLOWED_AT_ONCE_MAX};
 use crate::protocol::{ReplyCode, connection};
 
 /// The reader task's state.
@@ -76,8 +79,7 @@ impl Reading {
                     continue;
                 }
                 () = self.attention.called(), if !self.session.is_working() => {
-                    if let Some(reason) = self.attention.closing() {
-                        self.session.close(&forced(reason), (0, 0), 0);
+                    if self.closing() {
                         return Ending::Closed;
                     }
                     self.session.feed_starved();
@@ -111,8 +113,13 @@ impl Reading {
     /// stand behind what is not read; one that has closed its socket is.
     async fn between_turns(&mut self, bytes_read: usize) {
         let brought = std::mem::take(&mut self.session.brought);
-        if brought > Brought::Nothing && self.session.broker.alarm.check(self.session.broker.gauge) {
-            Box::pin(self.hold_up()).await;
+        if brought > Brought::Nothing {
+            if self.session.must_be_held_up() {
+                Box::pin(self.hold_up()).await;
+            }
+            if self.session.count_rates(bytes_read) {
+                Box::pin(self.slow_down()).await;
+            }
         }
         // A client that brought nothing for the journal need not wait for the disk.
         if brought == Brought::ForTheJournal {
@@ -157,21 +164,59 @@ impl Reading {
         }
     }
 
+    /// The user or the virtual host publishes faster than it may: the client is not read from until that is made up for. It is told
+    /// nothing, as when a consumer is slow.
+    async fn slow_down(&mut self) {
+        loop {
+            // Its limits may have changed meanwhile.
+            self.session.renew_grant();
+            let wait = Duration::from_millis(self.session.rate_wait_ms()).min(SLOWED_AT_ONCE_MAX);
+            if wait.is_zero() {
+                self.unhandled = true;
+                return;
+            }
+            self.attention.slowed(wait.as_millis() as u64);
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = self.attention.called() => {
+                    if self.closing() {
+                        return;
+                    }
+                    self.session.feed_starved();
+                    self.session.return_overdue();
+                }
+                () = self.gone.cancelled() => return,
+                () = self.inbound.gone() => return,
+            }
+            while !self.session.finish() {
+                yield_now().await;
+            }
+        }
+    }
+
+    /// Closes the connection if the broker wants that. Whether it does.
+    fn closing(&mut self) -> bool {
+        let Some(reason) = self.attention.closing() else { return false };
+        self.session.close(&forced(reason), (0, 0), 0);
+        true
+    }
+
     /// The memory alarm is raised: the client is told, and not read from until it is cleared.
     async fn hold_up(&mut self) {
         let mut alarm = self.session.broker.alarm.subscribe();
-        let Some(reason) = *alarm.borrow_and_update() else { return };
+        let mut share = self.session.vhost.share.subscribe();
+        let Some(reason) = (*alarm.borrow_and_update()).or(*share.borrow_and_update()) else { return };
         if self.wants_blocked {
             self.session.tell(&connection::Blocked { reason: text(reason) });
             send(&self.session.outbox);
         }
         // The sender lives as long as the broker, so an error means that the broker has ended.
-        while alarm.borrow_and_update().is_some() {
+        while alarm.borrow_and_update().is_some() || share.borrow_and_update().is_some() {
             tokio::select! {
                 changed = alarm.changed() => if changed.is_err() { return },
+                changed = share.changed() => if changed.is_err() { return },
                 () = self.attention.called() => {
-                    if let Some(reason) = self.attention.closing() {
-                        self.session.close(&forced(reason), (0, 0), 0);
+                    if self.closing() {
                         return;
                     }
                     self.session.feed_starved();

@@ -21,7 +21,7 @@ use super::{
     sparing::Sparing,
     work::{Leaving, Then, Who, Work},
 };
-use crate::broker::{Broker, Usage, Vhost};
+use crate::broker::{Broker, Rates, Usage, Vhost};
 use crate::core::{
     ConnectionId,
     by_channel::ByChannel,
@@ -92,6 +92,8 @@ pub(super) struct Session {
     pub(super) exclusive_queues: HashMap<ShortString, Arc<SharedQueue>>,
     /// What was published since the reader last looked.
     pub(super) brought: Brought,
+    /// How many messages that were.
+    pub(super) brought_messages: usize,
     /// So many replies wait that the rest of this read has to.
     pub(super) replies_full: bool,
     /// A queue that was published to grows faster than its consumers' sockets take it.
@@ -156,6 +158,7 @@ impl Session {
             channels: ByChannel::default(),
             exclusive_queues: HashMap::new(),
             brought: Brought::Nothing,
+            brought_messages: 0,
             replies_full: false,
             congested: None,
             departed: false,
@@ -188,6 +191,28 @@ impl Session {
     /// Whether there may be something to do before more is read.
     pub(super) fn is_busy(&self) -> bool {
         self.turn.is_over() || self.is_working()
+    }
+
+    /// Whether a client that publishes has to wait until there is room for its messages.
+    #[inline]
+    pub(super) fn must_be_held_up(&self) -> bool {
+        self.broker.alarm.check(self.broker.gauge) || self.vhost.share.is_exceeded()
+    }
+
+    /// Counts what a read has brought against what the user and the virtual host may publish in a second. Whether that is too much.
+    #[inline]
+    pub(super) fn count_rates(&mut self, bytes: usize) -> bool {
+        let messages = std::mem::take(&mut self.brought_messages) as u64;
+        for rates in [&self.usage.rates, &self.vhost.rates] {
+            rates.take(messages, bytes as u64, || self.broker.clock.now());
+        }
+        self.rate_wait_ms() > 0
+    }
+
+    /// Milliseconds until the client may publish again; zero if it may.
+    pub(super) fn rate_wait_ms(&self) -> u64 {
+        let of = |rates: &Rates| rates.wait_ms(|| self.broker.clock.now());
+        of(&self.usage.rates).max(of(&self.vhost.rates))
     }
 
     /// Sends a method to the client.

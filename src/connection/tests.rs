@@ -296,18 +296,90 @@ async fn who_is_not_permitted_in_a_virtual_host_does_not_get_in() {
     assert_eq!(shut_out(address).await, "NOT_ALLOWED - access to vhost '/' refused for user 'guest'");
 }
 
+fn limit_user(broker: &Broker, limits: Limits) {
+    let user = broker.access.user(b"guest").unwrap();
+    broker.access.change([AccessChange::UserSet(UserSpec { limits, ..(*user).clone() })]).unwrap();
+}
+
+fn limit_vhost(broker: &Broker, limits: Limits) {
+    let vhost = broker.vhosts.find(b"/").unwrap();
+    vhost.change_settings(|settings| VhostSettings { limits, ..settings.clone() });
+}
+
+fn only(limit: Limit, max: u64) -> Limits {
+    Limits::from_iter([(limit, max)])
+}
+
+#[tokio::test]
+async fn who_publishes_faster_than_it_may_waits_and_nobody_else_does() {
+    for limit in [Limit::MaxMessagesPerSecond, Limit::MaxBytesPerSecond] {
+        for limit_one in [limit_user, limit_vhost] {
+            let (broker, address, mut client) = with_client().await;
+            let mut consumer = Raw::open(address).await;
+            client.send(1, &declare("q")).await;
+            assert!(matches!(client.next().await, Method::QueueDeclareOk(_)));
+            // Nothing at all is permitted: what was read is handled, and then nothing more.
+            limit_one(&broker, only(limit, 0));
+            client.publish(false).await;
+            client.send(1, &declare("q")).await;
+            let id = broker.connections.all().iter().map(|(id, _)| *id).min().unwrap();
+            while broker.connections.figures_of(id).unwrap().slowed_ms == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            consumer.send(1, &declare("r")).await;
+            assert!(matches!(consumer.next().await, Method::QueueDeclareOk(_)), "it publishes nothing");
+            limit_one(&broker, Limits::default());
+            assert!(matches!(client.next().await, Method::QueueDeclareOk(_)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slowed_client_is_closed_with_its_virtual_host() {
+    let (broker, _, mut client) = with_client().await;
+    limit_user(&broker, only(Limit::MaxMessagesPerSecond, 0));
+    client.publish(false).await;
+    let id = broker.connections.all()[0].0;
+    while broker.connections.figures_of(id).unwrap().slowed_ms == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let vhost = broker.vhosts.find(b"/").unwrap();
+    broker.delete_vhost(&vhost.name).unwrap();
+    forced(&mut client, "vhost '/' is deleted").await;
+    timeout(DEADLINE, broker.clear_vhost_away(&vhost)).await.unwrap();
+}
+
+#[tokio::test]
+async fn publishers_of_a_virtual_host_that_exceeds_its_share_are_blocked() {
+    for (limit, reason) in [(Limit::MaxMemoryBytes, "low on memory"), (Limit::MaxDiskBytes, "low on disk")] {
+        let (broker, address, mut client) = with_client().await;
+        let durable = queue::Declare { durable: true, ..declare("q") };
+        client.send(1, &durable).await;
+        assert!(matches!(client.next().await, Method::QueueDeclareOk(_)));
+        let vhost = broker.vhosts.find(b"/").unwrap();
+        limit_vhost(&broker, only(limit, 1));
+        client.publish(true).await;
+        while vhost.read(|topology| topology.queue(b"q").unwrap().status().ready) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        vhost.watch_share().await;
+        client.publish(true).await;
+        let Method::ConnectionBlocked(blocked) = client.next().await else { panic!("not blocked") };
+        assert_eq!(blocked.reason.as_str_lossy(), reason);
+        let mut other = Raw::open(address).await;
+        other.send(1, &queue::Purge { queue: ShortString::from_static("q"), no_wait: false }).await;
+        assert!(matches!(other.next().await, Method::QueuePurgeOk(_)));
+        vhost.watch_share().await;
+        assert!(matches!(client.next().await, Method::ConnectionUnblocked(_)));
+    }
+}
+
 #[tokio::test]
 async fn limits_of_connections_channels_and_queues_are_refused_with_rabbitmqs_texts() {
     let (broker, address, mut first) = with_client().await;
-    let user_limits = |limits: Limits| {
-        let user = broker.access.user(b"guest").unwrap();
-        broker.access.change([AccessChange::UserSet(UserSpec { limits, ..(*user).clone() })]).unwrap();
-    };
-    let vhost_limits = |limits: Limits| {
-        let vhost = broker.vhosts.find(b"/").unwrap();
-        vhost.change_settings(|settings| VhostSettings { limits, ..settings.clone() });
-    };
-    let one = |limit| Limits::from_iter([(limit, 1)]);
+    let user_limits = |limits| limit_user(&broker, limits);
+    let vhost_limits = |limits| limit_vhost(&broker, limits);
+    let one = |limit| only(limit, 1);
     user_limits(one(Limit::MaxConnections));
     let text = "NOT_ALLOWED - connection refused for user 'guest': user connection limit (1) is reached";
     assert_eq!(shut_out(address).await, text);

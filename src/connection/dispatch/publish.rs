@@ -120,6 +120,7 @@ impl Session {
         run: &mut [Publication<'_>],
     ) -> Result<usize, AmqpError> {
         self.brings_a_message();
+        self.brought_messages += run.len();
         if let Mode::Transaction(_) = self.channel(number).mode {
             return self.publish_in_transaction(number, mandatory, run);
         }

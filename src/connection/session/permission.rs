@@ -75,6 +75,9 @@ impl Session {
 
     #[cold]
     fn grant_anew(&mut self) {
+        if let Some(user) = self.broker.access.user(&self.user) {
+            self.usage.rates.set(&user.limits);
+        }
         self.granted = Granted::of(&self.broker, &self.user, &self.vhost.name);
         self.channels.values_mut().for_each(|channel| channel.routes.forget());
     }

@@ -105,6 +105,8 @@ pub struct QueueStatus {
     pub unacked: usize,
     /// Bytes of both.
     pub bytes: usize,
+    /// Those of them that are in memory.
+    pub resident_bytes: usize,
     /// Consumers.
     pub consumers: usize,
     /// What it has done.
@@ -579,6 +581,7 @@ fn status(queue: &Queue) -> QueueStatus {
         delayed: queue.delayed.len(),
         unacked: queue.unacked_count,
         bytes: queue.ready.bytes() + queue.unacked_bytes,
+        resident_bytes: queue.ready.resident_bytes() + queue.unacked_bytes,
         consumers: queue.consumers.len(),
         counters: queue.counters,
         rare: *queue.rare,
