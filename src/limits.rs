@@ -47,6 +47,18 @@ pub const LOGIN_FAILURES_FREE: u32 = 3;
 pub const LOGIN_DELAY_MIN: Duration = Duration::from_millis(50);
 /// but no longer than this. Nor later than half of the handshake's time.
 pub const LOGIN_DELAY_MAX: Duration = Duration::from_secs(3);
+/// The largest token, in bytes.
+pub const OAUTH_TOKEN_BYTES_MAX: usize = 16 * 1_024;
+/// Scopes of a token for this server: each question of a permission goes through them.
+pub const OAUTH_SCOPES_MAX: usize = 256;
+/// By how much the clocks of whoever issues tokens may differ from ours, in seconds.
+pub const OAUTH_LEEWAY_SECONDS: u64 = 5;
+/// Keys of a set: a token that names none is tried with each that fits.
+pub const OAUTH_KEYS_MAX: usize = 64;
+/// The shortest RSA key, in bits,
+pub const OAUTH_RSA_BITS_MIN: usize = 2_048;
+/// and the longest: a signature is checked where clients are served.
+pub const OAUTH_RSA_BITS_MAX: usize = 4_096;
 /// Heartbeat that we propose, in seconds (RabbitMQ's default).
 pub const HEARTBEAT_SECONDS: u16 = 60;
 /// Channels on one connection (RabbitMQ's default).

@@ -1,6 +1,7 @@
 //! Who may connect: hashes of passwords, the SASL mechanisms by which clients say who they are, and what checks that.
 
 mod authenticator;
+pub mod oauth;
 mod password;
 mod sasl;
 mod stored;
