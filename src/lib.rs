@@ -7,6 +7,7 @@
 //! * [`core`]: the rules of AMQP: messages, routing, topology, queues, channels. Pure.
 //! * [`store`]: durable state.
 //! * [`auth`]: proving who one is: hashes of passwords, SASL mechanisms. Beside [`store`]: the broker uses it.
+//! * [`tls`]: certificates, and what a client's says of it.
 //! * [`broker`]: the concurrent shell round the core.
 //! * [`connection`]: listener, handshake, reader and writer of each connection, a handler for each AMQP class.
 //! * [`server`]: the composition root.
@@ -25,3 +26,4 @@ pub mod limits;
 pub mod protocol;
 pub mod server;
 pub mod store;
+pub mod tls;

@@ -71,6 +71,27 @@ pub const HANDSHAKES_MAX: usize = 1_024;
 pub const ACCEPT_BACKOFF_MIN: Duration = Duration::from_millis(5);
 /// and at most, while that goes on.
 pub const ACCEPT_BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// What is read of a TLS connection at once: less than [`READ_BUFFER_BYTES`], because smaller records take longer, and each has to be
+/// decrypted before others have their turn.
+pub const TLS_READ_BYTES: usize = READ_BUFFER_BYTES / 2;
+/// The same while there is no telling yet how much of it is the client's first words.
+pub const TLS_READ_BYTES_MIN: usize = 4 * 1024;
+/// What is encrypted at once. A connection that does not take it keeps so much of it.
+pub const TLS_WRITE_BYTES: usize = 64 * 1024;
+/// What is decrypted before somebody else may encrypt something for the same connection: a record.
+pub const TLS_LOCKED_BYTES: usize = 16 * 1024;
+/// What a record can bring that began in an earlier read (RFC 8446, 5.2).
+pub const TLS_RECORD_BYTES_MAX: usize = 16 * 1024 + 256;
+/// How often it is looked whether files of TLS have changed.
+pub const TLS_FILES_INTERVAL: Duration = Duration::from_secs(2);
+/// Alternative names of a certificate among which one can be chosen.
+pub const CERTIFICATE_NAMES_MAX: usize = 64;
+/// A file with certificates or a key, at most.
+pub const TLS_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// The longest header of the PROXY protocol that is taken: addresses and what a proxy adds to them.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4 * 1024;
+/// The longest header of its first version (the protocol's specification, 2.1).
+pub const PROXY_LINE_BYTES_MAX: usize = 107;
 /// File descriptors that are kept for the store ([`SEGMENT_HANDLES_MAX`] and what it writes) and for what the process opens
 /// besides.
 pub const DESCRIPTORS_RESERVE: u64 = 64;

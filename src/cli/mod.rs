@@ -5,6 +5,7 @@ mod bench;
 mod fsck;
 mod log;
 mod serve;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,9 @@ enum Command {
     Bench(Box<bench::Args>),
     /// Check a data folder that no broker uses; changes nothing
     Fsck(fsck::Args),
+    /// Make certificates for trying TLS
+    #[command(subcommand)]
+    Tls(tls::Args),
 }
 
 /// Does what the command line says.
@@ -53,6 +57,7 @@ pub fn run() -> ExitCode {
             bench::run(*args)
         }
         Some(Command::Fsck(args)) => fsck::run(&args),
+        Some(Command::Tls(args)) => tls::run(&args),
     }
 }
 

@@ -9,17 +9,21 @@ mod memory;
 mod password;
 mod settings;
 mod size;
+mod tls;
 
 use std::{ffi::OsString, fs, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use secrecy::SecretSlice;
 use zeroize::Zeroizing;
 
+use ipnet::IpNet;
+
 pub use log::LogFilter;
 pub use memory::MemoryBudget;
 pub use password::PasswordHashing;
 pub use settings::{PolicySettings, Settings};
 pub use size::{BadSize, Size};
+pub use tls::{CertificateLogin, ClientCertificates, NameKind, TlsConfig, TlsVersion};
 
 use crate::limits;
 use crate::protocol::ShortString;
@@ -29,6 +33,12 @@ use crate::protocol::ShortString;
 pub struct Config {
     /// Addresses for AMQP.
     pub amqp_listen: Vec<SocketAddr>,
+    /// Addresses for AMQP over TLS; with any there is [`Self::tls`].
+    pub amqps_listen: Vec<SocketAddr>,
+    /// How listeners speak TLS.
+    pub tls: Option<TlsConfig>,
+    /// Who stands before clients and tells their addresses (PROXY protocol).
+    pub proxy_protocol_from: Vec<IpNet>,
     /// The data folder.
     pub data_dir: PathBuf,
     /// The virtual host that exists from the start.
@@ -137,8 +147,15 @@ impl Config {
 
     fn validate(settings: Settings) -> Result<Self, ConfigError> {
         let memory = MemoryBudget::new(settings.memory_limit_bytes)?;
+        let tls = TlsConfig::new(&settings)?;
         Ok(Self {
-            amqp_listen: addresses("amqp-listen", settings.amqp_listen)?,
+            amqps_listen: tls_addresses(settings.amqps_listen, tls.as_ref())?,
+            tls,
+            proxy_protocol_from: tls::networks(
+                "proxy-protocol-from",
+                settings.proxy_protocol_from.as_deref(),
+            )?,
+            amqp_listen: addresses("amqp-listen", settings.amqp_listen, &["127.0.0.1:5672"])?,
             data_dir: folder("data-dir", settings.data_dir)?,
             default_vhost: name("default-vhost", settings.default_vhost, "/")?,
             default_user: name("default-user", settings.default_user, "guest")?,
@@ -209,12 +226,29 @@ impl Config {
     }
 }
 
-fn addresses(name: &'static str, texts: Option<Vec<String>>) -> Result<Vec<SocketAddr>, ConfigError> {
-    let texts = texts.unwrap_or_else(|| vec!["127.0.0.1:5672".into()]);
-    if texts.is_empty() {
+fn addresses(
+    name: &'static str,
+    texts: Option<Vec<String>>,
+    default: &[&str],
+) -> Result<Vec<SocketAddr>, ConfigError> {
+    if texts.as_ref().is_some_and(Vec::is_empty) {
         return Err(invalid(name, "no address".into()));
     }
+    let texts = texts.unwrap_or_else(|| default.iter().map(|text| (*text).into()).collect());
     texts.iter().map(|text| listen::address(text).map_err(|error| invalid(name, error))).collect()
+}
+
+/// Addresses for TLS, which needs a certificate.
+fn tls_addresses(
+    texts: Option<Vec<String>>,
+    tls: Option<&TlsConfig>,
+) -> Result<Vec<SocketAddr>, ConfigError> {
+    const NAME: &str = "amqps-listen";
+    let addresses = addresses(NAME, texts, &[])?;
+    if tls.is_none() && !addresses.is_empty() {
+        return Err(invalid(NAME, "needs tls-cert and tls-key".into()));
+    }
+    Ok(addresses)
 }
 
 fn folder(name: &'static str, path: Option<PathBuf>) -> Result<PathBuf, ConfigError> {

@@ -21,6 +21,39 @@ pub struct Settings {
     #[serde(deserialize_with = "one_or_more")]
     #[arg(long, env = "LEVERET_AMQP_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
     pub amqp_listen: Option<Vec<String>>,
+    /// Listen here for AMQP over TLS, as for --amqp-listen; needs --tls-cert and --tls-key; the usual port is 5671
+    #[serde(deserialize_with = "one_or_more")]
+    #[arg(long, env = "LEVERET_AMQPS_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
+    pub amqps_listen: Option<Vec<String>>,
+    /// The server's certificate, with those between it and the one that clients trust (PEM)
+    #[arg(long, env = "LEVERET_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's key (PEM)
+    #[arg(long, env = "LEVERET_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Certificates of those who sign clients' certificates (PEM); with it, clients must show one
+    #[arg(long, env = "LEVERET_TLS_CA", value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+    /// Whether clients must show a certificate: none, optional, required [default: required with --tls-ca, none without]
+    #[arg(long, env = "LEVERET_TLS_VERIFY", value_name = "WHO")]
+    pub tls_verify: Option<String>,
+    /// The oldest version of TLS that is spoken: 1.2, 1.3 [default: 1.2]
+    #[arg(long, env = "LEVERET_TLS_MIN_VERSION", value_name = "VERSION")]
+    pub tls_min_version: Option<String>,
+    /// What of a client's certificate is its user name: distinguished-name, common-name, subject-alternative-name
+    /// [default: distinguished-name]
+    #[arg(long, env = "LEVERET_SSL_CERT_LOGIN_FROM", value_name = "PART")]
+    pub ssl_cert_login_from: Option<String>,
+    /// Which alternative names count: dns, ip, email, uri, other-name [default: dns]
+    #[arg(long, env = "LEVERET_SSL_CERT_LOGIN_SAN_TYPE", value_name = "KIND")]
+    pub ssl_cert_login_san_type: Option<String>,
+    /// Which one of them, from 0 on [default: 0]
+    #[arg(long, env = "LEVERET_SSL_CERT_LOGIN_SAN_INDEX", value_name = "N")]
+    pub ssl_cert_login_san_index: Option<usize>,
+    /// Networks whose connections begin with a PROXY protocol header (v1 or v2), which tells the client's address
+    #[serde(deserialize_with = "one_or_more")]
+    #[arg(long, env = "LEVERET_PROXY_PROTOCOL_FROM", value_name = "CIDR", value_delimiter = ',')]
+    pub proxy_protocol_from: Option<Vec<String>>,
     /// Data folder [default: ./leveret-data]
     #[arg(long, env = "LEVERET_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -126,6 +159,16 @@ impl Settings {
         Self {
             config: self.config.or(lower.config),
             amqp_listen: self.amqp_listen.or(lower.amqp_listen),
+            amqps_listen: self.amqps_listen.or(lower.amqps_listen),
+            tls_cert: self.tls_cert.or(lower.tls_cert),
+            tls_key: self.tls_key.or(lower.tls_key),
+            tls_ca: self.tls_ca.or(lower.tls_ca),
+            tls_verify: self.tls_verify.or(lower.tls_verify),
+            tls_min_version: self.tls_min_version.or(lower.tls_min_version),
+            ssl_cert_login_from: self.ssl_cert_login_from.or(lower.ssl_cert_login_from),
+            ssl_cert_login_san_type: self.ssl_cert_login_san_type.or(lower.ssl_cert_login_san_type),
+            ssl_cert_login_san_index: self.ssl_cert_login_san_index.or(lower.ssl_cert_login_san_index),
+            proxy_protocol_from: self.proxy_protocol_from.or(lower.proxy_protocol_from),
             data_dir: self.data_dir.or(lower.data_dir),
             default_vhost: self.default_vhost.or(lower.default_vhost),
             default_user: self.default_user.or(lower.default_user),

@@ -26,13 +26,25 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["core", "protocol", "config", "containment"]),
     ("auth", &["core", "protocol", "config"]),
     ("config", &["protocol"]),
+    ("tls", &["config"]),
     ("broker", &["store", "core", "protocol", "auth", "config"]),
-    ("connection", &["broker", "store", "core", "protocol", "auth", "config", "containment"]),
+    ("connection", &["broker", "store", "core", "protocol", "auth", "tls", "config", "containment"]),
     ("management", &["broker", "store", "core", "protocol", "auth", "config"]),
-    ("server", &["connection", "management", "broker", "store", "core", "protocol", "auth", "config"]),
+    ("server", &["connection", "management", "broker", "store", "core", "protocol", "auth", "tls", "config"]),
     (
         "cli",
-        &["server", "management", "broker", "store", "core", "protocol", "auth", "config", "containment"],
+        &[
+            "server",
+            "management",
+            "broker",
+            "store",
+            "core",
+            "protocol",
+            "auth",
+            "tls",
+            "config",
+            "containment",
+        ],
     ),
 ];
 

@@ -13,6 +13,20 @@ use crate::{
 /// Each setting with values that cannot be, and a word that the refusal has.
 const ABSURD: &[(&str, &[&str], &str)] = &[
     ("amqp-listen", &["", ":", "nowhere", "127.0.0.1", "127.0.0.1:65536", "70000", "a\nb:1"], "amqp-listen"),
+    ("amqps-listen", &["", ":", "nowhere", "127.0.0.1:5671"], "amqps-listen"),
+    ("tls-cert", &["", "/no/such.pem"], "tls-cert"),
+    ("tls-key", &["", "/no/such.pem"], "tls-key"),
+    ("tls-ca", &["", "/no/such.pem"], "tls-ca"),
+    ("tls-verify", &["", "yes", "required", "optional"], "tls-verify"),
+    ("tls-min-version", &["", "1", "1.1", "1.4", "TLS1.2"], "tls-min-version"),
+    ("ssl-cert-login-from", &["", "cn", "issuer"], "ssl-cert-login-from"),
+    ("ssl-cert-login-san-type", &["", "fax"], "ssl-cert-login-san-type"),
+    ("ssl-cert-login-san-index", &["", "x", "-1", "64"], "ssl-cert-login-san-index"),
+    (
+        "proxy-protocol-from",
+        &["", "host", "10.0.0.0/33", "10.0.0.0/", "10.0.0.1:5672"],
+        "proxy-protocol-from",
+    ),
     ("data-dir", &["", "/proc/no-such-folder", "/dev/null"], ""),
     ("default-vhost", &["", "LONG"], "default-vhost"),
     ("default-user", &["", "LONG"], "default-user"),
