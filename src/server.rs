@@ -3,7 +3,12 @@
 
 mod descriptors;
 
-use std::{fmt::Display, future, io, net::SocketAddr, sync::Arc};
+use std::{
+    fmt::{self, Display},
+    future, io,
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use tokio::{net::TcpListener, runtime::Handle, task::JoinSet, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -13,6 +18,7 @@ use crate::config::Config;
 use crate::connection::{self, Gate};
 use crate::limits::{PROBLEMS_TOLD_MAX, SHUTDOWN_TIMEOUT, STORE_CLOSE_TIMEOUT};
 use crate::store::{DataDir, DataDirError, RecoveryError, Store};
+use crate::tls::{self, Acceptor, TlsError};
 use descriptors::Share;
 
 /// Why the broker does not start; one line for stderr.
@@ -27,6 +33,9 @@ pub enum StartError {
     /// What is configured.
     #[error("{0}")]
     Policy(String),
+    /// The files of TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// An address.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -63,12 +72,36 @@ pub struct Stop {
     pub forced: CancellationToken,
 }
 
+/// An address where clients come.
+struct Listening {
+    address: SocketAddr,
+    listener: TcpListener,
+    /// With TLS: how it is spoken.
+    tls: Option<Arc<Acceptor>>,
+}
+
+impl Listening {
+    async fn bind(address: SocketAddr, tls: Option<Arc<Acceptor>>) -> Result<Self, StartError> {
+        let failed = |source| StartError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        Ok(Self { address: listener.local_addr().map_err(failed)?, listener, tls })
+    }
+}
+
+impl fmt::Display for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls.is_some() { "amqps" } else { "amqp" };
+        write!(f, "{scheme}://{}", self.address)
+    }
+}
+
 /// A broker that listens and has not yet begun to serve.
 pub struct Server {
     broker: Arc<Broker>,
     store: Store,
     data_dir: DataDir,
-    listeners: Vec<(SocketAddr, TcpListener)>,
+    listeners: Vec<Listening>,
+    tls: Option<Arc<Acceptor>>,
     gate: Arc<Gate>,
 }
 
@@ -78,11 +111,13 @@ impl Server {
         let descriptors = descriptors::raise();
         let policies = configured_policies(&config).map_err(|error| StartError::Policy(error.to_string()))?;
         let data_dir = DataDir::open(&config.data_dir)?;
+        let tls = config.tls.clone().map(Acceptor::load).transpose()?.map(Arc::new);
         let mut listeners = Vec::new();
         for &address in &config.amqp_listen {
-            let failed = |source| StartError::Listen { address, source };
-            let listener = TcpListener::bind(address).await.map_err(failed)?;
-            listeners.push((listener.local_addr().map_err(failed)?, listener));
+            listeners.push(Listening::bind(address, None).await?);
+        }
+        for &address in &config.amqps_listen {
+            listeners.push(Listening::bind(address, tls.clone()).await?);
         }
         let (store, opened) = Store::open(data_dir.path(), &config.store)?;
         let share = descriptors::share(descriptors, descriptors::in_use(), config.connection_max);
@@ -95,13 +130,12 @@ impl Server {
             }
         }
         let gate = Arc::new(Gate::new(share.sockets_max));
-        Ok(Self { broker: Arc::new(broker), store, data_dir, listeners, gate })
+        Ok(Self { broker: Arc::new(broker), store, data_dir, listeners, tls, gate })
     }
 
     /// What to tell people: name, version, addresses, folder.
     pub fn announcement(&self) -> String {
-        let addresses: Vec<_> =
-            self.listeners.iter().map(|(address, _)| format!("amqp://{address}")).collect();
+        let addresses: Vec<_> = self.listeners.iter().map(ToString::to_string).collect();
         format!(
             "leveret {} listening on {}, data in {}",
             env!("CARGO_PKG_VERSION"),
@@ -116,10 +150,13 @@ impl Server {
         let shutdown = stop.orderly;
         let tasks = TaskTracker::new();
         let mut background = watch_resources(&self.broker, &self.store, workers);
-        for (_, listener) in self.listeners {
+        if let Some(tls) = self.tls {
+            named(&mut background, &Handle::current(), "the watch over files of TLS", tls::keep_current(tls));
+        }
+        for Listening { listener, tls, .. } in self.listeners {
             let (broker, gate, workers) = (self.broker.clone(), self.gate.clone(), workers.clone());
             let listening =
-                connection::listen(broker, gate, listener, tasks.clone(), workers, shutdown.clone());
+                connection::listen(broker, gate, listener, tls, tasks.clone(), workers, shutdown.clone());
             tasks.spawn(listening);
         }
         // The first thing: what is written there may be what clients need to get in.

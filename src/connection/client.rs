@@ -4,21 +4,23 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{
-    net::{TcpStream, tcp::OwnedReadHalf},
+    net::TcpStream,
     task::{JoinHandle, yield_now},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    arrival::{self, Arrived, Declined, arrive},
     failing::internal_error,
     farewell::Farewell,
     gate::{Place, Why},
     handshake::{self, Greeted, Refusal, capability},
     inbound::{self, Inbound},
+    peer::Peer,
     reading::Reading,
     session::Session,
-    socket::SharedWriter,
+    socket::{Reader, SharedWriter},
     work::Then,
     writer,
 };
@@ -26,16 +28,18 @@ use crate::broker::{Attention, Broker};
 use crate::containment::contained_future;
 use crate::core::outbox::{Outbox, SharedOutbox};
 use crate::limits::{CLOSE_TIMEOUT, FAREWELL_IN_HASTE};
+use crate::tls::Acceptor;
 
 /// Serves one client to its end. Parts that are rare or soon over are boxed, so that an idle connection does not hold memory for them.
 pub(super) async fn serve(
     broker: Arc<Broker>,
     socket: TcpStream,
-    peer: SocketAddr,
+    address: SocketAddr,
+    tls: Option<Arc<Acceptor>>,
     mut place: Place,
     shutdown: CancellationToken,
 ) {
-    let welcome = Box::pin(welcome(broker, socket, peer, &mut place, &shutdown));
+    let welcome = Box::pin(welcome(broker, socket, address, tls, &mut place, &shutdown));
     let Some(mut client) = welcome.await else { return };
     client.run(&shutdown).await;
     place.lend(Why::Leaving);
@@ -55,8 +59,9 @@ impl Client {
     /// Begins to serve it.
     fn new(
         broker: Arc<Broker>,
-        reader: OwnedReadHalf,
+        reader: Reader,
         socket: SharedWriter,
+        peer: &Peer,
         greeted: Greeted,
         shutdown: &CancellationToken,
     ) -> Self {
@@ -82,7 +87,8 @@ impl Client {
         let attention = Arc::new(Attention::default());
         let id = broker.connections.connected(info, outbox.clone(), attention.clone(), admission);
         let session = Session::new(broker, id, negotiated, outbox);
-        tracing::info!(parent: &session.span(), "connection opened");
+        let certificate = peer.certificate_name.as_deref().map(tracing::field::display);
+        tracing::info!(parent: &session.span(), certificate, "connection opened");
         let inbound = Inbound::new(reader, leftover, &session.memory);
         let reading = Reading::new(inbound, session, attention, gone, wants_blocked);
         Self { reading, writing, socket, heartbeat }
@@ -112,43 +118,81 @@ impl From<Client> for Farewell {
 async fn welcome(
     broker: Arc<Broker>,
     socket: TcpStream,
-    peer: SocketAddr,
+    mut address: SocketAddr,
+    tls: Option<Arc<Acceptor>>,
     place: &mut Place,
     shutdown: &CancellationToken,
 ) -> Option<Client> {
     if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "TCP_NODELAY not set");
+        tracing::debug!(peer = %address, %error, "TCP_NODELAY not set");
     }
-    let (mut reader, writer) = socket.into_split();
-    let mut writer = SharedWriter::from(writer);
-    let greeting = contained_future(handshake::greet(&broker, &mut reader, &mut writer, peer, None));
-    let greeted = tokio::select! {
-        greeted = timeout(broker.config.handshake_timeout, greeting) => match greeted {
-            Ok(Some(greeted)) => greeted,
-            Ok(None) => Err(Refusal::Close { error: internal_error(), ids: (0, 0) }),
-            Err(_late) => Err(Refusal::Silent("handshake timeout".into())),
-        },
-        () = place.wanted() => Err(Refusal::Crowded),
-        () = shutdown.cancelled() => return None,
-    };
-    match greeted {
-        Ok(_) if !place.keep() => place.gate().refused(peer, &Refusal::Crowded),
-        Ok(greeted) => return Some(Client::new(broker, reader, writer, greeted, shutdown)),
-        Err(Refusal::Gone(error)) => tracing::debug!(%peer, %error, "client left during the handshake"),
+    let deadline = Instant::now() + broker.config.handshake_timeout;
+    let arriving = arrive(socket, &mut address, tls.as_deref(), &broker.config.proxy_protocol_from);
+    let arrived = in_time(async { Ok(arriving.await) }, deadline, place, shutdown).await?;
+    let Arrived { mut reader, mut writer, peer } = match arrived {
+        Ok(Ok(arrived)) => arrived,
+        Ok(Err(Declined { refusal, socket })) => {
+            log_refusal(place, address, &refusal);
+            // Late or failed: either way it is over.
+            let parting = async { drop(timeout(CLOSE_TIMEOUT, arrival::part(socket)).await) };
+            while_there_is_room(parting, place, shutdown).await;
+            return None;
+        }
         Err(refusal) => {
-            place.gate().refused(peer, &refusal);
-            tokio::select! {
-                () = turn_away(reader, writer, &refusal) => {}
-                () = place.wanted() => {}
-                () = shutdown.cancelled() => {}
+            log_refusal(place, address, &refusal);
+            return None;
+        }
+    };
+    let greeting = handshake::greet(&broker, &mut reader, &mut writer, &peer);
+    match in_time(greeting, deadline, place, shutdown).await? {
+        Ok(_) if !place.keep() => log_refusal(place, address, &Refusal::Crowded),
+        Ok(greeted) => return Some(Client::new(broker, reader, writer, &peer, greeted, shutdown)),
+        Err(refusal) => {
+            log_refusal(place, address, &refusal);
+            if !matches!(refusal, Refusal::Gone(_)) {
+                while_there_is_room(turn_away(reader, writer, &refusal), place, shutdown).await;
             }
         }
     }
     None
 }
 
+/// Does a part of the handshake, until it is late, or somebody else wants the place; `None` if the broker stops.
+async fn in_time<T>(
+    part: impl Future<Output = Result<T, Refusal>>,
+    deadline: Instant,
+    place: &Place,
+    shutdown: &CancellationToken,
+) -> Option<Result<T, Refusal>> {
+    tokio::select! {
+        done = timeout_at(deadline, contained_future(part)) => Some(match done {
+            Ok(Some(done)) => done,
+            Ok(None) => Err(Refusal::Close { error: internal_error(), ids: (0, 0) }),
+            Err(_late) => Err(Refusal::Silent("handshake timeout".into())),
+        }),
+        () = place.wanted() => Some(Err(Refusal::Crowded)),
+        () = shutdown.cancelled() => None,
+    }
+}
+
+/// Says good-bye as long as nobody else wants the place.
+async fn while_there_is_room(parting: impl Future<Output = ()>, place: &Place, shutdown: &CancellationToken) {
+    tokio::select! {
+        () = parting => {}
+        () = place.wanted() => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+fn log_refusal(place: &Place, peer: SocketAddr, refusal: &Refusal) {
+    match refusal {
+        Refusal::Gone(error) => tracing::debug!(%peer, %error, "client left during the handshake"),
+        refusal => place.gate().refused(peer, refusal),
+    }
+}
+
 /// Tells a client that it may not go on, and lets it read that.
-async fn turn_away(reader: OwnedReadHalf, mut writer: SharedWriter, refusal: &Refusal) {
+async fn turn_away(reader: Reader, mut writer: SharedWriter, refusal: &Refusal) {
     // A deadline passed without the farewell being read: nothing is left to do.
     let _late = timeout(CLOSE_TIMEOUT, handshake::refuse(&mut writer, refusal)).await;
     if refusal.says_why() {

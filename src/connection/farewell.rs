@@ -153,7 +153,7 @@ mod tests {
         let mut session = Session::new(broker.clone(), ConnectionId(1), negotiated, outbox);
         session.phase = Phase::Left;
         let farewell = Farewell {
-            inbound: Inbound::new(reader, Vec::new(), &session.memory),
+            inbound: Inbound::new(reader.into(), Vec::new(), &session.memory),
             session,
             socket: writer.into(),
             writing: tokio::spawn(async { Ok(()) }),

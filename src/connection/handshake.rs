@@ -1,11 +1,14 @@
 //! From the protocol header to `connection.open-ok` (AMQP 2.2.4; the answers to what goes wrong are RabbitMQ's).
 
-use std::{mem, net::SocketAddr, sync::Arc};
+use std::{mem, sync::Arc};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::session::{MethodIds, Negotiated, Remote, text};
+use super::{
+    peer::Peer,
+    session::{MethodIds, Negotiated, Remote, text},
+};
 use crate::auth::{LoginError, Offered, Refused};
 use crate::broker::{Admission, Bounds, Broker, ConnectionInfo, TooMany, Vhost};
 use crate::core::error::{AmqpError, access_refused, channel_error, frame_error, not_allowed};
@@ -73,7 +76,7 @@ impl Refusal {
 }
 
 /// The protocol of a client that does not speak AMQP 0-9-1.
-fn spoken(header: [u8; 8]) -> String {
+pub(super) fn spoken(header: [u8; 8]) -> String {
     const HTTP: [&[u8]; 8] =
         [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"PRI * "];
     if HTTP.iter().any(|verb| header.starts_with(verb)) {
@@ -93,13 +96,12 @@ fn close(error: AmqpError, ids: MethodIds) -> Refusal {
     Refusal::Close { error, ids }
 }
 
-/// Leads a client through the handshake. `certified` is who it is by the certificate that it has shown, if it has.
+/// Leads a client through the handshake; `peer` is what is known of it before.
 pub(super) async fn greet<R, W>(
     broker: &Arc<Broker>,
     reader: &mut R,
     writer: &mut W,
-    peer: SocketAddr,
-    certified: Option<&str>,
+    peer: &Peer,
 ) -> Result<Greeted, Refusal>
 where
     R: AsyncRead + Unpin,
@@ -113,7 +115,7 @@ where
     }
     let buffer = Zeroizing::new(Vec::with_capacity(HANDSHAKE_FRAME_SIZE_BYTES_MAX));
     let mut greeter = Greeter { reader, writer, buffer };
-    let offered = broker.authenticator.offered(certified);
+    let offered = broker.authenticator.offered(peer.certificate_name.as_deref());
     let mut start_ok = greeter.start(&offered).await?;
     let user = log_in(broker, &offered, &mut start_ok, peer).await?;
     let tune_ok = greeter.tune(broker).await?;
@@ -128,10 +130,10 @@ where
         .ok_or_else(|| close(not_allowed(format!("vhost {} not found", open.virtual_host)), (10, 40)))?;
     let admission = admit(broker, &user, &vhost)?;
     greeter.send(&connection::OpenOk {}).await?;
-    let remote = Remote::new(peer, &start_ok.client_properties);
+    let remote = Remote::new(peer.address, &start_ok.client_properties);
     Ok(Greeted {
         info: ConnectionInfo {
-            peer,
+            peer: peer.address,
             user: user.clone(),
             vhost: vhost.name.clone(),
             client_properties: start_ok.client_properties,
@@ -191,14 +193,14 @@ async fn log_in(
     broker: &Broker,
     offered: &Offered<'_>,
     start_ok: &mut connection::StartOk,
-    peer: SocketAddr,
+    peer: &Peer,
 ) -> Result<ShortString, Refusal> {
     let response = mem::take(&mut start_ok.response).into();
     let claim =
         offered.claim(&start_ok.mechanism, &response).map_err(|error| Refusal::Silent(error.to_string()))?;
     drop(response);
     let find = |name: &[u8]| broker.access.user(name);
-    match broker.authenticator.log_in(&claim, peer.ip(), find).await {
+    match broker.authenticator.log_in(&claim, peer.address.ip(), find).await {
         Ok(user) => Ok(user.name.clone()),
         Err(why) => {
             let understands = capability(&start_ok.client_properties, "authentication_failure_close");

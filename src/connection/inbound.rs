@@ -16,10 +16,10 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, Interest, ReadBuf},
-    net::tcp::OwnedReadHalf,
     time::{sleep, timeout},
 };
 
+use super::socket::Reader;
 use crate::core::memory::{Held, Holder, Kind};
 use crate::limits::{GONE_INTERVAL, MEMORY_FLOOR_BYTES, READ_BUFFER_BYTES};
 
@@ -29,7 +29,7 @@ thread_local! {
 
 /// A socket's reading half.
 pub(super) struct Inbound {
-    socket: OwnedReadHalf,
+    socket: Reader,
     leftover: Vec<u8>,
     /// How many of the leftover bytes have been handled since.
     handled: usize,
@@ -38,7 +38,7 @@ pub(super) struct Inbound {
 
 impl Inbound {
     /// `leftover` came before and has not been handled.
-    pub(super) fn new(socket: OwnedReadHalf, leftover: Vec<u8>, memory: &Arc<Holder>) -> Self {
+    pub(super) fn new(socket: Reader, leftover: Vec<u8>, memory: &Arc<Holder>) -> Self {
         Self { socket, leftover, handled: 0, held: Held::new(memory, Kind::Inbound) }
     }
 
@@ -85,12 +85,13 @@ impl Inbound {
     ) -> Poll<io::Result<usize>> {
         BUFFER.with_borrow_mut(|buffer| {
             let kept = self.leftover.len() - self.handled;
-            if buffer.len() < kept + READ_BUFFER_BYTES {
-                buffer.resize(kept + READ_BUFFER_BYTES, 0);
-            }
             // Bytes that cannot be handled stay here, so where memory is short, little is read at once.
             let is_short = self.held.holder().gauge().is_pressed();
             let room = if is_short { MEMORY_FLOOR_BYTES } else { READ_BUFFER_BYTES };
+            let room = room + self.socket.surplus_bytes();
+            if buffer.len() < kept + room {
+                buffer.resize(kept + room, 0);
+            }
             let mut target = ReadBuf::new(&mut buffer[kept..kept + room]);
             ready!(Pin::new(&mut self.socket).poll_read(cx, &mut target))?;
             let read = target.filled().len();

@@ -11,12 +11,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{client::serve, gate::Gate};
 use crate::broker::Broker;
 use crate::limits::{ACCEPT_BACKOFF_MAX, ACCEPT_BACKOFF_MIN};
+use crate::tls::Acceptor;
 
-/// Accepts until shutdown; each connection runs as a task of `tasks` on `workers`.
+/// Accepts until shutdown; each connection runs as a task of `tasks` on `workers`. With `tls`, clients have to speak TLS.
 pub async fn listen(
     broker: Arc<Broker>,
     gate: Arc<Gate>,
     listener: TcpListener,
+    tls: Option<Arc<Acceptor>>,
     tasks: TaskTracker,
     workers: Handle,
     shutdown: CancellationToken,
@@ -34,10 +36,10 @@ pub async fn listen(
             gate.refused(peer, &"too many connections");
             continue;
         };
-        let (broker, shutdown) = (broker.clone(), shutdown.clone());
+        let (broker, tls, shutdown) = (broker.clone(), tls.clone(), shutdown.clone());
         let serving = async move {
             match moved_here(socket) {
-                Ok(socket) => serve(broker, socket, peer, place, shutdown).await,
+                Ok(socket) => serve(broker, socket, peer, tls, place, shutdown).await,
                 Err(error) => tracing::error!(%peer, %error, "cannot serve a connection"),
             }
         };

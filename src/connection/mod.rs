@@ -4,6 +4,7 @@
 //! handles the frames of a read in turns, and lets others have theirs in between; after each it waits for what the session says:
 //! memory, a slow client, consumers that cannot keep up.
 
+mod arrival;
 mod assembly;
 mod channel;
 mod client;
@@ -24,6 +25,8 @@ mod listener;
 #[cfg(test)]
 mod mutations;
 mod overdue;
+mod peer;
+mod proxy;
 mod reading;
 mod resuming;
 mod scan;

@@ -64,7 +64,7 @@ async fn listening(broker: Arc<Broker>) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     let workers = tokio::runtime::Handle::current();
     let (gate, tasks) = (Arc::new(Gate::new(100)), TaskTracker::new());
-    tokio::spawn(listen(broker, gate, listener, tasks, workers, CancellationToken::new()));
+    tokio::spawn(listen(broker, gate, listener, None, tasks, workers, CancellationToken::new()));
     address
 }
 

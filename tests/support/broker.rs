@@ -30,6 +30,8 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 /// A running broker; a child of ours is killed on drop.
 pub struct Broker {
     pub address: String,
+    /// Where it speaks TLS.
+    pub tls_address: Option<String>,
     child: Option<Child>,
     log: Log,
     _data: Option<TempDir>,
@@ -109,7 +111,7 @@ impl Broker {
 
     /// A broker that somebody else runs and ends.
     pub fn external(address: String) -> Self {
-        Self { address, child: None, log: Log::default(), _data: None }
+        Self { address, tls_address: None, child: None, log: Log::default(), _data: None }
     }
 
     /// A broker on a data folder of the test's.
@@ -157,8 +159,11 @@ impl Broker {
         let (stdout, log) = (child.stdout.take().unwrap(), Log::default());
         log.follow(child.stderr.take().unwrap());
         // The guard exists before the first thing that may panic, so the child never outlives a failed start.
-        let mut broker = Self { address: String::new(), child: Some(child), log, _data: data };
-        broker.address = announced_address(stdout);
+        let mut broker =
+            Self { address: String::new(), tls_address: None, child: Some(child), log, _data: data };
+        let announcement = announcement(stdout);
+        broker.address = announced_address(&announcement, "amqp://").expect("it has the address");
+        broker.tls_address = announced_address(&announcement, "amqps://");
         broker
     }
 }
@@ -191,7 +196,7 @@ fn external_address() -> Option<String> {
 
 /// Reads the child's output until it says where it listens. The thread reads on afterwards, so that a full pipe never
 /// stops the broker.
-fn announced_address(stdout: ChildStdout) -> String {
+fn announcement(stdout: ChildStdout) -> String {
     let (lines, received) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -200,12 +205,17 @@ fn announced_address(stdout: ChildStdout) -> String {
     });
     let (start, mut seen) = (Instant::now(), Vec::new());
     while let Ok(line) = received.recv_timeout(DEADLINE.saturating_sub(start.elapsed())) {
-        if let Some((_, rest)) = line.split_once("amqp://") {
-            return rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
+        if line.contains("amqp://") {
+            return line;
         }
         seen.push(line);
     }
     panic!("leveret did not announce amqp://ADDRESS:PORT within {DEADLINE:?}; it wrote {seen:#?}");
+}
+
+fn announced_address(announcement: &str, scheme: &str) -> Option<String> {
+    let (_, rest) = announcement.split_once(scheme)?;
+    Some(rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect())
 }
 
 /// Skips the rest of a test on an external broker: RabbitMQ 3.10 differs from the rules of 4.3 that Leveret follows.

@@ -43,8 +43,19 @@ pub struct Content {
     pub cuts: Vec<usize>,
 }
 
+/// What a peer speaks on: a socket, or TLS on one.
+pub trait Stream: Read + Write + Send {
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Stream for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
 pub struct Wire {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     _broker: Arc<Broker>,
 }
 
@@ -58,7 +69,17 @@ impl Wire {
         let stream = TcpStream::connect(&broker.address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        Self { stream, _broker: broker }
+        Self::over(stream, broker)
+    }
+
+    /// A peer on a stream that is there.
+    pub fn over(stream: impl Stream + 'static, broker: Arc<Broker>) -> Self {
+        Self { stream: Box::new(stream), _broker: broker }
+    }
+
+    /// Logs in as guest on vhost `/`, with the server's limits and no heartbeat.
+    pub fn log_in(self) -> Self {
+        self.handshake(&CLIENT_CAPABILITIES.table(), (2047, 131_072, 0))
     }
 
     /// An open connection as guest on vhost `/`, with the server's limits and no heartbeat.
@@ -67,7 +88,7 @@ impl Wire {
     }
 
     pub fn open_to(broker: Arc<Broker>) -> Self {
-        Self::connect_to(broker).handshake(&CLIENT_CAPABILITIES.table(), (2047, 131_072, 0))
+        Self::connect_to(broker).log_in()
     }
 
     /// An open connection with these client properties and (`channel_max`, `frame_max`, `heartbeat`) in tune-ok.
@@ -110,7 +131,7 @@ impl Wire {
 
     /// Sends these bytes, all of which the broker must read.
     pub fn must_take(&mut self, bytes: &[u8]) -> &mut Self {
-        self.stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        self.stream.tcp().set_write_timeout(Some(DEADLINE)).unwrap();
         self.stream.write_all(bytes).unwrap();
         self
     }
@@ -125,7 +146,7 @@ impl Wire {
     }
 
     pub fn half_close(&mut self) -> &mut Self {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+        self.stream.tcp().shutdown(Shutdown::Write).unwrap();
         self
     }
 
@@ -240,7 +261,7 @@ impl Wire {
     }
 
     pub fn set_deadline(&mut self, deadline: Duration) -> &mut Self {
-        self.stream.set_read_timeout(Some(deadline)).unwrap();
+        self.stream.tcp().set_read_timeout(Some(deadline)).unwrap();
         self
     }
 
