@@ -1,7 +1,7 @@
 //! What the broker costs beside throughput: memory for each idle connection, idle queue and queued message, and the
 //! time for many declarations and bindings. Starts the broker, prints a line for each figure.
 //!
-//! `cargo bench --bench footprint [-- connections|queues|messages|bindings]`; connections need `ulimit -n` above 10,000 on both sides.
+//! `cargo bench --bench footprint [-- connections|tls|queues|messages|bindings]`; connections need `ulimit -n` above 10,000 on both sides.
 #![allow(
     missing_docs,
     clippy::type_complexity,
@@ -14,21 +14,28 @@
 
 #[path = "../tests/support/broker.rs"]
 mod broker;
+#[path = "../tests/support/tls.rs"]
+mod tls;
 #[path = "../tests/support/wire.rs"]
 mod wire;
 
 use std::{
     fs,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use broker::Broker;
+use rustls::ClientConfig;
+use tls::{Files, Tls, VERSIONS};
 use wire::{
     BODY, EXCLUSIVE, HEADER, NO_ACK, PASSIVE, Table, Wire, basic_consume, confirm_select, method, publish,
     queue_bind, queue_declare,
 };
+
+/// Clients with TLS 1.2 and 1.3.
+static CLIENT: OnceLock<[Arc<ClientConfig>; 2]> = OnceLock::new();
 
 const QUEUES: usize = 10_000;
 const MESSAGES: usize = 1_000_000;
@@ -36,13 +43,23 @@ const BINDINGS: usize = 100_000;
 
 fn main() {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let measures: [(&str, fn(&Arc<Broker>)); 4] =
-        [("connections", connections), ("queues", queues), ("messages", messages), ("bindings", bindings)];
+    let measures: [(&str, fn(&Arc<Broker>)); 5] = [
+        ("connections", connections),
+        ("tls", tls_connections),
+        ("queues", queues),
+        ("messages", messages),
+        ("bindings", bindings),
+    ];
+    let files = Files::new();
+    let [cert, key, ca] = ["cert", "key", "ca"].map(|name| files.path(name).to_str().unwrap().to_owned());
+    let tls = ["--amqps-listen", "127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key, "--tls-ca", &ca];
+    let shown = files.ca.client("guest");
+    CLIENT.get_or_init(|| VERSIONS.map(|version| tls::client(&files.ca, &[version], Some(&shown))));
     for (_, measure) in
         measures.iter().filter(|(name, _)| wanted.as_deref().is_none_or(|wanted| wanted == *name))
     {
         // A fresh broker each: what one leaves behind must not stand in the other's figures.
-        let Some(broker) = Broker::start(&[], &[("LEVERET_LOG", "error")]) else { return };
+        let Some(broker) = Broker::start(&tls, &[("LEVERET_LOG", "error")]) else { return };
         measure(&broker);
     }
 }
@@ -66,18 +83,30 @@ fn resident(broker: &Broker) -> i64 {
 }
 
 fn connections(broker: &Arc<Broker>) {
-    let count = 10_000;
-    let mut idle: Vec<Wire> = (0..100).map(|_| Wire::open_to(broker.clone())).collect();
+    idle(broker, "idle connections", 10_000, || Wire::open_to(broker.clone()));
+}
+
+/// Clients that show a certificate.
+fn tls_connections(broker: &Arc<Broker>) {
+    for config in CLIENT.get().unwrap() {
+        idle(broker, "idle connections with TLS and a client's certificate", 2_000, || {
+            Tls::connect(broker, config).log_in(broker)
+        });
+    }
+}
+
+fn idle(broker: &Arc<Broker>, what: &str, count: i64, open: impl Fn() -> Wire) {
+    let mut idle: Vec<Wire> = (0..100).map(|_| open()).collect();
     let before = resident(broker);
     let began = Instant::now();
     idle.extend((0..count).map(|_| {
-        let mut wire = Wire::open_to(broker.clone());
+        let mut wire = open();
         wire.channel(1);
         wire
     }));
     let took = began.elapsed();
     let each = (resident(broker) - before) / count;
-    println!("{count} idle connections with a channel: {each} bytes each, opened in {took:.1?}");
+    println!("{count} {what}, each with a channel: {each} bytes each, opened in {took:.1?}");
     drop(idle);
     println!("after they are gone: {} KiB resident", resident(broker) / 1024);
 }

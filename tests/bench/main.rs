@@ -21,7 +21,11 @@ fn bench(uri: &str, arguments: &str) -> Output {
 
 /// The last line of a run with `--json`.
 fn summary(broker: &Broker, arguments: &str) -> Value {
-    let output = bench(&broker.uri(), &format!("--json {arguments}"));
+    summary_at(&broker.uri(), arguments)
+}
+
+fn summary_at(uri: &str, arguments: &str) -> Value {
+    let output = bench(uri, &format!("--json {arguments}"));
     let (stdout, stderr) =
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(output.status.success(), "{arguments}: {stderr}");
@@ -48,6 +52,39 @@ fn what_two_producers_send_two_consumers_receive() {
         assert!(figures[0] > 0.0 && figures.is_sorted(), "{spread}");
     }
     assert!(summary["received_per_second"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn a_broker_is_measured_over_tls_as_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = leveret::tls::make_self_signed(folder.path(), &[], "guest").unwrap();
+    let file = |name: &str| {
+        let found = files.iter().find(|file| file.ends_with(name)).unwrap();
+        found.to_str().unwrap().to_owned()
+    };
+    let (ca, cert, key) =
+        (file("ca_certificate.pem"), file("server_certificate.pem"), file("server_key.pem"));
+    let args = ["--amqps-listen", "127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key, "--tls-ca", &ca];
+    let Some(broker) = Broker::start(&args, &[]) else { return };
+    let address = broker.tls_address.as_ref().unwrap();
+    let shown = format!("certfile={}&keyfile={}", file("client_certificate.pem"), file("client_key.pem"));
+    for query in [format!("{shown}&cacertfile={ca}"), shown] {
+        let uri = format!("amqps://guest:guest@{address}/%2f?{query}");
+        let summary = summary_at(&uri, "-x 2 -y 2 -C 2000 -c 100 -q 50 -A 10 -s 30000");
+        for counter in ["sent", "received", "confirmed"] {
+            assert_eq!(summary[counter], 4000, "{counter}");
+        }
+    }
+    let stranger = folder.path().join("stranger");
+    leveret::tls::make_self_signed(&stranger, &[], "guest").unwrap();
+    let stranger = stranger.join("ca_certificate.pem").display().to_string();
+    let uri = format!("amqps://guest:guest@{address}/%2f?cacertfile={stranger}");
+    let output = bench(&uri, "-C 1");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.starts_with("leveret: no TLS: ") && stderr.contains("invalid peer certificate"),
+        "{stderr}"
+    );
 }
 
 #[test]

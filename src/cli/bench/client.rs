@@ -4,13 +4,14 @@
 //! Invariant: nothing waits for the broker longer than [`ANSWER_TIMEOUT`]. No heartbeats are negotiated: every thread
 //! either writes, reads, or is about to end.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::error::Error;
 use super::inbox::{Inbox, is_timeout};
+use super::stream::Stream;
 use super::uri::Uri;
 use crate::limits::FRAME_SIZE_BYTES_MAX;
 use crate::protocol::{
@@ -35,7 +36,7 @@ const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// A connection on which requests are answered one by one.
 pub(super) struct Client {
-    stream: TcpStream,
+    stream: Stream,
     inbox: Inbox,
     out: Vec<u8>,
 }
@@ -47,6 +48,7 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+        let stream = Stream::new(stream, uri)?;
         let mut client = Self { stream, inbox: Inbox::new(), out: Vec::new() };
         client.handshake(uri, name)?;
         Ok(client)
@@ -77,7 +79,7 @@ impl Client {
 
     /// Says goodbye and waits for the answer.
     pub(super) fn close(mut self) -> Result<(), Error> {
-        self.stream.set_read_timeout(Some(CLOSE_TIMEOUT))?;
+        self.stream.set_timeouts(CLOSE_TIMEOUT, CLOSE_TIMEOUT)?;
         self.send(0, &goodbye())?;
         match self.receive("connection.close") {
             Ok(_) | Err(Error::Disconnected) => Ok(()),
@@ -91,9 +93,8 @@ impl Client {
     }
 
     /// The socket, from now on with [`POLL`] as its timeout, and what has been read from it.
-    pub(super) fn into_parts(mut self) -> Result<(TcpStream, Inbox), Error> {
-        self.stream.set_read_timeout(Some(POLL))?;
-        self.stream.set_write_timeout(Some(POLL))?;
+    pub(super) fn into_parts(mut self) -> Result<(Stream, Inbox), Error> {
+        self.stream.set_timeouts(POLL, POLL)?;
         self.inbox.widen();
         Ok((self.stream, self.inbox))
     }
@@ -180,7 +181,7 @@ pub(super) fn goodbye() -> connection::Close {
 
 /// Writes everything to a socket whose timeout is [`POLL`]. False if that was not possible within [`STOP_GRACE`] after
 /// `stop` rose; the stream then ends inside a frame and is of no further use.
-pub(super) fn write_all(mut stream: &TcpStream, mut bytes: &[u8], stop: &AtomicBool) -> Result<bool, Error> {
+pub(super) fn write_all(stream: &Stream, mut bytes: &[u8], stop: &AtomicBool) -> Result<bool, Error> {
     let mut stopped_since: Option<Instant> = None;
     while !bytes.is_empty() {
         match stream.write(bytes) {

@@ -3,7 +3,6 @@
 //! The hot path looks at no more of a delivery than its tag, the size of its body and the body's first octets; all
 //! deliveries of one read share one time of arrival.
 
-use std::net::TcpStream;
 use std::sync::Arc;
 
 use super::batch::{STAMP_BYTES, due_time_ns};
@@ -13,6 +12,7 @@ use super::error::Error;
 use super::inbox::Inbox;
 use super::plan::Consuming;
 use super::stats::ConsumerStats;
+use super::stream::Stream;
 use super::worker::Context;
 use crate::protocol::{
     ContentHeader, FRAME_BODY, FRAME_HEADER, FRAME_METHOD, Method, RawFrame, ShortString, basic, write_method,
@@ -20,7 +20,7 @@ use crate::protocol::{
 
 /// A connection with a subscription.
 pub(super) struct Consumer {
-    stream: TcpStream,
+    stream: Stream,
     inbox: Inbox,
     deliveries: Deliveries,
 }

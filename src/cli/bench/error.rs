@@ -18,6 +18,9 @@ pub(super) enum Error {
         /// Of the last address tried.
         source: io::Error,
     },
+    /// No agreement on TLS, or its files.
+    #[error("no TLS: {0}")]
+    Tls(String),
     /// The broker did not answer in time.
     #[error("no answer from the broker to {waiting_for} within {seconds} s")]
     NoAnswer {

@@ -3,10 +3,10 @@
 //! Invariant: the buffer can hold any frame that was negotiated, so [`fill`](Inbox::fill) always has room once all
 //! complete frames have been taken.
 
-use std::io::{ErrorKind, Read};
-use std::net::TcpStream;
+use std::io::ErrorKind;
 
 use super::error::Error;
+use super::stream::Stream;
 use crate::limits::{FRAME_SIZE_BYTES_MAX, HANDSHAKE_FRAME_SIZE_BYTES_MAX};
 use crate::protocol::{RawFrame, split};
 
@@ -56,7 +56,7 @@ impl Inbox {
     }
 
     /// Reads once. False when the socket's read timeout passed first; the end of the stream is an error.
-    pub(super) fn fill(&mut self, mut stream: &TcpStream) -> Result<bool, Error> {
+    pub(super) fn fill(&mut self, stream: &Stream) -> Result<bool, Error> {
         self.make_room();
         match stream.read(&mut self.buffer[self.end..]) {
             Ok(0) => Err(Error::Disconnected),

@@ -20,6 +20,7 @@ mod producer;
 mod report;
 mod run;
 mod stats;
+mod stream;
 mod topology;
 mod unconfirmed;
 mod uri;

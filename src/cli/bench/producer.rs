@@ -1,7 +1,6 @@
 //! A producer: one thread that publishes, and one that reads what the broker says to it (confirms, returns, errors),
 //! so that a confirm is seen when it comes, whatever the publisher does.
 
-use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
@@ -14,6 +13,7 @@ use super::error::Error;
 use super::inbox::Inbox;
 use super::plan::Publishing;
 use super::stats::ProducerStats;
+use super::stream::Stream;
 use super::unconfirmed::Unconfirmed;
 use super::worker::{Context, Event};
 use crate::protocol::{FRAME_METHOD, Method, ShortString, confirm, write_method};
@@ -21,7 +21,7 @@ use crate::protocol::{FRAME_METHOD, Method, ShortString, confirm, write_method};
 /// A connection that is ready to publish.
 pub(super) struct Producer {
     context: Context,
-    stream: TcpStream,
+    stream: Stream,
     inbox: Inbox,
     batch: Batch,
     link: Arc<Link>,
@@ -79,7 +79,7 @@ impl Producer {
         self.link.closing.store(true, Ordering::Relaxed);
         if let Ok(false) = written {
             // The broker does not read: there is no goodbye to wait for. A socket that is gone already is as good.
-            let _ = self.stream.shutdown(Shutdown::Both);
+            let _ = self.stream.shutdown();
         }
         let read = reader.join().unwrap_or(Err(Error::Disconnected));
         // The broker's reason, which the reader has, says more than the broken pipe that follows from it.
@@ -160,7 +160,7 @@ impl Producer {
     fn spawn_reader(&mut self) -> Result<JoinHandle<Result<(), Error>>, Error> {
         let reader = Reader {
             context: self.context.clone(),
-            stream: self.stream.try_clone()?,
+            stream: self.stream.clone(),
             link: Arc::clone(&self.link),
             publisher: thread::current(),
             latencies: Vec::new(),
@@ -173,7 +173,7 @@ impl Producer {
 /// Reads what the broker says to a producer.
 struct Reader {
     context: Context,
-    stream: TcpStream,
+    stream: Stream,
     link: Arc<Link>,
     publisher: Thread,
     latencies: Vec<u64>,

@@ -1,10 +1,10 @@
 //! AMQP URIs: `amqp://user:password@host:port/vhost`, every part after the scheme optional (RabbitMQ URI
-//! Specification).
+//! Specification); `amqps://` is AMQP over TLS.
 //!
 //! One deviation: a path of `/` alone is the default virtual host `/`, not the virtual host without a name, because
-//! nobody means the latter. A query is accepted and ignored.
+//! nobody means the latter. Of a query the files of TLS are heeded, as in RabbitMQ's clients: `cacertfile`, `certfile` and `keyfile`.
 
-use std::str::FromStr;
+use std::{path::PathBuf, str::FromStr};
 
 use crate::protocol::DEFAULT_PORT;
 
@@ -21,6 +21,19 @@ pub(super) struct Uri {
     pub password: String,
     /// The virtual host's name, decoded.
     pub vhost: String,
+    /// With TLS: whom to trust, and what to show.
+    pub tls: Option<TlsFiles>,
+}
+
+/// Files for TLS.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct TlsFiles {
+    /// Whose certificates a broker may show; anybody's if this is not said.
+    pub ca: Option<PathBuf>,
+    /// The certificate to show,
+    pub cert: Option<PathBuf>,
+    /// and its key.
+    pub key: Option<PathBuf>,
 }
 
 impl FromStr for Uri {
@@ -28,33 +41,35 @@ impl FromStr for Uri {
 
     fn from_str(text: &str) -> Result<Self, UriError> {
         let (scheme, rest) = text.split_once("://").ok_or(UriError::Scheme)?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "amqp" => {}
-            "amqps" => return Err(UriError::Tls),
+        let is_tls = match scheme.to_ascii_lowercase().as_str() {
+            "amqp" => false,
+            "amqps" => true,
             _ => return Err(UriError::Scheme),
-        }
-        let rest = rest.split(['?', '#']).next().unwrap_or_default();
+        };
+        let rest = rest.split('#').next().unwrap_or_default();
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let tls = if is_tls { Some(tls_files(query)?) } else { None };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (login, address) = match authority.rsplit_once('@') {
             Some((login, address)) => (Some(login), address),
             None => (None, authority),
         };
-        let (host, port) = host_and_port(address)?;
+        let (host, port) = host_and_port(address, if is_tls { DEFAULT_TLS_PORT } else { DEFAULT_PORT })?;
         let (user, password) = user_and_password(login)?;
         let vhost = if path.is_empty() { "/".to_owned() } else { decoded(path)? };
-        Ok(Self { host, port, user, password, vhost })
+        Ok(Self { host, port, user, password, vhost, tls })
     }
 }
 
 /// Why a text is not an AMQP URI that can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum UriError {
-    /// Something other than `amqp://`.
-    #[error("a URI begins with amqp://")]
+    /// Something other than `amqp://` and `amqps://`.
+    #[error("a URI begins with amqp:// or amqps://")]
     Scheme,
-    /// `amqps://`.
-    #[error("amqps:// is not supported: use amqp://")]
-    Tls,
+    /// A certificate without its key, or a key without its certificate.
+    #[error("certfile and keyfile go together")]
+    Certificate,
     /// The port is no number, or too large.
     #[error("the port is not a number from 1 to 65535")]
     Port,
@@ -66,7 +81,21 @@ pub(super) enum UriError {
     Percent,
 }
 
-fn host_and_port(address: &str) -> Result<(String, u16), UriError> {
+fn tls_files(query: &str) -> Result<TlsFiles, UriError> {
+    let mut files = TlsFiles::default();
+    for (name, value) in query.split('&').filter_map(|part| part.split_once('=')) {
+        let file = match name {
+            "cacertfile" => &mut files.ca,
+            "certfile" => &mut files.cert,
+            "keyfile" => &mut files.key,
+            _ => continue,
+        };
+        *file = Some(decoded(value)?.into());
+    }
+    if files.cert.is_some() == files.key.is_some() { Ok(files) } else { Err(UriError::Certificate) }
+}
+
+fn host_and_port(address: &str, default: u16) -> Result<(String, u16), UriError> {
     let (host, port) = match address.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').ok_or(UriError::Host)?;
@@ -76,7 +105,7 @@ fn host_and_port(address: &str) -> Result<(String, u16), UriError> {
         None => address.split_once(':').unwrap_or((address, "")),
     };
     let port = match port {
-        "" => DEFAULT_PORT,
+        "" => default,
         digits => digits.parse().ok().filter(|port| *port != 0).ok_or(UriError::Port)?,
     };
     let host = if host.is_empty() { "localhost".to_owned() } else { decoded(host)? };
@@ -110,13 +139,16 @@ fn hex(digit: u8) -> Result<u8, UriError> {
     char::from(digit).to_digit(16).map(|value| value as u8).ok_or(UriError::Percent)
 }
 
+/// The TCP port by custom, with TLS.
+const DEFAULT_TLS_PORT: u16 = 5671;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn uri(user: &str, password: &str, host: &str, port: u16, vhost: &str) -> Uri {
         let [user, password, host, vhost] = [user, password, host, vhost].map(str::to_owned);
-        Uri { host, port, user, password, vhost }
+        Uri { host, port, user, password, vhost, tls: None }
     }
 
     #[test]
@@ -144,8 +176,19 @@ mod tests {
     }
 
     #[test]
+    fn with_tls_the_query_names_files() {
+        let plain = uri("guest", "guest", "h", 5671, "/");
+        let with = |files| Ok(Uri { tls: Some(files), ..plain.clone() });
+        assert_eq!("amqps://h".parse(), with(TlsFiles::default()));
+        let [ca, cert, key] = ["/a b", "c", "k"].map(|path| Some(path.into()));
+        let text = "amqps://h/?cacertfile=/a%20b&verify=verify_peer&certfile=c&keyfile=k";
+        assert_eq!(text.parse(), with(TlsFiles { ca, cert, key }));
+        assert_eq!("amqps://h?certfile=c".parse::<Uri>(), Err(UriError::Certificate));
+        assert_eq!("amqp://h?certfile=c".parse::<Uri>().map(|uri| uri.tls), Ok(None));
+    }
+
+    #[test]
     fn what_cannot_be_used_is_refused() {
-        assert_eq!("amqps://h".parse::<Uri>(), Err(UriError::Tls));
         assert_eq!("http://h".parse::<Uri>(), Err(UriError::Scheme));
         assert_eq!("localhost".parse::<Uri>(), Err(UriError::Scheme));
         assert_eq!("amqp://h:0".parse::<Uri>(), Err(UriError::Port));
