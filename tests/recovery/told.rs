@@ -43,7 +43,7 @@ async fn a_stop_says_what_the_storage_did() {
     keep_five(&node.channel().await).await;
     node.stop(Stop::Term);
     let line = last_line(&node, "storage: commits");
-    // The queue and its messages.
-    assert_told(&line, &["INFO", "records", "6", "quarantined", "0"]);
+    // The queue and its messages; the user, its permissions and the virtual host that a new broker begins with.
+    assert_told(&line, &["INFO", "records", "9", "quarantined", "0"]);
     assert!(line.contains("a sync ") && line.contains("for a body byte"), "{line}");
 }
