@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by tests/interop/run and examples/run, which set $root and $cache. After start_broker AMQP_URL names a broker: the one of
-# --uri, or one of its own that ends with the script.
+# --uri, or one of its own that ends with the script. Of its own one amqps_url has the port with TLS, and tls_folder the certificates.
 
 # start_broker [URI]
 start_broker() {
@@ -12,7 +12,11 @@ start_broker() {
   [ -x "$binary" ] || { echo "no broker at $binary: run cargo build --release, or give --uri" >&2; exit 2; }
   broker_folder=$(mktemp -d)
   : >"$broker_folder/stdout"
+  tls_folder=$broker_folder/tls
+  "$binary" tls self-signed "$tls_folder" >/dev/null || exit 2
   "$binary" serve --amqp-listen 127.0.0.1:0 --data-dir "$broker_folder/data" \
+    --amqps-listen 127.0.0.1:0 --tls-cert "$tls_folder/server_certificate.pem" --tls-key "$tls_folder/server_key.pem" \
+    --tls-ca "$tls_folder/ca_certificate.pem" --tls-verify optional \
     >"$broker_folder/stdout" 2>"$broker_folder/stderr" </dev/null &
   broker_pid=$!
   trap stop_broker EXIT
@@ -22,6 +26,9 @@ start_broker() {
     address=$(grep -oE 'amqp://127\.0\.0\.1:[0-9]+' "$broker_folder/stdout" | head -n 1) || true
     if [ -n "$address" ]; then
       export AMQP_URL=${address/'amqp://'/'amqp://guest:guest@'}
+      address=$(grep -oE 'amqps://127\.0\.0\.1:[0-9]+' "$broker_folder/stdout" | head -n 1)
+      # shellcheck disable=SC2034 # the caller's
+      amqps_url=${address/'amqps://'/'amqps://guest:guest@'}
       return
     fi
     kill -0 "$broker_pid" 2>/dev/null || break

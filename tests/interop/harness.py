@@ -10,6 +10,8 @@ import time
 import uuid
 
 URL = os.environ.get("AMQP_URL", "amqp://guest:guest@127.0.0.1:5672")
+# With TLS: whom to trust, and what to show.
+TLS_CA, TLS_CERT, TLS_KEY = (os.environ.get(f"AMQP_TLS_{name}") for name in ("CA", "CERT", "KEY"))
 RUN = uuid.uuid4().hex[:8]
 WAIT_SECONDS = 10
 QUIET_SECONDS = 0.2  # how long to watch for a delivery that must not come

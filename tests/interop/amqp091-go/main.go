@@ -4,6 +4,8 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -348,7 +350,24 @@ func connect() *amqp.Connection {
 	if url == "" {
 		url = "amqp://guest:guest@127.0.0.1:5672"
 	}
-	return must1(amqp.DialConfig(url, amqp.Config{Dial: amqp.DefaultDial(wait), Heartbeat: wait}))
+	config := amqp.Config{Dial: amqp.DefaultDial(wait), Heartbeat: wait, TLSClientConfig: tlsConfig()}
+	return must1(amqp.DialConfig(url, config))
+}
+
+// tlsConfig: whom to trust, and what to show.
+func tlsConfig() *tls.Config {
+	ca := os.Getenv("AMQP_TLS_CA")
+	if ca == "" {
+		return nil
+	}
+	config := &tls.Config{RootCAs: x509.NewCertPool()}
+	if !config.RootCAs.AppendCertsFromPEM(must1(os.ReadFile(ca))) {
+		fail("no certificate in %s", ca)
+	}
+	if cert := os.Getenv("AMQP_TLS_CERT"); cert != "" {
+		config.Certificates = []tls.Certificate{must1(tls.LoadX509KeyPair(cert, os.Getenv("AMQP_TLS_KEY")))}
+	}
+	return config
 }
 
 func channel(conn *amqp.Connection) *amqp.Channel { return must1(conn.Channel()) }

@@ -4,8 +4,7 @@
 const assert = require('node:assert/strict');
 const { randomBytes } = require('node:crypto');
 const { once } = require('node:events');
-const amqp = require('amqplib');
-const { Inbox, URL, drain, equal, holds, name, pause, soon } = require('./common');
+const { Inbox, URL, connect, drain, equal, holds, name, pause, soon } = require('./common');
 const { version } = require('./node_modules/amqplib/package.json');
 const { exponentialRetries, retryLadder, retryLoop } = require('./retries');
 
@@ -18,7 +17,7 @@ const seen = (messages) => messages.map((m) => [m.content.toString(), m.fields.r
 // Manual acks, a prefetch window, and redelivery after a nack and after a lost connection.
 async function workQueue() {
   const queue = name('work');
-  const first = await amqp.connect(URL);
+  const first = await connect();
   const publisher = await first.createConfirmChannel();
   await publisher.assertQueue(queue, { durable: true });
   for (const job of TEN) publisher.sendToQueue(queue, Buffer.from(job), { persistent: true });
@@ -39,7 +38,7 @@ async function workQueue() {
   equal('then the queue goes on', seen(await inbox.take(1)), [[TEN[5], false]]);
   await first.close();
 
-  const second = await amqp.connect(URL);
+  const second = await connect();
   const rest = await second.createChannel();
   const left = await Inbox.on(rest, queue);
   const redelivered = await left.take(8);
@@ -159,14 +158,14 @@ async function errors(connection) {
   await refused(connection, 'redeclare with other arguments: 406', 406, (c) => c.assertQueue(queue, { durable: true }));
   await refused(connection, 'publish to an unknown exchange: 404', 404, async (c) => c.publish(name('missing'), '', Buffer.alloc(0)));
   await refused(connection, 'a get from a missing queue: 404', 404, (c) => c.get(name('missing')));
-  const other = await amqp.connect(URL);
+  const other = await connect();
   await refused(other, "another connection's exclusive queue: 405", 405, (c) => c.checkQueue(exclusive));
   await other.close();
   equal('a new channel works after the errors', (await (await connection.createChannel()).checkQueue(queue)).messageCount, 0);
   equal('deleting a missing queue is no error', (await channel.deleteQueue(name('missing'))).messageCount, 0);
   await channel.deleteQueue(queue);
   await channel.close();
-  await assert.rejects(amqp.connect(URL.replace('://guest:guest@', '://guest:wrong@')), /403/);
+  await assert.rejects(connect({}, URL.replace('://guest:guest@', '://guest:wrong@')), /403/);
   console.log('check a wrong password is refused: 403');
 }
 
@@ -226,7 +225,7 @@ async function brokerCancel(connection) {
 // What was published just before a close does not turn it into an error.
 async function closing() {
   for (let round = 0; round < 20; round += 1) {
-    const connection = await amqp.connect(URL);
+    const connection = await connect();
     connection.on('error', (error) => { throw error; });
     const channel = await connection.createChannel();
     const { queue } = await channel.assertQueue('', { exclusive: true });
@@ -239,7 +238,7 @@ async function closing() {
 async function main() {
   console.log('client amqplib', version);
   await workQueue();
-  const connection = await amqp.connect(URL, { clientProperties: { connection_name: 'interop' } });
+  const connection = await connect({ clientProperties: { connection_name: 'interop' } });
   equal('the server names its product and capabilities',
     [typeof connection.connection.serverProperties.product, connection.connection.serverProperties.capabilities['basic.nack']],
     ['string', true]);

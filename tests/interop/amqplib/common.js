@@ -3,10 +3,17 @@
 
 const assert = require('node:assert/strict');
 const { randomBytes } = require('node:crypto');
+const { readFileSync } = require('node:fs');
+const amqp = require('amqplib');
 
 const URL = process.env.AMQP_URL ?? 'amqp://guest:guest@127.0.0.1:5672';
 const RUN = randomBytes(4).toString('hex');
 const WAIT_MS = 10_000;
+// With TLS: whom to trust, and what to show.
+const TLS = Object.fromEntries(['ca', 'cert', 'key']
+  .map((name) => [name, process.env[`AMQP_TLS_${name.toUpperCase()}`]])
+  .filter(([, path]) => path)
+  .map(([name, path]) => [name, readFileSync(path)]));
 
 const name = (stem) => `interop-node-${stem}-${RUN}`;
 
@@ -16,6 +23,7 @@ function equal(what, got, want) {
   console.log('check', what);
 }
 
+const connect = (options = {}, url = URL) => amqp.connect(url, { ...TLS, ...options });
 const holds = (what, condition) => equal(what, Boolean(condition), true);
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -58,4 +66,4 @@ async function drain(channel, queue) {
   }
 }
 
-module.exports = { Inbox, URL, drain, equal, holds, name, pause, soon };
+module.exports = { Inbox, URL, connect, drain, equal, holds, name, pause, soon };

@@ -1,14 +1,21 @@
 """What pika's programs share."""
 
+import ssl
+
 import pika
 from pika.exceptions import ChannelClosedByBroker
 
-from harness import URL, WAIT_SECONDS, equal
+from harness import TLS_CA, TLS_CERT, TLS_KEY, URL, WAIT_SECONDS, equal
 
 
 def connect():
     """A connection that gives up instead of hanging."""
     parameters = pika.URLParameters(URL)
+    if TLS_CA:
+        context = ssl.create_default_context(cafile=TLS_CA)
+        if TLS_CERT:
+            context.load_cert_chain(TLS_CERT, TLS_KEY)
+        parameters.ssl_options = pika.SSLOptions(context, "localhost")
     parameters.socket_timeout = parameters.blocked_connection_timeout = WAIT_SECONDS
     return pika.BlockingConnection(parameters)
 

@@ -10,10 +10,19 @@ import com.rabbitmq.client.ShutdownSignalException;
 import com.rabbitmq.client.impl.AMQConnection;
 import com.rabbitmq.client.impl.ClientVersion;
 import java.io.IOException;
+import java.io.InputStream;
 import java.math.BigDecimal;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.KeyFactory;
+import java.security.KeyStore;
+import java.security.cert.Certificate;
+import java.security.cert.CertificateFactory;
+import java.security.spec.PKCS8EncodedKeySpec;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Base64;
 import java.util.Collections;
 import java.util.Date;
 import java.util.HashMap;
@@ -27,6 +36,9 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import javax.net.ssl.KeyManagerFactory;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.TrustManagerFactory;
 
 /**
  * The Java client: the common checks, basic.recover, basic.get, consumer priorities, single active
@@ -394,10 +406,43 @@ public final class Check {
     String uri = System.getenv().getOrDefault("AMQP_URL", "amqp://guest:guest@127.0.0.1:5672");
     ConnectionFactory factory = new ConnectionFactory();
     factory.setUri(uri);
+    if (System.getenv("AMQP_TLS_CA") != null) {
+      factory.useSslProtocol(tls());
+      factory.enableHostnameVerification();
+    }
     factory.setConnectionTimeout((int) WAIT_MS);
     factory.setChannelRpcTimeout((int) WAIT_MS);
     factory.setAutomaticRecoveryEnabled(false);
     return factory;
+  }
+
+  /** Whom to trust, and what to show. */
+  private static SSLContext tls() throws Exception {
+    KeyStore trusted = KeyStore.getInstance("PKCS12");
+    trusted.load(null, null);
+    trusted.setCertificateEntry("ca", certificate(System.getenv("AMQP_TLS_CA")));
+    TrustManagerFactory trust = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
+    trust.init(trusted);
+    KeyManagerFactory keys = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
+    KeyStore own = KeyStore.getInstance("PKCS12");
+    own.load(null, null);
+    String cert = System.getenv("AMQP_TLS_CERT");
+    if (cert != null) {
+      String pem = Files.readString(Path.of(System.getenv("AMQP_TLS_KEY")));
+      byte[] key = Base64.getMimeDecoder().decode(pem.replaceAll("-----[A-Z ]+-----", ""));
+      own.setKeyEntry("own", KeyFactory.getInstance("EC").generatePrivate(new PKCS8EncodedKeySpec(key)),
+          new char[0], new Certificate[] {certificate(cert)});
+    }
+    keys.init(own, new char[0]);
+    SSLContext context = SSLContext.getInstance("TLS");
+    context.init(keys.getKeyManagers(), trust.getTrustManagers(), null);
+    return context;
+  }
+
+  private static Certificate certificate(String path) throws Exception {
+    try (InputStream pem = Files.newInputStream(Path.of(path))) {
+      return CertificateFactory.getInstance("X.509").generateCertificate(pem);
+    }
   }
 
   private static Connection connect() throws Exception {
