@@ -10,7 +10,13 @@ use std::{
     sync::Arc,
 };
 
-use tokio::{net::TcpListener, runtime::Handle, task::JoinSet, time::timeout};
+use tokio::{
+    net::TcpListener,
+    runtime::Handle,
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinSet,
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::broker::{Begun, Broker, Document, Imported, Vhost, configured_policies};
@@ -150,6 +156,22 @@ impl Server {
         let shutdown = stop.orderly;
         let tasks = TaskTracker::new();
         let mut background = watch_resources(&self.broker, &self.store, workers);
+        // Before the first client: what is written there may be what it needs to get in.
+        if let Err(problems) = reload_definitions(&self.broker).await {
+            let store = self.store;
+            drop(background);
+            let closed = tokio::task::spawn_blocking(|| store.close(STORE_CLOSE_TIMEOUT)).await;
+            closed.unwrap_or_else(|error| Err(error.to_string())).map_err(StopError::Storage)?;
+            return Err(StopError::Definitions(problems));
+        }
+        let hangup =
+            signal(SignalKind::hangup()).map_err(|error| StopError::Definitions(error.to_string()))?;
+        named(
+            &mut background,
+            &Handle::current(),
+            "the reload at SIGHUP",
+            reload_at_hangup(self.broker.clone(), hangup),
+        );
         if let Some(tls) = self.tls {
             named(&mut background, &Handle::current(), "the watch over files of TLS", tls::keep_current(tls));
         }
@@ -159,8 +181,6 @@ impl Server {
                 connection::listen(broker, gate, listener, tls, tasks.clone(), workers, shutdown.clone());
             tasks.spawn(listening);
         }
-        // The first thing: what is written there may be what clients need to get in.
-        reload_definitions(&self.broker).await.map_err(StopError::Definitions)?;
         let failure = self.store.failure();
         let mut ended = None;
         tokio::select! {
@@ -194,6 +214,24 @@ impl Server {
             None => Err(StopError::Late),
         }
     }
+}
+
+/// Makes what the definitions file says again at each SIGHUP. Runs as long as the broker.
+async fn reload_at_hangup(broker: Arc<Broker>, mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        match reload_definitions(&broker).await {
+            Ok(()) if broker.config.load_definitions.is_none() => {
+                tracing::info!("SIGHUP: there is no file of definitions to load");
+            }
+            Ok(()) => {}
+            Err(problems) => {
+                for problem in problems.lines() {
+                    tracing::error!("{problem}");
+                }
+            }
+        }
+    }
+    future::pending::<()>().await;
 }
 
 /// Makes what the definitions file says, if there is one. An error says what is wrong and where, a line for each.

@@ -3,6 +3,7 @@
 
 #[path = "../support/broker.rs"]
 mod broker;
+mod definitions;
 mod log;
 mod passwords;
 mod policies;

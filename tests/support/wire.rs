@@ -91,6 +91,17 @@ impl Wire {
         Self::connect_to(broker).log_in()
     }
 
+    /// An open connection of a user to a virtual host, with the server's limits and no heartbeat.
+    pub fn open_as(broker: Arc<Broker>, user: &str, password: &str, vhost: &str) -> Self {
+        let mut wire = Self::connect_to(broker);
+        wire.raw(PROTOCOL_HEADER).expect(0, 10, 10);
+        let response = format!("\0{user}\0{password}");
+        let start_ok = start_ok(&CLIENT_CAPABILITIES.table(), "PLAIN", response.as_bytes());
+        wire.send(0, &start_ok).expect(0, 10, 30);
+        wire.send(0, &tune_ok((2047, 131_072, 0))).send(0, &connection_open(vhost)).expect(0, 10, 41);
+        wire
+    }
+
     /// An open connection with these client properties and (`channel_max`, `frame_max`, `heartbeat`) in tune-ok.
     pub fn open_with(client_properties: &Table, tune: (u16, u32, u16)) -> Self {
         Self::connect().handshake(client_properties, tune)
