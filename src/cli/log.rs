@@ -1,7 +1,9 @@
 //! The program's log, on stderr.
 //!
-//! Whatever a value holds, its record stays on one line, has no control characters and is bounded: peers' names and texts
+//! In the form for people, or in that for programs (`json`). Whatever a value holds, its record stays on one line, has no control characters and is bounded: peers' names and texts
 //! come to the log as values of fields, and no place where something is logged has to think of it.
+
+mod json;
 
 use std::io::{self, IsTerminal};
 
@@ -12,14 +14,23 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::config::LogFilter;
+use crate::config::{LogFilter, LogFormat};
 use crate::protocol::Printable;
 
 /// Writes what the filter lets through from now on.
-pub(super) fn start(filter: LogFilter) {
-    let lines =
-        fmt::layer().fmt_fields(fields()).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-    tracing_subscriber::registry().with(filter.targets()).with(lines).init();
+pub(super) fn start(filter: LogFilter, format: LogFormat) {
+    let filtered = tracing_subscriber::registry().with(filter.targets());
+    let lines = fmt::layer().with_writer(io::stderr);
+    match format {
+        LogFormat::Text => {
+            filtered.with(lines.fmt_fields(fields()).with_ansi(io::stderr().is_terminal())).init();
+        }
+        LogFormat::Json => {
+            filtered
+                .with(lines.fmt_fields(json::Members).event_format(json::Objects).with_ansi(false))
+                .init();
+        }
+    }
 }
 
 /// `text name=value other=value`. What `log` adds to records that come through it is left out.

@@ -13,7 +13,7 @@ use clap::{
     ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, parser::ValueSource,
 };
 
-use crate::config::{LogFilter, Settings};
+use crate::config::{LogFilter, LogFormat, Settings};
 use crate::protocol::Printable;
 
 /// A message broker that speaks AMQP 0-9-1 as RabbitMQ does.
@@ -53,7 +53,7 @@ pub fn run() -> ExitCode {
             serve::run(*settings, shows_password)
         }
         Some(Command::Bench(args)) => {
-            log::start(LogFilter::default());
+            log::start(LogFilter::default(), LogFormat::Text);
             bench::run(*args)
         }
         Some(Command::Fsck(args)) => fsck::run(&args),

@@ -32,7 +32,7 @@ pub(super) fn run(settings: Settings, shows_password: bool) -> ExitCode {
         }
         Err(error) => return fail(&error),
     };
-    log::start(config.log.clone());
+    log::start(config.log.clone(), config.log_format);
     end_on_panic();
     if shows_password {
         tracing::warn!(

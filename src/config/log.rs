@@ -1,7 +1,9 @@
-//! How much is logged: `debug`, or `info,leveret::store=debug,sled=trace`.
+//! How much is logged: `debug`, or `info,leveret::store=debug,sled=trace`; and in which form.
 
 use std::str::FromStr;
 
+use clap::ValueEnum;
+use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 
@@ -20,6 +22,17 @@ impl LogFilter {
     fn of(level: LevelFilter) -> Targets {
         Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(PROGRAM, level)
     }
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: an object on each line.
+    Json,
 }
 
 /// What the broker's own records begin with.
@@ -83,6 +96,11 @@ mod tests {
             ("leveret::store=debug, WARN", "leveret::server", Level::INFO, false),
             ("error", "sled", Level::WARN, false),
             ("off", "leveret", Level::ERROR, false),
+            ("", "leveret::audit", Level::INFO, true),
+            ("leveret::audit=off", "leveret::audit", Level::WARN, false),
+            ("leveret::audit=off", "leveret::server", Level::INFO, true),
+            ("warn", "leveret::audit", Level::INFO, false),
+            ("warn,leveret::audit=info", "leveret::audit", Level::INFO, true),
         ] {
             assert_eq!(writes(filter, target, level), written, "{filter}: {target} {level}");
         }

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use ipnet::IpNet;
 
-pub use log::LogFilter;
+pub use log::{LogFilter, LogFormat};
 pub use memory::MemoryBudget;
 pub use password::PasswordHashing;
 pub use settings::{PolicySettings, Settings};
@@ -77,6 +77,8 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// What is logged.
     pub log: LogFilter,
+    /// In which form.
+    pub log_format: LogFormat,
     /// Policies of the default virtual host that are set at each start.
     pub policies: Vec<PolicySettings>,
     /// The same for operator policies.
@@ -220,6 +222,7 @@ impl Config {
                 1..=limits::HANDSHAKE_TIMEOUT_MS_MAX,
             )?),
             log: settings.log.unwrap_or_default(),
+            log_format: settings.log_format.unwrap_or_default(),
             policies: settings.policies,
             operator_policies: settings.operator_policies,
         })

@@ -6,7 +6,7 @@ use clap::Args;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
-use super::{LogFilter, PasswordHashing, Size, password};
+use super::{LogFilter, LogFormat, PasswordHashing, Size, password};
 
 /// What was said, before defaults and checks. Keys in the file are the flags' names without the dashes in front.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
@@ -118,6 +118,9 @@ pub struct Settings {
     #[arg(long, env = "LEVERET_LOG", value_name = "LEVEL")]
     #[serde(deserialize_with = "parsed")]
     pub log: Option<LogFilter>,
+    /// Form of the log: text, or json, an object on each line [default: text]
+    #[arg(long, env = "LEVERET_LOG_FORMAT", value_name = "FORM", hide_possible_values = true)]
+    pub log_format: Option<LogFormat>,
     /// Policies of the default virtual host; in the file only
     #[arg(skip)]
     pub policies: Vec<PolicySettings>,
@@ -189,6 +192,7 @@ impl Settings {
             consumer_timeout: self.consumer_timeout.or(lower.consumer_timeout),
             handshake_timeout_ms: self.handshake_timeout_ms.or(lower.handshake_timeout_ms),
             log: self.log.or(lower.log),
+            log_format: self.log_format.or(lower.log_format),
             policies: lower.policies,
             operator_policies: lower.operator_policies,
         }

@@ -49,6 +49,7 @@ const ABSURD: &[(&str, &[&str], &str)] = &[
     ("consumer-timeout", &["", "x", "-1", "18446744073709551615"], "consumer-timeout"),
     ("handshake-timeout-ms", &["", "x", "-1", "0", "18446744073709551615"], "handshake-timeout-ms"),
     ("log", &["inof", "][", "leveret=", "3"], "log"),
+    ("log-format", &["", "xml", "JSON"], "log-format"),
     ("config", &["", "/no/such/file.toml", "/dev"], ""),
 ];
 
@@ -144,6 +145,7 @@ fn what_the_file_has_wrong_is_shown_where_it_stands() {
         ("segment-bytes = '1 pound'", "'1 pound' is not a size: write a number of bytes"),
         ("memory-limit-bytes = -1", "a size cannot be negative"),
         ("amqp-listen = 7", "expected a text, or a list of texts"),
+        ("log-format = 'xml'", "unknown variant `xml`, expected `text` or `json`"),
         ("log = 'inof'", "'inof' is no level: they are off, error, warn, info, debug, trace"),
         ("[[policies]]\nname = 'p'\n", "missing field `pattern`"),
     ] {
