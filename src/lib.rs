@@ -12,9 +12,11 @@
 //! * [`connection`]: listener, handshake, reader and writer of each connection, a handler for each AMQP class.
 //! * [`server`]: the composition root.
 //! * [`config`] and [`limits`]: what can be configured, and every bound there is.
+//! * [`audit`]: what the log says of who came in and what was changed, in one form.
 //! * [`containment`]: whose state a panic may have broken.
 //! * [`cli`]: the command line.
 
+pub mod audit;
 pub mod auth;
 pub mod broker;
 pub mod cli;

@@ -251,6 +251,8 @@ pub const SHOWN_CHARS_MAX: usize = 512;
 pub const FSCK_LINES_SHOWN_MAX: usize = 20;
 /// Characters of a client's name for its connection that stand in each line about it.
 pub const CONNECTION_NAME_SHOWN_CHARS_MAX: usize = 100;
+/// The same of a name as whom a client that is refused wants to come in: no user has a longer one (AMQP's short strings).
+pub const CLAIMED_USER_SHOWN_CHARS_MAX: usize = 255;
 /// How often a raised alarm looks whether it may be cleared.
 pub const ALARM_INTERVAL: Duration = Duration::from_millis(20);
 /// How often queues are asked to make room while messages take more than half of their budget.

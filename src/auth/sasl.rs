@@ -37,6 +37,15 @@ pub enum Claim {
     },
 }
 
+impl Claim {
+    /// Who it says it is. Any bytes.
+    pub fn user(&self) -> &[u8] {
+        match self {
+            Self::Password { user, .. } | Self::Vouched { user } => user,
+        }
+    }
+}
+
 /// Why a response cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SaslError {

@@ -5,8 +5,9 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
+use crate::audit;
 use crate::core::{
     access::{AccessChange, Grant, Registry, UserSpec},
     change::{Change, Changes},
@@ -19,6 +20,8 @@ use crate::protocol::ShortString;
 /// Who may do what, behind its lock.
 pub struct Access {
     registry: RwLock<Registry>,
+    /// Who changes something tells the audit, too, and in the same order: longer than anybody else should wait for the registry.
+    changing: Mutex<()>,
     journal: Arc<dyn Journal>,
     /// Counts changes: whoever remembers an answer remembers this with it.
     stamp: AtomicU64,
@@ -27,7 +30,12 @@ pub struct Access {
 impl Access {
     /// What changes of before have led to; further ones go to `journal`.
     pub fn new(registry: Registry, journal: Arc<dyn Journal>) -> Self {
-        Self { registry: RwLock::new(registry), journal, stamp: AtomicU64::new(0) }
+        Self {
+            registry: RwLock::new(registry),
+            changing: Mutex::default(),
+            journal,
+            stamp: AtomicU64::new(0),
+        }
     }
 
     /// How often something was changed. An answer that was given at another stamp may be wrong by now.
@@ -64,17 +72,22 @@ impl Access {
         &self,
         changes: impl FnOnce(&Registry) -> C,
     ) -> Result<Commit, BadPattern> {
+        let _alone = self.changing.lock();
         let mut registry = self.registry.write();
         let mut done = Changes::new();
         let changes: Vec<_> = changes(&registry).into_iter().collect();
-        let result = changes.into_iter().try_for_each(|change| {
+        let mut count = 0;
+        let result = changes.iter().try_for_each(|change| {
             registry.apply(change.clone())?;
-            done.push(Change::from(change));
+            done.push(Change::from(change.clone()));
+            count += 1;
             Ok(())
         });
         // Under the lock: the journal gets changes in the order in which they happened.
         let commit = self.journal.append(&mut done, true);
         self.stamp.fetch_add(1, Ordering::Release);
+        drop(registry);
+        changes[..count].iter().for_each(audit::access_changed);
         result.map(|()| commit)
     }
 }

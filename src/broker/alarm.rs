@@ -8,6 +8,7 @@ use std::{
 
 use tokio::sync::watch;
 
+use crate::audit;
 use crate::core::memory::Gauge;
 use crate::limits::ALARM_INTERVAL;
 
@@ -35,11 +36,7 @@ impl Alarm {
     #[inline]
     pub fn check(&self, gauge: &Gauge) -> bool {
         if gauge.is_over() && self.raised.fetch_or(MEMORY, Ordering::Relaxed) & MEMORY == 0 {
-            tracing::warn!(
-                used_bytes = gauge.used_bytes(),
-                limit_bytes = gauge.limit_bytes(),
-                "memory alarm: publishers are blocked"
-            );
+            audit::memory_alarm_raised(gauge.used_bytes(), gauge.limit_bytes());
             self.tell();
         }
         self.raised.load(Ordering::Relaxed) != 0
@@ -60,7 +57,7 @@ impl Alarm {
             while !gauge.has_recovered() {
                 tokio::time::sleep(ALARM_INTERVAL).await;
             }
-            tracing::info!(used_bytes = gauge.used_bytes(), "memory alarm cleared");
+            audit::memory_alarm_cleared(gauge.used_bytes());
             self.raised.fetch_and(!MEMORY, Ordering::Relaxed);
             self.tell();
         }

@@ -20,6 +20,7 @@ pub use share::Share;
 pub use timekeeper::Calls;
 
 use super::{Drops, Quiet, Rates};
+use crate::audit;
 use crate::core::{
     ConnectionId,
     access::Limits,
@@ -290,8 +291,8 @@ impl Vhost {
         self.policies_changed.load(Ordering::Relaxed)
     }
 
-    /// Sets what counts for the virtual host as a whole. Gives the commit to wait for.
-    pub fn set_settings(&self, settings: VhostSettings) -> Option<Commit> {
+    /// Sets what counts for the virtual host as a whole, when it is made. Gives the commit to wait for.
+    pub(super) fn set_settings(&self, settings: VhostSettings) -> Option<Commit> {
         self.rates.set(&settings.limits);
         self.change(|topology| topology.set_settings(settings)).1
     }
@@ -301,13 +302,17 @@ impl Vhost {
         let operation = |topology: &mut Topology| {
             let settings = change(topology.settings());
             let is_other = settings != *topology.settings();
-            if is_other {
+            is_other.then(|| {
                 self.rates.set(&settings.limits);
-                topology.set_settings(settings);
-            }
-            is_other
+                topology.set_settings(settings.clone());
+                settings
+            })
         };
-        self.change(operation).0
+        let changed = self.change(operation).0;
+        if let Some(settings) = &changed {
+            audit::vhost_changed(&self.name, settings);
+        }
+        changed.is_some()
     }
 
     /// Its limits.

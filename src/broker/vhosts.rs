@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{Calls, Vhost};
+use crate::audit;
 use crate::core::{
     change::TopologyChange,
     clock::Clock,
@@ -126,6 +127,7 @@ impl Vhosts {
         let (topology, calls) = self.empty(name);
         let vhost = self.vhost(name.clone(), topology, calls);
         vacant.insert(vhost.clone());
+        audit::vhost_made(name, &settings);
         let commit = vhost.set_settings(settings);
         self.begin(Begun::Serving(vhost.clone()));
         Ok((vhost, commit))
@@ -137,6 +139,7 @@ impl Vhosts {
         let (name, vhost) = self.by_name.remove(name)?;
         self.leaving.lock().insert(name);
         let commit = vhost.leave();
+        audit::vhost_deleted(&vhost.name);
         self.begin(Begun::Leaving(vhost.clone()));
         Some((vhost, commit))
     }

@@ -41,7 +41,7 @@ pub(super) async fn arrive(
             Err(refusal) => return Err(Declined { refusal, socket }),
         }
     }
-    let mut peer = Peer { address: *address, certificate_name: None };
+    let mut peer = Peer { address: *address, tls: tls.is_some(), certificate_name: None };
     let Some(acceptor) = tls else {
         let (reader, writer) = socket.into_split();
         return Ok(Arrived { reader: reader.into(), writer: writer.into(), peer });

@@ -24,6 +24,7 @@ use super::{
     work::Then,
     writer,
 };
+use crate::audit::{self, Login};
 use crate::broker::{Attention, Broker};
 use crate::containment::contained_future;
 use crate::core::outbox::{Outbox, SharedOutbox};
@@ -65,7 +66,7 @@ impl Client {
         greeted: Greeted,
         shutdown: &CancellationToken,
     ) -> Self {
-        let Greeted { negotiated, info, admission, heartbeat, leftover } = greeted;
+        let Greeted { negotiated, info, mechanism, admission, heartbeat, leftover } = greeted;
         let heartbeat = Duration::from_secs(heartbeat.into());
         let understands = |name| capability(&info.client_properties, name);
         let outbox: SharedOutbox = Arc::new(Mutex::new(Outbox::new(
@@ -85,10 +86,18 @@ impl Client {
             }
         });
         let attention = Arc::new(Attention::default());
+        let (user, vhost) = (info.user.clone(), info.vhost.clone());
         let id = broker.connections.connected(info, outbox.clone(), attention.clone(), admission);
         let session = Session::new(broker, id, negotiated, outbox);
-        let certificate = peer.certificate_name.as_deref().map(tracing::field::display);
-        tracing::info!(parent: &session.span(), certificate, "connection opened");
+        let login = Login {
+            user: &user,
+            vhost: &vhost,
+            peer: peer.address,
+            mechanism: &mechanism,
+            tls: peer.tls,
+            certificate: peer.certificate_name.as_deref(),
+        };
+        audit::login(&session.span(), &login);
         let inbound = Inbound::new(reader, leftover, &session.memory);
         let reading = Reading::new(inbound, session, attention, gone, wants_blocked);
         Self { reading, writing, socket, heartbeat }
@@ -167,7 +176,7 @@ async fn in_time<T>(
     tokio::select! {
         done = timeout_at(deadline, contained_future(part)) => Some(match done {
             Ok(Some(done)) => done,
-            Ok(None) => Err(Refusal::Close { error: internal_error(), ids: (0, 0) }),
+            Ok(None) => Err(Refusal::Close { error: internal_error(), ids: (0, 0), user: None }),
             Err(_late) => Err(Refusal::Silent("handshake timeout".into())),
         }),
         () = place.wanted() => Some(Err(Refusal::Crowded)),
@@ -187,7 +196,7 @@ async fn while_there_is_room(parting: impl Future<Output = ()>, place: &Place, s
 fn log_refusal(place: &Place, peer: SocketAddr, refusal: &Refusal) {
     match refusal {
         Refusal::Gone(error) => tracing::debug!(%peer, %error, "client left during the handshake"),
-        refusal => place.gate().refused(peer, refusal),
+        refusal => place.gate().refused(peer, refusal.user(), refusal),
     }
 }
 

@@ -5,12 +5,13 @@
 //! that says good-bye: it is owed nothing, and ends at once. So silent sockets keep no client out, however many there are, and a
 //! client that logs in at once is never asked to go.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, fmt::Display, net::SocketAddr, sync::Arc, time::Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::sparing::Sparing;
+use crate::audit;
 use crate::limits::{REFUSALS_LOGGED_MAX, REFUSALS_LOGGED_REFILL};
 
 /// Counts sockets and their places. One for all listeners.
@@ -61,14 +62,12 @@ impl Gate {
         Some(place)
     }
 
-    /// Writes to the log that a client was not let in; of a flood of them only some, with how many were left out.
-    pub(super) fn refused(&self, peer: SocketAddr, why: &dyn std::fmt::Display) {
-        match self.refusals.lock().take(Instant::now()) {
-            None => {}
-            Some(0) => tracing::warn!(%peer, %why, "connection refused"),
-            Some(left_out) => {
-                tracing::warn!(%peer, %why, left_out, "connection refused, as others before it");
-            }
+    /// Tells the audit that a client was not let in, and as whom it has come if it has said that; of a flood of them only some, with how
+    /// many were left out.
+    pub(super) fn refused(&self, peer: SocketAddr, user: Option<&dyn Display>, why: &dyn Display) {
+        let left_out = self.refusals.lock().take(Instant::now());
+        if let Some(left_out) = left_out {
+            audit::refused(peer, user, why, left_out);
         }
     }
 }

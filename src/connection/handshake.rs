@@ -1,6 +1,6 @@
 //! From the protocol header to `connection.open-ok` (AMQP 2.2.4; the answers to what goes wrong are RabbitMQ's).
 
-use std::{mem, sync::Arc};
+use std::{fmt::Display, mem, sync::Arc};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use zeroize::{Zeroize, Zeroizing};
@@ -25,6 +25,8 @@ const COMPATIBLE_VERSION: &str = "3.13.7";
 pub(super) struct Greeted {
     pub(super) negotiated: Negotiated,
     pub(super) info: ConnectionInfo,
+    /// How it has proven who it is: a mechanism of SASL.
+    pub(super) mechanism: ShortString,
     pub(super) admission: Admission,
     /// Seconds; zero is without.
     pub(super) heartbeat: u16,
@@ -44,6 +46,8 @@ pub(super) enum Refusal {
     /// Its credentials are wrong; it gets `connection.close` if it understands one in the handshake.
     #[error("{why}")]
     Login {
+        /// Who it says it is.
+        user: String,
         /// For the log only.
         why: Refused,
         /// The text that it is told.
@@ -62,6 +66,8 @@ pub(super) enum Refusal {
         error: AmqpError,
         /// What failed.
         ids: MethodIds,
+        /// Who it is, if it has proven that.
+        user: Option<String>,
     },
     /// It went away.
     #[error("{0}")]
@@ -72,6 +78,22 @@ impl Refusal {
     /// Whether the client gets a `connection.close`, which it should have time to read.
     pub(super) fn says_why(&self) -> bool {
         matches!(self, Self::Close { .. } | Self::Login { told: Some(_), .. })
+    }
+
+    /// Who it is, or says it is.
+    pub(super) fn user(&self) -> Option<&dyn Display> {
+        match self {
+            Self::Login { user, .. } | Self::Close { user: Some(user), .. } => Some(user),
+            _ => None,
+        }
+    }
+
+    /// The same of a client that has proven who it is.
+    fn of(self, name: &ShortString) -> Self {
+        match self {
+            Self::Close { error, ids, .. } => Self::Close { error, ids, user: Some(name.to_string()) },
+            other => other,
+        }
     }
 }
 
@@ -93,7 +115,7 @@ pub(super) fn spoken(header: [u8; 8]) -> String {
 }
 
 fn close(error: AmqpError, ids: MethodIds) -> Refusal {
-    Refusal::Close { error, ids }
+    Refusal::Close { error, ids, user: None }
 }
 
 /// Leads a client through the handshake; `peer` is what is known of it before.
@@ -118,17 +140,13 @@ where
     let offered = broker.authenticator.offered(peer.certificate_name.as_deref());
     let mut start_ok = greeter.start(&offered).await?;
     let user = log_in(broker, &offered, &mut start_ok, peer).await?;
-    let tune_ok = greeter.tune(broker).await?;
+    let tune_ok = greeter.tune(broker).await.map_err(|refusal| refusal.of(&user))?;
     let open = greeter.expect(|method| match method {
         Method::ConnectionOpen(open) => Some(open),
         _ => None,
     });
-    let open = open.await?;
-    let vhost = broker
-        .vhosts
-        .find(&open.virtual_host)
-        .ok_or_else(|| close(not_allowed(format!("vhost {} not found", open.virtual_host)), (10, 40)))?;
-    let admission = admit(broker, &user, &vhost)?;
+    let open = open.await.map_err(|refusal| refusal.of(&user))?;
+    let (vhost, admission) = admit(broker, &user, &open.virtual_host).map_err(|refusal| refusal.of(&user))?;
     greeter.send(&connection::OpenOk {}).await?;
     let remote = Remote::new(peer.address, &start_ok.client_properties);
     Ok(Greeted {
@@ -146,6 +164,7 @@ where
             frame_max: tune_ok.frame_max,
             channel_max: tune_ok.channel_max,
         },
+        mechanism: start_ok.mechanism,
         admission,
         heartbeat: tune_ok.heartbeat,
         // What was wiped does not stay with the connection.
@@ -154,11 +173,15 @@ where
 }
 
 /// Lets a user into a virtual host, unless a limit is reached, or it is not permitted there. In RabbitMQ's order and words.
-fn admit(broker: &Broker, user: &ShortString, vhost: &Vhost) -> Result<Admission, Refusal> {
+fn admit(
+    broker: &Broker,
+    user: &ShortString,
+    name: &ShortString,
+) -> Result<(Arc<Vhost>, Admission), Refusal> {
     let refused = |text: String| close(not_allowed(text), (10, 40));
+    let vhost = broker.vhosts.find(name).ok_or_else(|| refused(format!("vhost {name} not found")))?;
     let limits = broker.access.user(user).map(|user| user.limits.clone()).unwrap_or_default();
     let bounds = Bounds { all: broker.config.connection_max as u64, user: &limits, vhost: &vhost.limits() };
-    let name = &vhost.name;
     let admission = broker.connections.admit(user, name, bounds).map_err(|reached| {
         refused(match reached {
             TooMany::OfAll(max) => format!("connection refused: node connection limit ({max}) is reached"),
@@ -179,7 +202,7 @@ fn admit(broker: &Broker, user: &ShortString, vhost: &Vhost) -> Result<Admission
     if broker.access.grant(user, name).0.is_none() {
         return Err(refused(format!("access to vhost '{name}' refused for user '{user}'")));
     }
-    Ok(admission)
+    Ok((vhost, admission))
 }
 
 /// Whether the client says that it understands something.
@@ -205,7 +228,8 @@ async fn log_in(
         Err(why) => {
             let understands = capability(&start_ok.client_properties, "authentication_failure_close");
             let told = understands.then(|| told(&why.why, &start_ok.mechanism));
-            Err(Refusal::Login { why, told })
+            let user = String::from_utf8_lossy(claim.user()).into_owned();
+            Err(Refusal::Login { user, why, told })
         }
     }
 }
@@ -336,7 +360,7 @@ pub(super) async fn refuse(writer: &mut (impl AsyncWrite + Unpin), refusal: &Ref
     let mut out = Vec::new();
     match refusal {
         Refusal::Header { .. } => out.extend_from_slice(&PROTOCOL_HEADER),
-        Refusal::Close { error, ids } => write_close(&mut out, error, *ids),
+        Refusal::Close { error, ids, .. } => write_close(&mut out, error, *ids),
         Refusal::Login { told: Some(error), .. } => write_close(&mut out, error, (0, 0)),
         Refusal::Login { told: None, .. } | Refusal::Silent(_) | Refusal::Crowded | Refusal::Gone(_) => {}
     }

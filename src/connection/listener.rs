@@ -33,7 +33,7 @@ pub async fn listen(
             () = shutdown.cancelled() => return,
         };
         let Some(place) = place else {
-            gate.refused(peer, &"too many connections");
+            gate.refused(peer, None, &"too many connections");
             continue;
         };
         let (broker, tls, shutdown) = (broker.clone(), tls.clone(), shutdown.clone());

@@ -40,7 +40,11 @@ fn a_user_name_is_escaped_and_bounded_and_told_once() {
     let evil = format!("evil\n2026-01-01 INFO forged\x1b[31m{}", "x".repeat(4_000));
     log_in_as(&broker, &evil);
     let log = broker.log();
-    log.expect(&["connection refused", "evil\\n2026-01-01 INFO forged\\u{1b}[31mxxx", "peer=127.0.0.1:"]);
+    let line =
+        log.expect(&["connection refused", "evil\\n2026-01-01 INFO forged\\u{1b}[31mxxx", "peer=127.0.0.1:"]);
+    let user = line.split(" user=").nth(1).unwrap().split(" why=").next().unwrap();
+    // 255 characters, of which the line's end and the escape take more.
+    assert_eq!(user.len(), 255 + 1 + 5 + "...".len(), "{user}");
     assert_eq!(lines_with(&log, "forged"), 1);
     assert!(log.lines().iter().all(|line| line.len() < 1_000 && !line.contains('\x1b')));
 }

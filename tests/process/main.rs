@@ -1,6 +1,7 @@
 //! The broker as a process: starting, refusing to start, stopping, and holding publishers up.
 #![allow(clippy::unwrap_used, clippy::doc_markdown, reason = "tests")]
 
+mod audit;
 #[path = "../support/broker.rs"]
 mod broker;
 mod definitions;

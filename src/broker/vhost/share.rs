@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 
 use super::Vhost;
+use crate::audit;
 use crate::broker::alarm::Reason;
 use crate::core::access::Limit;
 use crate::limits::SHARES_LOOKED_AT_ONCE_MAX;
@@ -66,9 +67,9 @@ impl Vhost {
         if self.share.set(reason) {
             let Used { memory, disk } = used;
             if let Some(reason) = reason {
-                tracing::warn!(vhost = %self.name, reason, memory, disk, "virtual host alarm: its publishers are blocked");
+                audit::vhost_alarm_raised(&self.name, reason, memory, disk);
             } else {
-                tracing::info!(vhost = %self.name, memory, disk, "virtual host alarm cleared");
+                audit::vhost_alarm_cleared(&self.name, memory, disk);
             }
         }
     }

@@ -29,6 +29,7 @@ use super::{
     reserve,
     spares::Spares,
 };
+use crate::audit;
 use crate::limits::{
     CHECKPOINT_CHANGES_MAX, CHECKPOINT_INTERVAL, CHECKPOINT_INTERVAL_MIN, CHECKPOINT_LOG_BYTES,
     DISK_RESERVE_BYTES, KEEPER_INTERVAL, STORAGE_REPORT_INTERVAL,
@@ -182,14 +183,9 @@ impl Keeper {
         let changed = self.disk_low.send_if_modified(|before| std::mem::replace(before, low) != low);
         if changed && low {
             let limit = self.disk_free_limit;
-            tracing::warn!(
-                free_bytes = free,
-                limit_bytes = limit,
-                full,
-                "disk alarm: publishers are blocked"
-            );
+            audit::disk_alarm_raised(free, limit, full);
         } else if changed {
-            tracing::info!(free_bytes = free, "disk alarm cleared");
+            audit::disk_alarm_cleared(free);
         }
         self.keep_reserve(full, low);
     }
