@@ -39,6 +39,9 @@ pub enum StartError {
     /// What is configured.
     #[error("{0}")]
     Policy(String),
+    /// What the system says.
+    #[error("SIGHUP cannot be heard: {0}")]
+    Signal(io::Error),
     /// The files of TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -103,6 +106,7 @@ impl fmt::Display for Listening {
 
 /// A broker that listens and has not yet begun to serve.
 pub struct Server {
+    hangup: Signal,
     broker: Arc<Broker>,
     store: Store,
     data_dir: DataDir,
@@ -114,6 +118,8 @@ pub struct Server {
 impl Server {
     /// Takes the data folder and the addresses, and recovers what was there.
     pub async fn bind(mut config: Config) -> Result<Self, StartError> {
+        // From now on SIGHUP ends nobody.
+        let hangup = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
         let descriptors = descriptors::raise();
         let policies = configured_policies(&config).map_err(|error| StartError::Policy(error.to_string()))?;
         let data_dir = DataDir::open(&config.data_dir)?;
@@ -136,7 +142,7 @@ impl Server {
             }
         }
         let gate = Arc::new(Gate::new(share.sockets_max));
-        Ok(Self { broker: Arc::new(broker), store, data_dir, listeners, tls, gate })
+        Ok(Self { hangup, broker: Arc::new(broker), store, data_dir, listeners, tls, gate })
     }
 
     /// What to tell people: name, version, addresses, folder.
@@ -164,13 +170,11 @@ impl Server {
             closed.unwrap_or_else(|error| Err(error.to_string())).map_err(StopError::Storage)?;
             return Err(StopError::Definitions(problems));
         }
-        let hangup =
-            signal(SignalKind::hangup()).map_err(|error| StopError::Definitions(error.to_string()))?;
         named(
             &mut background,
             &Handle::current(),
             "the reload at SIGHUP",
-            reload_at_hangup(self.broker.clone(), hangup),
+            reload_at_hangup(self.broker.clone(), self.hangup),
         );
         if let Some(tls) = self.tls {
             named(&mut background, &Handle::current(), "the watch over files of TLS", tls::keep_current(tls));

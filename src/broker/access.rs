@@ -23,6 +23,7 @@ pub struct Access {
     /// Who changes something tells the audit, too, and in the same order: longer than anybody else should wait for the registry.
     changing: Mutex<()>,
     journal: Arc<dyn Journal>,
+    last_change: AtomicU64,
     /// Counts changes: whoever remembers an answer remembers this with it.
     stamp: AtomicU64,
 }
@@ -34,6 +35,7 @@ impl Access {
             registry: RwLock::new(registry),
             changing: Mutex::default(),
             journal,
+            last_change: AtomicU64::new(0),
             stamp: AtomicU64::new(0),
         }
     }
@@ -42,6 +44,11 @@ impl Access {
     #[inline]
     pub fn stamp(&self) -> u64 {
         self.stamp.load(Ordering::Acquire)
+    }
+
+    /// The commit of the last change.
+    pub(super) fn last_change(&self) -> Commit {
+        Commit(self.last_change.load(Ordering::Acquire))
     }
 
     /// Reads users and permissions.
@@ -85,6 +92,7 @@ impl Access {
         });
         // Under the lock: the journal gets changes in the order in which they happened.
         let commit = self.journal.append(&mut done, true);
+        self.last_change.store(commit.0, Ordering::Release);
         self.stamp.fetch_add(1, Ordering::Release);
         drop(registry);
         changes[..count].iter().for_each(audit::access_changed);

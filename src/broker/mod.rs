@@ -3,6 +3,7 @@
 mod access;
 mod alarm;
 mod clock;
+mod completed;
 mod configured;
 mod connections;
 mod definitions;

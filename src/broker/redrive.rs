@@ -10,22 +10,20 @@
 
 use std::{collections::VecDeque, future::poll_fn, sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::Vhost;
+use super::{Vhost, completed::completed};
 use crate::core::{
     commit::Commit,
     effects::Effects,
     entry::Entry,
     message::View,
-    outbox::Outbox,
     placement::{counter_of, line_of, position_of},
     queue::{Cursor, Enqueued, Peeked, SharedQueue},
     redrive::{Matcher, Redrive, Redriven, Target, redriven},
 };
-use crate::limits::{FRAME_SIZE_BYTES_MAX, REDRIVE_AT_ONCE_MAX};
+use crate::limits::REDRIVE_AT_ONCE_MAX;
 use crate::protocol::ShortString;
 
 /// What a redrive has done so far.
@@ -127,21 +125,6 @@ impl Vhost {
         self.append(&mut effects, false);
         cancelled
     }
-
-    /// Waits until a commit is complete.
-    async fn completed(&self, commit: Commit) {
-        if commit == Commit::default() {
-            return;
-        }
-        // An outbox without a connection: its only octet leaves when the commit is complete.
-        let mut outbox = Outbox::new(FRAME_SIZE_BYTES_MAX as usize, false);
-        outbox.hold_back(commit);
-        outbox.send_frames(&[0]);
-        let outbox = Arc::new(Mutex::new(outbox));
-        self.journal.notify(commit, &outbox);
-        let mut octet = Vec::new();
-        poll_fn(|cx| outbox.lock().poll_take(&mut octet, cx)).await;
-    }
 }
 
 /// A redrive on its way.
@@ -195,7 +178,7 @@ impl<'a> Redriving<'a> {
             self.vhost.room_for_departures().await;
             tokio::time::sleep_until(self.due).await;
             let commit = self.step();
-            self.vhost.completed(commit).await;
+            completed(&*self.vhost.journal, commit).await;
             progress.send_replace(self.progress);
             tokio::task::yield_now().await;
         }

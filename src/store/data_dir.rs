@@ -3,8 +3,9 @@
 //! One process at a time has it, and the lock ends with that process. This file knows of the log only whether there is one.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, DirBuilder, File, TryLockError},
     io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -35,10 +36,11 @@ pub enum DataDirError {
 }
 
 impl DataDir {
-    /// Makes the folder if it is missing, and locks it.
+    /// Makes the folder if it is missing, for its owner alone, and locks it.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         let unusable = |source| DataDirError::Unusable { path: path.into(), source };
-        fs::create_dir_all(path).map_err(unusable)?;
+        // Hashes of passwords lie in it, and what clients publish.
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
         Self::lock(path)
     }
 
@@ -85,6 +87,15 @@ mod tests {
         assert!(matches!(DataDir::open(&path), Err(DataDirError::InUse(_))));
         drop(first);
         assert!(DataDir::open(&path).is_ok());
+    }
+
+    #[test]
+    fn a_new_folder_is_its_owner_s_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        DataDir::open(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[test]

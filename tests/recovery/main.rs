@@ -19,6 +19,7 @@ mod wire;
 // The harness.
 mod cable;
 mod history;
+mod identity_kills;
 mod ledger;
 mod link;
 mod load;

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, fmt};
 
 use super::{Document, values};
-use crate::broker::{Broker, Vhost};
+use crate::broker::{Broker, Vhost, completed::completed};
 use crate::core::{
     ConnectionId,
     access::{AccessChange, Registry},
@@ -141,7 +141,8 @@ fn each<W, T>(
 impl Broker {
     /// Makes everything that a document says. Users, permissions, policies, parameters and settings of virtual hosts take the
     /// place of those of their name; exchanges and queues that are there stay as they are (RabbitMQ). If something in it makes no
-    /// sense by itself, nothing is changed; what a virtual host refuses is left out, and told together.
+    /// sense by itself, nothing is changed; what a virtual host refuses is left out, and told together. What was made outlives a crash
+    /// when this returns.
     pub async fn import(&self, document: &Document) -> Result<Imported, Vec<Problem>> {
         let mut values = Values::of(document);
         self.check_names(&mut values);
@@ -177,7 +178,16 @@ impl Broker {
                 tokio::task::yield_now().await;
             }
         }
+        self.all_changes_kept().await;
         if problems.is_empty() { Ok(imported) } else { Err(problems) }
+    }
+
+    /// Waits until no crash can take back what users, permissions and virtual hosts are now.
+    async fn all_changes_kept(&self) {
+        completed(&*self.journal, self.access.last_change()).await;
+        for vhost in self.vhosts.all() {
+            completed(&*self.journal, vhost.last_change().unwrap_or_default()).await;
+        }
     }
 
     /// Users and virtual hosts that are named must be there, or come with the document.
