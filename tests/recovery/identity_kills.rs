@@ -33,28 +33,28 @@ fn users_and_virtual_hosts_that_were_loaded_are_there_over_many_kills() {
     let mut node = Node::with(&["--load-definitions", file.to_str().unwrap()]);
     let mut loaded = BTreeSet::new();
     let mut tried = 0;
+    let mut before = 0;
     for _ in 0..kills {
+        // The start has loaded what is in the file, too.
+        await_told(&node, before);
         // Those of before the last one are told as loaded; the last one may be or not.
         let rounds = rng.random_range(1..4);
         for round in 0..rounds {
             let numbers: Vec<u32> = (tried..tried + 20).collect();
             tried += 20;
             fs::write(&file, definitions(&numbers)).unwrap();
-            let before = told(&node);
+            before = told(&node);
             signal(node.pid(), "-HUP");
             if round + 1 == rounds {
                 // Not a wait for something: the moment of the kill.
                 thread::sleep(Duration::from_micros(rng.random_range(0..15_000)));
                 break;
             }
-            let began = Instant::now();
-            while told(&node) == before {
-                assert!(began.elapsed() < DEADLINE, "definitions are loaded in time");
-                thread::sleep(Duration::from_millis(1));
-            }
+            await_told(&node, before);
             loaded.extend(numbers);
         }
         node.stop(Stop::Kill);
+        before = told(&node);
         // What a start loads again would hide what is lost.
         fs::write(&file, "{}").unwrap();
         let found = Found::in_folder(&node);
@@ -85,6 +85,15 @@ fn definitions(numbers: &[u32]) -> String {
 /// How often definitions were told as loaded.
 fn told(node: &Node) -> usize {
     String::from_utf8_lossy(&node.log()).matches("definitions are loaded").count()
+}
+
+/// Waits until definitions were told as loaded more often than that.
+fn await_told(node: &Node, before: usize) {
+    let began = Instant::now();
+    while told(node) == before {
+        assert!(began.elapsed() < DEADLINE, "definitions are loaded in time: {}", node.stderr());
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// What `leveret fsck` finds, by name.
