@@ -19,6 +19,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::auth::{BadKeyFile, Tokens};
 use crate::broker::{Begun, Broker, Document, Imported, Vhost, configured_policies};
 use crate::config::Config;
 use crate::connection::{self, Gate};
@@ -42,6 +43,9 @@ pub enum StartError {
     /// What the system says.
     #[error("SIGHUP cannot be heard: {0}")]
     Signal(io::Error),
+    /// The file of keys that sign tokens.
+    #[error(transparent)]
+    Keys(#[from] BadKeyFile),
     /// The files of TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -122,6 +126,7 @@ impl Server {
         let hangup = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
         let descriptors = descriptors::raise();
         let policies = configured_policies(&config).map_err(|error| StartError::Policy(error.to_string()))?;
+        let tokens = config.oauth.as_ref().map(Tokens::open).transpose()?;
         let data_dir = DataDir::open(&config.data_dir)?;
         let tls = config.tls.clone().map(Acceptor::load).transpose()?.map(Arc::new);
         let mut listeners = Vec::new();
@@ -136,6 +141,9 @@ impl Server {
         config.connection_max = share.connections_max;
         log_limits(&config, descriptors, share);
         let broker = Broker::new(config, opened);
+        if let Some(tokens) = tokens {
+            broker.authenticator.take_tokens(tokens);
+        }
         if let Some(vhost) = broker.vhosts.find(&broker.config.default_vhost) {
             for (kind, spec) in policies {
                 vhost.set_policy(kind, spec).map_err(|error| StartError::Policy(error.to_string()))?;
@@ -220,9 +228,15 @@ impl Server {
     }
 }
 
-/// Makes what the definitions file says again at each SIGHUP. Runs as long as the broker.
+/// Reads the keys that sign tokens again at each SIGHUP, and makes what the definitions file says. Runs as long as the broker.
 async fn reload_at_hangup(broker: Arc<Broker>, mut hangup: Signal) {
     while hangup.recv().await.is_some() {
+        if let Some(tokens) = broker.authenticator.tokens() {
+            match tokens.reload() {
+                Ok(()) => tracing::info!("the keys that sign tokens are read again"),
+                Err(error) => tracing::error!(%error, "the keys that sign tokens stay what they were"),
+            }
+        }
         match reload_definitions(&broker).await {
             Ok(()) if broker.config.load_definitions.is_none() => {
                 tracing::info!("SIGHUP: there is no file of definitions to load");

@@ -54,6 +54,8 @@ pub struct Attention {
     notify: Notify,
     /// Why the connection is to be closed.
     close: OnceLock<String>,
+    /// When what its client has logged in with expires, in seconds since the Unix epoch; zero if it does not.
+    expires: AtomicU64,
     /// How long its client was slowed for what its user or virtual host may publish in a second.
     slowed_ms: AtomicU64,
 }
@@ -78,6 +80,14 @@ impl Attention {
     pub fn close(&self, reason: &str) {
         self.close.get_or_init(|| reason.to_owned());
         self.notify.notify_one();
+    }
+
+    /// Wants the connection to be closed if what its client has logged in with has expired (RabbitMQ's text).
+    pub(super) fn look_for_expiry(&self, now: Millis) {
+        let expires = self.expires.load(Ordering::Relaxed);
+        if expires != 0 && expires <= now / 1_000 {
+            self.close("credential expired");
+        }
     }
 
     /// Why the connection is to be closed, if it is.
@@ -289,6 +299,12 @@ impl Connections {
             let slowed_ms = attention.slowed_ms.load(Ordering::Relaxed);
             ConnectionFigures { channels, pending_bytes: outbox.pending_bytes(), slowed_ms }
         })
+    }
+
+    /// What a client has logged in with expires then, in seconds since the Unix epoch: its connection is closed with 320, unless it gets
+    /// a later time meanwhile.
+    pub fn expires(&self, id: ConnectionId, at: u64) {
+        self.with(id, |_, attention| attention.expires.store(at, Ordering::Relaxed));
     }
 
     /// Has one closed with 320 (RabbitMQ's `CONNECTION_FORCED`) and a reason. False if it is gone.

@@ -193,6 +193,7 @@ impl Broker {
     fn watch_consumers_of(&self, id: ConnectionId, anew: bool) -> usize {
         let (now, default) = (self.clock.now(), self.config.consumer_timeout);
         let looked = self.connections.with(id, |outbox, attention| {
+            attention.look_for_expiry(now);
             let mut outbox = outbox.lock();
             let (looked, found) = outbox.look_for_overdue(now, default, anew);
             let waits_for_nothing = outbox.channels_to_feed().next().is_some();

@@ -6,6 +6,7 @@ mod environment;
 mod listen;
 mod log;
 mod memory;
+mod oauth;
 mod password;
 mod settings;
 mod size;
@@ -20,6 +21,7 @@ use ipnet::IpNet;
 
 pub use log::{LogFilter, LogFormat};
 pub use memory::MemoryBudget;
+pub use oauth::OauthConfig;
 pub use password::PasswordHashing;
 pub use settings::{PolicySettings, Settings};
 pub use size::{BadSize, Size};
@@ -51,6 +53,8 @@ pub struct Config {
     pub password_hashing: PasswordHashing,
     /// As whom clients come in that do not say who they are, if they may.
     pub anonymous_login_user: Option<ShortString>,
+    /// Tokens that are taken for passwords, if any are.
+    pub oauth: Option<OauthConfig>,
     /// Definitions that are made at each start.
     pub load_definitions: Option<PathBuf>,
     /// Users that may connect from the same machine only.
@@ -149,6 +153,7 @@ impl Config {
 
     fn validate(settings: Settings) -> Result<Self, ConfigError> {
         let memory = MemoryBudget::new(settings.memory_limit_bytes)?;
+        let oauth = OauthConfig::from_settings(&settings)?;
         let tls = TlsConfig::new(&settings)?;
         Ok(Self {
             amqps_listen: tls_addresses(settings.amqps_listen, tls.as_ref())?,
@@ -163,6 +168,7 @@ impl Config {
             default_user: name("default-user", settings.default_user, "guest")?,
             default_pass: password::default_pass(settings.default_pass, settings.default_pass_file)?,
             password_hashing: settings.password_hashing.unwrap_or_default(),
+            oauth,
             anonymous_login_user: name("anonymous-login-user", settings.anonymous_login_user, "none")
                 .map(|name| Some(name).filter(|name| *name != "none"))?,
             load_definitions: settings.load_definitions,

@@ -76,6 +76,30 @@ pub struct Settings {
     /// User as whom clients come in that do not say who they are (SASL ANONYMOUS); none to refuse them [default: none]
     #[arg(long, env = "LEVERET_ANONYMOUS_LOGIN_USER", value_name = "NAME")]
     pub anonymous_login_user: Option<String>,
+    /// Take OAuth 2.0 tokens (JWT) for passwords that are meant for a resource server of this id [default: none]
+    #[arg(long, env = "LEVERET_OAUTH_RESOURCE_SERVER_ID", value_name = "ID")]
+    pub oauth_resource_server_id: Option<String>,
+    /// File with the public keys of whoever issues tokens (JSON Web Key Set); read again on SIGHUP
+    #[arg(long, env = "LEVERET_OAUTH_JWKS_FILE", value_name = "FILE")]
+    pub oauth_jwks_file: Option<PathBuf>,
+    /// Who must have issued the tokens [default: anybody whose key is known]
+    #[arg(long, env = "LEVERET_OAUTH_ISSUER", value_name = "URL")]
+    pub oauth_issuer: Option<String>,
+    /// What scopes for this broker begin with [default: the id and a dot]
+    #[arg(long, env = "LEVERET_OAUTH_SCOPE_PREFIX", value_name = "TEXT")]
+    pub oauth_scope_prefix: Option<String>,
+    /// Another claim of tokens that has scopes [default: none]
+    #[arg(long, env = "LEVERET_OAUTH_ADDITIONAL_SCOPES_KEY", value_name = "CLAIM")]
+    pub oauth_additional_scopes_key: Option<String>,
+    /// Claims of tokens that may have the user's name, in order [default: sub, `client_id`]
+    #[serde(deserialize_with = "one_or_more")]
+    #[arg(
+        long,
+        env = "LEVERET_OAUTH_PREFERRED_USERNAME_CLAIMS",
+        value_name = "CLAIMS",
+        value_delimiter = ','
+    )]
+    pub oauth_preferred_username_claims: Option<Vec<String>>,
     /// Users, virtual hosts, policies, queues and so on that are made at each start (RabbitMQ's definitions.json)
     #[arg(long, env = "LEVERET_LOAD_DEFINITIONS", value_name = "FILE")]
     pub load_definitions: Option<PathBuf>,
@@ -179,6 +203,16 @@ impl Settings {
             default_pass_file: self.default_pass_file.or(lower_pass_file),
             password_hashing: self.password_hashing.or(lower.password_hashing),
             anonymous_login_user: self.anonymous_login_user.or(lower.anonymous_login_user),
+            oauth_resource_server_id: self.oauth_resource_server_id.or(lower.oauth_resource_server_id),
+            oauth_jwks_file: self.oauth_jwks_file.or(lower.oauth_jwks_file),
+            oauth_issuer: self.oauth_issuer.or(lower.oauth_issuer),
+            oauth_scope_prefix: self.oauth_scope_prefix.or(lower.oauth_scope_prefix),
+            oauth_additional_scopes_key: self
+                .oauth_additional_scopes_key
+                .or(lower.oauth_additional_scopes_key),
+            oauth_preferred_username_claims: self
+                .oauth_preferred_username_claims
+                .or(lower.oauth_preferred_username_claims),
             load_definitions: self.load_definitions.or(lower.load_definitions),
             loopback_users: self.loopback_users.or(lower.loopback_users),
             frame_max: self.frame_max.or(lower.frame_max),

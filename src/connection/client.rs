@@ -87,7 +87,11 @@ impl Client {
         });
         let attention = Arc::new(Attention::default());
         let (user, vhost) = (info.user.clone(), info.vhost.clone());
+        let expires = negotiated.token.as_ref().map(|token| token.expires);
         let id = broker.connections.connected(info, outbox.clone(), attention.clone(), admission);
+        if let Some(expires) = expires {
+            broker.connections.expires(id, expires);
+        }
         let session = Session::new(broker, id, negotiated, outbox);
         let login = Login {
             user: &user,

@@ -144,6 +144,7 @@ mod tests {
         let negotiated = Negotiated {
             vhost: broker.vhosts.all().remove(0),
             user: ShortString::from_static("guest"),
+            token: None,
             usage: Arc::default(),
             frame_max: 4_096,
             channel_max: 1,

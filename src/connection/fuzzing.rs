@@ -90,6 +90,7 @@ impl TestHost {
             remote: Remote::new(info.peer, &info.client_properties),
             vhost: self.vhost.clone(),
             user,
+            token: None,
             usage: admission.usage.clone(),
             frame_max: config.frame_max,
             channel_max: config.channel_max,

@@ -9,7 +9,7 @@ use super::{
     peer::Peer,
     session::{MethodIds, Negotiated, Remote, text},
 };
-use crate::auth::{LoginError, Offered, Refused};
+use crate::auth::{Identity, LoginError, Offered, Refused, oauth::Token};
 use crate::broker::{Admission, Bounds, Broker, ConnectionInfo, TooMany, Vhost};
 use crate::core::error::{AmqpError, access_refused, channel_error, frame_error, not_allowed};
 use crate::limits::{FRAME_SIZE_BYTES_MIN, HANDSHAKE_FRAME_SIZE_BYTES_MAX};
@@ -139,14 +139,15 @@ where
     let mut greeter = Greeter { reader, writer, buffer };
     let offered = broker.authenticator.offered(peer.certificate_name.as_deref());
     let mut start_ok = greeter.start(&offered).await?;
-    let user = log_in(broker, &offered, &mut start_ok, peer).await?;
+    let Identity { user, token } = log_in(broker, &offered, &mut start_ok, peer).await?;
     let tune_ok = greeter.tune(broker).await.map_err(|refusal| refusal.of(&user))?;
     let open = greeter.expect(|method| match method {
         Method::ConnectionOpen(open) => Some(open),
         _ => None,
     });
     let open = open.await.map_err(|refusal| refusal.of(&user))?;
-    let (vhost, admission) = admit(broker, &user, &open.virtual_host).map_err(|refusal| refusal.of(&user))?;
+    let admitted = admit(broker, &user, token.as_deref(), &open.virtual_host);
+    let (vhost, admission) = admitted.map_err(|refusal| refusal.of(&user))?;
     greeter.send(&connection::OpenOk {}).await?;
     let remote = Remote::new(peer.address, &start_ok.client_properties);
     Ok(Greeted {
@@ -159,6 +160,7 @@ where
         negotiated: Negotiated {
             vhost,
             user,
+            token,
             usage: admission.usage.clone(),
             remote,
             frame_max: tune_ok.frame_max,
@@ -176,6 +178,7 @@ where
 fn admit(
     broker: &Broker,
     user: &ShortString,
+    token: Option<&Token>,
     name: &ShortString,
 ) -> Result<(Arc<Vhost>, Admission), Refusal> {
     let refused = |text: String| close(not_allowed(text), (10, 40));
@@ -199,7 +202,11 @@ fn admit(
     if vhost.is_leaving() {
         return Err(refused(format!("vhost {name} not found")));
     }
-    if broker.access.grant(user, name).0.is_none() {
+    let is_permitted = match token {
+        Some(token) => token.permits_vhost(name),
+        None => broker.access.grant(user, name).0.is_some(),
+    };
+    if !is_permitted {
         return Err(refused(format!("access to vhost '{name}' refused for user '{user}'")));
     }
     Ok((vhost, admission))
@@ -217,14 +224,14 @@ async fn log_in(
     offered: &Offered<'_>,
     start_ok: &mut connection::StartOk,
     peer: &Peer,
-) -> Result<ShortString, Refusal> {
+) -> Result<Identity, Refusal> {
     let response = mem::take(&mut start_ok.response).into();
     let claim =
         offered.claim(&start_ok.mechanism, &response).map_err(|error| Refusal::Silent(error.to_string()))?;
     drop(response);
     let find = |name: &[u8]| broker.access.user(name);
     match broker.authenticator.log_in(&claim, peer.address.ip(), find).await {
-        Ok(user) => Ok(user.name.clone()),
+        Ok(identity) => Ok(identity),
         Err(why) => {
             let understands = capability(&start_ok.client_properties, "authentication_failure_close");
             let told = understands.then(|| told(&why.why, &start_ok.mechanism));

@@ -117,7 +117,7 @@ impl Reading {
             if self.session.must_be_held_up() {
                 Box::pin(self.hold_up()).await;
             }
-            if self.session.count_rates(bytes_read) {
+            if self.session.count_rates(bytes_read) && self.session.phase == Phase::Open {
                 Box::pin(self.slow_down()).await;
             }
         }

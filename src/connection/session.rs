@@ -21,6 +21,7 @@ use super::{
     sparing::Sparing,
     work::{Leaving, Then, Who, Work},
 };
+use crate::auth::oauth::Token;
 use crate::broker::{Broker, Rates, Usage, Vhost};
 use crate::core::{
     ConnectionId,
@@ -127,6 +128,8 @@ pub(super) struct Session {
 pub(super) struct Negotiated {
     pub(super) vhost: Arc<Vhost>,
     pub(super) user: ShortString,
+    /// What says what the user may do, if it has logged in with a token.
+    pub(super) token: Option<Arc<Token>>,
     /// What the user's connections have together.
     pub(super) usage: Arc<Usage>,
     pub(super) remote: Remote,
@@ -143,7 +146,10 @@ impl Session {
     ) -> Self {
         let memory = Holder::new(broker.gauge);
         outbox.lock().count_on(&memory);
-        let granted = Granted::of(&broker, &negotiated.user, &negotiated.vhost.name);
+        let granted = match negotiated.token {
+            Some(token) => Granted::of_token(&broker, token),
+            None => Granted::of(&broker, &negotiated.user, &negotiated.vhost.name),
+        };
         Self {
             memory,
             broker,

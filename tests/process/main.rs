@@ -6,6 +6,7 @@ mod audit;
 mod broker;
 mod definitions;
 mod log;
+mod oauth;
 mod passwords;
 mod policies;
 mod settings;

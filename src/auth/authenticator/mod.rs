@@ -11,15 +11,23 @@ mod checks;
 mod failures;
 mod proven;
 
-use std::{fmt, net::IpAddr, sync::Arc, thread, time::Duration};
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    thread,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, sleep};
 
 use super::{
+    oauth::{BadToken, Token},
     password::{self, BadHash},
     sasl::{Claim, Offered, Secret},
+    tokens::{Tokens, is_token},
 };
 use crate::config::{Config, PasswordHashing};
 use crate::core::access::{PasswordHash, UserSpec};
@@ -42,6 +50,17 @@ pub struct Authenticator {
     proven: Proven,
     failures: Mutex<Failures>,
     checks: Checks,
+    /// Where tokens are taken for passwords.
+    tokens: OnceLock<Arc<Tokens>>,
+}
+
+/// Who has logged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its name.
+    pub user: ShortString,
+    /// What says so, and what it may do, if it came with a token.
+    pub token: Option<Arc<Token>>,
 }
 
 /// Why a login is refused; for the log, the client only hears that it was.
@@ -60,6 +79,14 @@ pub enum LoginError {
         user: String,
         /// What is wrong with it.
         why: BadHash,
+    },
+    /// The token that was sent for a password lets nobody in.
+    #[error("user '{user}' - {why}")]
+    BadToken {
+        /// The name that was sent with it.
+        user: String,
+        /// What is wrong with it.
+        why: BadToken,
     },
     /// RabbitMQ's `loopback_users`.
     #[error("user '{0}' can only connect via localhost")]
@@ -105,7 +132,19 @@ impl Authenticator {
             failures: Mutex::new(Failures::new()),
             // The other half of them serves clients. Tests take the only turn.
             checks: Checks::new(if cfg!(test) { 1 } else { cores / 2 }),
+            tokens: OnceLock::new(),
         }
+    }
+
+    /// From now on tokens are taken, too. To be called once.
+    pub fn take_tokens(&self, tokens: Tokens) {
+        // A second call changes nothing.
+        self.tokens.get_or_init(|| Arc::new(tokens));
+    }
+
+    /// What checks tokens, if they are taken.
+    pub fn tokens(&self) -> Option<&Arc<Tokens>> {
+        self.tokens.get()
     }
 
     /// What a connection is offered whose client has shown a certificate of this name, or none.
@@ -122,17 +161,25 @@ impl Authenticator {
         claim: &Claim,
         peer: IpAddr,
         find: impl Fn(&[u8]) -> Option<Arc<UserSpec>>,
-    ) -> Result<Arc<UserSpec>, Refused> {
+    ) -> Result<Identity, Refused> {
         let (began, origin) = (Instant::now(), Origin::from(peer));
         let (user, proven) = match claim {
-            Claim::Vouched { user } => (user, find(user).ok_or_else(|| invalid(user))),
-            Claim::Password { user, password } => (user, self.prove(user, password, origin, find).await),
+            Claim::Vouched { user } => (user, find(user).ok_or_else(|| invalid(user)).map(Identity::from)),
+            Claim::Password { user, password } => {
+                let proven = match self.tokens.get() {
+                    Some(tokens) if is_token(password.expose_secret()) => {
+                        self.read_token(tokens, user, password, origin).await
+                    }
+                    _ => self.prove(user, password, origin, find).await.map(Identity::from),
+                };
+                (user, proven)
+            }
         };
         let now = Instant::now();
-        match proven.and_then(|spec| self.may_come_from(spec, peer)) {
-            Ok(spec) => {
+        match proven.and_then(|identity| self.may_come_from(identity, peer)) {
+            Ok(identity) => {
                 self.failures.lock().forgive(origin, user, now);
-                Ok(spec)
+                Ok(identity)
             }
             Err(why @ LoginError::Busy) => Err(Refused { why, failures: None }),
             Err(why) => {
@@ -147,6 +194,21 @@ impl Authenticator {
     pub async fn hash(&self, password: Secret) -> Option<PasswordHash> {
         let (hashing, turn) = (self.hashing, self.checks.turn(None).await.ok()?);
         turn.run(move || new_hash(hashing, &password)).await.ok()
+    }
+
+    /// Who a token is of. The name that is sent with it is not looked at (RabbitMQ).
+    async fn read_token(
+        &self,
+        tokens: &Arc<Tokens>,
+        user: &[u8],
+        token: &Secret,
+        origin: Origin,
+    ) -> Result<Identity, LoginError> {
+        let turn = self.checks.turn(Some(origin)).await?;
+        let (tokens, token) = (tokens.clone(), token.clone());
+        let read = turn.run(move || tokens.read(token.expose_secret())).await?;
+        let token = read.map_err(|why| LoginError::BadToken { user: lossy(user), why })?;
+        Ok(Identity { user: token.user.clone(), token: Some(Arc::new(token)) })
     }
 
     /// The user, if this is its password.
@@ -216,18 +278,24 @@ impl Authenticator {
         Ok(verified)
     }
 
-    fn may_come_from(&self, spec: Arc<UserSpec>, peer: IpAddr) -> Result<Arc<UserSpec>, LoginError> {
-        let is_bound = self.loopback_only.iter().any(|name| spec.name == **name);
+    fn may_come_from(&self, identity: Identity, peer: IpAddr) -> Result<Identity, LoginError> {
+        let is_bound = self.loopback_only.iter().any(|name| identity.user == **name);
         if is_bound && !peer.to_canonical().is_loopback() {
-            return Err(LoginError::LoopbackOnly(lossy(&spec.name)));
+            return Err(LoginError::LoopbackOnly(lossy(&identity.user)));
         }
-        Ok(spec)
+        Ok(identity)
     }
 }
 
 /// The hash of a new password, made here: argon2id takes tens of milliseconds.
 pub fn new_hash(hashing: PasswordHashing, password: &Secret) -> PasswordHash {
     password::hash(hashing, password.expose_secret(), &rand::random())
+}
+
+impl From<Arc<UserSpec>> for Identity {
+    fn from(spec: Arc<UserSpec>) -> Self {
+        Self { user: spec.name.clone(), token: None }
+    }
 }
 
 impl From<Busy> for LoginError {

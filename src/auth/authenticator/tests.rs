@@ -61,7 +61,7 @@ fn find_in(users: &[Arc<UserSpec>]) -> impl Fn(&[u8]) -> Option<Arc<UserSpec>> +
 async fn log_in(authenticator: &Authenticator, claim: &Claim, peer: &str) -> Result<String, LoginError> {
     let users = users();
     let outcome = authenticator.log_in(claim, peer.parse().unwrap(), find_in(&users)).await;
-    outcome.map(|user| user.name.to_string()).map_err(|refused| refused.why)
+    outcome.map(|identity| identity.user.to_string()).map_err(|refused| refused.why)
 }
 
 #[tokio::test(start_paused = true)]

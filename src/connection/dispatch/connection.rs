@@ -16,8 +16,10 @@ impl Session {
             Method::ConnectionClose(_) => {
                 self.release_everything(Then::AnswerConnectionClose);
             }
-            // The secrets of our mechanisms do not expire, so a new one changes nothing.
-            Method::ConnectionUpdateSecret(_) => self.reply(0, &connection::UpdateSecretOk {}),
+            Method::ConnectionUpdateSecret(update) => {
+                self.renew_secret(&update.new_secret)?;
+                self.reply(0, &connection::UpdateSecretOk {});
+            }
             Method::ConnectionCloseOk(_) => self.phase = Phase::Closed,
             _ => return Err(channel_error(UNEXPECTED_ON_ZERO)),
         }

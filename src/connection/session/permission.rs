@@ -22,11 +22,12 @@
 use std::sync::Arc;
 
 use super::Session;
+use crate::auth::oauth::Token;
 use crate::broker::Broker;
 pub(in crate::connection) use crate::core::access::Permission;
 use crate::core::{
     access::Grant,
-    error::{AmqpError, Named, access_refused},
+    error::{AmqpError, Named, access_refused, not_allowed},
     routing::ExchangeKind,
 };
 use crate::protocol::ShortString;
@@ -51,15 +52,57 @@ impl<'a> Resource<'a> {
 
 /// What the connection's user may do in its virtual host, as of a stamp of the broker's permissions.
 pub(super) struct Granted {
-    /// Nothing, without.
-    grant: Option<Arc<Grant>>,
+    by: By,
     stamp: u64,
+}
+
+/// What says what a user may do.
+enum By {
+    /// The broker's permissions; nothing, if there are none.
+    Permissions(Option<Arc<Grant>>),
+    /// The scopes of the token with which it has logged in.
+    Token(Arc<Token>),
 }
 
 impl Granted {
     pub(super) fn of(broker: &Broker, user: &ShortString, vhost: &ShortString) -> Self {
         let (grant, stamp) = broker.access.grant(user, vhost);
-        Self { grant, stamp }
+        Self { by: By::Permissions(grant), stamp }
+    }
+
+    /// The same of a user that has logged in with a token.
+    pub(super) fn of_token(broker: &Broker, token: Arc<Token>) -> Self {
+        Self { by: By::Token(token), stamp: broker.access.stamp() }
+    }
+
+    fn permits(&self, permission: Permission, vhost: &ShortString, name: &[u8]) -> bool {
+        match &self.by {
+            By::Permissions(grant) => grant.as_ref().is_some_and(|grant| grant.permits(permission, name)),
+            By::Token(token) => token.permits(permission, vhost, name),
+        }
+    }
+
+    fn permits_topic(
+        &self,
+        permission: Permission,
+        vhost: &ShortString,
+        exchange: &[u8],
+        key: &[u8],
+    ) -> bool {
+        match &self.by {
+            By::Permissions(grant) => {
+                grant.as_ref().is_none_or(|grant| grant.permits_topic(permission, exchange, key))
+            }
+            By::Token(token) => token.permits_topic(permission, vhost, exchange, key),
+        }
+    }
+
+    /// Whether keys count for any topic exchange.
+    fn has_topics(&self) -> bool {
+        match &self.by {
+            By::Permissions(grant) => grant.as_ref().is_some_and(|grant| grant.has_topics()),
+            By::Token(_) => true,
+        }
     }
 }
 
@@ -78,7 +121,14 @@ impl Session {
         if let Some(user) = self.broker.access.user(&self.user) {
             self.usage.rates.set(&user.limits);
         }
-        self.granted = Granted::of(&self.broker, &self.user, &self.vhost.name);
+        self.granted = match &self.granted.by {
+            By::Permissions(_) => Granted::of(&self.broker, &self.user, &self.vhost.name),
+            By::Token(token) => Granted::of_token(&self.broker, token.clone()),
+        };
+        self.forget_routes();
+    }
+
+    fn forget_routes(&mut self) {
         self.channels.values_mut().for_each(|channel| channel.routes.forget());
     }
 
@@ -92,7 +142,7 @@ impl Session {
         tests::asked(permission, resource);
         self.renew_grant();
         let (_, name) = resource.kind_and_name();
-        if self.granted.grant.as_ref().is_some_and(|grant| grant.permits(permission, name)) {
+        if self.granted.permits(permission, &self.vhost.name, name) {
             return Ok(());
         }
         Err(self.refused(permission.name(), resource))
@@ -103,8 +153,7 @@ impl Session {
         const ANY: [Permission; 3] = [Permission::Configure, Permission::Write, Permission::Read];
         self.renew_grant();
         let (_, name) = resource.kind_and_name();
-        let permits = |grant: &Arc<Grant>| ANY.into_iter().any(|permission| grant.permits(permission, name));
-        if self.granted.grant.as_ref().is_some_and(permits) {
+        if ANY.into_iter().any(|permission| self.granted.permits(permission, &self.vhost.name, name)) {
             return Ok(());
         }
         Err(self.refused(Permission::Configure.name(), resource))
@@ -118,13 +167,14 @@ impl Session {
         keys: impl IntoIterator<Item = &'k [u8]>,
     ) -> Result<(), AmqpError> {
         self.renew_grant();
-        let Some(grant) = self.granted.grant.as_ref().filter(|grant| grant.has_topics()) else {
+        if !self.granted.has_topics() {
             return Ok(());
-        };
+        }
         let is_topic = self.vhost.read(|topology| {
             topology.check_exchange(exchange).is_ok_and(|spec| spec.routes_as() == ExchangeKind::Topic)
         });
-        let refused = |key: &&[u8]| !grant.permits_topic(permission, exchange, key);
+        let vhost = &self.vhost.name;
+        let refused = |key: &&[u8]| !self.granted.permits_topic(permission, vhost, exchange, key);
         match keys.into_iter().find(refused) {
             Some(key) if is_topic => Err(access_refused(format!(
                 "{} access to topic '{}' in {} refused for user '{}'",
@@ -140,12 +190,38 @@ impl Session {
     /// Whether keys count for any topic exchange.
     pub(in crate::connection) fn heeds_topics(&mut self) -> bool {
         self.renew_grant();
-        self.granted.grant.as_ref().is_some_and(|grant| grant.has_topics())
+        self.granted.has_topics()
     }
 
     /// Whether the user may publish in the name of others (RabbitMQ's tag `impersonator`).
     pub(in crate::connection) fn may_impersonate(&self) -> bool {
-        self.broker.access.user(&self.user).is_some_and(|user| user.has_tag("impersonator"))
+        match &self.granted.by {
+            By::Permissions(_) => {
+                self.broker.access.user(&self.user).is_some_and(|user| user.has_tag("impersonator"))
+            }
+            By::Token(token) => token.tags.iter().any(|tag| **tag == *b"impersonator"),
+        }
+    }
+
+    /// Takes a new token for the one that the client has logged in with (RabbitMQ's `connection.update-secret`). Without one the secret
+    /// is that of a password, which does not expire, and nothing changes.
+    pub(in crate::connection) fn renew_secret(&mut self, secret: &[u8]) -> Result<(), AmqpError> {
+        let (By::Token(_), Some(tokens)) = (&self.granted.by, self.broker.authenticator.tokens()) else {
+            return Ok(());
+        };
+        let refused = || not_allowed("New secret was refused by one of the backends");
+        let token = tokens.read(secret).map_err(|why| {
+            tracing::warn!(parent: &self.span(), %why, "a new token was refused");
+            refused()
+        })?;
+        if token.user != self.user || !token.permits_vhost(&self.vhost.name) {
+            tracing::warn!(parent: &self.span(), of = %token.user, "a new token was refused: it is of another user or virtual host");
+            return Err(refused());
+        }
+        self.broker.connections.expires(self.id, token.expires);
+        self.granted = Granted::of_token(&self.broker, Arc::new(token));
+        self.forget_routes();
+        Ok(())
     }
 
     fn refused(&self, permission: &str, resource: Resource<'_>) -> AmqpError {

@@ -1,6 +1,6 @@
 //! The payload of an access record: one change of users, permissions, or what is set for the whole broker.
 //!
-//! Names, texts, lists and limits are laid out as [`fields`](super::fields) says.
+//! Names, texts, lists and limits are laid out as `fields.rs` says.
 //!
 //! ```text
 //! u8 tag, then by tag:

@@ -1,6 +1,6 @@
 //! The payload of a topology record: one change, and the virtual host where it happened.
 //!
-//! Names, texts, lists, tables and limits are laid out as [`fields`](super::fields) says.
+//! Names, texts, lists, tables and limits are laid out as `fields.rs` says.
 //!
 //! ```text
 //! u8 tag, name of the vhost, then by tag:
