@@ -183,4 +183,6 @@ fn shown(limits: &Limits) -> String {
 }
 
 #[cfg(test)]
+pub(crate) mod captured;
+#[cfg(test)]
 mod tests;

@@ -4,8 +4,8 @@ use std::{io, sync::Arc};
 
 use futures_lite::future::block_on;
 use parking_lot::Mutex;
-use tracing::subscriber::with_default;
 
+use super::captured;
 use crate::{
     broker::Broker,
     config::{Config, Settings},
@@ -43,7 +43,7 @@ fn audit(work: impl FnOnce()) -> Vec<String> {
         .without_time()
         .with_writer(move || writer.clone())
         .finish();
-    with_default(subscriber, work);
+    captured::with_subscriber(subscriber, work);
     let bytes = lines.0.lock();
     let lines = String::from_utf8_lossy(&bytes).into_owned();
     lines

@@ -158,6 +158,7 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
+    use crate::audit::captured;
     use crate::limits::SHOWN_CHARS_MAX;
 
     #[derive(Clone, Default)]
@@ -183,7 +184,7 @@ mod tests {
             .fmt_fields(Members)
             .event_format(Objects)
             .with_ansi(false);
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
+        captured::with_subscriber(tracing_subscriber::registry().with(layer), work);
         let bytes = std::mem::take(&mut *lines.0.lock());
         let text = String::from_utf8(bytes).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -3,7 +3,9 @@
 use std::{io, sync::Arc};
 
 use parking_lot::Mutex;
-use tracing::{Level, subscriber::with_default};
+use tracing::Level;
+
+use crate::audit::captured::with_subscriber;
 
 /// Does some work on this thread; gives the lines that it logged, errors, warnings and information.
 pub(super) fn logged(work: impl FnOnce()) -> Vec<String> {
@@ -15,7 +17,7 @@ pub(super) fn logged(work: impl FnOnce()) -> Vec<String> {
         .without_time()
         .with_writer(move || writer.clone())
         .finish();
-    with_default(subscriber, work);
+    with_subscriber(subscriber, work);
     let bytes = lines.0.lock();
     String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
 }
