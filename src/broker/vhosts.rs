@@ -110,8 +110,12 @@ impl Vhosts {
     ) -> Result<(Arc<Vhost>, Option<Commit>), Exists> {
         loop {
             let left = self.has_left.notified();
-            if !self.leaving.lock().contains(name) {
-                return self.make(name, settings);
+            {
+                // Nobody deletes one of this name before this one is made.
+                let leaving = self.leaving.lock();
+                if !leaving.contains(name) {
+                    return self.make(name, settings);
+                }
             }
             left.await;
         }
@@ -136,8 +140,10 @@ impl Vhosts {
     /// Begins the end of one: nobody finds it from now on. `None` if there is none, else it and the commit to wait for. Its connections
     /// are for the caller to close; when they are gone, what is in it is cleared away.
     pub(super) fn delete(&self, name: &[u8]) -> Option<(Arc<Vhost>, Option<Commit>)> {
+        let mut leaving = self.leaving.lock();
         let (name, vhost) = self.by_name.remove(name)?;
-        self.leaving.lock().insert(name);
+        leaving.insert(name);
+        drop(leaving);
         let commit = vhost.leave();
         audit::vhost_deleted(&vhost.name);
         self.begin(Begun::Leaving(vhost.clone()));

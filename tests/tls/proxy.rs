@@ -56,6 +56,7 @@ fn the_clients_address_is_what_the_header_says() {
         without_tls(&broker, header).log_in().assert_alive();
         with_tls(&broker, &files, header).log_in(&broker).assert_alive();
     }
+    broker.log().expect(&["connection opened", "number=4"]);
     let opened: Vec<_> =
         broker.log().lines().into_iter().filter(|line| line.contains("connection opened")).collect();
     assert_eq!(opened.len(), 4, "{opened:#?}");
