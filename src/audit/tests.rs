@@ -1,9 +1,6 @@
 //! What is done to a broker is told once, in the form of the table in SECURITY.md.
 
-use std::{io, sync::Arc};
-
 use futures_lite::future::block_on;
-use parking_lot::Mutex;
 
 use super::captured;
 use crate::{
@@ -20,34 +17,14 @@ use crate::{
     store::Opened,
 };
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Does something on this thread; gives the audit of it.
 fn audit(work: impl FnOnce()) -> Vec<String> {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .without_time()
-        .with_writer(move || writer.clone())
-        .finish();
-    captured::with_subscriber(subscriber, work);
-    let bytes = lines.0.lock();
-    let lines = String::from_utf8_lossy(&bytes).into_owned();
-    lines
-        .lines()
+    let subscriber = |written: captured::Written| {
+        let log = tracing_subscriber::fmt().with_ansi(false).without_time();
+        log.with_writer(move || written.clone()).finish()
+    };
+    captured::lines(subscriber, work)
+        .iter()
         .filter_map(|line| line.trim_start().split_once(" leveret::audit: "))
         .map(|(level, record)| {
             assert_eq!(level, "INFO");

@@ -48,6 +48,7 @@ use crate::core::{
     declared::VhostSettings,
     journal::Journal,
     memory::Gauge,
+    outbox::SharedOutbox,
     pager::Pager,
     placement::QueueIds,
     queue::{Cursor, Peek, SharedQueue},
@@ -134,12 +135,32 @@ impl Broker {
     pub fn delete_vhost(&self, name: &ShortString) -> Option<Commits> {
         let (_, deleted) = self.vhosts.delete(name)?;
         let permissions = self.access.change_by(|registry| registry.deletion_of_vhost(name));
-        self.connections.close_all(|info| info.vhost == *name, &format!("vhost '{name}' is deleted"));
+        self.connections.close_all(|info| info.vhost == *name, &vhost_deleted(name));
         let mut commits: Commits = permissions.unwrap_or_default().into();
         if let Some(commit) = deleted {
             commits.add(commit);
         }
         Some(commits)
+    }
+
+    /// Registers a connection that has been opened. Its virtual host, or its user if that is one of the broker's own, may have been deleted
+    /// since they let it in: then it is closed as those were that were registered by then.
+    pub fn connected(
+        &self,
+        info: ConnectionInfo,
+        is_own_user: bool,
+        outbox: SharedOutbox,
+        attention: &Arc<Attention>,
+        admission: Admission,
+    ) -> ConnectionId {
+        let (vhost, user) = (info.vhost.clone(), info.user.clone());
+        let id = self.connections.connected(info, outbox, attention.clone(), admission);
+        if self.vhosts.find(&vhost).is_none() {
+            attention.close(&vhost_deleted(&vhost));
+        } else if is_own_user && self.access.user(&user).is_none() {
+            attention.close(&user_deleted(&user));
+        }
+        id
     }
 
     /// Clears away a virtual host that was deleted, as soon as its connections are gone.
@@ -165,7 +186,7 @@ impl Broker {
     pub fn delete_user(&self, name: &ShortString) -> Option<Commit> {
         self.access.user(name)?;
         let commit = self.access.change_by(|registry| registry.deletion_of_user(name)).unwrap_or_default();
-        self.connections.close_all(|info| info.user == *name, &format!("user '{name}' is deleted"));
+        self.connections.close_all(|info| info.user == *name, &user_deleted(name));
         Some(commit)
     }
 
@@ -210,6 +231,16 @@ impl Broker {
     pub fn peek_unacked(&self, queue: &Arc<SharedQueue>, from: Cursor, limit: usize) -> Peek {
         queue.peek_unacked(self.connections.outboxes(), from, limit)
     }
+}
+
+/// What clients hear whose virtual host is deleted.
+fn vhost_deleted(name: &ShortString) -> String {
+    format!("vhost '{name}' is deleted")
+}
+
+/// What clients hear whose user is deleted.
+fn user_deleted(name: &ShortString) -> String {
+    format!("user '{name}' is deleted")
 }
 
 /// Users and permissions as the journal remembers them.

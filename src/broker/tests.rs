@@ -8,6 +8,7 @@ use super::*;
 use crate::config::{Settings, StoreConfig};
 use crate::core::{
     declared::{ApplyTo, Binding, Destination, PolicyKind, PolicySpec, QueueType, VhostSettings},
+    outbox::Outbox,
     topology::{ExchangeDeclaration, QueueDeclaration},
 };
 use crate::protocol::FieldTable;
@@ -185,6 +186,31 @@ async fn memory_of_a_virtual_host_that_is_cleared_away_is_given_back() {
     clear_away(&broker, 1).await;
     let Begun::Serving(_) = broker.vhosts.next_begun().await else { panic!("what had begun before") };
     assert_eq!(gauge.used_bytes(), before);
+}
+
+#[test]
+fn who_was_let_in_before_a_deletion_and_is_registered_after_it_is_closed_too() {
+    let broker = Broker::new(Config::load(Settings::default()).unwrap(), Opened::forgetful());
+    let (guest, none) = (ShortString::from_static("guest"), Limits::default());
+    let register = |vhost: &'static str, is_own_user, delete: &dyn Fn()| {
+        let vhost = ShortString::from_static(vhost);
+        let bounds = Bounds { all: u64::MAX, user: &none, vhost: &none };
+        let admission = broker.connections.admit(&guest, &vhost, bounds).unwrap();
+        delete();
+        let (user, client_properties) = (guest.clone(), FieldTable::new());
+        let info = ConnectionInfo { peer: ([127, 0, 0, 1], 1).into(), user, vhost, client_properties };
+        let outbox = Arc::new(parking_lot::Mutex::new(Outbox::new(4_096, false)));
+        let attention = Arc::default();
+        broker.connected(info, is_own_user, outbox, &attention, admission);
+        attention.closing().map(str::to_owned)
+    };
+    furnish(&broker, "shop");
+    assert_eq!(register("shop", true, &|| {}), None);
+    let delete_vhost = || drop(broker.delete_vhost(&ShortString::from_static("shop")));
+    assert_eq!(register("shop", true, &delete_vhost).as_deref(), Some("vhost 'shop' is deleted"));
+    let delete_user = || assert!(broker.delete_user(&guest).is_some());
+    assert_eq!(register("/", true, &delete_user).as_deref(), Some("user 'guest' is deleted"));
+    assert_eq!(register("/", false, &|| {}), None, "a token's user is none of the broker's");
 }
 
 /// A broker on a folder.

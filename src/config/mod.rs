@@ -200,20 +200,7 @@ impl Config {
             )?,
             memory_limit_bytes: memory.limit_bytes,
             memory,
-            store: StoreConfig {
-                segment_bytes: size_in_range(
-                    "segment-bytes",
-                    settings.segment_bytes,
-                    limits::SEGMENT_BYTES_DEFAULT,
-                    limits::SEGMENT_BYTES_MIN..=limits::SEGMENT_BYTES_MAX,
-                )?,
-                disk_free_limit: size_in_range(
-                    "disk-free-limit",
-                    settings.disk_free_limit,
-                    limits::DISK_FREE_BYTES_DEFAULT,
-                    0..=limits::DISK_FREE_BYTES_MAX,
-                )?,
-            },
+            store: StoreConfig::new(settings.segment_bytes, settings.disk_free_limit)?,
             consumer_timeout: Some(in_range(
                 "consumer-timeout",
                 settings.consumer_timeout,
@@ -231,6 +218,25 @@ impl Config {
             log_format: settings.log_format.unwrap_or_default(),
             policies: settings.policies,
             operator_policies: settings.operator_policies,
+        })
+    }
+}
+
+impl StoreConfig {
+    fn new(segment_bytes: Option<Size>, disk_free_limit: Option<Size>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            segment_bytes: size_in_range(
+                "segment-bytes",
+                segment_bytes,
+                limits::SEGMENT_BYTES_DEFAULT,
+                limits::SEGMENT_BYTES_MIN..=limits::SEGMENT_BYTES_MAX,
+            )?,
+            disk_free_limit: size_in_range(
+                "disk-free-limit",
+                disk_free_limit,
+                limits::DISK_FREE_BYTES_DEFAULT,
+                0..=limits::DISK_FREE_BYTES_MAX,
+            )?,
         })
     }
 }

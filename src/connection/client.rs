@@ -88,7 +88,7 @@ impl Client {
         let attention = Arc::new(Attention::default());
         let (user, vhost) = (info.user.clone(), info.vhost.clone());
         let expires = negotiated.token.as_ref().map(|token| token.expires);
-        let id = broker.connections.connected(info, outbox.clone(), attention.clone(), admission);
+        let id = broker.connected(info, expires.is_none(), outbox.clone(), &attention, admission);
         if let Some(expires) = expires {
             broker.connections.expires(id, expires);
         }

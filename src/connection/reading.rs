@@ -79,11 +79,9 @@ impl Reading {
                     continue;
                 }
                 () = self.attention.called(), if !self.session.is_working() => {
-                    if self.closing() {
+                    if self.attend() {
                         return Ending::Closed;
                     }
-                    self.session.feed_starved();
-                    self.session.return_overdue();
                     continue;
                 }
                 () = yield_now(), if busy => {
@@ -179,11 +177,9 @@ impl Reading {
             tokio::select! {
                 () = sleep(wait) => {}
                 () = self.attention.called() => {
-                    if self.closing() {
+                    if self.attend() {
                         return;
                     }
-                    self.session.feed_starved();
-                    self.session.return_overdue();
                 }
                 () = self.gone.cancelled() => return,
                 () = self.inbound.gone() => return,
@@ -194,11 +190,15 @@ impl Reading {
         }
     }
 
-    /// Closes the connection if the broker wants that. Whether it does.
-    fn closing(&mut self) -> bool {
-        let Some(reason) = self.attention.closing() else { return false };
-        self.session.close(&forced(reason), (0, 0), 0);
-        true
+    /// Does what the broker has called for. Whether that is the end of the connection.
+    fn attend(&mut self) -> bool {
+        if let Some(reason) = self.attention.closing() {
+            self.session.close(&forced(reason), (0, 0), 0);
+            return true;
+        }
+        self.session.feed_starved();
+        self.session.return_overdue();
+        false
     }
 
     /// The memory alarm is raised: the client is told, and not read from until it is cleared.
@@ -216,11 +216,9 @@ impl Reading {
                 changed = alarm.changed() => if changed.is_err() { return },
                 changed = share.changed() => if changed.is_err() { return },
                 () = self.attention.called() => {
-                    if self.closing() {
+                    if self.attend() {
                         return;
                     }
-                    self.session.feed_starved();
-                    self.session.return_overdue();
                 }
                 () = self.gone.cancelled() => return,
                 () = self.inbound.gone() => return,

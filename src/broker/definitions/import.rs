@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fmt};
 
-use super::{Document, values};
+use super::{Document, document, json::name, values};
 use crate::broker::{Broker, Vhost, completed::completed};
 use crate::core::{
     ConnectionId,
@@ -74,51 +74,36 @@ struct Values {
 
 impl Values {
     /// In the order in which things can be made.
-    fn of(document: &Document) -> Self {
+    fn of(written: &Document) -> Self {
         let mut all = Self::default();
         let Self { vhosts, access, declarations, problems } = &mut all;
-        each("vhosts", &document.vhosts, |it| &it.name, values::vhost, vhosts, problems);
-        each("users", &document.users, |it| &it.name, values::user, access, problems);
-        each("permissions", &document.permissions, |it| &it.user, values::permissions, access, problems);
-        let topics = &document.topic_permissions;
+        each("vhosts", &written.vhosts, |it| &it.name, values::vhost, vhosts, problems);
+        each("users", &written.users, |it| &it.name, values::user, access, problems);
+        each("permissions", &written.permissions, |it| &it.user, values::permissions, access, problems);
+        let topics = &written.topic_permissions;
         each("topic_permissions", topics, |it| &it.user, values::topic_permissions, access, problems);
-        let globals = &document.global_parameters;
+        let globals = &written.global_parameters;
         each("global_parameters", globals, |it| &it.name, values::global_parameter, access, problems);
-        macro_rules! declared {
-            ($list:literal, $of:expr, $name:ident, $value:expr) => {
-                let value = |it: &_| Ok((super::json::name(vhost_of(it))?, $value(it)?));
-                each($list, $of, |it| &it.$name, value, declarations, problems);
-            };
-        }
-        declared!("parameters", &document.parameters, name, values::parameter);
-        let policy = |it: &_| values::policy(PolicyKind::User, it);
-        declared!("policies", &document.policies, name, policy);
-        declared!("exchanges", &document.exchanges, name, values::exchange);
-        declared!("queues", &document.queues, name, values::queue);
-        declared!("bindings", &document.bindings, destination, values::binding);
+        let value = in_vhost(|it: &document::Parameter| &it.vhost, values::parameter);
+        each("parameters", &written.parameters, |it| &it.name, value, declarations, problems);
+        let value = in_vhost(|it: &document::Policy| &it.vhost, |it| values::policy(PolicyKind::User, it));
+        each("policies", &written.policies, |it| &it.name, value, declarations, problems);
+        let value = in_vhost(|it: &document::Exchange| &it.vhost, values::exchange);
+        each("exchanges", &written.exchanges, |it| &it.name, value, declarations, problems);
+        let value = in_vhost(|it: &document::Queue| &it.vhost, values::queue);
+        each("queues", &written.queues, |it| &it.name, value, declarations, problems);
+        let value = in_vhost(|it: &document::Binding| &it.vhost, values::binding);
+        each("bindings", &written.bindings, |it| &it.destination, value, declarations, problems);
         all
     }
 }
 
-/// Something in a virtual host.
-trait InVhost {
-    fn vhost(&self) -> &str;
-}
-
-macro_rules! in_vhost {
-    ($($written:ident),*) => { $(
-        impl InVhost for super::document::$written {
-            fn vhost(&self) -> &str {
-                &self.vhost
-            }
-        }
-    )* };
-}
-
-in_vhost!(Parameter, Policy, Exchange, Queue, Binding);
-
-fn vhost_of(written: &impl InVhost) -> &str {
-    written.vhost()
+/// What is declared, and where.
+fn in_vhost<W>(
+    vhost: impl Fn(&W) -> &String,
+    value: impl Fn(&W) -> Result<Declaration, String>,
+) -> impl Fn(&W) -> Result<(ShortString, Declaration), String> {
+    move |written| Ok((name(vhost(written))?, value(written)?))
 }
 
 fn each<W, T>(

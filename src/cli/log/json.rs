@@ -150,9 +150,8 @@ fn write_text(out: &mut Writer<'_>, text: &str) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use std::{io, sync::Arc};
+    use std::io;
 
-    use parking_lot::Mutex;
     use serde_json::json;
     use tracing::{Span, field::Empty};
     use tracing_subscriber::layer::SubscriberExt;
@@ -161,33 +160,18 @@ mod tests {
     use crate::audit::captured;
     use crate::limits::SHOWN_CHARS_MAX;
 
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     /// What is logged meanwhile: an object for each line.
     fn logged(work: impl FnOnce()) -> Vec<Value> {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let layer = tracing_subscriber::fmt::layer()
-            .with_writer(move || writer.clone())
-            .fmt_fields(Members)
-            .event_format(Objects)
-            .with_ansi(false);
-        captured::with_subscriber(tracing_subscriber::registry().with(layer), work);
-        let bytes = std::mem::take(&mut *lines.0.lock());
-        let text = String::from_utf8(bytes).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let subscriber = |written: captured::Written| {
+            let layer = tracing_subscriber::fmt::layer()
+                .with_writer(move || written.clone())
+                .fmt_fields(Members)
+                .event_format(Objects)
+                .with_ansi(false);
+            tracing_subscriber::registry().with(layer)
+        };
+        let lines = captured::lines(subscriber, work);
+        lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     #[test]

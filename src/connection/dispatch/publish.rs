@@ -112,15 +112,26 @@ impl Session {
         Ok(())
     }
 
-    /// Routes and enqueues messages that the rules allow, now or with the transaction. Gives how many, like [`Self::publish`].
+    /// Routes and enqueues messages that the rules allow, now or with the transaction, and counts them. Gives how many, like
+    /// [`Self::publish`].
     fn accept(
         &mut self,
         number: u16,
         mandatory: bool,
         run: &mut [Publication<'_>],
     ) -> Result<usize, AmqpError> {
+        let taken = self.accept_some(number, mandatory, run)?;
+        self.brought_messages += taken;
+        Ok(taken)
+    }
+
+    fn accept_some(
+        &mut self,
+        number: u16,
+        mandatory: bool,
+        run: &mut [Publication<'_>],
+    ) -> Result<usize, AmqpError> {
         self.brings_a_message();
-        self.brought_messages += run.len();
         if let Mode::Transaction(_) = self.channel(number).mode {
             return self.publish_in_transaction(number, mandatory, run);
         }

@@ -167,7 +167,7 @@ fn load_blocks(store: &dyn KeyValue, index: &mut Index) -> Result<(), LoadError>
 /// What is declared and set, in an order in which it can be made again.
 pub fn entities(store: &dyn KeyValue) -> Result<Vec<Entity>, LoadError> {
     let mut entities = Vec::new();
-    for kind in KeyKind::ENTITIES {
+    for kind in KeyKind::ENTITIES.iter().copied() {
         for pair in store.scan(kind) {
             let (key, value) = pair?;
             check_version(&key, &value, entity::VERSION)?;

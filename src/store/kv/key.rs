@@ -161,19 +161,7 @@ impl KeyKind {
     ];
 
     /// Those that hold what is declared and set.
-    pub const ENTITIES: [Self; 11] = [
-        Self::ExchangeDeclared,
-        Self::QueueDeclared,
-        Self::Bound,
-        Self::PolicySet,
-        Self::VhostSet,
-        Self::UserSet,
-        Self::PermissionsSet,
-        Self::TopicPermissionsSet,
-        Self::GlobalParameterSet,
-        Self::ParameterSet,
-        Self::UsersSetUp,
-    ];
+    pub const ENTITIES: &'static [Self] = Self::ALL.split_at(3).1;
 
     /// What all keys of the kind begin with.
     pub fn prefix(self) -> [u8; 1] {

@@ -87,6 +87,22 @@ fn fanout_to(client: &mut Client, queues: usize) -> Vec<Arc<SharedQueue>> {
 }
 
 #[test]
+fn a_run_that_takes_several_turns_is_counted_once() {
+    let host = TestHost::default();
+    let mut client = opened(&host);
+    let queues = fanout_to(&mut client, 10);
+    let mut bytes = Vec::new();
+    for number in 0..100_u8 {
+        publish(&mut bytes, "amq.fanout", "", &[number]);
+    }
+    assert!(client.feed_in_turns(&bytes, 50) > 1, "it is cut");
+    assert_eq!(client.session.brought_messages, 100);
+    client.leave();
+    drop(queues);
+    nothing_remains(&host);
+}
+
+#[test]
 fn a_run_of_publishes_is_cut_by_how_many_queues_each_goes_to_and_none_is_lost_or_doubled() {
     let host = TestHost::default();
     let mut client = opened(&host);
