@@ -447,3 +447,28 @@ const _: () = assert!(MEMORY_PLENTY_PERCENT < MEMORY_PRESSED_PERCENT);
 const _: () = assert!(MEMORY_PRESSED_PERCENT < MEMORY_RESUME_PERCENT);
 const _: () = assert!(MESSAGE_SIZE_BYTES_MAX_DEFAULT <= MESSAGE_SIZE_BYTES_MAX_HARD);
 const _: () = assert!(CLOSE_TIMEOUT_AT_STOP.as_millis() <= CLOSE_TIMEOUT.as_millis());
+
+/// Time between two samples for rates (RabbitMQ's `collect_statistics_interval`).
+pub const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
+/// Queues or connections that are looked at for a sample before other tasks have their turn.
+pub const SAMPLED_AT_ONCE_MAX: usize = 500;
+/// Things on a page of a list, where nothing else is asked for (RabbitMQ).
+pub const PAGE_SIZE_DEFAULT: usize = 100;
+/// Things on a page of a list at most (RabbitMQ).
+pub const PAGE_SIZE_MAX: usize = 500;
+/// Memory that a regular expression in a request may take when it is compiled.
+pub const PATTERN_COMPILED_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a request's body.
+pub const HTTP_BODY_BYTES_MAX: usize = 32 << 20;
+/// Bytes of definitions in a request.
+pub const DEFINITIONS_BYTES_MAX: usize = 64 << 20;
+/// HTTP connections at once, at each address.
+pub const HTTP_CONNECTIONS_MAX: usize = 256;
+/// Time that the head of a request may take.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Messages that one request gets from a queue.
+pub const GOT_AT_ONCE_MAX: usize = 10_000;
+/// Tags of a user.
+pub const TAGS_MAX: usize = 64;
+/// How long a browser may remember what pages of other origins are permitted.
+pub const CORS_AGE: Duration = Duration::from_mins(30);

@@ -24,6 +24,7 @@ use crate::broker::{Begun, Broker, Document, Imported, Vhost, configured_policie
 use crate::config::Config;
 use crate::connection::{self, Gate};
 use crate::limits::{PROBLEMS_TOLD_MAX, SHUTDOWN_TIMEOUT, STORE_CLOSE_TIMEOUT};
+use crate::management::{Api, HttpListener, Node};
 use crate::store::{DataDir, DataDirError, RecoveryError, Store};
 use crate::tls::{self, Acceptor, TlsError};
 use descriptors::Share;
@@ -108,6 +109,37 @@ impl fmt::Display for Listening {
     }
 }
 
+/// An address of the HTTP API.
+struct HttpListening {
+    address: SocketAddr,
+    listener: HttpListener,
+}
+
+impl HttpListening {
+    /// `None` if another program has an address that nobody has chosen.
+    async fn bind(
+        address: SocketAddr,
+        tls: Option<Arc<Acceptor>>,
+        is_default: bool,
+    ) -> Result<Option<Self>, StartError> {
+        let failed = |source| StartError::Listen { address, source };
+        let listener = match TcpListener::bind(address).await {
+            Err(error) if is_default && error.kind() == io::ErrorKind::AddrInUse => {
+                tracing::warn!(%address, "another program has the usual address of the HTTP API, which is left out");
+                return Ok(None);
+            }
+            bound => bound.map_err(failed)?,
+        };
+        let address = listener.local_addr().map_err(failed)?;
+        let listener = listener.into_std().map_err(failed)?;
+        Ok(Some(Self { address, listener: HttpListener { listener, tls } }))
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.listener.tls.is_some() { "https" } else { "http" }
+    }
+}
+
 /// A broker that listens and has not yet begun to serve.
 pub struct Server {
     hangup: Signal,
@@ -116,6 +148,9 @@ pub struct Server {
     data_dir: DataDir,
     listeners: Vec<Listening>,
     tls: Option<Arc<Acceptor>>,
+    http: Vec<HttpListening>,
+    descriptors: u64,
+    sockets_max: usize,
     gate: Arc<Gate>,
 }
 
@@ -136,6 +171,13 @@ impl Server {
         for &address in &config.amqps_listen {
             listeners.push(Listening::bind(address, tls.clone()).await?);
         }
+        let mut http = Vec::new();
+        for &address in &config.http_listen {
+            http.extend(HttpListening::bind(address, None, config.http_listen_is_default).await?);
+        }
+        for &address in &config.https_listen {
+            http.extend(HttpListening::bind(address, tls.clone(), false).await?);
+        }
         let (store, opened) = Store::open(data_dir.path(), &config.store)?;
         let share = descriptors::share(descriptors, descriptors::in_use(), config.connection_max);
         config.connection_max = share.connections_max;
@@ -150,12 +192,25 @@ impl Server {
             }
         }
         let gate = Arc::new(Gate::new(share.sockets_max));
-        Ok(Self { hangup, broker: Arc::new(broker), store, data_dir, listeners, tls, gate })
+        let broker = Arc::new(broker);
+        Ok(Self {
+            hangup,
+            broker,
+            store,
+            data_dir,
+            listeners,
+            tls,
+            http,
+            descriptors,
+            sockets_max: share.sockets_max,
+            gate,
+        })
     }
 
     /// What to tell people: name, version, addresses, folder.
     pub fn announcement(&self) -> String {
-        let addresses: Vec<_> = self.listeners.iter().map(ToString::to_string).collect();
+        let http = self.http.iter().map(|http| format!("{}://{}", http.scheme(), http.address));
+        let addresses: Vec<_> = self.listeners.iter().map(ToString::to_string).chain(http).collect();
         format!(
             "leveret {} listening on {}, data in {}",
             env!("CARGO_PKG_VERSION"),
@@ -165,9 +220,10 @@ impl Server {
     }
 
     /// Serves until it is asked to stop, or until the store fails. Whatever handles messages runs on `workers`: nothing there can
-    /// keep this task and the listeners from their turn.
-    pub async fn serve(self, stop: Stop, workers: &Handle) -> Result<(), StopError> {
+    /// keep this task and the listeners from their turn. The HTTP API has `operators`.
+    pub async fn serve(self, stop: Stop, workers: &Handle, operators: &Handle) -> Result<(), StopError> {
         let shutdown = stop.orderly;
+        let api = self.api();
         let tasks = TaskTracker::new();
         let mut background = watch_resources(&self.broker, &self.store, workers);
         // Before the first client: what is written there may be what it needs to get in.
@@ -184,6 +240,10 @@ impl Server {
             "the reload at SIGHUP",
             reload_at_hangup(self.broker.clone(), self.hangup),
         );
+        named(&mut background, operators, "the samples for rates", api.clone().keep_samples());
+        for http in self.http {
+            operators.spawn(api.clone().listen(http.listener, shutdown.clone()));
+        }
         if let Some(tls) = self.tls {
             named(&mut background, &Handle::current(), "the watch over files of TLS", tls::keep_current(tls));
         }
@@ -225,6 +285,26 @@ impl Server {
             None if in_time => Ok(()),
             None => Err(StopError::Late),
         }
+    }
+}
+
+impl Server {
+    fn api(&self) -> Api {
+        let amqp =
+            self.listeners.iter().map(|it| (if it.tls.is_some() { "amqp/ssl" } else { "amqp" }, it.address));
+        let http = self.http.iter().map(|it| (it.scheme(), it.address));
+        let node = Node {
+            name: format!("leveret@{}", rustix::system::uname().nodename().to_string_lossy()),
+            started_at: self.broker.clock.now(),
+            data_dir: self.data_dir.path().to_owned(),
+            listeners: amqp.chain(http).collect(),
+            descriptors_max: self.descriptors,
+            sockets_max: self.sockets_max as u64,
+            store: self.store.metrics(),
+            disk_low: self.store.disk_low(),
+            tls: self.tls.clone(),
+        };
+        Api::new(self.broker.clone(), node)
     }
 }
 

@@ -79,6 +79,11 @@ impl Alarm {
         }
     }
 
+    /// Whether publishers are held up for memory.
+    pub fn has_memory(&self) -> bool {
+        self.is_raised(MEMORY)
+    }
+
     fn is_raised(&self, alarm: u8) -> bool {
         self.raised.load(Ordering::Relaxed) & alarm != 0
     }

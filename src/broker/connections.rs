@@ -3,10 +3,10 @@
 use std::{
     collections::HashMap,
     fmt,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -19,6 +19,7 @@ use crate::core::{
     ConnectionId,
     access::{Limit, Limits},
     clock::Millis,
+    counts::Traffic,
     outbox::SharedOutbox,
     window::ChannelFigures,
 };
@@ -35,6 +36,54 @@ pub struct ConnectionInfo {
     pub vhost: ShortString,
     /// What it said of itself in `connection.start-ok`.
     pub client_properties: FieldTable,
+    /// What was agreed upon.
+    pub terms: Terms,
+}
+
+/// What the handshake agreed upon, to be shown.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// The broker's end.
+    pub local: SocketAddr,
+    /// How the client has proven who it is: a mechanism of SASL.
+    pub mechanism: ShortString,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// `frame_max`, bytes.
+    pub frame_max: u32,
+    /// `channel_max`.
+    pub channel_max: u16,
+    /// Seconds; zero is without.
+    pub heartbeat: u16,
+    /// When it was opened.
+    pub connected_at: Millis,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            local: (Ipv4Addr::UNSPECIFIED, 0).into(),
+            mechanism: ShortString::default(),
+            tls: false,
+            frame_max: 0,
+            channel_max: 0,
+            heartbeat: 0,
+            connected_at: 0,
+        }
+    }
+}
+
+impl ConnectionInfo {
+    /// Its name as RabbitMQ makes it, of both ends.
+    pub fn name(&self) -> String {
+        format!("{} -> {}", self.peer, self.terms.local)
+    }
+
+    /// The name that the client gave it, if it did.
+    pub fn given_name(&self) -> Option<String> {
+        let name = self.client_properties.get("connection_name")?.as_str_bytes()?;
+        Some(String::from_utf8_lossy(name).into_owned())
+    }
 }
 
 /// A connection's figures at one moment.
@@ -46,6 +95,12 @@ pub struct ConnectionFigures {
     pub pending_bytes: usize,
     /// How long its client has been slowed because its user or its virtual host published faster than it may.
     pub slowed_ms: Millis,
+    /// What has come from its client, in bytes and in reads.
+    pub received: Traffic,
+    /// What was sent to it, in bytes and in writes.
+    pub sent: Traffic,
+    /// It is held up because memory or disk are short.
+    pub is_blocked: bool,
 }
 
 /// What the broker wants of a connection: its reader looks when it is [called](Self::called).
@@ -58,9 +113,26 @@ pub struct Attention {
     expires: AtomicU64,
     /// How long its client was slowed for what its user or virtual host may publish in a second.
     slowed_ms: AtomicU64,
+    received_bytes: AtomicU64,
+    reads: AtomicU64,
+    /// It is held up for memory or disk.
+    blocked: AtomicBool,
 }
 
 impl Attention {
+    /// Notes a read. For the reader alone.
+    #[inline]
+    pub fn received(&self, bytes: usize) {
+        self.received_bytes
+            .store(self.received_bytes.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
+        self.reads.store(self.reads.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Notes whether the client is held up for memory or disk.
+    pub fn blocked(&self, is: bool) {
+        self.blocked.store(is, Ordering::Relaxed);
+    }
+
     /// Calls the reader: the client holds something for too long, or may have more than before.
     pub fn call(&self) {
         self.notify.notify_one();
@@ -194,10 +266,41 @@ impl Drop for Admission {
 
 /// An open connection.
 struct Connected {
-    info: ConnectionInfo,
+    info: Arc<ConnectionInfo>,
     outbox: SharedOutbox,
     attention: Arc<Attention>,
     _admission: Admission,
+}
+
+/// How often connections and channels came and went.
+#[derive(Debug, Default)]
+pub struct Churn {
+    connections_opened: AtomicU64,
+    connections_closed: AtomicU64,
+    channels_opened: AtomicU64,
+    channels_closed: AtomicU64,
+}
+
+impl Churn {
+    /// A channel was opened.
+    pub fn channel_opened(&self) {
+        self.channels_opened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A channel has ended.
+    pub fn channel_closed(&self) {
+        self.channels_closed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many connections were opened, and how many of these are closed.
+    pub fn connections(&self) -> (u64, u64) {
+        (self.connections_opened.load(Ordering::Relaxed), self.connections_closed.load(Ordering::Relaxed))
+    }
+
+    /// The same of channels.
+    pub fn channels(&self) -> (u64, u64) {
+        (self.channels_opened.load(Ordering::Relaxed), self.channels_closed.load(Ordering::Relaxed))
+    }
 }
 
 /// All open connections.
@@ -205,6 +308,8 @@ struct Connected {
 pub struct Connections {
     open: DashMap<ConnectionId, Connected>,
     last: AtomicU64,
+    /// How often they came and went.
+    pub churn: Churn,
     counts: Mutex<Counts>,
     /// Some virtual host has no connections any more.
     vhost_left: Notify,
@@ -243,6 +348,11 @@ impl Connections {
         Ok(Admission { connections: self.clone(), user: user.clone(), vhost: vhost.clone(), usage })
     }
 
+    /// Draws a number that no connection has or had.
+    pub fn draw(&self) -> ConnectionId {
+        ConnectionId(self.last.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
     /// Registers a connection that has been opened.
     pub fn connected(
         &self,
@@ -251,14 +361,17 @@ impl Connections {
         attention: Arc<Attention>,
         admission: Admission,
     ) -> ConnectionId {
-        let id = ConnectionId(self.last.fetch_add(1, Ordering::Relaxed) + 1);
-        self.open.insert(id, Connected { info, outbox, attention, _admission: admission });
+        let id = self.draw();
+        self.churn.connections_opened.fetch_add(1, Ordering::Relaxed);
+        self.open.insert(id, Connected { info: Arc::new(info), outbox, attention, _admission: admission });
         id
     }
 
     /// Forgets a connection.
     pub fn disconnected(&self, id: ConnectionId) {
-        self.open.remove(&id);
+        if self.open.remove(&id).is_some() {
+            self.churn.connections_closed.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// How many connections are open.
@@ -267,8 +380,23 @@ impl Connections {
     }
 
     /// Open connections.
-    pub fn all(&self) -> Vec<(ConnectionId, ConnectionInfo)> {
+    pub fn all(&self) -> Vec<(ConnectionId, Arc<ConnectionInfo>)> {
         self.open.iter().map(|entry| (*entry.key(), entry.value().info.clone())).collect()
+    }
+
+    /// The numbers of those of a virtual host.
+    pub fn of_vhost(&self, name: &ShortString) -> Vec<ConnectionId> {
+        let there = self.open.iter().filter(|connected| connected.info.vhost == *name);
+        there.map(|connected| *connected.key()).collect()
+    }
+
+    /// Those of a virtual host with their outboxes, by which consumers know them.
+    pub fn with_outboxes(
+        &self,
+        vhost: &ShortString,
+    ) -> Vec<(ConnectionId, Arc<ConnectionInfo>, SharedOutbox)> {
+        let there = self.open.iter().filter(|connected| connected.info.vhost == *vhost);
+        there.map(|its| (*its.key(), its.info.clone(), its.outbox.clone())).collect()
     }
 
     /// Their numbers.
@@ -297,7 +425,17 @@ impl Connections {
             let mut channels: Vec<_> = outbox.channels().collect();
             channels.sort_unstable_by_key(|(number, _)| *number);
             let slowed_ms = attention.slowed_ms.load(Ordering::Relaxed);
-            ConnectionFigures { channels, pending_bytes: outbox.pending_bytes(), slowed_ms }
+            ConnectionFigures {
+                channels,
+                pending_bytes: outbox.pending_bytes(),
+                slowed_ms,
+                received: Traffic {
+                    bytes: attention.received_bytes.load(Ordering::Relaxed),
+                    packets: attention.reads.load(Ordering::Relaxed),
+                },
+                sent: outbox.sent(),
+                is_blocked: attention.blocked.load(Ordering::Relaxed),
+            }
         })
     }
 

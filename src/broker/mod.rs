@@ -6,6 +6,7 @@ mod clock;
 mod completed;
 mod configured;
 mod connections;
+mod counted;
 mod definitions;
 mod drops;
 #[cfg(test)]
@@ -27,15 +28,15 @@ pub use alarm::Alarm;
 pub use clock::WallClock;
 pub use configured::{BadPolicy, configured_policies};
 pub use connections::{
-    Admission, Attention, Bounds, ConnectionFigures, ConnectionInfo, Connections, TooMany, Usage,
+    Admission, Attention, Bounds, ConnectionFigures, ConnectionInfo, Connections, Terms, TooMany, Usage,
 };
-pub use definitions::{Document, Imported, Problem};
+pub use definitions::{Document, Imported, Problem, json_name, json_table};
 pub use drops::{Drops, Lost};
 pub use rates::Rates;
 pub use reading::Quiet;
 pub use redrive::{Ended, Progress, RedriveError};
 pub use reply_to::{REPLY_TO, ReplyConsumers, reply_token};
-pub use vhost::{Calls, Share, Vhost};
+pub use vhost::{Calls, Share, Vhost, of_channels};
 pub use vhosts::{Begun, Exists, Vhosts};
 
 use crate::auth::{Authenticator, new_hash};
@@ -45,6 +46,7 @@ use crate::core::{
     access::{AccessChange, Limits, PermissionsSpec, Registry, UserSpec},
     clock::Clock,
     commit::{Commit, Commits},
+    counts::SizeTally,
     declared::VhostSettings,
     journal::Journal,
     memory::Gauge,
@@ -81,6 +83,8 @@ pub struct Broker {
     pub reply_consumers: ReplyConsumers,
     /// Virtual hosts.
     pub vhosts: Vhosts,
+    /// Of which sizes messages were.
+    pub sizes: SizeTally,
     /// Places for sockets whose connection is over.
     pub lingering: Semaphore,
     /// The connections that are open.
@@ -117,6 +121,7 @@ impl Broker {
         }
         Self {
             vhosts,
+            sizes: SizeTally::default(),
             authenticator,
             access,
             gauge,
@@ -161,6 +166,13 @@ impl Broker {
             attention.close(&user_deleted(&user));
         }
         id
+    }
+
+    /// Waits until no crash can take back what these commits have.
+    pub async fn kept(&self, commits: &Commits) {
+        for commit in commits.iter() {
+            completed::completed(&*self.journal, commit).await;
+        }
     }
 
     /// Clears away a virtual host that was deleted, as soon as its connections are gone.

@@ -198,7 +198,13 @@ fn who_was_let_in_before_a_deletion_and_is_registered_after_it_is_closed_too() {
         let admission = broker.connections.admit(&guest, &vhost, bounds).unwrap();
         delete();
         let (user, client_properties) = (guest.clone(), FieldTable::new());
-        let info = ConnectionInfo { peer: ([127, 0, 0, 1], 1).into(), user, vhost, client_properties };
+        let info = ConnectionInfo {
+            peer: ([127, 0, 0, 1], 1).into(),
+            user,
+            vhost,
+            client_properties,
+            terms: Terms::default(),
+        };
         let outbox = Arc::new(parking_lot::Mutex::new(Outbox::new(4_096, false)));
         let attention = Arc::default();
         broker.connected(info, is_own_user, outbox, &attention, admission);

@@ -27,6 +27,7 @@ use crate::core::{
     change::{Change, Changes, TopologyChange},
     clock::Clock,
     commit::Commit,
+    counts::MessageCounts,
     declared::{Destination, PolicyKind, PolicySpec, VhostSettings},
     dedup::{Cut, Owner, Seen},
     error::AmqpError,
@@ -71,6 +72,8 @@ pub struct Vhost {
     pub rates: Rates,
     /// It has more messages than it may.
     pub share: Share,
+    /// What was counted on channels that have ended.
+    past: Mutex<MessageCounts>,
     /// It was deleted.
     leaving: AtomicBool,
     /// Its tasks are to end.
@@ -105,6 +108,7 @@ impl Vhost {
             remains: Notify::new(),
             rates: Rates::default(),
             share: Share::default(),
+            past: Mutex::default(),
             leaving: AtomicBool::new(false),
             closed: CancellationToken::new(),
         }
@@ -150,6 +154,36 @@ impl Vhost {
     /// Its tasks end.
     pub(super) fn close(&self) {
         self.closed.cancel();
+    }
+
+    /// Keeps what was counted on a channel that ends.
+    pub fn keep_counts(&self, of_channel: &MessageCounts) {
+        *self.past.lock() += of_channels(of_channel);
+    }
+
+    /// What was counted on channels that have ended.
+    pub fn past_counts(&self) -> MessageCounts {
+        *self.past.lock()
+    }
+
+    /// What has happened to messages here, as far as it was not counted on channels that are open: see [`of_channels`].
+    pub(super) fn counts(&self) -> MessageCounts {
+        let (mut all, queues) = self.read(|topology| {
+            (topology.counts_without_queues(), topology.named_queues().cloned().collect::<Vec<_>>())
+        });
+        for queue in queues {
+            all += MessageCounts { publish: 0, ..queue.status().counters.into() };
+        }
+        all += self.past_counts();
+        all
+    }
+
+    /// Messages that are ready or wait for their time, and messages that clients hold.
+    pub fn message_totals(&self) -> (usize, usize) {
+        let queues: Vec<_> = self.read(|topology| topology.named_queues().cloned().collect());
+        queues.iter().map(|queue| queue.status()).fold((0, 0), |(ready, unacked), status| {
+            (ready + status.ready + status.delayed, unacked + status.unacked)
+        })
     }
 
     /// Waits until it is closed.
@@ -410,6 +444,16 @@ impl Vhost {
     /// Deletes an exclusive queue of a connection that ended.
     pub fn owner_left(&self, queue: &Arc<SharedQueue>) -> Deleted {
         self.change(|topology| topology.expire_queue(queue, |_| true)).0
+    }
+}
+
+/// What only channels count; queues and exchanges count the rest for their virtual host.
+pub fn of_channels(counts: &MessageCounts) -> MessageCounts {
+    MessageCounts {
+        confirm: counts.confirm,
+        return_unroutable: counts.return_unroutable,
+        drop_unroutable: counts.drop_unroutable,
+        ..MessageCounts::default()
     }
 }
 

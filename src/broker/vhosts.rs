@@ -15,6 +15,7 @@ use crate::core::{
     change::TopologyChange,
     clock::Clock,
     commit::Commit,
+    counts::{MessageCounts, QueueChurn},
     declared::VhostSettings,
     journal::Journal,
     memory::{Gauge, Holder},
@@ -45,6 +46,8 @@ pub struct Vhosts {
     /// What has to begin.
     begun: Mutex<Vec<Begun>>,
     has_begun: Notify,
+    /// What those have counted that are gone.
+    past: Mutex<(MessageCounts, QueueChurn)>,
 }
 
 /// What has to begin for a virtual host.
@@ -69,6 +72,7 @@ impl Vhosts {
             has_left: Notify::new(),
             begun: Mutex::default(),
             has_begun: Notify::new(),
+            past: Mutex::default(),
         }
     }
 
@@ -153,8 +157,18 @@ impl Vhosts {
     /// The end of one that is empty: its tasks end, and its name is free.
     pub(super) fn close(&self, vhost: &Vhost) {
         vhost.close();
+        {
+            let mut past = self.past.lock();
+            past.0 += vhost.counts();
+            past.1 += vhost.read(Topology::queue_churn);
+        }
         self.leaving.lock().remove(&vhost.name);
         self.has_left.notify_waiters();
+    }
+
+    /// What virtual hosts have counted that are gone.
+    pub fn past(&self) -> (MessageCounts, QueueChurn) {
+        *self.past.lock()
     }
 
     /// One by name.

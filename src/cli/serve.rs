@@ -1,5 +1,5 @@
-//! `leveret serve`: two runtimes. This thread's has signals, listeners and alarms, and nothing else runs there; connections and
-//! whatever handles messages have the other one, with a thread for each processor.
+//! `leveret serve`: three runtimes. This thread's has signals, listeners and alarms, and nothing else runs there; connections and
+//! whatever handles messages have one with a thread for each processor; operators have one with a thread of their own.
 
 use std::{
     env,
@@ -39,20 +39,23 @@ pub(super) fn run(settings: Settings, shows_password: bool) -> ExitCode {
             "the password of --default-pass stands in the list of processes; --default-pass-file is for others not to read it"
         );
     }
-    let (control, workers) = match runtimes() {
+    let (control, workers, operators) = match runtimes() {
         Ok(runtimes) => runtimes,
         Err(error) => return fail(&error),
     };
-    let code = control.block_on(serve(config, workers.handle().clone()));
+    let code = control.block_on(serve(config, workers.handle().clone(), operators.handle().clone()));
     // What is still at work, or stuck in the disk, must not hold up the end.
     workers.shutdown_background();
+    operators.shutdown_background();
     code
 }
 
-fn runtimes() -> io::Result<(Runtime, Runtime)> {
+fn runtimes() -> io::Result<(Runtime, Runtime, Runtime)> {
     let control = Builder::new_current_thread().enable_all().build()?;
     let workers = Builder::new_multi_thread().enable_all().build()?;
-    Ok((control, workers))
+    let operators =
+        Builder::new_multi_thread().worker_threads(1).thread_name("operators").enable_all().build()?;
+    Ok((control, workers, operators))
 }
 
 /// From now on a panic ends the process: what connections share may be half changed. One that is contained is only told.
@@ -71,7 +74,7 @@ pub(super) fn end_on_panic() {
     }));
 }
 
-async fn serve(config: Config, workers: Handle) -> ExitCode {
+async fn serve(config: Config, workers: Handle, operators: Handle) -> ExitCode {
     let stop = Stop::default();
     if let Err(error) = stop_on_signal(stop.clone()) {
         return fail(&error);
@@ -81,7 +84,7 @@ async fn serve(config: Config, workers: Handle) -> ExitCode {
         Err(error) => return fail(&error),
     };
     println!("{}", server.announcement());
-    match server.serve(stop, &workers).await {
+    match server.serve(stop, &workers, &operators).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(late @ StopError::Late) => {
             eprintln!("leveret: {late}");

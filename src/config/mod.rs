@@ -9,6 +9,7 @@ mod memory;
 mod oauth;
 mod password;
 mod settings;
+mod shown;
 mod size;
 mod tls;
 
@@ -37,6 +38,14 @@ pub struct Config {
     pub amqp_listen: Vec<SocketAddr>,
     /// Addresses for AMQP over TLS; with any there is [`Self::tls`].
     pub amqps_listen: Vec<SocketAddr>,
+    /// Addresses for the HTTP API.
+    pub http_listen: Vec<SocketAddr>,
+    /// Nobody has chosen them: another program may have them.
+    pub http_listen_is_default: bool,
+    /// Addresses for the HTTP API over TLS; with any there is [`Self::tls`].
+    pub https_listen: Vec<SocketAddr>,
+    /// Origins of pages that may use the HTTP API from browsers.
+    pub http_cors_origins: Vec<String>,
     /// How listeners speak TLS.
     pub tls: Option<TlsConfig>,
     /// Who stands before clients and tells their addresses (PROXY protocol).
@@ -156,7 +165,11 @@ impl Config {
         let oauth = OauthConfig::from_settings(&settings)?;
         let tls = TlsConfig::new(&settings)?;
         Ok(Self {
-            amqps_listen: tls_addresses(settings.amqps_listen, tls.as_ref())?,
+            amqps_listen: tls_addresses("amqps-listen", settings.amqps_listen, tls.as_ref())?,
+            http_listen_is_default: settings.http_listen.is_none(),
+            http_listen: addresses_or_none("http-listen", settings.http_listen, &["127.0.0.1:15672"])?,
+            https_listen: tls_addresses("https-listen", settings.https_listen, tls.as_ref())?,
+            http_cors_origins: settings.http_cors_origins.unwrap_or_default(),
             tls,
             proxy_protocol_from: tls::networks(
                 "proxy-protocol-from",
@@ -253,15 +266,27 @@ fn addresses(
     texts.iter().map(|text| listen::address(text).map_err(|error| invalid(name, error))).collect()
 }
 
+/// Addresses, or the word for none.
+fn addresses_or_none(
+    name: &'static str,
+    texts: Option<Vec<String>>,
+    default: &[&str],
+) -> Result<Vec<SocketAddr>, ConfigError> {
+    if texts.as_deref().is_some_and(|texts| *texts == ["none"]) {
+        return Ok(Vec::new());
+    }
+    addresses(name, texts, default)
+}
+
 /// Addresses for TLS, which needs a certificate.
 fn tls_addresses(
+    name: &'static str,
     texts: Option<Vec<String>>,
     tls: Option<&TlsConfig>,
 ) -> Result<Vec<SocketAddr>, ConfigError> {
-    const NAME: &str = "amqps-listen";
-    let addresses = addresses(NAME, texts, &[])?;
+    let addresses = addresses(name, texts, &[])?;
     if tls.is_none() && !addresses.is_empty() {
-        return Err(invalid(NAME, "needs tls-cert and tls-key".into()));
+        return Err(invalid(name, "needs tls-cert and tls-key".into()));
     }
     Ok(addresses)
 }

@@ -25,6 +25,18 @@ pub struct Settings {
     #[serde(deserialize_with = "one_or_more")]
     #[arg(long, env = "LEVERET_AMQPS_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
     pub amqps_listen: Option<Vec<String>>,
+    /// Listen here for the HTTP API, as for --amqp-listen; `none` is nowhere [default: 127.0.0.1:15672, if that is free]
+    #[serde(deserialize_with = "one_or_more")]
+    #[arg(long, env = "LEVERET_HTTP_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
+    pub http_listen: Option<Vec<String>>,
+    /// Listen here for the HTTP API over TLS, as for --amqps-listen; the usual port is 15671
+    #[serde(deserialize_with = "one_or_more")]
+    #[arg(long, env = "LEVERET_HTTPS_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
+    pub https_listen: Option<Vec<String>>,
+    /// Pages of these origins may use the HTTP API from browsers (CORS), each with its scheme; `*` is all
+    #[serde(deserialize_with = "one_or_more")]
+    #[arg(long, env = "LEVERET_HTTP_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    pub http_cors_origins: Option<Vec<String>>,
     /// The server's certificate, with those between it and the one that clients trust (PEM)
     #[arg(long, env = "LEVERET_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
@@ -187,6 +199,9 @@ impl Settings {
             config: self.config.or(lower.config),
             amqp_listen: self.amqp_listen.or(lower.amqp_listen),
             amqps_listen: self.amqps_listen.or(lower.amqps_listen),
+            http_listen: self.http_listen.or(lower.http_listen),
+            https_listen: self.https_listen.or(lower.https_listen),
+            http_cors_origins: self.http_cors_origins.or(lower.http_cors_origins),
             tls_cert: self.tls_cert.or(lower.tls_cert),
             tls_key: self.tls_key.or(lower.tls_key),
             tls_ca: self.tls_ca.or(lower.tls_ca),

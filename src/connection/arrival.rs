@@ -1,6 +1,9 @@
 //! What comes before AMQP's protocol header: the PROXY protocol, where it is expected, and the handshake of TLS.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
 
 use ipnet::IpNet;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
@@ -12,6 +15,9 @@ use super::{
     socket::{Reader, SharedWriter, TlsFailure, shake_hands},
 };
 use crate::tls::Acceptor;
+
+/// Our end of a socket that is broken by now.
+const UNKNOWN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// A client with whom AMQP may be spoken.
 pub(super) struct Arrived {
@@ -41,7 +47,8 @@ pub(super) async fn arrive(
             Err(refusal) => return Err(Declined { refusal, socket }),
         }
     }
-    let mut peer = Peer { address: *address, tls: tls.is_some(), certificate_name: None };
+    let local = socket.local_addr().unwrap_or(UNKNOWN);
+    let mut peer = Peer { address: *address, local, tls: tls.is_some(), certificate_name: None };
     let Some(acceptor) = tls else {
         let (reader, writer) = socket.into_split();
         return Ok(Arrived { reader: reader.into(), writer: writer.into(), peer });

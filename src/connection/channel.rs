@@ -10,6 +10,7 @@ use super::assembly::{Assembled, Assembly};
 use crate::broker::{Usage, Vhost};
 use crate::core::{
     confirms::{Outcome, PublishRange},
+    counts::ChannelTally,
     error::{AmqpError, precondition_failed, resource_error},
     memory::{Exceeded, Held, Holder, Kind, allocated_bytes},
     message::{Message, View},
@@ -31,8 +32,8 @@ pub(super) struct Channel {
     pub(super) routes: Routes,
     /// What `queue` means when it is empty (AMQP 1.7.2.1: the last queue declared on the channel).
     pub(super) last_queue: Option<ShortString>,
-    /// `basic.qos` with `global=false`: for consumers that come now; zero is without limit.
-    pub(super) prefetch: u32,
+    /// What is shown of it, and for whom `basic.qos` counts.
+    pub(super) tally: Arc<ChannelTally>,
     /// We have sent `channel.close` and wait for its answer: everything else is ignored.
     pub(super) closing: bool,
     /// What it takes beside what it holds.
@@ -58,7 +59,7 @@ impl Channel {
             assembled: Held::new(holder, Kind::Assemblies),
             routes: Routes::new(holder),
             last_queue: None,
-            prefetch: 0,
+            tally: Arc::default(),
             closing: false,
             _held: Held::of(holder, Kind::Topology, CHANNEL_BYTES),
             _place: None,

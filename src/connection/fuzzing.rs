@@ -25,7 +25,7 @@ use super::{
     session::{Negotiated, Phase, Remote, Session},
     work::Then,
 };
-use crate::broker::{Bounds, Broker, ConnectionInfo, Vhost};
+use crate::broker::{Bounds, Broker, ConnectionInfo, Terms, Vhost};
 use crate::config::{Config, PasswordHashing, Settings};
 use crate::core::{
     access::Limits,
@@ -80,6 +80,7 @@ impl TestHost {
             user: user.clone(),
             vhost: self.vhost.name.clone(),
             client_properties: FieldTable::new(),
+            terms: Terms::default(),
         };
         let config = &self.broker.config;
         let (none, all) = (Limits::default(), u64::MAX);

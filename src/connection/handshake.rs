@@ -10,7 +10,7 @@ use super::{
     session::{MethodIds, Negotiated, Remote, text},
 };
 use crate::auth::{Identity, LoginError, Offered, Refused, oauth::Token};
-use crate::broker::{Admission, Bounds, Broker, ConnectionInfo, TooMany, Vhost};
+use crate::broker::{Admission, Bounds, Broker, ConnectionInfo, Terms, TooMany, Vhost};
 use crate::core::error::{AmqpError, access_refused, channel_error, frame_error, not_allowed};
 use crate::limits::{FRAME_SIZE_BYTES_MIN, HANDSHAKE_FRAME_SIZE_BYTES_MAX};
 use crate::protocol::{
@@ -156,6 +156,15 @@ where
             user: user.clone(),
             vhost: vhost.name.clone(),
             client_properties: start_ok.client_properties,
+            terms: Terms {
+                local: peer.local,
+                mechanism: start_ok.mechanism.clone(),
+                tls: peer.tls,
+                frame_max: tune_ok.frame_max,
+                channel_max: tune_ok.channel_max,
+                heartbeat: tune_ok.heartbeat,
+                connected_at: broker.clock.now(),
+            },
         },
         negotiated: Negotiated {
             vhost,

@@ -51,16 +51,27 @@ impl Session {
                     self.end_channel(number, ended);
                 }
                 let window = self.outbox.lock().close_window(number);
+                self.keep_counts(window.as_deref());
                 Left { windows: window.into_iter().map(|window| *window).collect(), ..Left::default() }
             }
             Who::Connection => {
                 for (number, channel) in self.channels.take_all() {
                     self.end_channel(number, *channel);
                 }
-                let windows = self.outbox.lock().close_windows().into();
+                let windows = self.outbox.lock().close_windows();
+                self.keep_counts(&windows);
+                let windows = windows.into();
                 let owned = std::mem::take(&mut self.exclusive_queues).into_values().collect();
                 Left { windows, owned, ..Left::default() }
             }
+        }
+    }
+
+    /// The virtual host keeps what was counted on channels that end.
+    fn keep_counts<'a>(&self, windows: impl IntoIterator<Item = &'a Window>) {
+        for window in windows {
+            self.vhost.keep_counts(&window.counts());
+            self.broker.connections.churn.channel_closed();
         }
     }
 

@@ -35,8 +35,10 @@ mod socket;
 mod sparing;
 #[cfg(test)]
 mod tests;
+mod within;
 mod work;
 mod writer;
 
 pub use gate::Gate;
 pub use listener::listen;
+pub use within::{Got, Within};

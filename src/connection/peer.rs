@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 pub(super) struct Peer {
     /// Where it is; what a proxy before it says, if that is trusted.
     pub(super) address: SocketAddr,
+    /// Our end.
+    pub(super) local: SocketAddr,
     /// Whether it speaks TLS.
     pub(super) tls: bool,
     /// What the certificate that it has shown is taken for; `None` without TLS, without a certificate, or if the part of it that counts is

@@ -91,7 +91,10 @@ impl Reading {
                 }
                 read = self.inbound.read(|bytes| self.session.handle(bytes)), if !busy => match read {
                     Ok(0) => return Ending::Gone,
-                    Ok(bytes) => bytes,
+                    Ok(bytes) => {
+                        self.attention.received(bytes);
+                        bytes
+                    }
                     Err(error) => return Ending::Broken(error),
                 },
             };
@@ -206,6 +209,7 @@ impl Reading {
         let mut alarm = self.session.broker.alarm.subscribe();
         let mut share = self.session.vhost.share.subscribe();
         let Some(reason) = (*alarm.borrow_and_update()).or(*share.borrow_and_update()) else { return };
+        self.attention.blocked(true);
         if self.wants_blocked {
             self.session.tell(&connection::Blocked { reason: text(reason) });
             send(&self.session.outbox);
@@ -227,6 +231,7 @@ impl Reading {
                 yield_now().await;
             }
         }
+        self.attention.blocked(false);
         if self.wants_blocked {
             self.session.tell(&connection::Unblocked {});
             send(&self.session.outbox);

@@ -26,6 +26,7 @@ use crate::broker::{Broker, Rates, Usage, Vhost};
 use crate::core::{
     ConnectionId,
     by_channel::ByChannel,
+    counts::Sizes,
     effects::Effects,
     error::AmqpError,
     memory::Holder,
@@ -95,6 +96,8 @@ pub(super) struct Session {
     pub(super) brought: Brought,
     /// How many messages that were.
     pub(super) brought_messages: usize,
+    /// Of which sizes they were, as far as the broker has not been told.
+    pub(super) sizes: Sizes,
     /// So many replies wait that the rest of this read has to.
     pub(super) replies_full: bool,
     /// A queue that was published to grows faster than its consumers' sockets take it.
@@ -165,6 +168,7 @@ impl Session {
             exclusive_queues: HashMap::new(),
             brought: Brought::Nothing,
             brought_messages: 0,
+            sizes: Sizes::default(),
             replies_full: false,
             congested: None,
             departed: false,

@@ -54,6 +54,8 @@ pub enum Answer {
 pub struct Confirms {
     /// In order of sequence number.
     waiting: VecDeque<Waiting>,
+    /// How many were confirmed so far.
+    confirmed: u64,
 }
 
 /// Publishes in a row, and the commits that they still wait for.
@@ -68,6 +70,11 @@ impl Confirms {
     /// Publishes that wait for their confirm.
     pub fn count(&self) -> usize {
         self.waiting.iter().map(|its| (its.last - its.first + 1) as usize).sum()
+    }
+
+    /// Publishes that were confirmed so far; what was refused does not count.
+    pub fn confirmed(&self) -> u64 {
+        self.confirmed
     }
 
     /// Notes what was published; `next` is the commit that journaled messages are part of. `tell` gets what is answered now.
@@ -89,6 +96,9 @@ impl Confirms {
             self.waiting.push_back(Waiting { first, last, commits: commits.clone() });
             return commits;
         }
+        if !refused {
+            self.confirmed += last - first + 1;
+        }
         let mut answer = |delivery_tag, multiple| {
             tell(if refused {
                 Answer::Nack(basic::Nack { delivery_tag, multiple, requeue: false })
@@ -109,6 +119,7 @@ impl Confirms {
     pub fn committed(&mut self, done: &Done) -> Option<basic::Ack> {
         let mut due: Option<(u64, u64)> = None;
         while let Some(next) = self.waiting.pop_front_if(|next| next.commits.forget_done(done)) {
+            self.confirmed += next.last - next.first + 1;
             due = Some((due.map_or(next.first, |(first, _)| first), next.last));
         }
         let (first, last) = due?;

@@ -8,6 +8,7 @@ pub mod change;
 pub mod clock;
 pub mod commit;
 pub mod confirms;
+pub mod counts;
 pub mod dead_letter;
 pub mod declared;
 pub mod dedup;

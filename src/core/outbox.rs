@@ -27,6 +27,7 @@ use crate::core::{
     clock::Millis,
     commit::{Commit, Commits, Done},
     confirms::{Answer, PublishRange},
+    counts::Traffic,
     memory::Holder,
     message::View,
     overdue::Overdue,
@@ -229,6 +230,9 @@ impl Outbox {
     pub fn deliver(&mut self, recipient: &Recipient, view: &View<'_>, redelivered: bool) -> u64 {
         let Some(window) = self.window(recipient.channel()) else { return 0 };
         let tag = window.next_tag();
+        if redelivered {
+            window.count_redelivery();
+        }
         if let Some(out) = self.pipe.tail() {
             recipient.write_delivery(out, tag, redelivered, view, self.frame_size_bytes_max);
         }
@@ -292,6 +296,11 @@ impl Outbox {
             found |= window.watch.has_overdue();
         }
         (looked, found)
+    }
+
+    /// What was sent to the client.
+    pub fn sent(&self) -> Traffic {
+        self.pipe.sent()
     }
 
     /// The figures of all channels, by number.

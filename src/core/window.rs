@@ -15,6 +15,7 @@ use foldhash::fast::RandomState;
 use crate::core::{
     clock::Millis,
     confirms::Confirms,
+    counts::{ChannelTally, MessageCounts},
     error::{AmqpError, precondition_failed},
     memory::{Exceeded, Held, Holder, Kind},
     overdue::{Overdue, Watch},
@@ -40,6 +41,9 @@ pub struct Window {
     last_tag: u64,
     unacked: ByTag,
     unacked_count: usize,
+    counters: Counters,
+    /// What its client has published, as the session counts it.
+    tally: Arc<ChannelTally>,
     /// Of these, deliveries to consumers: they count against the channel's prefetch.
     consumer_unacked: u32,
     /// Settled in a transaction that is not committed: they count until it is.
@@ -59,8 +63,22 @@ pub struct Window {
     pub(super) starved: Starved,
 }
 
+/// What a channel has handed out and got back.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counters {
+    /// Deliveries and answers to `basic.get` that are to be acknowledged.
+    held: u64,
+    /// Those of them that `basic.get` asked for.
+    got: u64,
+    /// Answers to `basic.get` that are not to be acknowledged.
+    got_no_ack: u64,
+    got_nothing: u64,
+    redelivered: u64,
+    acknowledged: u64,
+}
+
 /// A channel's figures at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ChannelFigures {
     /// Its consumers.
     pub consumers: usize,
@@ -70,6 +88,16 @@ pub struct ChannelFigures {
     pub unconfirmed: usize,
     /// `basic.qos` with `global=true`; zero is without limit.
     pub prefetch_global: u32,
+    /// Settled in a transaction that is not committed.
+    pub uncommitted_acks: u32,
+    /// `basic.qos` with `global=false`: for consumers that come; zero is without limit.
+    pub prefetch: u32,
+    /// It is in confirm mode.
+    pub confirms: bool,
+    /// It has transactions.
+    pub is_transactional: bool,
+    /// What has happened on it.
+    pub counts: MessageCounts,
 }
 
 /// The memory that a window takes.
@@ -97,6 +125,11 @@ impl Window {
             had_room: true,
         };
         Self { memory: Some(memory), ..Self::default() }
+    }
+
+    /// What its client publishes is counted there.
+    pub fn count_by(&mut self, tally: &Arc<ChannelTally>) {
+        self.tally = tally.clone();
     }
 
     /// Counts the memory that it takes by now.
@@ -130,6 +163,48 @@ impl Window {
             unacked: self.unacked_count,
             unconfirmed: self.confirms.count(),
             prefetch_global: self.prefetch_global,
+            uncommitted_acks: self.uncommitted,
+            prefetch: self.tally.prefetch(),
+            confirms: self.tally.confirms(),
+            is_transactional: self.tally.is_transactional(),
+            counts: self.counts(),
+        }
+    }
+
+    /// What has happened on the channel so far.
+    pub fn counts(&self) -> MessageCounts {
+        let Counters { held, got, got_no_ack, got_nothing, redelivered, acknowledged } = self.counters;
+        MessageCounts {
+            confirm: self.confirms.confirmed(),
+            deliver: held - got,
+            deliver_no_ack: self.last_tag - held - got_no_ack,
+            get: got,
+            get_no_ack: got_no_ack,
+            get_empty: got_nothing,
+            redeliver: redelivered,
+            ack: acknowledged,
+            ..self.tally.counts()
+        }
+    }
+
+    /// A delivery says `redelivered`.
+    #[inline]
+    pub fn count_redelivery(&mut self) {
+        self.counters.redelivered += 1;
+    }
+
+    /// Messages were acknowledged.
+    #[inline]
+    pub fn count_acknowledged(&mut self, messages: usize) {
+        self.counters.acknowledged += messages as u64;
+    }
+
+    /// `basic.get` was answered without a message, or with one that is not to be acknowledged.
+    pub fn count_get(&mut self, is_empty: bool) {
+        if is_empty {
+            self.counters.got_nothing += 1;
+        } else {
+            self.counters.got_no_ack += 1;
         }
     }
 
@@ -152,6 +227,8 @@ impl Window {
         self.unacked_count += 1;
         self.consumer_unacked += u32::from(unacked.consumer.is_some());
         self.unacked_bytes += unacked.entry.message.size_bytes();
+        self.counters.held += 1;
+        self.counters.got += u64::from(unacked.consumer.is_none());
         self.unacked.push(unacked);
         self.count();
     }

@@ -91,6 +91,17 @@ impl Acceptor {
         ServerConnection::new(self.current.read().clone())
     }
 
+    /// What sessions are made with, for who makes them itself.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        self.current.read().clone()
+    }
+
+    /// When the first of the server's certificates expires, in seconds since the Unix epoch. `None` if they cannot be read now.
+    pub fn expires(&self) -> Option<u64> {
+        let certificates = pem::certificates("tls-cert", &self.config.cert).ok()?;
+        certificates.iter().filter_map(identity::expires).min()
+    }
+
     /// What the client's certificate is taken for, by the configured part of it; `None` if it has shown none, or that part is not there.
     pub fn client_name(&self, session: &ServerConnection) -> Option<String> {
         let certificate = session.peer_certificates()?.first()?;

@@ -2,6 +2,7 @@
 
 use std::{fmt::Write, net::IpAddr};
 
+use rustls::pki_types::CertificateDer;
 use x509_parser::{
     asn1_rs::{Any, FromDer, Tag},
     certificate::X509Certificate,
@@ -10,6 +11,12 @@ use x509_parser::{
 };
 
 use crate::config::{CertificateLogin, NameKind};
+
+/// When a certificate expires, in seconds since the Unix epoch; `None` if it cannot be read.
+pub(super) fn expires(certificate: &CertificateDer<'_>) -> Option<u64> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    u64::try_from(certificate.validity().not_after.timestamp()).ok()
+}
 
 /// The configured part of a certificate; `None` if it has none such, or cannot be read.
 pub(super) fn name(certificate: &[u8], from: CertificateLogin) -> Option<String> {

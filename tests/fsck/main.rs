@@ -234,6 +234,7 @@ async fn a_definitions_file_of_a_later_version_is_refused_by_fsck_and_by_the_bro
     let serving = Command::new(env!("CARGO_BIN_EXE_leveret"))
         .args(["serve", "--amqp-listen", "127.0.0.1:0", "--data-dir"])
         .arg(folder.path())
+        .env("LEVERET_HTTP_LISTEN", "none")
         .output()
         .unwrap();
     assert!(!serving.status.success());

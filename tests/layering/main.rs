@@ -30,7 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tls", &["config"]),
     ("broker", &["audit", "store", "core", "protocol", "auth", "config"]),
     ("connection", &["audit", "broker", "store", "core", "protocol", "auth", "tls", "config", "containment"]),
-    ("management", &["broker", "store", "core", "protocol", "auth", "config"]),
+    ("management", &["connection", "audit", "broker", "store", "core", "protocol", "auth", "tls", "config"]),
     ("server", &["connection", "management", "broker", "store", "core", "protocol", "auth", "tls", "config"]),
     (
         "cli",

@@ -30,7 +30,8 @@ use wire::{
 
 /// Runs `leveret serve` to its end: for starts that must fail.
 fn serve(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_leveret")).arg("serve").args(args).output().unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
+    command.arg("serve").args(args).env("LEVERET_HTTP_LISTEN", "none").output().unwrap()
 }
 
 /// One line on stderr and a failure.

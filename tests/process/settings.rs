@@ -58,6 +58,7 @@ fn refused(setting: &str, configure: impl FnOnce(&mut Command)) -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
     command.arg("serve").current_dir(folder.path()).stdin(Stdio::null());
+    command.env("LEVERET_HTTP_LISTEN", "none");
     command.env("LEVERET_AMQP_LISTEN", "127.0.0.1:0").env("LEVERET_HEARTBEAT", "7");
     configure(&mut command);
     let output = ended(&mut command, setting);

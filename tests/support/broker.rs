@@ -32,6 +32,8 @@ pub struct Broker {
     pub address: String,
     /// Where it speaks TLS.
     pub tls_address: Option<String>,
+    /// Where it has the HTTP API.
+    pub http_address: Option<String>,
     child: Option<Child>,
     log: Log,
     _data: Option<TempDir>,
@@ -111,7 +113,7 @@ impl Broker {
 
     /// A broker that somebody else runs and ends.
     pub fn external(address: String) -> Self {
-        Self { address, tls_address: None, child: None, log: Log::default(), _data: None }
+        Self { address, tls_address: None, http_address: None, child: None, log: Log::default(), _data: None }
     }
 
     /// A broker on a data folder of the test's.
@@ -150,6 +152,8 @@ impl Broker {
             .args(["serve", "--amqp-listen", "127.0.0.1:0", "--data-dir"])
             .arg(folder)
             .args(args)
+            // Many brokers at once: only who asks for it has the HTTP API.
+            .env("LEVERET_HTTP_LISTEN", "none")
             .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -159,11 +163,18 @@ impl Broker {
         let (stdout, log) = (child.stdout.take().unwrap(), Log::default());
         log.follow(child.stderr.take().unwrap());
         // The guard exists before the first thing that may panic, so the child never outlives a failed start.
-        let mut broker =
-            Self { address: String::new(), tls_address: None, child: Some(child), log, _data: data };
+        let mut broker = Self {
+            address: String::new(),
+            tls_address: None,
+            http_address: None,
+            child: Some(child),
+            log,
+            _data: data,
+        };
         let announcement = announcement(stdout);
         broker.address = announced_address(&announcement, "amqp://").expect("it has the address");
         broker.tls_address = announced_address(&announcement, "amqps://");
+        broker.http_address = announced_address(&announcement, "http://");
         broker
     }
 }

@@ -1,6 +1,11 @@
 //! End-to-end tests in few words: lapin with short names, flags as words (`"durable auto-delete"`), and assertions on
 //! reply codes and texts.
-#![allow(dead_code, reason = "each test crate uses its own part of the support code")]
+#![allow(
+    dead_code,
+    unused_macros,
+    unused_imports,
+    reason = "each test crate uses its own part of the support code"
+)]
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 

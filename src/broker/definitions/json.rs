@@ -5,12 +5,12 @@ use serde_json::{Map, Value};
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 
 /// A text as a name of at most 255 bytes.
-pub(super) fn name(text: &str) -> Result<ShortString, String> {
+pub fn name(text: &str) -> Result<ShortString, String> {
     ShortString::try_from(text).map_err(|error| format!("'{text:.40}...' is no name: {error}"))
 }
 
 /// An object as a field table.
-pub(super) fn table(object: &Map<String, Value>) -> Result<FieldTable, String> {
+pub fn table(object: &Map<String, Value>) -> Result<FieldTable, String> {
     let mut table = FieldTable::new();
     for (key, value) in object {
         table.insert(name(key)?, field(value)?);

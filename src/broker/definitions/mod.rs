@@ -10,6 +10,7 @@ mod values;
 
 pub use document::Document;
 pub use import::{Imported, Problem};
+pub use json::{name as json_name, table as json_table};
 
 #[cfg(test)]
 mod tests;

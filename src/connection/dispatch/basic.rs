@@ -27,7 +27,7 @@ impl Session {
         }
         let count = u32::from(qos.prefetch_count);
         if !qos.global {
-            self.channel(number).prefetch = count;
+            self.channel(number).tally.set_prefetch(count);
         }
         // As in RabbitMQ 3.x, a limit for new consumers also lifts the channel's own.
         if let Some(window) = self.outbox.lock().window(number) {
@@ -58,7 +58,7 @@ impl Session {
             no_ack: consume.no_ack,
             exclusive: consume.exclusive,
             priority: priority(&consume.arguments, &self.queue_named(&name))?,
-            prefetch: self.channel(number).prefetch,
+            prefetch: self.channel(number).tally.prefetch(),
             arguments: consume.arguments,
         };
         let timeout =
@@ -135,7 +135,11 @@ impl Session {
         match self.take_one(number, &queue, get.no_ack) {
             Ok(()) => Ok(()),
             Err(GetError::Empty) => {
-                self.reply(number, &basic::GetEmpty {});
+                let mut outbox = self.outbox.lock();
+                if let Some(window) = outbox.window(number) {
+                    window.count_get(true);
+                }
+                outbox.send(number, &basic::GetEmpty {});
                 Ok(())
             }
             Err(GetError::SingleActiveConsumer) => Err(resource_locked(format!(
@@ -150,7 +154,14 @@ impl Session {
         let Self { outbox, replies_full, effects, .. } = self;
         queue.get(no_ack, effects, |entry, shown, remaining| {
             let mut outbox = outbox.lock();
-            let delivery_tag = outbox.window(number).map(|window| window.next_tag())?;
+            let window = outbox.window(number)?;
+            let delivery_tag = window.next_tag();
+            if no_ack {
+                window.count_get(false);
+            }
+            if entry.redelivered {
+                window.count_redelivery();
+            }
             let kept = entry.message.view();
             let view = shown.as_ref().map_or(kept, |(layout, image)| View::new(*layout, image));
             let answer = basic::GetOk {

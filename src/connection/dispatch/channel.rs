@@ -33,9 +33,13 @@ impl Session {
             ))
         })?;
         let channel = Channel::open(&self.memory, opened, place)?;
-        self.channels.insert(number, Box::new(channel));
         let mut outbox = self.outbox.lock();
         outbox.open_window(number);
+        if let Some(window) = outbox.window(number) {
+            window.count_by(&channel.tally);
+        }
+        self.channels.insert(number, Box::new(channel));
+        self.broker.connections.churn.channel_opened();
         outbox.send(number, &channel::OpenOk {});
         Ok(())
     }
@@ -56,7 +60,10 @@ impl Session {
     pub(super) fn confirm_select(&mut self, number: u16, select: &confirm::Select) -> Result<(), AmqpError> {
         let channel = self.channel(number);
         match &channel.mode {
-            Mode::Plain => channel.mode = Mode::Confirm(Unconfirmed::default()),
+            Mode::Plain => {
+                channel.tally.set_confirms();
+                channel.mode = Mode::Confirm(Unconfirmed::default());
+            }
             Mode::Confirm(_) => {}
             Mode::Transaction(_) => return Err(precondition_failed("cannot switch from tx to confirm mode")),
         }

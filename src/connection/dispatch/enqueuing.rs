@@ -33,6 +33,7 @@ impl Session {
         mandatory: bool,
         run: &mut [Publication<'_>],
     ) -> RunOutcome {
+        self.count_routed(route, number, mandatory, run.len());
         let mut enqueued = self.begin_run();
         for queue in &route.queues {
             self.enqueue_to(queue, run, &mut enqueued);
@@ -44,6 +45,18 @@ impl Session {
             }
         }
         self.end_run(run, enqueued)
+    }
+
+    /// Counts messages that a client has published and that take this route.
+    #[inline]
+    pub(super) fn count_routed(&mut self, route: &Route, number: u16, mandatory: bool, messages: usize) {
+        route.count(messages);
+        if let Some(channel) = self.channel_slot(number) {
+            channel.tally.published(messages);
+            if route.queues.is_empty() {
+                channel.tally.unroutable(messages, mandatory);
+            }
+        }
     }
 
     /// Begins a run, which [`Self::enqueue_to`] then puts into queues.

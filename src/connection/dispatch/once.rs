@@ -72,6 +72,7 @@ impl Session {
         publication: &mut Publication<'_>,
         seen: &mut Seen,
     ) -> Became {
+        self.count_routed(destined.route, destined.number, destined.mandatory, 1);
         let view = publication.view();
         let now = self.broker.clock.now();
         let identify = |deduplicator: &Arc<Deduplicator>| {

@@ -122,6 +122,7 @@ impl Session {
     ) -> Result<usize, AmqpError> {
         let taken = self.accept_some(number, mandatory, run)?;
         self.brought_messages += taken;
+        self.sizes.note(run[..taken].iter().map(|publication| publication.view().layout.body_bytes));
         Ok(taken)
     }
 

@@ -200,8 +200,12 @@ impl Session {
             return self.enqueue_once(destined, publication, seen).into();
         }
         match due {
-            Some(due) if !(route.queues.is_empty() && mandatory) => self.delay(publication, due).into(),
+            Some(due) if !(route.queues.is_empty() && mandatory) => {
+                self.count_routed(route, number, mandatory, 1);
+                self.delay(publication, due).into()
+            }
             Some(_) => {
+                self.count_routed(route, number, mandatory, 1);
                 self.return_if(mandatory, number, &publication.view());
                 Outcome::Taken.into()
             }

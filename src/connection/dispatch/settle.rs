@@ -42,7 +42,9 @@ impl Session {
         let before = acked.len();
         let more = window.settle(tag, multiple, max, acked)?;
         // One of them is paid for with the frame.
-        let others = (acked.len() - before).saturating_sub(1);
+        let count = acked.len() - before;
+        window.count_acknowledged(count);
+        let others = count.saturating_sub(1);
         self.turn.spend(others);
         if let Some(up_to) = more {
             self.begin(Work::Settle(Settling::new(number, Settlement::Ack, up_to)));
@@ -86,6 +88,7 @@ impl Session {
 
     /// Settles or gives back messages, each queue's in one go.
     fn settle_now(&mut self, number: u16, how: Settlement, unacked: Vec<Unacked>) {
+        self.count_settled(number, how, unacked.len());
         let effects = &mut self.effects;
         settle_by_source(unacked, |source, unacked| match how {
             Settlement::Ack => source.settle(unacked, effects),
@@ -93,6 +96,14 @@ impl Session {
             Settlement::Requeue(why) => source.requeue(unacked, why, effects),
         });
         self.feed(number);
+    }
+
+    fn count_settled(&self, number: u16, how: Settlement, messages: usize) {
+        if how == Settlement::Ack
+            && let Some(window) = self.outbox.lock().window(number)
+        {
+            window.count_acknowledged(messages);
+        }
     }
 
     pub(super) fn recover(&mut self, number: u16, requeue: bool, answer: bool) -> Result<(), AmqpError> {
@@ -137,11 +148,13 @@ impl Session {
     /// Settles some of many messages. Those that return to a queue are delivered again when all of them are there, so that they
     /// keep their order.
     fn settle_part(&mut self, settling: &mut Settling, taken: Vec<Unacked>) {
-        let Settling { number, how, returned_to, .. } = settling;
-        if let Some(Mode::Transaction(_)) = self.channel_slot(*number).map(|channel| &channel.mode) {
-            return self.settle_in_transaction(*number, *how, taken);
+        let (number, how) = (settling.number, settling.how);
+        if let Some(Mode::Transaction(_)) = self.channel_slot(number).map(|channel| &channel.mode) {
+            return self.settle_in_transaction(number, how, taken);
         }
         self.turn.spend(taken.len() * how.steps());
+        self.count_settled(settling.number, settling.how, taken.len());
+        let Settling { how, returned_to, .. } = settling;
         let effects = &mut self.effects;
         settle_by_source(taken, |source, unacked| match how {
             Settlement::Ack => source.settle(unacked, effects),

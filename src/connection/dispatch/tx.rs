@@ -20,7 +20,10 @@ impl Session {
         let empty = Transaction::new(&self.memory);
         let channel = self.channel(number);
         match &channel.mode {
-            Mode::Plain => channel.mode = Mode::Transaction(Box::new(empty)),
+            Mode::Plain => {
+                channel.tally.set_transactional();
+                channel.mode = Mode::Transaction(Box::new(empty));
+            }
             Mode::Transaction(_) => {}
             Mode::Confirm(_) => return Err(precondition_failed("cannot switch from confirm to tx mode")),
         }

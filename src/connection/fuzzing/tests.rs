@@ -9,6 +9,7 @@ mod turns;
 use super::*;
 use crate::connection::channel::Mode;
 use crate::core::{
+    counts::MessageCounts,
     journal::Journal,
     memory::{Held, Holder},
     window::ChannelFigures,
@@ -122,9 +123,11 @@ fn the_figures_of_connections_and_channels_can_be_read_from_outside() {
     client.send(1, &basic::Ack { delivery_tag: 1, multiple: false });
     let (id, _) = host.broker.connections.all()[0].clone();
     let channels = host.broker.connections.figures_of(id).unwrap().channels;
-    let nothing = ChannelFigures { consumers: 0, unacked: 0, unconfirmed: 0, prefetch_global: 0 };
-    let first = ChannelFigures { consumers: 2, unacked: 1, ..nothing };
-    assert_eq!(channels, [(1, first), (2, ChannelFigures { prefetch_global: 3, ..nothing })]);
+    let counts = MessageCounts { deliver: 2, ack: 1, ..MessageCounts::default() };
+    let first = ChannelFigures { consumers: 2, unacked: 1, counts, ..ChannelFigures::default() };
+    let counts = MessageCounts { publish: 2, ..MessageCounts::default() };
+    let second = ChannelFigures { prefetch_global: 3, counts, ..ChannelFigures::default() };
+    assert_eq!(channels, [(1, first), (2, second)]);
     client.leave();
     assert_eq!(host.broker.connections.figures_of(id), None);
     nothing_remains(&host);

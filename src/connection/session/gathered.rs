@@ -54,6 +54,7 @@ impl Session {
 
     /// Sends deliveries, then appends and confirms what has gathered.
     pub(in crate::connection) fn flush(&mut self) {
+        self.broker.sizes.take(&mut self.sizes);
         // Deliveries first: the log's thread is woken and takes the processor, and the disk takes longer than they do.
         self.effects.outgoing.send();
         self.append_and_confirm();

@@ -90,7 +90,7 @@ impl Kind {
     }
 
     /// What its share is for, as clients are told.
-    pub(super) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Messages => "messages",
             Self::Assemblies => "unfinished messages",

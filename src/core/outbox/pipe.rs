@@ -14,6 +14,7 @@ use std::{
 
 use crate::core::{
     commit::{Commit, Done},
+    counts::Traffic,
     memory::{Held, Holder, Kind},
 };
 use crate::limits::{
@@ -32,6 +33,8 @@ pub(super) struct Pipe {
     bytes: Vec<u8>,
     /// What the writer, or a thread in its place, is sending.
     in_flight_bytes: usize,
+    /// What was sent.
+    sent: Traffic,
     /// From these offsets on, `bytes` waits for a commit.
     held_back: VecDeque<(usize, Commit)>,
     writer: Writer,
@@ -93,6 +96,7 @@ impl Pipe {
         Self {
             bytes: Vec::new(),
             in_flight_bytes: 0,
+            sent: Traffic::default(),
             held_back: VecDeque::new(),
             writer: Writer::Awake,
             reader: None,
@@ -129,6 +133,11 @@ impl Pipe {
     #[inline]
     pub(super) fn pending_bytes(&self) -> usize {
         self.bytes.len() + self.in_flight_bytes
+    }
+
+    /// What was sent to the client.
+    pub(super) fn sent(&self) -> Traffic {
+        self.sent
     }
 
     /// Whether so much waits that no more should come: more than `max`, or more than everybody's part when all pipes together have
@@ -249,8 +258,10 @@ impl Pipe {
 
     /// What was taken is sent. Gives a reader that waited for room.
     pub(super) fn written(&mut self) -> Option<Waker> {
+        let bytes = mem::take(&mut self.in_flight_bytes);
+        self.sent += Traffic { bytes: bytes as u64, packets: 1 };
         // What is no longer than an empty frame is a heartbeat.
-        self.was_busy |= mem::take(&mut self.in_flight_bytes) > HEARTBEAT_FRAME.len();
+        self.was_busy |= bytes > HEARTBEAT_FRAME.len();
         if self.has_room() { self.reader.take() } else { None }
     }
 
@@ -298,7 +309,10 @@ impl Pipe {
         if let Writer::Relieved(waker) = mem::replace(&mut self.writer, Writer::Awake) {
             self.writer = Writer::Asleep(waker);
         }
+        // Nothing, if the connection was abandoned meanwhile.
+        let lent = self.in_flight_bytes;
         let reader = self.written();
+        self.sent.bytes -= lent.saturating_sub(sent) as u64;
         bytes.drain(..sent);
         if self.socket.is_none() {
             // The socket has gone meanwhile.

@@ -45,6 +45,31 @@ pub struct Consumer {
     state: State,
 }
 
+/// A consumer, to be shown.
+#[derive(Clone)]
+pub struct ConsumerShown {
+    /// See [`ConsumerSpec::tag`].
+    pub tag: ShortString,
+    /// See [`ConsumerSpec::channel`].
+    pub channel: u16,
+    /// See [`ConsumerSpec::outbox`].
+    pub outbox: SharedOutbox,
+    /// See [`ConsumerSpec::no_ack`].
+    pub no_ack: bool,
+    /// See [`ConsumerSpec::exclusive`].
+    pub exclusive: bool,
+    /// See [`ConsumerSpec::priority`].
+    pub priority: i32,
+    /// See [`ConsumerSpec::prefetch`].
+    pub prefetch: u32,
+    /// See [`ConsumerSpec::arguments`].
+    pub arguments: FieldTable,
+    /// Messages that it holds unacknowledged.
+    pub unacked: u32,
+    /// It gets messages: no other one is the single active consumer.
+    pub is_active: bool,
+}
+
 /// Where a consumer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -187,6 +212,23 @@ impl Consumers {
     /// The consumer behind a handle, if it is still there.
     pub fn find(&mut self, id: ConsumerId) -> Option<&mut Consumer> {
         self.slots.get_mut(id.slot as usize)?.as_mut().filter(|consumer| consumer.id == id)
+    }
+
+    /// All of them, to be shown.
+    pub fn shown(&self) -> Vec<ConsumerShown> {
+        let shown = |consumer: &Consumer| ConsumerShown {
+            tag: consumer.spec.tag.clone(),
+            channel: consumer.spec.channel,
+            outbox: consumer.spec.outbox.clone(),
+            no_ack: consumer.spec.no_ack,
+            exclusive: consumer.spec.exclusive,
+            priority: consumer.spec.priority,
+            prefetch: consumer.spec.prefetch,
+            arguments: consumer.spec.arguments.clone(),
+            unacked: consumer.unacked,
+            is_active: consumer.state != State::Inactive,
+        };
+        self.slots.iter().flatten().map(shown).collect()
     }
 
     /// The consumer that gets the next message, if one can take it.

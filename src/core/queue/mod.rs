@@ -22,7 +22,7 @@ mod timing;
 
 use std::{sync::Arc, task::Waker};
 
-pub use consumers::{Consumer, ConsumerSpec};
+pub use consumers::{Consumer, ConsumerShown, ConsumerSpec};
 pub use dispatch_round::DispatchRound;
 pub use peek::{Cursor, Peek, Peeked};
 pub use shared::{
@@ -34,6 +34,7 @@ pub use timing::Tick;
 use crate::core::{
     change::Attempts,
     clock::{Millis, Moment},
+    counts::MessageCounts,
     declared::QueueSpec,
     effects::Effects,
     entry::Entry,
@@ -69,14 +70,36 @@ pub struct QueueCounters {
     pub published: u64,
     /// Deliveries to consumers, redeliveries included.
     pub delivered: u64,
+    /// Those of them that need no acknowledgement.
+    pub delivered_no_ack: u64,
     /// Messages handed out by `basic.get`.
     pub got: u64,
+    /// Those of them that need no acknowledgement.
+    pub got_no_ack: u64,
+    /// Times that `basic.get` has found nothing.
+    pub got_nothing: u64,
     /// Deliveries that said `redelivered`.
     pub redelivered: u64,
     /// Messages that were acknowledged.
     pub acknowledged: u64,
     /// Messages that went to the dead-letter exchange.
     pub dead_lettered: u64,
+}
+
+impl From<QueueCounters> for MessageCounts {
+    fn from(counters: QueueCounters) -> Self {
+        Self {
+            publish: counters.published,
+            deliver: counters.delivered - counters.delivered_no_ack,
+            deliver_no_ack: counters.delivered_no_ack,
+            get: counters.got - counters.got_no_ack,
+            get_no_ack: counters.got_no_ack,
+            get_empty: counters.got_nothing,
+            redeliver: counters.redelivered,
+            ack: counters.acknowledged,
+            ..Self::default()
+        }
+    }
 }
 
 /// What most queues have never done.
@@ -238,7 +261,9 @@ impl Queue {
                 }
                 let tag = outbox.deliver(consumer.recipient(), &publication.view(), false);
                 let mut placement = None;
-                if !consumer.spec.no_ack {
+                if consumer.spec.no_ack {
+                    self.counters.delivered_no_ack += 1;
+                } else {
                     let line = self.traits.line(publication);
                     let entry = Self::entry(&mut self.next_counter, line, me, publication, now);
                     placement = entry.placement(me.id);
@@ -354,6 +379,7 @@ impl Queue {
                 bytes += size;
                 allowance.delivered(size);
                 if consumer.spec.no_ack {
+                    self.counters.delivered_no_ack += 1;
                     entry.settle(me.id, &mut effects.changes);
                 } else {
                     self.unacked_count += 1;
@@ -390,6 +416,7 @@ impl Queue {
             self.unacked_bytes += entry.message.size_bytes();
         }
         self.counters.got += 1;
+        self.counters.got_no_ack += u64::from(no_ack);
         self.counters.redelivered += u64::from(entry.redelivered);
         Taken::Entry(entry)
     }

@@ -16,8 +16,8 @@ pub use deleted::{Deleted, Purged};
 pub use surroundings::{Surroundings, Timetable, Uncalled};
 
 use super::{
-    ConsumerSpec, Dispatched, Origin, Paged, Queue, QueueCounters, RareCounters, Taken, Traits,
-    allowance::Allowance, shown::shown,
+    ConsumerShown, ConsumerSpec, Dispatched, Origin, Paged, Queue, QueueCounters, RareCounters, Taken,
+    Traits, allowance::Allowance, shown::shown,
 };
 use crate::core::{
     change::Changes,
@@ -105,6 +105,10 @@ pub struct QueueStatus {
     pub unacked: usize,
     /// Bytes of both.
     pub bytes: usize,
+    /// Those of them that clients hold.
+    pub unacked_bytes: usize,
+    /// When a client last consumed, got or declared.
+    pub used_at: Millis,
     /// Those of them that are in memory.
     pub resident_bytes: usize,
     /// Consumers.
@@ -329,6 +333,7 @@ impl SharedQueue {
             let mut queue = self.lock();
             match queue.take(self, no_ack, effects) {
                 Taken::Nothing => {
+                    queue.counters.got_nothing += 1;
                     drop(queue);
                     return Err(GetError::Empty);
                 }
@@ -494,6 +499,11 @@ impl SharedQueue {
         status(&self.state.read())
     }
 
+    /// Its consumers, to be shown.
+    pub fn consumers_shown(&self) -> Vec<ConsumerShown> {
+        self.state.read().consumers.shown()
+    }
+
     /// Whether the journal knows of it: it is durable, or some of it had to make room in memory.
     pub fn is_journaled(&self) -> bool {
         self.spec.durable || self.state.read().spilled
@@ -581,6 +591,8 @@ fn status(queue: &Queue) -> QueueStatus {
         delayed: queue.delayed.len(),
         unacked: queue.unacked_count,
         bytes: queue.ready.bytes() + queue.unacked_bytes,
+        unacked_bytes: queue.unacked_bytes,
+        used_at: queue.used_at,
         resident_bytes: queue.ready.resident_bytes() + queue.unacked_bytes,
         consumers: queue.consumers.len(),
         counters: queue.counters,

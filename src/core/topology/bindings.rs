@@ -108,6 +108,16 @@ impl Topology {
         exchange.bindings.iter().map(binding).collect()
     }
 
+    /// All bindings that lead to a queue or an exchange.
+    pub fn bindings_to(&self, destination: &Destination) -> Vec<Binding> {
+        let Some(sources) = self.leading_to.get(destination) else { return Vec::new() };
+        let binding = |(source, id): &(ShortString, Arc<BindingId>)| {
+            let bound = self.exchanges.get(source)?.bindings.get(id)?;
+            Some(id.binding(source, bound.arguments.clone()))
+        };
+        sources.iter().filter_map(binding).collect()
+    }
+
     pub(super) fn forget_leading_to(&mut self, source: &ShortString, id: &Arc<BindingId>) {
         if let Some(bindings) = self.leading_to.get_mut(&id.destination) {
             bindings.remove(&(source.clone(), id.clone()));

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
 };
 
 use parking_lot::Mutex;
@@ -113,6 +113,7 @@ impl Topology {
             history: self.history_of(&spec),
             deduplicator: Exchange::deduplicator_of(&spec),
             common_route: Mutex::default(),
+            tally: OnceLock::new(),
             _held: self.held(&spec.arguments),
             spec,
         };
@@ -135,6 +136,7 @@ impl Topology {
         exchange.stamp.fetch_add(1, Ordering::Release);
         self.stamp.fetch_add(1, Ordering::Release);
         self.closed(exchange.deduplicator.as_ref());
+        self.keep_counts(exchange.counts());
         if exchange.spec.durable {
             self.changes.push(TopologyChange::ExchangeDeleted(name));
         }

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod bindings;
+mod counted;
 mod deduplicators;
 mod emptying;
 mod equivalence;
@@ -21,7 +22,7 @@ mod spelling;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Arc, Weak, atomic::AtomicU64},
+    sync::{Arc, OnceLock, Weak, atomic::AtomicU64},
 };
 
 use foldhash::quality::RandomState;
@@ -38,6 +39,7 @@ pub use spelling::{Declared, Unknown};
 
 use crate::core::{
     change::TopologyChange,
+    counts::{ExchangeTally, MessageCounts, QueueChurn},
     declared::{Destination, ExchangeSpec, VhostSettings},
     dedup::Deduplicator,
     error::{AmqpError, Named, precondition_failed},
@@ -90,6 +92,9 @@ pub struct Topology {
     changes: Vec<TopologyChange>,
     /// Deduplicators that came and went since they were last asked for.
     deduplicators: Vec<DeduplicatorChange>,
+    /// What queues and exchanges counted that are gone.
+    past: MessageCounts,
+    churn: QueueChurn,
 }
 
 /// An exchange and what is bound to it.
@@ -106,6 +111,8 @@ struct Exchange {
     deduplicator: Option<Arc<Deduplicator>>,
     /// The route of all its messages, if it is the same for all, as long as a channel remembers it.
     common_route: Mutex<Weak<Route>>,
+    /// What has come through it, if anything has.
+    tally: OnceLock<Arc<ExchangeTally>>,
     /// What it takes.
     _held: Held,
 }
@@ -141,6 +148,8 @@ impl Topology {
             common_settings: CommonSettings::default(),
             changes: Vec::new(),
             deduplicators: Vec::new(),
+            past: MessageCounts::default(),
+            churn: QueueChurn::default(),
         };
         for (name, kind, internal) in [
             ("", ExchangeKind::Direct, false),
@@ -192,6 +201,11 @@ impl Topology {
     /// All queues, in no order.
     pub fn queues(&self) -> impl Iterator<Item = &Arc<SharedQueue>> {
         self.queues.values().chain(&self.delay_queue)
+    }
+
+    /// The queues that clients can name, in no order.
+    pub fn named_queues(&self) -> impl ExactSizeIterator<Item = &Arc<SharedQueue>> {
+        self.queues.values()
     }
 
     /// All exchanges, in no order.

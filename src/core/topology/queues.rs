@@ -7,6 +7,7 @@ use crate::core::{
     ConnectionId,
     access::Limit,
     change::TopologyChange,
+    counts::QueueChurn,
     declared::{Destination, QueueSpec, QueueType},
     error::{AmqpError, access_refused, not_found, not_implemented, precondition_failed, resource_locked},
     queue::{Deleted, SharedQueue},
@@ -74,7 +75,9 @@ impl Topology {
         if let Some(current) = self.queue(&wanted.name) {
             self.check_same_queue(&current.spec, &wanted, connection)?;
             current.touch();
-            return Ok(current.clone());
+            let current = current.clone();
+            self.churn.declared += 1;
+            return Ok(current);
         }
         self.check_new_queue(&wanted)?;
         self.check_memory(&wanted.arguments)?;
@@ -86,6 +89,7 @@ impl Topology {
             owner: wanted.exclusive.then_some(connection),
             arguments: wanted.arguments,
         };
+        self.churn += QueueChurn { declared: 1, created: 1, deleted: 0 };
         let settings = self.settings_of(&spec);
         let queue = Arc::new(SharedQueue::new(spec, settings, self.surroundings.clone()));
         if queue.spec.durable {
@@ -158,6 +162,8 @@ impl Topology {
         let name = &queue.spec.name;
         if self.queue(name).is_some_and(|current| Arc::ptr_eq(current, queue)) {
             self.queues.remove(name);
+            self.keep_counts(queue.status().counters);
+            self.churn.deleted += 1;
             self.closed(queue.deduplicator.as_ref());
             self.stamp.fetch_add(1, Ordering::Release);
             if queue.is_journaled() {

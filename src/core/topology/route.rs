@@ -10,6 +10,7 @@ use smallvec::{Array, SmallVec};
 
 use super::{Exchange, Stamp, Topology, history::History};
 use crate::core::{
+    counts::ExchangeTally,
     declared::Destination,
     dedup::Deduplicator,
     error::{AmqpError, access_refused},
@@ -36,6 +37,8 @@ pub struct Route {
     /// The exchange that the message was published to takes each message once.
     deduplicator: Option<Arc<Deduplicator>>,
     deduplicates: bool,
+    /// Of the exchange that the message was published to.
+    tally: Option<Arc<ExchangeTally>>,
     steps: usize,
     /// What it takes, once it is remembered.
     held: OnceLock<Held>,
@@ -85,6 +88,14 @@ impl Route {
     pub fn remember(&self, message: &View<'_>, headers: Option<&FieldTable>) {
         for history in &self.histories {
             history.keep(message, headers);
+        }
+    }
+
+    /// Counts a run of messages that takes this route.
+    #[inline]
+    pub fn count(&self, messages: usize) {
+        if let Some(tally) = &self.tally {
+            tally.count(messages, self.queues.len());
         }
     }
 
@@ -177,8 +188,14 @@ impl Topology {
     /// The same for an exchange that is there, internal or not.
     pub(super) fn route_from(&self, first: &Exchange, message: &Addressing<'_>) -> Route {
         let deduplicator = first.deduplicator.clone();
-        let mut route =
-            Route { reusable: true, deduplicates: deduplicator.is_some(), deduplicator, ..Route::default() };
+        let tally = Some(first.tally.get_or_init(Arc::default).clone());
+        let mut route = Route {
+            reusable: true,
+            deduplicates: deduplicator.is_some(),
+            deduplicator,
+            tally,
+            ..Route::default()
+        };
         let mut met = Met::default();
         if first.spec.name.is_empty() {
             self.route_by_name(message.keys, &mut route, &mut met);

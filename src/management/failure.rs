@@ -1,0 +1,73 @@
+//! What is answered when something cannot be done: a status and RabbitMQ's body, `{"error": ..., "reason": ...}`.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use crate::core::error::AmqpError;
+use crate::protocol::ReplyCode;
+
+/// Why a request is not answered with what it asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// 401: who asks has not proven who that is.
+    NotAuthenticated(String),
+    /// 401: who asks may not (RabbitMQ answers no 403).
+    NotAuthorised(String),
+    /// 404.
+    NotFound,
+    /// 405.
+    NotAllowed(String),
+    /// 400: the request makes no sense.
+    BadRequest(String),
+    /// 400 with another word for it.
+    BadRequestOf(&'static str, String),
+    /// 503: not now.
+    Unavailable(String),
+    /// 500.
+    Internal(String),
+}
+
+/// The result of a handler.
+pub type Answered<T = Response> = Result<T, Failure>;
+
+/// 400 with a reason.
+pub fn bad_request(reason: impl Into<String>) -> Failure {
+    Failure::BadRequest(reason.into())
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let (status, error, reason) = match self {
+            Self::NotAuthenticated(reason) | Self::NotAuthorised(reason) => {
+                (StatusCode::UNAUTHORIZED, "not_authorized", reason)
+            }
+            Self::NotFound => (StatusCode::NOT_FOUND, "Object Not Found", "Not Found".into()),
+            Self::NotAllowed(reason) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", reason),
+            Self::BadRequest(reason) => (StatusCode::BAD_REQUEST, "bad_request", reason),
+            Self::BadRequestOf(error, reason) => (StatusCode::BAD_REQUEST, error, reason),
+            Self::Unavailable(reason) => (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", reason),
+            Self::Internal(reason) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error", reason),
+        };
+        let mut response = (status, Json(json!({ "error": error, "reason": reason }))).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            let realm = HeaderValue::from_static("Basic realm=\"RabbitMQ Management\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
+        }
+        response
+    }
+}
+
+/// What a client inside the broker hears is answered as RabbitMQ does it.
+impl From<AmqpError> for Failure {
+    fn from(error: AmqpError) -> Self {
+        match error.code {
+            ReplyCode::NotFound => Self::NotFound,
+            ReplyCode::AccessRefused => Self::NotAuthorised(error.reply_text()),
+            code => Self::BadRequest(format!("{} {}", code.code(), error.reply_text())),
+        }
+    }
+}

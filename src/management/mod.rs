@@ -1,0 +1,173 @@
+//! The HTTP API: RabbitMQ's, so that its tools work, and what it does not have under `/api/leveret/`.
+//!
+//! `visitor` says who asks and what that one may see, `listing` answers with lists, `samples` knows rates, and `routes/` has a file for
+//! each kind of thing. What a client could do over AMQP is done by a client inside the broker
+//! ([`Within`](crate::connection::Within)), in the name of who asks. It runs on threads of its own.
+
+mod body;
+mod failure;
+mod json;
+mod listener;
+mod listing;
+mod process;
+mod routes;
+mod samples;
+mod time;
+mod visitor;
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use axum::{
+    Router,
+    http::{HeaderValue, Method, header},
+};
+use tokio::sync::watch;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::broker::{Broker, Document, Vhost};
+use crate::core::{
+    access::{AccessChange, Registry},
+    clock::Millis,
+};
+use crate::limits::CORS_AGE;
+use crate::store::Metrics;
+use crate::tls::Acceptor;
+use failure::{Answered, Failure, bad_request};
+pub use listener::HttpListener;
+use samples::Samples;
+
+/// What the API shows beside the broker.
+pub struct Node {
+    /// Its name, like RabbitMQ's: `leveret@host`.
+    pub name: String,
+    /// When it was started.
+    pub started_at: Millis,
+    /// The data folder.
+    pub data_dir: PathBuf,
+    /// Where it listens, and what is spoken there: RabbitMQ's names of protocols.
+    pub listeners: Vec<(&'static str, SocketAddr)>,
+    /// File descriptors that it may have.
+    pub descriptors_max: u64,
+    /// Sockets of clients that it may have.
+    pub sockets_max: u64,
+    /// What its store has done.
+    pub store: Arc<Metrics>,
+    /// Whether the disk is short.
+    pub disk_low: watch::Receiver<bool>,
+    /// How TLS is spoken, if it is.
+    pub tls: Option<Arc<Acceptor>>,
+}
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct Api(Arc<Shared>);
+
+/// See [`Api`].
+pub struct Shared {
+    broker: Arc<Broker>,
+    node: Node,
+    samples: Arc<Samples>,
+    refusals: AtomicU64,
+}
+
+impl std::ops::Deref for Api {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Api {
+    /// The API of a broker.
+    pub fn new(broker: Arc<Broker>, node: Node) -> Self {
+        Self(Arc::new(Shared { broker, node, samples: Arc::default(), refusals: AtomicU64::new(0) }))
+    }
+
+    /// Takes samples for rates; runs as long as the broker.
+    pub async fn keep_samples(self) {
+        self.samples.clone().keep(self.broker.clone()).await;
+    }
+
+    /// A virtual host by name, or 404.
+    fn vhost(&self, name: &str) -> Answered<Arc<Vhost>> {
+        self.broker.vhosts.find(name.as_bytes()).ok_or(Failure::NotFound)
+    }
+
+    /// Makes what a document of definitions says, with the words for what cannot be.
+    async fn import(&self, document: serde_json::Value) -> Answered<()> {
+        let bytes = serde_json::to_vec(&document).map_err(|error| Failure::Internal(error.to_string()))?;
+        let document = Document::read(&bytes).map_err(|error| bad_request(error.to_string()))?;
+        match self.broker.import(&document).await {
+            Ok(_) => Ok(()),
+            Err(problems) => {
+                let why: Vec<_> = problems.into_iter().map(|problem| problem.why).collect();
+                Err(bad_request(why.join("; ")))
+            }
+        }
+    }
+
+    /// Changes users or permissions, and waits until that is on the disk. 404 if there is nothing to change.
+    async fn change_access<C: IntoIterator<Item = AccessChange>>(
+        &self,
+        changes: impl FnOnce(&Registry) -> C,
+    ) -> Answered<()> {
+        let mut is_none = true;
+        let commit = self.broker.access.change_by(|registry| {
+            changes(registry).into_iter().inspect(|_| is_none = false).collect::<Vec<_>>()
+        });
+        let commit = commit.map_err(|error| bad_request(error.to_string()))?;
+        if is_none {
+            return Err(Failure::NotFound);
+        }
+        self.broker.kept(&commit.into()).await;
+        Ok(())
+    }
+
+    /// The name of the cluster of one node: the node's, unless another one was given (RabbitMQ's global parameter).
+    fn cluster_name(&self) -> String {
+        let given = self.broker.access.read(|registry| {
+            let json = registry.global_parameter(b"cluster_name")?;
+            serde_json::from_str::<String>(json).ok()
+        });
+        given.unwrap_or_else(|| self.node.name.clone())
+    }
+
+    /// When the first of the certificates of TLS expires, in seconds since the Unix epoch; `None` without TLS.
+    fn certificate_expires(&self) -> Option<u64> {
+        self.node.tls.as_ref()?.expires()
+    }
+
+    /// Whether a refused login is told: the first, and each that doubles their number.
+    fn tell_refusal(&self) -> bool {
+        (self.refusals.fetch_add(1, Ordering::Relaxed) + 1).is_power_of_two()
+    }
+
+    /// What pages of other origins may ask for from browsers.
+    fn cors(&self) -> CorsLayer {
+        let origins = &self.broker.config.http_cors_origins;
+        let allowed = if origins.iter().any(|origin| origin == "*") {
+            AllowOrigin::any()
+        } else {
+            AllowOrigin::list(origins.iter().filter_map(|origin| origin.parse::<HeaderValue>().ok()))
+        };
+        let methods = [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::POST, Method::DELETE];
+        CorsLayer::new()
+            .allow_origin(allowed)
+            .allow_methods(methods)
+            .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+            .max_age(CORS_AGE)
+    }
+
+    /// Everything that it answers.
+    pub fn router(&self) -> Router {
+        routes::all().with_state(self.clone()).layer(self.cors())
+    }
+}

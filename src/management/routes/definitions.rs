@@ -1,0 +1,240 @@
+//! Definitions: everything that is declared and set, as one document, out and in.
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Path, Query, State},
+    routing::get,
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    done, parameters, permissions, policies,
+    users::{self, limits_shown},
+};
+use crate::broker::{Document, Vhost};
+use crate::core::declared::{Binding, Destination, PolicyKind, QueueType};
+use crate::limits::DEFINITIONS_BYTES_MAX;
+use crate::management::{
+    Api,
+    failure::{Answered, Failure, bad_request},
+    json::{table, text, texts},
+    listing::Listing,
+    visitor::Visitor,
+};
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/api/definitions", get(export).post(import))
+        .route("/api/all-configuration", get(export).post(import))
+        .route("/api/definitions/{vhost}", get(export_vhost).post(import_vhost))
+        .layer(DefaultBodyLimit::max(DEFINITIONS_BYTES_MAX))
+}
+
+/// What a virtual host has, with its name on each thing.
+#[derive(Default)]
+struct Contents {
+    parameters: Vec<Value>,
+    policies: Vec<Value>,
+    queues: Vec<Value>,
+    exchanges: Vec<Value>,
+    bindings: Vec<Value>,
+}
+
+impl Contents {
+    fn add(&mut self, vhost: &Vhost) {
+        self.parameters.extend(parameters::all_of(vhost));
+        for shown in policies::all_of(vhost, PolicyKind::Operator) {
+            let Value::Object(mut value) = shown else { continue };
+            let (name, at) = (value.remove("name"), value.remove("vhost"));
+            self.parameters.push(json!({
+                "component": "operator_policy", "name": name, "value": value, "vhost": at,
+            }));
+        }
+        let limits = vhost.limits();
+        if limits.iter().len() > 0 {
+            self.parameters.push(json!({
+                "component": "vhost-limits", "name": "limits", "value": limits_shown(&limits), "vhost": text(&vhost.name),
+            }));
+        }
+        self.policies.extend(policies::all_of(vhost, PolicyKind::User));
+        vhost.read(|topology| {
+            let mut queues: Vec<_> =
+                topology.named_queues().filter(|queue| queue.spec.owner.is_none()).collect();
+            queues.sort_by(|one, other| one.spec.name.cmp(&other.spec.name));
+            for queue in queues {
+                let spec = &queue.spec;
+                self.queues.push(json!({
+                    "arguments": table(&spec.arguments),
+                    "auto_delete": spec.auto_delete,
+                    "durable": spec.durable,
+                    "name": text(&spec.name),
+                    "type": spec.queue_type().name(),
+                    "vhost": text(&vhost.name),
+                }));
+            }
+            let mut exchanges: Vec<_> = topology.exchanges().collect();
+            exchanges.sort_by(|one, other| one.name.cmp(&other.name));
+            for spec in exchanges {
+                self.bindings
+                    .extend(topology.bindings_of(&spec.name).iter().map(|binding| bound(vhost, binding)));
+                if spec.name.is_empty() || spec.name.starts_with(b"amq.") {
+                    continue; // every virtual host has these
+                }
+                self.exchanges.push(json!({
+                    "arguments": table(&spec.arguments),
+                    "auto_delete": spec.auto_delete,
+                    "durable": spec.durable,
+                    "internal": spec.internal,
+                    "name": text(&spec.name),
+                    "type": spec.kind.name(),
+                    "vhost": text(&vhost.name),
+                }));
+            }
+        });
+    }
+
+    /// The lists, into a document.
+    fn put(self, document: &mut Map<String, Value>) {
+        document.insert("parameters".into(), self.parameters.into());
+        document.insert("policies".into(), self.policies.into());
+        document.insert("queues".into(), self.queues.into());
+        document.insert("exchanges".into(), self.exchanges.into());
+        document.insert("bindings".into(), self.bindings.into());
+    }
+}
+
+fn bound(vhost: &Vhost, binding: &Binding) -> Value {
+    let (kind, destination) = match &binding.destination {
+        Destination::Queue(name) => ("queue", name),
+        Destination::Exchange(name) => ("exchange", name),
+    };
+    json!({
+        "arguments": table(&binding.arguments),
+        "destination": text(destination),
+        "destination_type": kind,
+        "routing_key": text(&binding.key),
+        "source": text(&binding.source),
+        "vhost": text(&vhost.name),
+    })
+}
+
+fn head(format: &str) -> Map<String, Value> {
+    let mut document = Map::new();
+    document.insert("rabbit_version".into(), json!(super::overview::RABBITMQ_VERSION));
+    document.insert("rabbitmq_version".into(), json!(super::overview::RABBITMQ_VERSION));
+    document.insert("product_name".into(), json!("Leveret"));
+    document.insert("product_version".into(), json!(env!("CARGO_PKG_VERSION")));
+    document.insert("rabbitmq_definition_format".into(), json!(format));
+    document
+}
+
+/// Everything, as RabbitMQ exports it.
+pub(in crate::management) fn document(api: &Api) -> Value {
+    let mut document = head("cluster");
+    let vhosts = {
+        let mut all = api.broker.vhosts.all();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
+    };
+    let (all_users, permissions, topics) = api.broker.access.read(|registry| {
+        let users: Vec<_> = registry.users().map(|user| users::shown(user)).collect();
+        let permissions: Vec<_> = registry.permissions().map(permissions::shown).collect();
+        let topics: Vec<_> = registry.topic_permissions().map(permissions::topic_shown).collect();
+        (users, permissions, topics)
+    });
+    document.insert("users".into(), all_users.into());
+    document.insert("vhosts".into(), vhosts.iter().map(|vhost| vhost_shown(vhost)).collect());
+    document.insert("permissions".into(), permissions.into());
+    document.insert("topic_permissions".into(), topics.into());
+    document.insert("global_parameters".into(), parameters::all_global_of(api).into());
+    let mut contents = Contents::default();
+    for vhost in &vhosts {
+        contents.add(vhost);
+    }
+    contents.put(&mut document);
+    Value::Object(document)
+}
+
+fn vhost_shown(vhost: &Vhost) -> Value {
+    let settings = vhost.read(|topology| topology.settings().clone());
+    let queue_type = settings.default_queue_type.map(QueueType::name);
+    let mut shown = json!({
+        "description": settings.description,
+        "metadata": { "description": settings.description, "tags": texts(&settings.tags) },
+        "name": text(&vhost.name),
+        "tags": texts(&settings.tags),
+    });
+    if let Some(queue_type) = queue_type {
+        shown["default_queue_type"] = json!(queue_type);
+        shown["metadata"]["default_queue_type"] = json!(queue_type);
+    }
+    if settings.tracing {
+        shown["tracing"] = json!(true);
+    }
+    shown
+}
+
+async fn export(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
+    visitor.require_administrator()?;
+    Ok(listing.answer_one(&document(&api)))
+}
+
+async fn export_vhost(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path(vhost): Path<String>,
+    Query(listing): Query<Listing>,
+) -> Answered {
+    visitor.require_administrator()?;
+    let vhost = visitor.seen(&api, &vhost)?;
+    let mut document = head("single_virtual_host");
+    let mut contents = Contents::default();
+    contents.add(&vhost);
+    contents.put(&mut document);
+    for list in ["parameters", "policies", "queues", "exchanges", "bindings"] {
+        let things = document.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        for thing in things.filter_map(Value::as_object_mut) {
+            thing.remove("vhost");
+        }
+    }
+    Ok(listing.answer_one(&Value::Object(document)))
+}
+
+async fn carry_out(api: &Api, document: &Document) -> Answered {
+    match api.broker.import(document).await {
+        Ok(_) => Ok(done()),
+        Err(problems) => {
+            let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            Err(bad_request(told.join("; ")))
+        }
+    }
+}
+
+async fn import(visitor: Visitor, State(api): State<Api>, body: Bytes) -> Answered {
+    visitor.require_administrator()?;
+    let document = Document::read(&body).map_err(|error| bad_request(format!("definitions: {error}")))?;
+    carry_out(&api, &document).await
+}
+
+/// The document of one virtual host names none: everything in it is for the one in the address.
+async fn import_vhost(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path(vhost): Path<String>,
+    body: Bytes,
+) -> Answered {
+    visitor.require_administrator()?;
+    let name = api.vhost(&vhost)?.name.clone();
+    let unreadable = |error: serde_json::Error| bad_request(format!("definitions: {error}"));
+    let mut document: Map<String, Value> = serde_json::from_slice(&body).map_err(unreadable)?;
+    document
+        .retain(|key, _| matches!(&**key, "parameters" | "policies" | "queues" | "exchanges" | "bindings"));
+    for things in document.values_mut().filter_map(Value::as_array_mut) {
+        for thing in things.iter_mut().filter_map(Value::as_object_mut) {
+            thing.insert("vhost".into(), text(&name));
+        }
+    }
+    let bytes = serde_json::to_vec(&document).map_err(|error| Failure::Internal(error.to_string()))?;
+    carry_out(&api, &Document::read(&bytes).map_err(unreadable)?).await
+}

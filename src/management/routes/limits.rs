@@ -1,0 +1,157 @@
+//! Limits of virtual hosts and of users.
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, Query, State},
+    routing::get,
+};
+use serde_json::{Value, json};
+
+use super::{done, users::limits_shown};
+use crate::broker::Vhost;
+use crate::core::{
+    access::{AccessChange, Limit, UserSpec},
+    declared::VhostSettings,
+};
+use crate::management::{
+    Api,
+    body::Body,
+    failure::{Answered, Failure, bad_request},
+    json::text,
+    listing::Listing,
+    visitor::Visitor,
+};
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/api/vhost-limits", get(all))
+        .route("/api/vhost-limits/{vhost}", get(of_vhost))
+        .route("/api/vhost-limits/{vhost}/{limit}", axum::routing::put(set).delete(remove))
+        .route("/api/user-limits", get(all_users))
+        .route("/api/user-limits/{user}", get(of_user))
+        .route("/api/user-limits/{user}/{limit}", axum::routing::put(set_user).delete(remove_user))
+}
+
+fn shown(vhost: &Vhost) -> Option<Value> {
+    let limits = vhost.limits();
+    let has_some = limits.iter().len() > 0;
+    has_some.then(|| json!({ "value": limits_shown(&limits), "vhost": text(&vhost.name) }))
+}
+
+async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
+    listing.answer(visitor.all_seen(&api).iter().filter_map(|vhost| shown(vhost)).collect::<Vec<_>>())
+}
+
+async fn of_vhost(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path(vhost): Path<String>,
+    Query(listing): Query<Listing>,
+) -> Answered {
+    let vhost = visitor.seen(&api, &vhost)?;
+    listing.answer(shown(&vhost).into_iter().collect::<Vec<_>>())
+}
+
+/// What is to be set. Negative ones are none (RabbitMQ).
+fn bound(body: &Bytes) -> Answered<Option<u64>> {
+    let body = Body::read(body)?;
+    body.required("value")?;
+    let max = body.whole("value")?.ok_or_else(|| bad_request("value is no whole number"))?;
+    Ok(u64::try_from(max).ok())
+}
+
+fn limit(name: &str, suits: fn(Limit) -> bool) -> Answered<Limit> {
+    let limit = Limit::parse(name).filter(|limit| suits(*limit));
+    limit.ok_or_else(|| bad_request(format!("there is no limit '{name}' here")))
+}
+
+async fn change(api: &Api, vhost: &Vhost, limit: Limit, max: Option<u64>) {
+    vhost.change_settings(|before| {
+        let mut settings = VhostSettings::clone(before);
+        settings.limits.set(limit, max);
+        settings
+    });
+    api.broker.kept(&vhost.last_change().unwrap_or_default().into()).await;
+}
+
+async fn set(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((vhost, name)): Path<(String, String)>,
+    body: Bytes,
+) -> Answered {
+    visitor.require_administrator()?;
+    let vhost = api.vhost(&vhost)?;
+    change(&api, &vhost, limit(&name, Limit::is_of_vhosts)?, bound(&body)?).await;
+    Ok(done())
+}
+
+async fn remove(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((vhost, name)): Path<(String, String)>,
+) -> Answered {
+    visitor.require_administrator()?;
+    let vhost = api.vhost(&vhost)?;
+    change(&api, &vhost, limit(&name, Limit::is_of_vhosts)?, None).await;
+    Ok(done())
+}
+
+fn shown_user(user: &UserSpec) -> Option<Value> {
+    let has_some = user.limits.iter().len() > 0;
+    has_some.then(|| json!({ "user": text(&user.name), "value": limits_shown(&user.limits) }))
+}
+
+async fn all_users(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
+    visitor.require_administrator()?;
+    let all = api
+        .broker
+        .access
+        .read(|registry| registry.users().filter_map(|user| shown_user(user)).collect::<Vec<_>>());
+    listing.answer(all)
+}
+
+async fn of_user(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path(user): Path<String>,
+    Query(listing): Query<Listing>,
+) -> Answered {
+    visitor.require_administrator()?;
+    let user = api.broker.access.user(user.as_bytes()).ok_or(Failure::NotFound)?;
+    listing.answer(shown_user(&user).into_iter().collect::<Vec<_>>())
+}
+
+async fn change_user(api: &Api, user: &str, limit: Limit, max: Option<u64>) -> Answered<()> {
+    api.broker.access.user(user.as_bytes()).ok_or(Failure::NotFound)?;
+    api.change_access(|registry| {
+        registry.user(user.as_bytes()).map(|user| {
+            let mut user = UserSpec::clone(user);
+            user.limits.set(limit, max);
+            AccessChange::UserSet(user)
+        })
+    })
+    .await
+}
+
+async fn set_user(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((user, name)): Path<(String, String)>,
+    body: Bytes,
+) -> Answered {
+    visitor.require_administrator()?;
+    change_user(&api, &user, limit(&name, Limit::is_of_users)?, bound(&body)?).await?;
+    Ok(done())
+}
+
+async fn remove_user(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((user, name)): Path<(String, String)>,
+) -> Answered {
+    visitor.require_administrator()?;
+    change_user(&api, &user, limit(&name, Limit::is_of_users)?, None).await?;
+    Ok(done())
+}

@@ -1,0 +1,210 @@
+//! What there is in all, and what is this.
+
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    response::IntoResponse,
+    routing::get,
+};
+use serde_json::{Map, Value, json};
+
+use crate::core::routing::ExchangeKind;
+use crate::management::{
+    Api,
+    body::Body,
+    failure::Answered,
+    listing::Listing,
+    samples::{self, Figures, Subject, details, message_stats},
+    visitor::Visitor,
+};
+
+/// The version of RabbitMQ whose API this is: some clients choose by it what they ask for.
+pub(super) const RABBITMQ_VERSION: &str = "3.13.7";
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/api/overview", get(overview))
+        .route("/api/cluster-name", get(cluster_name).put(set_cluster_name))
+        .route("/api/version", get(version))
+        .route("/api/extensions", get(extensions))
+        .route("/api/feature-flags", get(feature_flags))
+        .route("/api/deprecated-features", get(nothing))
+        .route("/api/deprecated-features/used", get(nothing))
+}
+
+/// What came and went, by RabbitMQ's names, in the order of [`Figures::churn`].
+const CHURN: [&str; 7] = [
+    "connection_created",
+    "connection_closed",
+    "channel_created",
+    "channel_closed",
+    "queue_declared",
+    "queue_created",
+    "queue_deleted",
+];
+
+async fn overview(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
+    let vhosts = visitor.all_seen(&api);
+    let queues: Vec<_> = vhosts
+        .iter()
+        .flat_map(|vhost| vhost.read(|topology| topology.named_queues().cloned().collect::<Vec<_>>()))
+        .collect();
+    let totals = vhosts.iter().map(|vhost| vhost.message_totals());
+    let (ready, unacked) = totals.fold((0, 0), |(ready, unacked), its| (ready + its.0, unacked + its.1));
+    let exchanges: usize =
+        vhosts.iter().map(|vhost| vhost.read(|topology| topology.exchanges().count())).sum();
+    let consumers: usize = queues.iter().map(|queue| queue.status().consumers).sum();
+    let connections = super::connections::seen(&api, &visitor);
+    let channels: usize = connections
+        .iter()
+        .filter_map(|item| api.broker.connections.figures_of(item.id))
+        .map(|its| its.channels.len())
+        .sum();
+    let change = api.samples.change(&Subject::Broker);
+    let mut shown = json!({
+        "cluster_name": api.cluster_name(),
+        "cluster_tags": [],
+        "contexts": contexts(&api),
+        "default_queue_type": "classic",
+        "disable_stats": false,
+        "enable_queue_totals": false,
+        "erlang_full_version": "none",
+        "erlang_version": "none",
+        "exchange_types": exchange_types(),
+        "is_op_policy_updating_enabled": true,
+        "listeners": listeners(&api),
+        "management_version": RABBITMQ_VERSION,
+        "message_stats": message_stats(&api.broker.counts(), &change).unwrap_or_else(|| json!({})),
+        "churn_rates": churn(&api),
+        "node": api.node.name,
+        "node_tags": [],
+        "object_totals": {
+            "channels": channels,
+            "connections": connections.len(),
+            "consumers": consumers,
+            "exchanges": exchanges,
+            "queues": queues.len(),
+        },
+        "product_name": "Leveret",
+        "product_version": env!("CARGO_PKG_VERSION"),
+        "queue_totals": {
+            "messages": ready + unacked,
+            "messages_details": details(change.slope(|figures| figures.ready + figures.unacked)),
+            "messages_ready": ready,
+            "messages_ready_details": details(change.slope(|figures| figures.ready)),
+            "messages_unacknowledged": unacked,
+            "messages_unacknowledged_details": details(change.slope(|figures| figures.unacked)),
+        },
+        "rabbitmq_version": RABBITMQ_VERSION,
+        "rates_mode": "basic",
+        "release_series_support_status": "none",
+        "sample_retention_policies": { "basic": [600, 3600], "detailed": [600], "global": [600, 3600, 28800, 86400] },
+        "statistics_db_event_queue": 0,
+    });
+    if !visitor.is_monitor() {
+        // What is of the node is not for everybody (RabbitMQ).
+        if let Some(object) = shown.as_object_mut() {
+            for key in ["listeners", "contexts"] {
+                object.remove(key);
+            }
+        }
+    }
+    Ok(listing.answer_one(&shown))
+}
+
+fn churn(api: &Api) -> Value {
+    let (change, now) = (api.samples.change(&Subject::Broker), samples::churn(&api.broker));
+    let mut shown = Map::new();
+    for (at, name) in CHURN.into_iter().enumerate() {
+        shown.insert(name.into(), json!(now[at]));
+        shown.insert(format!("{name}_details"), details(change.rate(|figures: &Figures| figures.churn[at])));
+    }
+    Value::Object(shown)
+}
+
+/// The types of exchanges, as RabbitMQ lists them.
+pub(super) fn exchange_types() -> Value {
+    let shown = |kind: ExchangeKind| json!({ "name": kind.name(), "description": "", "enabled": true });
+    ExchangeKind::ALL.into_iter().map(shown).collect()
+}
+
+/// Where it listens.
+pub(super) fn listeners(api: &Api) -> Value {
+    let shown = |(protocol, address): &(&str, std::net::SocketAddr)| {
+        json!({
+            "ip_address": address.ip().to_string(),
+            "node": api.node.name,
+            "port": address.port(),
+            "protocol": protocol,
+            "socket_opts": {},
+            "tls": protocol.ends_with("ssl") || *protocol == "https",
+        })
+    };
+    api.node.listeners.iter().map(shown).collect()
+}
+
+/// Where it listens for HTTP.
+pub(super) fn contexts(api: &Api) -> Value {
+    let http = api.node.listeners.iter().filter(|(protocol, _)| protocol.starts_with("http"));
+    let shown = |(protocol, address): &(&str, std::net::SocketAddr)| {
+        json!({
+            "cowboy_opts": "[]",
+            "description": "RabbitMQ Management",
+            "ip": address.ip().to_string(),
+            "node": api.node.name,
+            "path": "/",
+            "port": address.port().to_string(),
+            "protocol": protocol,
+            "ssl_opts": [],
+        })
+    };
+    http.map(shown).collect()
+}
+
+async fn cluster_name(_: Visitor, State(api): State<Api>) -> Answered {
+    Ok(Json(json!({ "name": api.cluster_name() })).into_response())
+}
+
+async fn set_cluster_name(visitor: Visitor, State(api): State<Api>, body: axum::body::Bytes) -> Answered {
+    visitor.require_administrator()?;
+    let body = Body::read(&body)?;
+    let name = body.required_text("name")?;
+    api.import(json!({ "global_parameters": [{ "name": "cluster_name", "value": name }] })).await?;
+    Ok(super::done())
+}
+
+async fn version(_: Visitor) -> Answered {
+    Ok(Json(json!(RABBITMQ_VERSION)).into_response())
+}
+
+/// Of pages in the browser: the one of RabbitMQ's own.
+async fn extensions(_: Visitor) -> Answered {
+    Ok(Json(json!([{ "javascript": "dispatcher.js" }])).into_response())
+}
+
+/// The flags of RabbitMQ 3.13 that a node of its must have: what they stand for is here.
+async fn feature_flags(visitor: Visitor, Query(listing): Query<Listing>) -> Answered {
+    visitor.require_monitor()?;
+    let flags = [
+        "classic_mirrored_queue_version",
+        "direct_exchange_routing_v2",
+        "drop_unroutable_metric",
+        "empty_basic_get_metric",
+        "feature_flags_v2",
+        "implicit_default_bindings",
+        "maintenance_mode_status",
+        "quorum_queue",
+        "user_limits",
+        "virtual_host_metadata",
+    ];
+    let shown = |name: &str| {
+        json!({
+            "name": name, "state": "enabled", "stability": "required", "desc": "", "doc_url": "", "provided_by": "leveret",
+        })
+    };
+    listing.answer(flags.into_iter().map(shown).collect::<Vec<_>>())
+}
+
+async fn nothing(_: Visitor, Query(listing): Query<Listing>) -> Answered {
+    listing.answer(Vec::<Value>::new())
+}

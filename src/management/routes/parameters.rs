@@ -1,0 +1,182 @@
+//! Parameters of virtual hosts, and those of the whole broker.
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, Query, State},
+    routing::get,
+};
+use serde_json::{Value, json};
+
+use super::{done, put};
+use crate::broker::Vhost;
+use crate::core::access::AccessChange;
+use crate::management::{
+    Api,
+    body::{Body, name},
+    failure::{Answered, Failure},
+    json::text,
+    listing::Listing,
+    visitor::Visitor,
+};
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/api/parameters", get(all))
+        .route("/api/parameters/{component}", get(of_component))
+        .route("/api/parameters/{component}/{vhost}", get(in_vhost))
+        .route("/api/parameters/{component}/{vhost}/{parameter}", get(one).put(set).delete(remove))
+        .route("/api/global-parameters", get(all_global))
+        .route("/api/global-parameters/{parameter}", get(one_global).put(set_global).delete(remove_global))
+}
+
+/// The value of a parameter, which is kept as text.
+fn value(json: &str) -> Value {
+    serde_json::from_str(json).unwrap_or_else(|_| json!(json))
+}
+
+/// The parameters of a virtual host.
+pub(super) fn all_of(vhost: &Vhost) -> Vec<Value> {
+    vhost.read(|topology| {
+        let shown = |(component, name, json): (&_, &_, &str)| {
+            let component: &crate::protocol::ShortString = component;
+            let name: &crate::protocol::ShortString = name;
+            json!({
+                "component": text(component),
+                "name": text(name),
+                "value": value(json),
+                "vhost": text(&vhost.name),
+            })
+        };
+        topology.parameters().map(shown).collect()
+    })
+}
+
+/// Those of the whole broker.
+pub(super) fn all_global_of(api: &Api) -> Vec<Value> {
+    let shown = |(name, json): (&crate::protocol::ShortString, &str)| json!({ "name": text(name), "value": value(json) });
+    api.broker.access.read(|registry| registry.global_parameters().map(shown).collect())
+}
+
+async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
+    visitor.require_policymaker()?;
+    listing.answer(visitor.all_seen(&api).iter().flat_map(|vhost| all_of(vhost)).collect::<Vec<_>>())
+}
+
+async fn of_component(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path(component): Path<String>,
+    Query(listing): Query<Listing>,
+) -> Answered {
+    visitor.require_policymaker()?;
+    let mut found: Vec<_> = visitor.all_seen(&api).iter().flat_map(|vhost| all_of(vhost)).collect();
+    found.retain(|shown| shown["component"] == *component);
+    listing.answer(found)
+}
+
+async fn in_vhost(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((component, vhost)): Path<(String, String)>,
+    Query(listing): Query<Listing>,
+) -> Answered {
+    visitor.require_policymaker()?;
+    let mut found = all_of(&*visitor.seen(&api, &vhost)?);
+    found.retain(|shown| shown["component"] == *component);
+    listing.answer(found)
+}
+
+fn find(vhost: &Vhost, component: &str, parameter: &str) -> Answered<Value> {
+    let mut all = all_of(vhost).into_iter();
+    all.find(|shown| shown["component"] == *component && shown["name"] == *parameter).ok_or(Failure::NotFound)
+}
+
+async fn one(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((component, vhost, parameter)): Path<(String, String, String)>,
+    Query(listing): Query<Listing>,
+) -> Answered {
+    visitor.require_policymaker()?;
+    let vhost = visitor.seen(&api, &vhost)?;
+    Ok(listing.answer_one(&find(&vhost, &component, &parameter)?))
+}
+
+async fn set(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((component, vhost, parameter)): Path<(String, String, String)>,
+    body: Bytes,
+) -> Answered {
+    visitor.require_policymaker()?;
+    if matches!(&*component, "operator_policy" | "vhost-limits") {
+        // They have addresses of their own.
+        visitor.require_administrator()?;
+    }
+    let entered = visitor.entered(&api, &vhost)?;
+    let body = Body::read(&body)?;
+    let is_new = find(&entered, &component, &parameter).is_err();
+    api.import(json!({ "parameters": [{
+        "component": component, "vhost": vhost, "name": parameter, "value": body.required("value")?,
+    }] }))
+    .await?;
+    Ok(put(is_new))
+}
+
+async fn remove(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((component, vhost, parameter)): Path<(String, String, String)>,
+) -> Answered {
+    visitor.require_policymaker()?;
+    let vhost = visitor.entered(&api, &vhost)?;
+    let (component, parameter) = (name(&component)?, name(&parameter)?);
+    let (was_there, commit) = vhost.change(|topology| topology.delete_parameter(component, parameter));
+    if !was_there {
+        return Err(Failure::NotFound);
+    }
+    api.broker.kept(&commit.unwrap_or_default().into()).await;
+    Ok(done())
+}
+
+async fn all_global(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
+    visitor.require_policymaker()?;
+    listing.answer(all_global_of(&api))
+}
+
+async fn one_global(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path(parameter): Path<String>,
+    Query(listing): Query<Listing>,
+) -> Answered {
+    visitor.require_policymaker()?;
+    let found = all_global_of(&api).into_iter().find(|shown| shown["name"] == *parameter);
+    Ok(listing.answer_one(&found.ok_or(Failure::NotFound)?))
+}
+
+async fn set_global(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path(parameter): Path<String>,
+    body: Bytes,
+) -> Answered {
+    visitor.require_administrator()?;
+    let body = Body::read(&body)?;
+    let is_new = api.broker.access.read(|registry| registry.global_parameter(parameter.as_bytes()).is_none());
+    api.import(json!({ "global_parameters": [{ "name": parameter, "value": body.required("value")? }] }))
+        .await?;
+    Ok(put(is_new))
+}
+
+async fn remove_global(visitor: Visitor, State(api): State<Api>, Path(parameter): Path<String>) -> Answered {
+    visitor.require_administrator()?;
+    let parameter = name(&parameter)?;
+    api.change_access(|registry| {
+        let is_there = registry.global_parameter(&parameter).is_some();
+        is_there.then(|| AccessChange::GlobalParameterDeleted(parameter.clone()))
+    })
+    .await?;
+    Ok(done())
+}

@@ -1,0 +1,404 @@
+//! Queues: what there is, declared and deleted, emptied, and read from.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{Path, Query, State},
+    response::IntoResponse,
+    routing::{delete, get, post},
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{bindings, consumers, done, put};
+use crate::broker::Vhost;
+use crate::connection::Got;
+use crate::core::{
+    declared::{Destination, PolicyKind},
+    queue::{QueueStatus, SharedQueue},
+};
+use crate::limits::GOT_AT_ONCE_MAX;
+use crate::management::{
+    Api,
+    body::{Body, name},
+    failure::{Answered, Failure, bad_request},
+    json::{properties, table, text},
+    listing::{Listed, Listing},
+    samples::{Subject, details, message_stats},
+    visitor::Visitor,
+};
+use crate::protocol::{basic, queue};
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/api/queues", get(all))
+        .route("/api/queues/detailed", get(all))
+        .route("/api/queues/{vhost}", get(of_vhost))
+        .route("/api/queues/{vhost}/{queue}", get(one).put(declare).delete(remove))
+        .route("/api/queues/{vhost}/{queue}/bindings", get(bindings_of))
+        .route("/api/queues/{vhost}/{queue}/contents", delete(purge))
+        .route("/api/queues/{vhost}/{queue}/get", post(take))
+        .route("/api/queues/{vhost}/{queue}/actions", post(act))
+}
+
+/// A queue, to be shown.
+struct Item {
+    api: Api,
+    vhost: Arc<Vhost>,
+    queue: Arc<SharedQueue>,
+}
+
+impl Listed for Item {
+    fn name(&self) -> String {
+        self.queue.spec.name.to_string()
+    }
+
+    fn column(&self, path: &str) -> Value {
+        match path {
+            "name" => text(&self.queue.spec.name),
+            "vhost" => text(&self.vhost.name),
+            "messages" | "messages_ready" | "messages_unacknowledged" | "consumers" | "message_bytes" => {
+                let status = self.queue.status();
+                json!(match path {
+                    "messages" => messages(&status),
+                    "messages_ready" => status.ready + status.delayed,
+                    "messages_unacknowledged" => status.unacked,
+                    "consumers" => status.consumers,
+                    _ => status.bytes,
+                })
+            }
+            path => {
+                let shown = self.shown();
+                Listed::column(&shown, path)
+            }
+        }
+    }
+
+    fn shown(&self) -> Value {
+        shown(&self.api, &self.vhost, &self.queue)
+    }
+}
+
+fn messages(status: &QueueStatus) -> usize {
+    status.ready + status.delayed + status.unacked
+}
+
+/// A queue as RabbitMQ shows it.
+pub(super) fn shown(api: &Api, vhost: &Vhost, queue: &SharedQueue) -> Value {
+    let status = queue.status();
+    let change = api.samples.change(&Subject::Queue(queue.id));
+    let spec = &queue.spec;
+    let (policy, operator_policy, effective) = vhost.read(|topology| {
+        let name = |kind| topology.policy_of_queue(kind, spec).map(|policy| text(&policy.spec.name));
+        let effective = table(&topology.policy_definition_of_queue(spec));
+        (name(PolicyKind::User), name(PolicyKind::Operator), effective)
+    });
+    let (ready, unacked) = (status.ready + status.delayed, status.unacked);
+    let mut shown = json!({
+        "arguments": table(&spec.arguments),
+        "auto_delete": spec.auto_delete,
+        "consumer_capacity": u8::from(status.consumers > 0 && status.ready == 0),
+        "consumer_utilisation": u8::from(status.consumers > 0 && status.ready == 0),
+        "consumers": status.consumers,
+        "durable": spec.durable,
+        "effective_policy_definition": effective,
+        "exclusive": spec.owner.is_some(),
+        "exclusive_consumer_tag": null,
+        "head_message_timestamp": null,
+        "idle_since": idle_since(&status),
+        "memory": status.resident_bytes,
+        "message_bytes": status.bytes,
+        "message_bytes_paged_out": status.bytes - status.resident_bytes,
+        "message_bytes_persistent": if spec.durable { status.bytes } else { 0 },
+        "message_bytes_ram": status.resident_bytes,
+        "message_bytes_ready": status.bytes - status.unacked_bytes,
+        "message_bytes_unacknowledged": status.unacked_bytes,
+        "messages": ready + unacked,
+        "messages_delayed": status.delayed,
+        "messages_details": details(change.slope(|figures| figures.ready + figures.unacked)),
+        "messages_paged_out": 0,
+        "messages_persistent": if spec.durable { ready + unacked } else { 0 },
+        "messages_ram": ready + unacked,
+        "messages_ready": ready,
+        "messages_ready_details": details(change.slope(|figures| figures.ready)),
+        "messages_ready_ram": ready,
+        "messages_unacknowledged": unacked,
+        "messages_unacknowledged_details": details(change.slope(|figures| figures.unacked)),
+        "messages_unacknowledged_ram": unacked,
+        "name": text(&spec.name),
+        "node": api.node.name,
+        "operator_policy": operator_policy,
+        "policy": policy,
+        "recoverable_slaves": null,
+        "single_active_consumer_tag": null,
+        "state": if queue.is_deleted() { "stopped" } else { "running" },
+        "type": spec.queue_type().name(),
+        "vhost": text(&vhost.name),
+    });
+    if let Some(stats) = message_stats(&status.counters.into(), &change) {
+        shown["message_stats"] = stats;
+    }
+    if spec.is_quorum() {
+        shown["leader"] = json!(api.node.name);
+        shown["members"] = json!([api.node.name]);
+        shown["online"] = json!([api.node.name]);
+        shown["open_files"] = json!({ &*api.node.name: 0 });
+    }
+    shown
+}
+
+/// When it was last used, if it does nothing now.
+fn idle_since(status: &QueueStatus) -> Value {
+    let is_idle = status.consumers == 0;
+    if is_idle { json!(crate::management::time::iso(status.used_at)) } else { Value::Null }
+}
+
+async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
+    let items = visitor.all_seen(&api).into_iter().flat_map(|vhost| items_of(&api, &vhost)).collect();
+    listing.answer::<Item>(items)
+}
+
+async fn of_vhost(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path(vhost): Path<String>,
+    Query(listing): Query<Listing>,
+) -> Answered {
+    let vhost = visitor.seen(&api, &vhost)?;
+    listing.answer(items_of(&api, &vhost))
+}
+
+fn items_of(api: &Api, vhost: &Arc<Vhost>) -> Vec<Item> {
+    let mut queues: Vec<_> = vhost.read(|topology| topology.named_queues().cloned().collect());
+    queues.sort_by(|one, other| one.spec.name.cmp(&other.spec.name));
+    let item = |queue| Item { api: api.clone(), vhost: vhost.clone(), queue };
+    queues.into_iter().map(item).collect()
+}
+
+/// A queue by name, or 404.
+pub(super) fn find(vhost: &Vhost, name: &str) -> Answered<Arc<SharedQueue>> {
+    vhost.read(|topology| topology.queue(name.as_bytes()).cloned()).ok_or(Failure::NotFound)
+}
+
+async fn one(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((vhost, queue)): Path<(String, String)>,
+    Query(listing): Query<Listing>,
+) -> Answered {
+    let vhost = visitor.seen(&api, &vhost)?;
+    let queue = find(&vhost, &queue)?;
+    let mut item = shown(&api, &vhost, &queue);
+    item["consumer_details"] = Value::Array(consumers::of_queue(&api, &vhost, &queue));
+    item["deliveries"] = json!([]);
+    item["incoming"] = json!([]);
+    Ok(listing.answer_one(&item))
+}
+
+async fn declare(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((vhost, queue)): Path<(String, String)>,
+    body: Bytes,
+) -> Answered {
+    let vhost = visitor.entered(&api, &vhost)?;
+    let body = Body::read(&body)?;
+    let name = name(&queue)?;
+    let is_new = vhost.read(|topology| topology.queue(&name).is_none());
+    let declare = queue::Declare {
+        queue: name,
+        durable: body.flag("durable", true)?,
+        auto_delete: body.flag("auto_delete", false)?,
+        arguments: body.table("arguments")?,
+        ..queue::Declare::default()
+    };
+    let mut client = visitor.client(&api, &vhost).await?;
+    let declared = client.call(&declare).await;
+    client.close().await;
+    declared?;
+    Ok(put(is_new))
+}
+
+/// What may be asked of a deletion.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+struct Conditions {
+    if_unused: Option<String>,
+    if_empty: Option<String>,
+}
+
+/// Whether a parameter says yes.
+pub(super) fn says_yes(parameter: Option<&String>) -> bool {
+    parameter.is_some_and(|value| value == "true")
+}
+
+async fn remove(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((vhost, queue)): Path<(String, String)>,
+    Query(conditions): Query<Conditions>,
+) -> Answered {
+    let vhost = visitor.entered(&api, &vhost)?;
+    find(&vhost, &queue)?;
+    let delete = queue::Delete {
+        queue: name(&queue)?,
+        if_unused: says_yes(conditions.if_unused.as_ref()),
+        if_empty: says_yes(conditions.if_empty.as_ref()),
+        ..queue::Delete::default()
+    };
+    let mut client = visitor.client(&api, &vhost).await?;
+    let deleted = client.call(&delete).await;
+    client.close().await;
+    deleted?;
+    Ok(done())
+}
+
+async fn bindings_of(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((vhost, queue)): Path<(String, String)>,
+    Query(listing): Query<Listing>,
+) -> Answered {
+    let vhost = visitor.seen(&api, &vhost)?;
+    let name = find(&vhost, &queue)?.spec.name.clone();
+    listing.answer(bindings::leading_to(&vhost, &Destination::Queue(name)))
+}
+
+async fn purge(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((vhost, queue)): Path<(String, String)>,
+) -> Answered {
+    let vhost = visitor.entered(&api, &vhost)?;
+    find(&vhost, &queue)?;
+    let purge = queue::Purge { queue: name(&queue)?, ..queue::Purge::default() };
+    let mut client = visitor.client(&api, &vhost).await?;
+    let purged = client.call(&purge).await;
+    client.close().await;
+    purged?;
+    Ok(done())
+}
+
+/// How messages are taken.
+struct Taking {
+    count: usize,
+    /// They leave the queue for good.
+    settles: bool,
+    /// They are rejected and not acknowledged.
+    rejects: bool,
+    /// Payloads are in base64 in any case.
+    base64: bool,
+    truncate: Option<usize>,
+}
+
+impl Taking {
+    fn of(body: &Body) -> Answered<Self> {
+        let count = body.required("count").and_then(|_| body.whole("count"))?.unwrap_or_default();
+        let count = usize::try_from(count).map_err(|_| bad_request("count is negative"))?;
+        // Older clients say `requeue`.
+        let mode = match body.text("ackmode")? {
+            Some(mode) => mode.to_owned(),
+            None if body.flag("requeue", true)? => "ack_requeue_true".into(),
+            None => "ack_requeue_false".into(),
+        };
+        let (settles, rejects) = match &*mode {
+            "ack_requeue_true" => (false, false),
+            "reject_requeue_true" => (false, true),
+            "ack_requeue_false" => (true, false),
+            "reject_requeue_false" => (true, true),
+            other => return Err(bad_request(format!("unknown ackmode: {other}"))),
+        };
+        let encoding = body.required_text("encoding")?;
+        if !matches!(encoding, "auto" | "base64") {
+            return Err(bad_request(format!("Unsupported encoding: {encoding}. Please use auto or base64.")));
+        }
+        let truncate = body.whole("truncate")?.map(|bytes| usize::try_from(bytes).unwrap_or_default());
+        Ok(Self {
+            count: count.min(GOT_AT_ONCE_MAX),
+            settles,
+            rejects,
+            base64: encoding == "base64",
+            truncate,
+        })
+    }
+}
+
+async fn take(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((vhost, queue)): Path<(String, String)>,
+    body: Bytes,
+) -> Answered {
+    let vhost = visitor.entered(&api, &vhost)?;
+    find(&vhost, &queue)?;
+    let taking = Taking::of(&Body::read(&body)?)?;
+    let mut client = visitor.client(&api, &vhost).await?;
+    let no_ack = taking.settles && !taking.rejects;
+    let get = basic::Get { queue: name(&queue)?, no_ack };
+    let mut taken = Vec::new();
+    let mut outcome = Ok(());
+    while taken.len() < taking.count {
+        match client.get(&get).await {
+            Ok(Some(got)) => taken.push(got),
+            Ok(None) => break,
+            Err(error) => {
+                outcome = Err(error);
+                break;
+            }
+        }
+    }
+    if !no_ack && outcome.is_ok() {
+        for got in &taken {
+            let (delivery_tag, requeue) = (got.method.delivery_tag, !taking.settles);
+            client.send(&basic::Reject { delivery_tag, requeue }).await;
+        }
+    }
+    client.close().await;
+    outcome?;
+    Ok(Json(taken.iter().map(|got| message(got, &taking)).collect::<Vec<_>>()).into_response())
+}
+
+fn message(got: &Got, taking: &Taking) -> Value {
+    let (payload, encoding) = payload(&got.body, taking.base64, taking.truncate);
+    json!({
+        "exchange": text(&got.method.exchange),
+        "message_count": got.method.message_count,
+        "payload": payload,
+        "payload_bytes": got.body.len(),
+        "payload_encoding": encoding,
+        "properties": properties(&got.properties),
+        "redelivered": got.method.redelivered,
+        "routing_key": text(&got.method.routing_key),
+    })
+}
+
+/// A body as text if it is one, else in base64; the first bytes of it if it is to be cut.
+pub(in crate::management) fn payload(
+    body: &[u8],
+    base64: bool,
+    truncate: Option<usize>,
+) -> (String, &'static str) {
+    let cut = &body[..body.len().min(truncate.unwrap_or(usize::MAX))];
+    match std::str::from_utf8(cut) {
+        Ok(text) if !base64 => (text.to_owned(), "string"),
+        _ => (BASE64_STANDARD.encode(cut), "base64"),
+    }
+}
+
+/// RabbitMQ's actions are those of mirrored queues and of replicas, of which there are none: `sync` has nothing to do.
+async fn act(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((vhost, queue)): Path<(String, String)>,
+    body: Bytes,
+) -> Answered {
+    let vhost = visitor.entered(&api, &vhost)?;
+    find(&vhost, &queue)?;
+    match Body::read(&body)?.required_text("action")? {
+        "sync" | "cancel_sync" => Ok(done()),
+        other => Err(bad_request(format!("Unknown action: {other}"))),
+    }
+}

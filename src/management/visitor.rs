@@ -1,0 +1,174 @@
+//! Who asks, and what that one may see and do: RabbitMQ's user tags.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    http::{header, request::Parts},
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+
+use super::{
+    Api,
+    failure::{Answered, Failure},
+};
+use crate::audit;
+use crate::auth::{Claim, Identity, Refused};
+use crate::broker::Vhost;
+use crate::connection::Within;
+use crate::protocol::ShortString;
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    /// Who it is.
+    pub identity: Identity,
+    /// Its tags.
+    pub tags: Vec<ShortString>,
+    /// Where it is.
+    pub peer: SocketAddr,
+}
+
+impl Visitor {
+    /// Its name.
+    pub fn name(&self) -> &ShortString {
+        &self.identity.user
+    }
+
+    fn has(&self, tag: &str) -> bool {
+        self.tags.iter().any(|its| **its == *tag.as_bytes())
+    }
+
+    /// Whether it may do everything.
+    pub fn is_administrator(&self) -> bool {
+        self.has("administrator")
+    }
+
+    /// Whether it sees what belongs to others.
+    pub fn is_monitor(&self) -> bool {
+        self.is_administrator() || self.has("monitoring")
+    }
+
+    /// Whether it may set policies and parameters where it has permissions.
+    pub fn is_policymaker(&self) -> bool {
+        self.is_administrator() || self.has("policymaker")
+    }
+
+    /// 401 for who is no administrator.
+    pub fn require_administrator(&self) -> Answered<()> {
+        require(self.is_administrator(), "User not administrator")
+    }
+
+    /// 401 for who does not see what belongs to others.
+    pub fn require_monitor(&self) -> Answered<()> {
+        require(self.is_monitor(), "User not monitor")
+    }
+
+    /// 401 for who may not set policies.
+    pub fn require_policymaker(&self) -> Answered<()> {
+        require(self.is_policymaker(), "User not policymaker")
+    }
+
+    /// Whether it has permissions in a virtual host.
+    pub fn may_enter(&self, api: &Api, vhost: &ShortString) -> bool {
+        match &self.identity.token {
+            Some(token) => token.permits_vhost(vhost),
+            None => api.broker.access.grant(self.name(), vhost).0.is_some(),
+        }
+    }
+
+    /// Whether it may look at a virtual host.
+    pub fn may_see(&self, api: &Api, vhost: &ShortString) -> bool {
+        self.is_monitor() || self.may_enter(api, vhost)
+    }
+
+    /// A virtual host that it may look at: 404 if there is none.
+    pub fn seen(&self, api: &Api, name: &str) -> Answered<Arc<Vhost>> {
+        let vhost = api.vhost(name)?;
+        require(self.may_see(api, &vhost.name), "User not authorised to access virtual host")?;
+        Ok(vhost)
+    }
+
+    /// A virtual host in which it may do something: 404 if there is none.
+    pub fn entered(&self, api: &Api, name: &str) -> Answered<Arc<Vhost>> {
+        let vhost = api.vhost(name)?;
+        require(self.may_enter(api, &vhost.name), "User not authorised to access virtual host")?;
+        Ok(vhost)
+    }
+
+    /// The virtual hosts that it may look at, by name.
+    pub fn all_seen(&self, api: &Api) -> Vec<Arc<Vhost>> {
+        let mut all = api.broker.vhosts.all();
+        all.retain(|vhost| self.may_see(api, &vhost.name));
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
+    }
+
+    /// A client of a virtual host in its name.
+    pub async fn client(&self, api: &Api, vhost: &Arc<Vhost>) -> Answered<Within> {
+        Ok(Within::open(&api.broker, vhost.clone(), self.identity.clone(), self.peer).await?)
+    }
+}
+
+fn require(has: bool, reason: &str) -> Answered<()> {
+    if has { Ok(()) } else { Err(Failure::NotAuthorised(reason.into())) }
+}
+
+/// What a request says of who asks.
+fn claim(parts: &Parts) -> Answered<Claim> {
+    let none = || Failure::NotAuthenticated("Login failed".into());
+    let said = parts.headers.get(header::AUTHORIZATION).ok_or_else(none)?.to_str().map_err(|_| none())?;
+    let (scheme, value) = said.split_once(' ').ok_or_else(none)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        let password = value.trim().as_bytes().to_vec().into();
+        return Ok(Claim::Password { user: Vec::new(), password });
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(none());
+    }
+    let decoded = zeroize::Zeroizing::new(BASE64_STANDARD.decode(value.trim()).map_err(|_| none())?);
+    let colon = decoded.iter().position(|byte| *byte == b':').ok_or_else(none)?;
+    Ok(Claim::Password { user: decoded[..colon].to_vec(), password: decoded[colon + 1..].to_vec().into() })
+}
+
+/// The address from which a request has come.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerAddress(pub SocketAddr);
+
+impl FromRequestParts<Api> for Visitor {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Failure> {
+        let claim = claim(parts)?;
+        let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
+        let peer = peer.ok_or_else(|| Failure::Internal("no address".into()))?;
+        let broker = &api.broker;
+        let logged_in = broker.authenticator.log_in(&claim, peer.ip(), |name| broker.access.user(name)).await;
+        let identity = logged_in.map_err(|refused: Refused| {
+            let user = String::from_utf8_lossy(claim.user()).into_owned();
+            if api.tell_refusal() {
+                audit::refused(peer, Some(&user), &refused, 0);
+            }
+            Failure::NotAuthenticated("Login failed".into())
+        })?;
+        let tags = match &identity.token {
+            Some(token) => token.tags.clone(),
+            None => broker.access.user(&identity.user).map(|user| user.tags.clone()).unwrap_or_default(),
+        };
+        let visitor = Self { identity, tags, peer };
+        let may = visitor.is_monitor() || visitor.is_policymaker() || visitor.has("management");
+        require(may, "User can not log in: it has no tag for management")?;
+        Ok(visitor)
+    }
+}
+
+impl OptionalFromRequestParts<Api> for Visitor {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Option<Self>, Failure> {
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            return Ok(None);
+        }
+        <Self as FromRequestParts<Api>>::from_request_parts(parts, api).await.map(Some)
+    }
+}

@@ -1,0 +1,77 @@
+//! Requests that make no sense, or are too much.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+use serde_json::json;
+
+use crate::api::Api;
+
+#[test]
+fn what_makes_no_sense_is_answered_with_400_404_or_405_and_why() {
+    let Some(api) = Api::start(&[]) else { return };
+    for (method, path, body, status) in [
+        ("GET", "no-such", "", 404),
+        ("GET", "queues/none", "", 404),
+        ("GET", "queues/none/q", "", 404),
+        ("PUT", "queues/%2F/q", "{", 400),
+        ("PUT", "queues/%2F/q", "[]", 400),
+        ("PUT", "queues/%2F/q", r#"{"durable": 7}"#, 400),
+        ("PUT", "queues/%2F/q", r#"{"arguments": {"x-max-length": "many"}}"#, 400),
+        ("PUT", "queues/%2F/amq.mine", "{}", 401),
+        ("PUT", "queues/none/q", "{}", 404),
+        ("POST", "queues/%2F/none/get", "{}", 404),
+        ("POST", "exchanges/%2F/amq.default/publish", "{}", 400),
+        (
+            "POST",
+            "exchanges/%2F/amq.default/publish",
+            r#"{"routing_key":"a","payload":"x","payload_encoding":"y"}"#,
+            400,
+        ),
+        (
+            "POST",
+            "exchanges/%2F/amq.default/publish",
+            r#"{"routing_key":"a","payload":"!","payload_encoding":"base64"}"#,
+            400,
+        ),
+        ("POST", "exchanges/%2F/none/publish", "{}", 404),
+        ("DELETE", "overview", "", 405),
+        ("POST", "definitions", r#"{"queues": [{"name": "q", "vhost": "none"}]}"#, 400),
+        ("POST", "definitions", "nonsense", 400),
+        ("GET", "queues/%FF%FE", "", 400),
+    ] {
+        let mut response = api.send(method, path, body.as_bytes());
+        let text = response.body_mut().read_to_string().unwrap();
+        assert_eq!(response.status(), status, "{method} {path} {body}: {text}");
+        if status != 400 || !path.contains("%FF") {
+            let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert!(json["error"].is_string() && json["reason"].is_string(), "{method} {path}: {text}");
+        }
+    }
+    let long = "q".repeat(256);
+    assert_eq!(api.ask("PUT", &format!("queues/%2F/{long}"), &json!({})).0, 400);
+    assert_eq!(api.get("queues"), json!([]));
+}
+
+#[test]
+fn bytes_that_are_no_request_end_their_connection_alone() {
+    let Some(api) = Api::start(&[]) else { return };
+    let address = api.broker.http_address.clone().unwrap();
+    let endless = [b"GET / HTTP/1.1\r\n".to_vec(), b"x: y\r\n".repeat(100_000)].concat();
+    for bytes in [&b"AMQP\x00\x00\x09\x01"[..], b"\x16\x03\x01\x02\x00", b"GET", &[0xFF; 10_000], &endless] {
+        let mut socket = TcpStream::connect(&address).unwrap();
+        // It may be closed before all of it is sent.
+        drop(socket.write_all(bytes));
+        drop(socket.shutdown(std::net::Shutdown::Write));
+        let mut answer = Vec::new();
+        drop(socket.read_to_end(&mut answer));
+        assert!(
+            answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"),
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+    assert_eq!(api.get("whoami")["name"], "guest");
+}

@@ -1,0 +1,13 @@
+//! The HTTP API over sockets: what it answers, whom it lets in, and what it counts.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod api;
+#[path = "../support/broker.rs"]
+mod broker;
+#[path = "../support/client.rs"]
+mod client;
+mod counters;
+mod definitions;
+mod hostile;
+mod objects;
+mod visitors;
