@@ -17,8 +17,10 @@ pub enum Failure {
     NotAuthenticated(String),
     /// 401: who asks may not (RabbitMQ answers no 403).
     NotAuthorised(String),
-    /// 404.
+    /// 404: what the address names is not there.
     NotFound,
+    /// 404: something else that the request needs is not there.
+    Missing(String),
     /// 405.
     NotAllowed(String),
     /// 400: the request makes no sense.
@@ -42,9 +44,10 @@ pub fn bad_request(reason: impl Into<String>) -> Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let (status, error, reason) = match self {
-            Self::NotAuthenticated(reason) | Self::NotAuthorised(reason) => {
-                (StatusCode::UNAUTHORIZED, "not_authorized", reason)
-            }
+            // RabbitMQ spells them in two ways.
+            Self::NotAuthenticated(reason) => (StatusCode::UNAUTHORIZED, "not_authorized", reason),
+            Self::NotAuthorised(reason) => (StatusCode::UNAUTHORIZED, "not_authorised", reason),
+            Self::Missing(reason) => (StatusCode::NOT_FOUND, "not_found", reason),
             Self::NotFound => (StatusCode::NOT_FOUND, "Object Not Found", "Not Found".into()),
             Self::NotAllowed(reason) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", reason),
             Self::BadRequest(reason) => (StatusCode::BAD_REQUEST, "bad_request", reason),
@@ -65,7 +68,7 @@ impl IntoResponse for Failure {
 impl From<AmqpError> for Failure {
     fn from(error: AmqpError) -> Self {
         match error.code {
-            ReplyCode::NotFound => Self::NotFound,
+            ReplyCode::NotFound => Self::Missing(error.text),
             ReplyCode::AccessRefused => Self::NotAuthorised(error.reply_text()),
             code => Self::BadRequest(format!("{} {}", code.code(), error.reply_text())),
         }

@@ -91,7 +91,7 @@ impl Visitor {
 
     /// A virtual host in which it may do something: 404 if there is none.
     pub fn entered(&self, api: &Api, name: &str) -> Answered<Arc<Vhost>> {
-        let vhost = api.vhost(name)?;
+        let vhost = api.vhost(name).map_err(|_| Failure::Missing("vhost_not_found".into()))?;
         require(self.may_enter(api, &vhost.name), "User not authorised to access virtual host")?;
         Ok(vhost)
     }

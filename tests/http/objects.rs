@@ -55,7 +55,8 @@ fn exchanges_and_bindings_are_made_found_by_either_end_and_taken_away() {
     assert_eq!(api.put("exchanges/%2F/events", &json!({ "type": "topic" })), 204);
     assert_eq!(api.put("exchanges/%2F/events", &json!({ "type": "fanout" })), 400);
     assert_eq!(api.put("exchanges/%2F/other", &json!({ "type": "no-such" })), 400);
-    assert_eq!(api.put("exchanges/%2F/other", &json!({})), 400, "without a type");
+    assert_eq!(api.put("exchanges/%2F/plain", &json!({})), 201, "without a type");
+    assert_eq!(api.get("exchanges/%2F/plain")["type"], "direct");
     assert_eq!(api.put("exchanges/%2F/all", &json!({ "type": "fanout" })), 201);
     assert_eq!(api.put("queues/%2F/a b%2Fc", &NULL), 201);
     for (path, body) in [

@@ -8,10 +8,7 @@ use axum::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{
-    done, parameters, permissions, policies,
-    users::{self, limits_shown},
-};
+use super::{done, parameters, permissions, policies, users};
 use crate::broker::{Document, Vhost};
 use crate::core::declared::{Binding, Destination, PolicyKind, QueueType};
 use crate::limits::DEFINITIONS_BYTES_MAX;
@@ -44,19 +41,6 @@ struct Contents {
 impl Contents {
     fn add(&mut self, vhost: &Vhost) {
         self.parameters.extend(parameters::all_of(vhost));
-        for shown in policies::all_of(vhost, PolicyKind::Operator) {
-            let Value::Object(mut value) = shown else { continue };
-            let (name, at) = (value.remove("name"), value.remove("vhost"));
-            self.parameters.push(json!({
-                "component": "operator_policy", "name": name, "value": value, "vhost": at,
-            }));
-        }
-        let limits = vhost.limits();
-        if limits.iter().len() > 0 {
-            self.parameters.push(json!({
-                "component": "vhost-limits", "name": "limits", "value": limits_shown(&limits), "vhost": text(&vhost.name),
-            }));
-        }
         self.policies.extend(policies::all_of(vhost, PolicyKind::User));
         vhost.read(|topology| {
             let mut queues: Vec<_> =

@@ -123,8 +123,8 @@ async fn declare(
     let is_new = find(&vhost, &exchange).is_err();
     let declare = exchange::Declare {
         exchange: name(&exchange)?,
-        type_: name(body.required_text("type")?)?,
-        durable: body.flag("durable", true)?,
+        type_: name(body.text("type")?.unwrap_or("direct"))?,
+        durable: body.flag("durable", false)?,
         auto_delete: body.flag("auto_delete", false)?,
         internal: body.flag("internal", false)?,
         arguments: body.table("arguments")?,

@@ -28,8 +28,8 @@ pub(super) fn routes() -> Router<Api> {
         .route("/api/health/checks/port-listener/{port}", get(port))
         .route("/api/health/checks/protocol-listener/{protocol}", get(protocol))
         .route("/api/health/checks/certificate-expiration/{within}/{unit}", get(certificates))
-        .route("/api/health/checks/node-is-quorum-critical", get(well))
-        .route("/api/health/checks/node-is-mirror-sync-critical", get(well))
+        .route("/api/health/checks/node-is-quorum-critical", get(alone))
+        .route("/api/health/checks/node-is-mirror-sync-critical", get(alone))
         .route("/api/health/checks/is-in-service", get(well))
         .route("/api/health/checks/ready-to-serve-clients", get(well))
         .route("/api/health/checks/below-node-connection-limit", get(connections))
@@ -67,6 +67,11 @@ async fn well(_: Visitor) -> Answered {
     Ok(fine(Value::Null))
 }
 
+/// Nobody depends on the only node.
+async fn alone(_: Visitor) -> Answered {
+    Ok(fine(json!({ "reason": "single node cluster" })))
+}
+
 async fn alarms(_: Visitor, State(api): State<Api>) -> Answered {
     let mut raised = Vec::new();
     if api.broker.alarm.has_memory() {
@@ -101,8 +106,8 @@ fn spoken(protocol: &str) -> &str {
 
 async fn protocol(_: Visitor, State(api): State<Api>, Path(protocol): Path<String>) -> Answered {
     let wanted = protocol.to_lowercase();
-    if api.node.listeners.iter().any(|(its, _)| *its == spoken(&wanted)) {
-        return Ok(fine(json!({ "protocol": protocol })));
+    if let Some((its, _)) = api.node.listeners.iter().find(|(its, _)| *its == spoken(&wanted)) {
+        return Ok(fine(json!({ "protocol": its })));
     }
     let protocols: Vec<_> = api.node.listeners.iter().map(|(protocol, _)| protocol).collect();
     Ok(failed("No active listener", json!({ "missing": protocol, "protocols": protocols })))
@@ -136,6 +141,7 @@ async fn connections(_: Visitor, State(api): State<Api>) -> Answered {
 
 /// Publishes a message to a queue of its own and takes it out again (RabbitMQ's `aliveness-test`).
 async fn alive(visitor: Visitor, State(api): State<Api>, Path(vhost): Path<String>) -> Answered {
+    api.vhost(&vhost)?;
     let vhost = visitor.entered(&api, &vhost)?;
     let queue = name("aliveness-test")?;
     let mut client = visitor.client(&api, &vhost).await?;

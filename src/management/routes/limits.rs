@@ -82,7 +82,7 @@ async fn set(
     body: Bytes,
 ) -> Answered {
     visitor.require_administrator()?;
-    let vhost = api.vhost(&vhost)?;
+    let vhost = api.vhost(&vhost).map_err(|_| Failure::Missing("vhost_not_found".into()))?;
     change(&api, &vhost, limit(&name, Limit::is_of_vhosts)?, bound(&body)?).await;
     Ok(done())
 }

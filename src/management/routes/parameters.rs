@@ -8,9 +8,9 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{done, put};
+use super::{done, policies, put, users::limits_shown};
 use crate::broker::Vhost;
-use crate::core::access::AccessChange;
+use crate::core::{access::AccessChange, declared::PolicyKind};
 use crate::management::{
     Api,
     body::{Body, name},
@@ -35,21 +35,23 @@ fn value(json: &str) -> Value {
     serde_json::from_str(json).unwrap_or_else(|_| json!(json))
 }
 
-/// The parameters of a virtual host.
+/// The parameters of a virtual host. Operators' policies and limits are some of them (RabbitMQ).
 pub(super) fn all_of(vhost: &Vhost) -> Vec<Value> {
-    vhost.read(|topology| {
-        let shown = |(component, name, json): (&_, &_, &str)| {
-            let component: &crate::protocol::ShortString = component;
-            let name: &crate::protocol::ShortString = name;
-            json!({
-                "component": text(component),
-                "name": text(name),
-                "value": value(json),
-                "vhost": text(&vhost.name),
-            })
-        };
-        topology.parameters().map(shown).collect()
-    })
+    let shown = |component: &[u8], name: &[u8], value: Value| json!({ "component": text(component), "name": text(name), "value": value, "vhost": text(&vhost.name) });
+    let mut all: Vec<_> = vhost.read(|topology| {
+        topology.parameters().map(|(component, name, json)| shown(component, name, value(json))).collect()
+    });
+    for policy in policies::all_of(vhost, PolicyKind::Operator) {
+        let Value::Object(mut value) = policy else { continue };
+        let name = value.remove("name").unwrap_or_default();
+        value.remove("vhost");
+        all.push(shown(b"operator_policy", name.as_str().unwrap_or_default().as_bytes(), value.into()));
+    }
+    let limits = vhost.limits();
+    if limits.iter().len() > 0 {
+        all.push(shown(b"vhost-limits", b"limits", limits_shown(&limits)));
+    }
+    all
 }
 
 /// Those of the whole broker.

@@ -28,6 +28,7 @@ use crate::management::{
     json::{properties, table, text},
     listing::{Listed, Listing},
     samples::{Subject, details, message_stats},
+    time,
     visitor::Visitor,
 };
 use crate::protocol::{basic, queue};
@@ -108,7 +109,7 @@ pub(super) fn shown(api: &Api, vhost: &Vhost, queue: &SharedQueue) -> Value {
         "exclusive": spec.owner.is_some(),
         "exclusive_consumer_tag": null,
         "head_message_timestamp": null,
-        "idle_since": idle_since(&status),
+        "idle_since": time::iso(status.used_at),
         "memory": status.resident_bytes,
         "message_bytes": status.bytes,
         "message_bytes_paged_out": status.bytes - status.resident_bytes,
@@ -148,12 +149,6 @@ pub(super) fn shown(api: &Api, vhost: &Vhost, queue: &SharedQueue) -> Value {
         shown["open_files"] = json!({ &*api.node.name: 0 });
     }
     shown
-}
-
-/// When it was last used, if it does nothing now.
-fn idle_since(status: &QueueStatus) -> Value {
-    let is_idle = status.consumers == 0;
-    if is_idle { json!(crate::management::time::iso(status.used_at)) } else { Value::Null }
 }
 
 async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
@@ -210,7 +205,7 @@ async fn declare(
     let is_new = vhost.read(|topology| topology.queue(&name).is_none());
     let declare = queue::Declare {
         queue: name,
-        durable: body.flag("durable", true)?,
+        durable: body.flag("durable", false)?,
         auto_delete: body.flag("auto_delete", false)?,
         arguments: body.table("arguments")?,
         ..queue::Declare::default()
@@ -333,7 +328,7 @@ async fn take(
     body: Bytes,
 ) -> Answered {
     let vhost = visitor.entered(&api, &vhost)?;
-    find(&vhost, &queue)?;
+    find(&vhost, &queue).map_err(|_| Failure::Missing("queue_not_found".into()))?;
     let taking = Taking::of(&Body::read(&body)?)?;
     let mut client = visitor.client(&api, &vhost).await?;
     let no_ack = taking.settles && !taking.rejects;
