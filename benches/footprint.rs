@@ -1,7 +1,7 @@
-//! What the broker costs beside throughput: memory for each idle connection, idle queue and queued message, and the
+//! What the broker costs beside throughput: memory for each idle connection, idle virtual host, idle queue and queued message, and the
 //! time for many declarations and bindings. Starts the broker, prints a line for each figure.
 //!
-//! `cargo bench --bench footprint [-- connections|tls|queues|messages|bindings]`; connections need `ulimit -n` above 10,000 on both sides.
+//! `cargo bench --bench footprint [-- connections|tls|vhosts|queues|messages|bindings]`; connections need `ulimit -n` above 10,000 on both sides.
 #![allow(
     missing_docs,
     clippy::type_complexity,
@@ -37,15 +37,17 @@ use wire::{
 /// Clients with TLS 1.2 and 1.3.
 static CLIENT: OnceLock<[Arc<ClientConfig>; 2]> = OnceLock::new();
 
+const VHOSTS: [i64; 2] = [1_000, 4_000];
 const QUEUES: usize = 10_000;
 const MESSAGES: usize = 1_000_000;
 const BINDINGS: usize = 100_000;
 
 fn main() {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let measures: [(&str, fn(&Arc<Broker>)); 5] = [
+    let measures: [(&str, fn(&Arc<Broker>)); 6] = [
         ("connections", connections),
         ("tls", tls_connections),
+        ("vhosts", vhosts),
         ("queues", queues),
         ("messages", messages),
         ("bindings", bindings),
@@ -109,6 +111,20 @@ fn idle(broker: &Arc<Broker>, what: &str, count: i64, open: impl Fn() -> Wire) {
     println!("{count} {what}, each with a channel: {each} bytes each, opened in {took:.1?}");
     drop(idle);
     println!("after they are gone: {} KiB resident", resident(broker) / 1024);
+}
+
+fn vhosts(empty: &Arc<Broker>) {
+    let before = resident(empty);
+    for count in VHOSTS {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("definitions.json");
+        let all: Vec<_> = (0..count).map(|n| format!(r#"{{ "name": "vhost-{n}" }}"#)).collect();
+        fs::write(&file, format!(r#"{{ "vhosts": [{}] }}"#, all.join(","))).unwrap();
+        let load = ["--load-definitions", file.to_str().unwrap()];
+        let Some(broker) = Broker::start(&load, &[("LEVERET_LOG", "error")]) else { return };
+        let each = (resident(&broker) - before) / count;
+        println!("{count} idle virtual hosts: {each} bytes each");
+    }
 }
 
 fn queues(broker: &Arc<Broker>) {

@@ -53,6 +53,16 @@ pub const OAUTH_TOKEN_BYTES_MAX: usize = 16 * 1_024;
 pub const OAUTH_SCOPES_MAX: usize = 256;
 /// By how much the clocks of whoever issues tokens may differ from ours, in seconds.
 pub const OAUTH_LEEWAY_SECONDS: u64 = 5;
+/// How long an address may take to give its keys: less than a client has for its handshake.
+pub const OAUTH_KEYS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often they are read again,
+pub const OAUTH_KEYS_INTERVAL: Duration = Duration::from_mins(10);
+/// and how soon after a failure;
+pub const OAUTH_KEYS_RETRY_INTERVAL: Duration = Duration::from_secs(15);
+/// and how seldom because of tokens that name a key which is not known: anybody can make some.
+pub const OAUTH_KEYS_PAUSE: Duration = Duration::from_secs(10);
+/// The largest set of keys, in bytes, from a file or from an address.
+pub const OAUTH_KEYS_BYTES_MAX: u64 = 1024 * 1024;
 /// Keys of a set: a token that names none is tried with each that fits.
 pub const OAUTH_KEYS_MAX: usize = 64;
 /// The shortest RSA key, in bits,
@@ -113,6 +123,21 @@ pub const SHARES_INTERVAL: Duration = Duration::from_millis(200);
 pub const SHARES_LOOKED_AT_ONCE_MAX: usize = 256;
 /// The longest time for which a client that publishes too fast is not looked at.
 pub const SLOWED_AT_ONCE_MAX: Duration = Duration::from_millis(500);
+/// Bytes of definitions, in a file or in a request: about a quarter of a million queues.
+pub const DEFINITIONS_BYTES_MAX: usize = 64 << 20;
+/// What definitions may bring of one thing: bytes of a virtual host's description,
+pub const DESCRIPTION_BYTES_MAX: usize = 4 * 1024;
+/// tags of a user or a virtual host,
+pub const TAGS_MAX: usize = 64;
+/// bytes of a regular expression,
+pub const PATTERN_BYTES_MAX: usize = 4 * 1024;
+/// bytes of a password's hash as a text,
+pub const PASSWORD_HASH_BYTES_MAX: usize = 512;
+/// bytes of a parameter's value as JSON,
+pub const PARAMETER_BYTES_MAX: usize = 64 * 1024;
+/// and bytes of arguments, or of what a policy says, as a field table: as many as a client could send. Names have 255 as in AMQP,
+/// and tables lie [`TABLE_DEPTH_MAX`] deep in each other, or no start could read them back.
+pub const DEFINED_TABLE_BYTES_MAX: usize = FRAME_SIZE_BYTES_MAX as usize;
 /// What is wrong in a definitions file: lines that are told.
 pub const PROBLEMS_TOLD_MAX: usize = 20;
 /// Declarations of a definitions file that are carried out before others have their turn.
@@ -460,15 +485,11 @@ pub const PAGE_SIZE_MAX: usize = 500;
 pub const PATTERN_COMPILED_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a request's body.
 pub const HTTP_BODY_BYTES_MAX: usize = 32 << 20;
-/// Bytes of definitions in a request.
-pub const DEFINITIONS_BYTES_MAX: usize = 64 << 20;
 /// HTTP connections at once, at each address.
 pub const HTTP_CONNECTIONS_MAX: usize = 256;
 /// Time that the head of a request may take.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages that one request gets from a queue.
 pub const GOT_AT_ONCE_MAX: usize = 10_000;
-/// Tags of a user.
-pub const TAGS_MAX: usize = 64;
 /// How long a browser may remember what pages of other origins are permitted.
 pub const CORS_AGE: Duration = Duration::from_mins(30);

@@ -19,11 +19,11 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::auth::{BadKeyFile, Tokens};
+use crate::auth::{BadKeySource, Tokens};
 use crate::broker::{Begun, Broker, Document, Imported, Vhost, configured_policies};
-use crate::config::Config;
+use crate::config::{Config, OauthConfig, read_bounded};
 use crate::connection::{self, Gate};
-use crate::limits::{PROBLEMS_TOLD_MAX, SHUTDOWN_TIMEOUT, STORE_CLOSE_TIMEOUT};
+use crate::limits::{DEFINITIONS_BYTES_MAX, PROBLEMS_TOLD_MAX, SHUTDOWN_TIMEOUT, STORE_CLOSE_TIMEOUT};
 use crate::management::{Api, HttpListener, Node};
 use crate::store::{DataDir, DataDirError, RecoveryError, Store};
 use crate::tls::{self, Acceptor, TlsError};
@@ -44,9 +44,9 @@ pub enum StartError {
     /// What the system says.
     #[error("SIGHUP cannot be heard: {0}")]
     Signal(io::Error),
-    /// The file of keys that sign tokens.
+    /// The keys that sign tokens.
     #[error(transparent)]
-    Keys(#[from] BadKeyFile),
+    Keys(#[from] BadKeySource),
     /// The files of TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -161,7 +161,7 @@ impl Server {
         let hangup = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
         let descriptors = descriptors::raise();
         let policies = configured_policies(&config).map_err(|error| StartError::Policy(error.to_string()))?;
-        let tokens = config.oauth.as_ref().map(Tokens::open).transpose()?;
+        let tokens = open_tokens(config.oauth.as_ref()).await?;
         let data_dir = DataDir::open(&config.data_dir)?;
         let tls = config.tls.clone().map(Acceptor::load).transpose()?.map(Arc::new);
         let mut listeners = Vec::new();
@@ -233,6 +233,10 @@ impl Server {
             let closed = tokio::task::spawn_blocking(|| store.close(STORE_CLOSE_TIMEOUT)).await;
             closed.unwrap_or_else(|error| Err(error.to_string())).map_err(StopError::Storage)?;
             return Err(StopError::Definitions(problems));
+        }
+        if let Some(tokens) = self.broker.authenticator.tokens().filter(|tokens| tokens.is_remote()) {
+            let keeping = tokens.clone().keep_current();
+            named(&mut background, &Handle::current(), "the watch over keys of tokens", keeping);
         }
         named(
             &mut background,
@@ -308,11 +312,25 @@ impl Server {
     }
 }
 
+/// What takes tokens, if any are taken, with the keys that sign them. An address that gives none is asked again later: the broker starts
+/// without it, and takes no token until then.
+async fn open_tokens(config: Option<&OauthConfig>) -> Result<Option<Arc<Tokens>>, StartError> {
+    let Some(config) = config else { return Ok(None) };
+    let tokens = Tokens::new(config)?;
+    match tokens.renew().await {
+        Err(error) if tokens.is_remote() => {
+            tracing::error!(%error, "there are no keys yet that sign tokens");
+        }
+        renewed => renewed?,
+    }
+    Ok(Some(tokens))
+}
+
 /// Reads the keys that sign tokens again at each SIGHUP, and makes what the definitions file says. Runs as long as the broker.
 async fn reload_at_hangup(broker: Arc<Broker>, mut hangup: Signal) {
     while hangup.recv().await.is_some() {
         if let Some(tokens) = broker.authenticator.tokens() {
-            match tokens.reload() {
+            match tokens.renew().await {
                 Ok(()) => tracing::info!("the keys that sign tokens are read again"),
                 Err(error) => tracing::error!(%error, "the keys that sign tokens stay what they were"),
             }
@@ -337,7 +355,7 @@ async fn reload_definitions(broker: &Arc<Broker>) -> Result<(), String> {
     let Some(path) = &broker.config.load_definitions else { return Ok(()) };
     let of_file = |why: &dyn Display| format!("definitions {}: {why}", path.display());
     let file = path.clone();
-    let read = tokio::task::spawn_blocking(|| std::fs::read(file)).await;
+    let read = tokio::task::spawn_blocking(move || read_bounded(&file, DEFINITIONS_BYTES_MAX as u64)).await;
     let json = read.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| of_file(&error))?;
     let document = Document::read(&json).map_err(|error| of_file(&error))?;
     let imported = broker.import(&document).await.map_err(|problems| {
@@ -420,10 +438,7 @@ async fn look_after(broker: &Arc<Broker>, workers: &Handle) {
                         continue;
                     }
                 };
-                let (timed, departing, clearing) = (vhost.clone(), vhost.clone(), vhost.clone());
-                until_closed(&mut tasks, workers, &vhost, "timekeeper", async move { timed.keep_time().await });
-                until_closed(&mut tasks, workers, &vhost, "departures", async move { departing.send_departures().await });
-                until_closed(&mut tasks, workers, &vhost, "clearing", async move { clearing.keep_clear().await });
+                tasks.spawn_on(tend(vhost), workers);
             }
             Some(ended) = tasks.join_next() => if !matches!(ended, Ok(Ended::Closed)) {
                 return;
@@ -440,24 +455,17 @@ enum Ended {
     ByItself,
 }
 
-fn until_closed(
-    tasks: &mut JoinSet<Ended>,
-    workers: &Handle,
-    vhost: &Arc<Vhost>,
-    name: &'static str,
-    task: impl Future<Output = ()> + Send + 'static,
-) {
-    let vhost = vhost.clone();
-    let ended = async move {
-        tokio::select! {
-            () = vhost.closed() => Ended::Closed,
-            () = task => {
-                tracing::error!(vhost = %vhost.name, task = name, "a task of a virtual host has ended");
-                Ended::ByItself
-            }
-        }
+/// Does what a virtual host needs until it is closed: calls its queues in time, carries its departures out, takes out what is deleted. One
+/// task for all of that, because there may be thousands of virtual hosts.
+async fn tend(vhost: Arc<Vhost>) -> Ended {
+    let what = tokio::select! {
+        () = vhost.closed() => return Ended::Closed,
+        () = vhost.keep_time() => "timekeeper",
+        () = vhost.send_departures() => "departures",
+        () = vhost.keep_clear() => "clearing",
     };
-    tasks.spawn_on(ended, workers);
+    tracing::error!(vhost = %vhost.name, what, "what a virtual host needs has ended");
+    Ended::ByItself
 }
 
 fn named(

@@ -11,4 +11,4 @@ pub use authenticator::{Authenticator, Figures, Identity, LoginError, Refused, n
 pub use password::BadHash;
 pub use sasl::{Claim, Offered, SaslError, Secret};
 pub use stored::{read_hash, write_hash};
-pub use tokens::{BadKeyFile, Tokens};
+pub use tokens::{BadKeySource, Tokens};

@@ -1,48 +1,42 @@
-//! OAuth tokens as a broker takes them: whose, and by which keys, which can be read again while it runs.
+//! OAuth tokens as a broker takes them: whose, and by which keys, which are read again while it runs.
+
+mod source;
 
 use std::{
-    fs, io,
-    path::PathBuf,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use parking_lot::RwLock;
+use tokio::{
+    sync::{Mutex, Notify},
+    task::spawn_blocking,
+    time::{Instant, sleep_until},
+};
 
-use super::oauth::{BadKeys, BadToken, Keys, ResourceServer, Token};
-use crate::config::OauthConfig;
+pub use source::BadKeySource;
+
+use super::oauth::{BadToken, Keys, ResourceServer, Token};
+use crate::config::{JwksAt, OauthConfig};
+use crate::limits::{OAUTH_KEYS_INTERVAL, OAUTH_KEYS_PAUSE, OAUTH_KEYS_RETRY_INTERVAL};
+use source::{Source, source};
 
 /// Checks tokens.
 pub struct Tokens {
     server: ResourceServer,
-    file: PathBuf,
+    source: Source,
+    /// The source is an address: it may have other keys at any time.
+    is_remote: bool,
     keys: RwLock<Arc<Keys>>,
-}
-
-/// Why the file of keys cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum BadKeyFile {
-    /// It cannot be read.
-    #[error("oauth-jwks-file {}: {source}", path.display())]
-    Unreadable {
-        /// As configured.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It has no keys.
-    #[error("oauth-jwks-file {}: {source}", path.display())]
-    Unusable {
-        /// As configured.
-        path: PathBuf,
-        /// Why.
-        source: BadKeys,
-    },
+    /// Locked while keys are read again: when that was last done for a token.
+    reading: Mutex<Option<Instant>>,
+    /// A token names a key that is not known, and whoever takes it cannot wait.
+    wanted: Notify,
 }
 
 impl Tokens {
-    /// As it is configured, with the keys that are in the file.
-    pub fn open(config: &OauthConfig) -> Result<Self, BadKeyFile> {
+    /// As it is configured, and without keys: [`renew`](Self::renew) reads them. An error says what of the configuration cannot be used.
+    pub fn new(config: &OauthConfig) -> Result<Arc<Self>, BadKeySource> {
         let mut server = ResourceServer::new(&config.resource_server_id);
         server.issuer.clone_from(&config.issuer);
         if let Some(prefix) = &config.scope_prefix {
@@ -52,22 +46,112 @@ impl Tokens {
         if !config.preferred_username_claims.is_empty() {
             server.user_claims.clone_from(&config.preferred_username_claims);
         }
-        let file = config.jwks_file.clone();
-        let keys = RwLock::new(Arc::new(read_keys(&file)?));
-        Ok(Self { server, file, keys })
+        let is_remote = matches!(config.jwks, JwksAt::Url { .. });
+        Ok(Self::from(server, source(&config.jwks)?, is_remote))
     }
 
-    /// Reads the file of keys again. An error leaves the keys as they are.
-    pub fn reload(&self) -> Result<(), BadKeyFile> {
-        let keys = Arc::new(read_keys(&self.file)?);
-        *self.keys.write() = keys;
+    fn from(server: ResourceServer, source: Source, is_remote: bool) -> Arc<Self> {
+        Arc::new(Self {
+            server,
+            source,
+            is_remote,
+            keys: RwLock::new(Arc::new(Keys::none())),
+            reading: Mutex::default(),
+            wanted: Notify::new(),
+        })
+    }
+
+    /// Whether keys come from an address, which may be out of reach for a while.
+    pub fn is_remote(&self) -> bool {
+        self.is_remote
+    }
+
+    /// The keys that count now.
+    pub(super) fn keys(&self) -> Arc<Keys> {
+        self.keys.read().clone()
+    }
+
+    /// Reads the keys again, off the threads that serve clients. An error leaves them as they are.
+    pub async fn renew(&self) -> Result<(), BadKeySource> {
+        let _alone = self.reading.lock().await;
+        self.read_keys().await
+    }
+
+    /// Reads the keys again because a token names one that is not among `seen`, if there may be others, unless that was just done. Whether
+    /// there are others than `seen` now. Many may ask at once: all but one wait for that one. It goes on if nobody waits any longer.
+    pub(super) async fn renew_for_token(self: &Arc<Self>, seen: &Arc<Keys>) -> bool {
+        if !self.is_remote {
+            return false;
+        }
+        let (tokens, seen) = (self.clone(), seen.clone());
+        let renewing = tokio::spawn(async move {
+            let mut last = tokens.reading.lock().await;
+            if !Arc::ptr_eq(&tokens.keys(), &seen) {
+                return true;
+            }
+            if last.is_some_and(|last| last.elapsed() < OAUTH_KEYS_PAUSE) {
+                return false;
+            }
+            *last = Some(Instant::now());
+            let renewed = tokens.read_keys().await;
+            told(&renewed);
+            renewed.is_ok()
+        });
+        // It fails if the process ends.
+        renewing.await.unwrap_or_default()
+    }
+
+    /// Reads keys of an address again now and then. Runs as long as the broker.
+    pub async fn keep_current(self: Arc<Self>) {
+        let next = |has_failed| {
+            Instant::now() + if has_failed { OAUTH_KEYS_RETRY_INTERVAL } else { OAUTH_KEYS_INTERVAL }
+        };
+        let mut due = next(self.keys().is_empty());
+        loop {
+            tokio::select! {
+                () = sleep_until(due) => {
+                    let renewed = self.renew().await;
+                    told(&renewed);
+                    due = next(renewed.is_err());
+                }
+                () = self.wanted.notified() => {
+                    let seen = self.keys();
+                    self.renew_for_token(&seen).await;
+                }
+            }
+        }
+    }
+
+    async fn read_keys(&self) -> Result<(), BadKeySource> {
+        let source = self.source.clone();
+        // A panic there ends the process by itself.
+        let read = spawn_blocking(move || source()).await;
+        let keys = read.unwrap_or_else(|ended| Err(BadKeySource::Ended(ended)))?;
+        *self.keys.write() = Arc::new(keys);
         Ok(())
     }
 
-    /// Checks a token now. Takes a fraction of a millisecond.
+    /// Checks a token now. Takes a fraction of a millisecond. If it names a key that is not known, keys are read again in the
+    /// background.
     pub fn read(&self, token: &[u8]) -> Result<Token, BadToken> {
-        let keys = self.keys.read().clone();
-        self.server.read(token, &keys, now())
+        let read = self.read_by(&self.keys(), token);
+        if read == Err(BadToken::UnknownKey) {
+            self.wanted.notify_one();
+        }
+        read
+    }
+
+    /// Checks a token by these keys, now.
+    pub(super) fn read_by(&self, keys: &Keys, token: &[u8]) -> Result<Token, BadToken> {
+        self.server.read(token, keys, now())
+    }
+}
+
+/// Writes to the log what came of reading keys again that nobody has asked for.
+fn told(renewed: &Result<(), BadKeySource>) {
+    match renewed {
+        Ok(()) => tracing::debug!("the keys that sign tokens are read again"),
+        Err(error) => tracing::error!(%error, "the keys that sign tokens stay what they were"),
     }
 }
 
@@ -81,7 +165,5 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-fn read_keys(file: &PathBuf) -> Result<Keys, BadKeyFile> {
-    let json = fs::read(file).map_err(|source| BadKeyFile::Unreadable { path: file.clone(), source })?;
-    Keys::parse(&json).map_err(|source| BadKeyFile::Unusable { path: file.clone(), source })
-}
+#[cfg(test)]
+mod tests;

@@ -109,6 +109,8 @@ pub struct Attention {
     notify: Notify,
     /// Why the connection is to be closed.
     close: OnceLock<String>,
+    /// Notified once when that is set.
+    to_close: Notify,
     /// When what its client has logged in with expires, in seconds since the Unix epoch; zero if it does not.
     expires: AtomicU64,
     /// How long its client was slowed for what its user or virtual host may publish in a second.
@@ -152,6 +154,14 @@ impl Attention {
     pub fn close(&self, reason: &str) {
         self.close.get_or_init(|| reason.to_owned());
         self.notify.notify_one();
+        self.to_close.notify_one();
+    }
+
+    /// Waits until the connection is to be closed. The reader is still called for that.
+    pub async fn to_be_closed(&self) {
+        while self.closing().is_none() {
+            self.to_close.notified().await;
+        }
     }
 
     /// Wants the connection to be closed if what its client has logged in with has expired (RabbitMQ's text).
@@ -439,10 +449,10 @@ impl Connections {
         })
     }
 
-    /// What a client has logged in with expires then, in seconds since the Unix epoch: its connection is closed with 320, unless it gets
-    /// a later time meanwhile.
-    pub fn expires(&self, id: ConnectionId, at: u64) {
-        self.with(id, |_, attention| attention.expires.store(at, Ordering::Relaxed));
+    /// What a client has logged in with expires then, in seconds since the Unix epoch, or never: its connection is closed with 320,
+    /// unless it gets a later time meanwhile.
+    pub fn expires(&self, id: ConnectionId, at: Option<u64>) {
+        self.with(id, |_, attention| attention.expires.store(at.unwrap_or_default(), Ordering::Relaxed));
     }
 
     /// Has one closed with 320 (RabbitMQ's `CONNECTION_FORCED`) and a reason. False if it is gone.

@@ -245,9 +245,9 @@ impl Broker {
     }
 }
 
-/// What clients hear whose virtual host is deleted.
+/// What clients hear whose virtual host is deleted (RabbitMQ, which has stopped it by then).
 fn vhost_deleted(name: &ShortString) -> String {
-    format!("vhost '{name}' is deleted")
+    format!("vhost '{name}' is down")
 }
 
 /// What clients hear whose user is deleted.

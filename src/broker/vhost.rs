@@ -1,5 +1,6 @@
 //! A virtual host: its topology behind its lock.
 
+mod bell;
 mod departures;
 mod share;
 mod timekeeper;
@@ -14,7 +15,6 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 pub use share::Share;
 pub use timekeeper::Calls;
@@ -76,8 +76,8 @@ pub struct Vhost {
     past: Mutex<MessageCounts>,
     /// It was deleted.
     leaving: AtomicBool,
-    /// Its tasks are to end.
-    closed: CancellationToken,
+    /// Its task is to end.
+    closed: Notify,
 }
 
 impl Vhost {
@@ -91,7 +91,7 @@ impl Vhost {
     ) -> Self {
         let gauge = topology.memory().gauge();
         let seen = Mutex::new(Seen::new(gauge));
-        let departures = Departures::default();
+        let departures = Departures::new(calls.bell.clone());
         let topology = RwLock::new(topology);
         Self {
             name,
@@ -110,7 +110,7 @@ impl Vhost {
             share: Share::default(),
             past: Mutex::default(),
             leaving: AtomicBool::new(false),
-            closed: CancellationToken::new(),
+            closed: Notify::new(),
         }
     }
 
@@ -151,9 +151,9 @@ impl Vhost {
         self.append_change(TopologyChange::VhostCleared);
     }
 
-    /// Its tasks end.
+    /// Its task ends.
     pub(super) fn close(&self) {
-        self.closed.cancel();
+        self.closed.notify_one();
     }
 
     /// Keeps what was counted on a channel that ends.
@@ -186,9 +186,9 @@ impl Vhost {
         })
     }
 
-    /// Waits until it is closed.
+    /// Waits until it is closed. For its task alone.
     pub async fn closed(&self) {
-        self.closed.cancelled().await;
+        self.closed.notified().await;
     }
 
     /// Reads the topology.
@@ -227,6 +227,17 @@ impl Vhost {
         self.change_all(|topology, _, _| operation(topology))
     }
 
+    /// Changes the topology for somebody who has no connection here. `None`, and nothing is changed, once the virtual host was deleted:
+    /// its end waits for its connections alone, and what came after it was emptied would be there again after a restart.
+    pub(super) fn change_unless_left<T>(
+        &self,
+        operation: impl FnOnce(&mut Topology) -> T,
+    ) -> Option<(T, Option<Commit>)> {
+        // Under the lock: whoever deletes it takes that too, to tell the journal.
+        let (result, commit) = self.change(|topology| (!self.is_leaving()).then(|| operation(topology)));
+        result.map(|result| (result, commit))
+    }
+
     fn change_all<T>(
         &self,
         operation: impl FnOnce(&mut Topology, &mut Seen, &mut Changes) -> T,
@@ -243,6 +254,7 @@ impl Vhost {
         drop(routers);
         if has_remains {
             self.remains.notify_one();
+            self.calls.bell.ring();
         }
         (result, commit)
     }
@@ -305,12 +317,12 @@ impl Vhost {
         waits.then_some(commit)
     }
 
-    /// Sets a policy; see [`Topology::set_policy`]. Gives the commit to wait for.
+    /// Sets a policy; see [`Topology::set_policy`]. Gives the commit to wait for. In a virtual host that was deleted nothing is set.
     pub fn set_policy(&self, kind: PolicyKind, spec: PolicySpec) -> Result<Option<Commit>, PolicyError> {
         let policy = Policy::new(kind, spec)?;
-        let ((), commit) = self.change(|topology| topology.set_policy(kind, policy));
+        let set = self.change_unless_left(|topology| topology.set_policy(kind, policy));
         self.policies_changed.fetch_add(1, Ordering::Relaxed);
-        Ok(commit)
+        Ok(set.and_then(|((), commit)| commit))
     }
 
     /// Removes a policy: whether it was there, and the commit to wait for.
@@ -331,7 +343,7 @@ impl Vhost {
         self.change(|topology| topology.set_settings(settings)).1
     }
 
-    /// Changes what is set for the virtual host as a whole, durably. Whether it is other than before.
+    /// Changes what is set for the virtual host as a whole, durably. Whether it is other than before; not if it was deleted.
     pub fn change_settings(&self, change: impl FnOnce(&VhostSettings) -> VhostSettings) -> bool {
         let operation = |topology: &mut Topology| {
             let settings = change(topology.settings());
@@ -342,7 +354,7 @@ impl Vhost {
                 settings
             })
         };
-        let changed = self.change(operation).0;
+        let changed = self.change_unless_left(operation).and_then(|(changed, _)| changed);
         if let Some(settings) = &changed {
             audit::vhost_changed(&self.name, settings);
         }

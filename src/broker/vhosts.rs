@@ -1,4 +1,4 @@
-//! The virtual hosts that there are. They come and go while the broker runs, each with tasks of its own.
+//! The virtual hosts that there are. They come and go while the broker runs, each with a task of its own as soon as it needs one.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -43,16 +43,28 @@ pub struct Vhosts {
     leaving: Mutex<HashSet<ShortString>>,
     /// One of them is empty.
     has_left: Notify,
-    /// What has to begin.
-    begun: Mutex<Vec<Begun>>,
-    has_begun: Notify,
+    begun: Arc<Beginnings>,
     /// What those have counted that are gone.
     past: Mutex<(MessageCounts, QueueChurn)>,
 }
 
+/// What has to begin.
+#[derive(Default)]
+struct Beginnings {
+    list: Mutex<Vec<Begun>>,
+    has_some: Notify,
+}
+
+impl Beginnings {
+    fn add(&self, begun: Begun) {
+        self.list.lock().push(begun);
+        self.has_some.notify_one();
+    }
+}
+
 /// What has to begin for a virtual host.
 pub enum Begun {
-    /// It has come: its tasks.
+    /// There is something to do for it: its task.
     Serving(Arc<Vhost>),
     /// It was deleted: what is left of it is to be cleared away.
     Leaving(Arc<Vhost>),
@@ -70,8 +82,7 @@ impl Vhosts {
             by_name: DashMap::new(),
             leaving: Mutex::default(),
             has_left: Notify::new(),
-            begun: Mutex::default(),
-            has_begun: Notify::new(),
+            begun: Arc::default(),
             past: Mutex::default(),
         }
     }
@@ -94,19 +105,18 @@ impl Vhosts {
         }
         let vhost = self.vhost(name.clone(), topology, calls);
         vhost.restore_seen(&*self.common.pager);
-        self.begin(Begun::Serving(vhost.clone()));
         if is_deleted {
             // A crash has cut its end short.
             vhost.leave();
             self.leaving.lock().insert(name);
-            self.begin(Begun::Leaving(vhost));
+            self.begun.add(Begun::Leaving(vhost));
         } else {
             self.by_name.insert(name, vhost);
         }
     }
 
-    /// Makes a virtual host, durably. Waits until one of this name that was deleted is empty. Its tasks begin when
-    /// [`next_begun`](Self::next_begun) is asked.
+    /// Makes a virtual host, durably. Waits until one of this name that was deleted is empty. Its task begins when there
+    /// is something to do for it: see [`next_begun`](Self::next_begun).
     pub async fn open(
         &self,
         name: &ShortString,
@@ -137,7 +147,6 @@ impl Vhosts {
         vacant.insert(vhost.clone());
         audit::vhost_made(name, &settings);
         let commit = vhost.set_settings(settings);
-        self.begin(Begun::Serving(vhost.clone()));
         Ok((vhost, commit))
     }
 
@@ -150,11 +159,11 @@ impl Vhosts {
         drop(leaving);
         let commit = vhost.leave();
         audit::vhost_deleted(&vhost.name);
-        self.begin(Begun::Leaving(vhost.clone()));
+        self.begun.add(Begun::Leaving(vhost.clone()));
         Some((vhost, commit))
     }
 
-    /// The end of one that is empty: its tasks end, and its name is free.
+    /// The end of one that is empty: its task ends, and its name is free.
     pub(super) fn close(&self, vhost: &Vhost) {
         vhost.close();
         {
@@ -189,17 +198,12 @@ impl Vhosts {
     /// What must begin next. For one task.
     pub async fn next_begun(&self) -> Begun {
         loop {
-            let next = self.begun.lock().pop();
+            let next = self.begun.list.lock().pop();
             match next {
                 Some(begun) => return begun,
-                None => self.has_begun.notified().await,
+                None => self.begun.has_some.notified().await,
             }
         }
-    }
-
-    fn begin(&self, begun: Begun) {
-        self.begun.lock().push(begun);
-        self.has_begun.notify_one();
     }
 
     fn empty(&self, name: &ShortString) -> (Topology, Arc<Calls>) {
@@ -220,6 +224,13 @@ impl Vhosts {
         let limits = topology.settings().limits.clone();
         let vhost = Vhost::new(name, topology, journal.clone(), clock.clone(), calls);
         vhost.rates.set(&limits);
-        Arc::new(vhost)
+        let vhost = Arc::new(vhost);
+        let (weak, begun) = (Arc::downgrade(&vhost), self.begun.clone());
+        vhost.calls.bell.hang(move || {
+            if let Some(vhost) = weak.upgrade() {
+                begun.add(Begun::Serving(vhost));
+            }
+        });
+        vhost
     }
 }

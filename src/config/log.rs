@@ -9,7 +9,8 @@ use tracing_subscriber::filter::Targets;
 
 /// What is written to the log.
 ///
-/// A level alone is the broker's; what the libraries write that it is built on comes at WARN, unless they are named.
+/// A level alone is the broker's; what the libraries write that it is built on comes at WARN, and that of TLS not at all, unless they are
+/// named.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogFilter(Targets);
 
@@ -20,7 +21,9 @@ impl LogFilter {
     }
 
     fn of(level: LevelFilter) -> Targets {
-        Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(PROGRAM, level)
+        let quiet =
+            Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(TLS, LevelFilter::OFF);
+        quiet.with_target(PROGRAM, level)
     }
 }
 
@@ -37,6 +40,9 @@ pub enum LogFormat {
 
 /// What the broker's own records begin with.
 const PROGRAM: &str = "leveret";
+
+/// What this library writes about peers is up to them, and without bound. What counts of it is told with a refused connection.
+const TLS: &str = "rustls";
 
 impl Default for LogFilter {
     fn default() -> Self {
@@ -95,6 +101,9 @@ mod tests {
             ("leveret::store=debug, WARN", "leveret::store::keeper", Level::DEBUG, true),
             ("leveret::store=debug, WARN", "leveret::server", Level::INFO, false),
             ("error", "sled", Level::WARN, false),
+            ("", "rustls::msgs::handshake", Level::ERROR, false),
+            ("debug", "rustls::msgs::handshake", Level::WARN, false),
+            ("rustls=debug", "rustls::msgs::handshake", Level::DEBUG, true),
             ("off", "leveret", Level::ERROR, false),
             ("", "leveret::audit", Level::INFO, true),
             ("leveret::audit=off", "leveret::audit", Level::WARN, false),

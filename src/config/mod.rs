@@ -3,6 +3,7 @@
 
 mod cgroup;
 mod environment;
+mod file;
 mod listen;
 mod log;
 mod memory;
@@ -20,9 +21,10 @@ use zeroize::Zeroizing;
 
 use ipnet::IpNet;
 
+pub use file::read_bounded;
 pub use log::{LogFilter, LogFormat};
 pub use memory::MemoryBudget;
-pub use oauth::OauthConfig;
+pub use oauth::{JwksAt, OauthConfig};
 pub use password::PasswordHashing;
 pub use settings::{PolicySettings, Settings};
 pub use size::{BadSize, Size};
@@ -72,6 +74,8 @@ pub struct Config {
     pub frame_max: u32,
     /// Proposed in `connection.tune`.
     pub channel_max: u16,
+    /// Consumers on one channel; RabbitMQ's `consumer_max_per_channel`, which has no limit by default either.
+    pub consumers_per_channel_max: Option<u32>,
     /// Proposed in `connection.tune`, seconds.
     pub heartbeat: u16,
     /// Connections at once.
@@ -198,6 +202,7 @@ impl Config {
                 limits::CHANNELS_PER_CONNECTION_MAX,
                 1..=limits::CHANNELS_PER_CONNECTION_MAX,
             )?,
+            consumers_per_channel_max: settings.consumers_per_channel_max.filter(|max| *max > 0),
             heartbeat: settings.heartbeat.unwrap_or(limits::HEARTBEAT_SECONDS),
             connection_max: in_range(
                 "connection-max",

@@ -94,6 +94,12 @@ pub struct Settings {
     /// File with the public keys of whoever issues tokens (JSON Web Key Set); read again on SIGHUP
     #[arg(long, env = "LEVERET_OAUTH_JWKS_FILE", value_name = "FILE")]
     pub oauth_jwks_file: Option<PathBuf>,
+    /// The same keys from an address (https); read again now and then, on SIGHUP, and when a token names another one
+    #[arg(long, env = "LEVERET_OAUTH_JWKS_URL", value_name = "URL")]
+    pub oauth_jwks_url: Option<String>,
+    /// Certificates of those who sign that of the address' server (PEM) [default: those that the system trusts]
+    #[arg(long, env = "LEVERET_OAUTH_JWKS_CA", value_name = "FILE")]
+    pub oauth_jwks_ca: Option<PathBuf>,
     /// Who must have issued the tokens [default: anybody whose key is known]
     #[arg(long, env = "LEVERET_OAUTH_ISSUER", value_name = "URL")]
     pub oauth_issuer: Option<String>,
@@ -125,6 +131,9 @@ pub struct Settings {
     /// Channels on one connection [default: 2047]
     #[arg(long, env = "LEVERET_CHANNEL_MAX", value_name = "N")]
     pub channel_max: Option<u16>,
+    /// Consumers on one channel, 0 without limit (RabbitMQ's `consumer_max_per_channel`) [default: 0]
+    #[arg(long, env = "LEVERET_CONSUMERS_PER_CHANNEL_MAX", value_name = "N")]
+    pub consumers_per_channel_max: Option<u32>,
     /// Heartbeat interval to propose, in seconds; 0 for none [default: 60]
     #[arg(long, env = "LEVERET_HEARTBEAT", value_name = "SECONDS")]
     pub heartbeat: Option<u16>,
@@ -195,6 +204,10 @@ impl Settings {
         let says_pass = self.default_pass.is_some() || self.default_pass_file.is_some();
         let lower_pass = (lower.default_pass, lower.default_pass_file);
         let (lower_pass, lower_pass_file) = if says_pass { (None, None) } else { lower_pass };
+        // So are the two places of keys.
+        let says_jwks = self.oauth_jwks_file.is_some() || self.oauth_jwks_url.is_some();
+        let lower_jwks = (lower.oauth_jwks_file, lower.oauth_jwks_url);
+        let (lower_jwks_file, lower_jwks_url) = if says_jwks { (None, None) } else { lower_jwks };
         Self {
             config: self.config.or(lower.config),
             amqp_listen: self.amqp_listen.or(lower.amqp_listen),
@@ -219,7 +232,9 @@ impl Settings {
             password_hashing: self.password_hashing.or(lower.password_hashing),
             anonymous_login_user: self.anonymous_login_user.or(lower.anonymous_login_user),
             oauth_resource_server_id: self.oauth_resource_server_id.or(lower.oauth_resource_server_id),
-            oauth_jwks_file: self.oauth_jwks_file.or(lower.oauth_jwks_file),
+            oauth_jwks_file: self.oauth_jwks_file.or(lower_jwks_file),
+            oauth_jwks_url: self.oauth_jwks_url.or(lower_jwks_url),
+            oauth_jwks_ca: self.oauth_jwks_ca.or(lower.oauth_jwks_ca),
             oauth_issuer: self.oauth_issuer.or(lower.oauth_issuer),
             oauth_scope_prefix: self.oauth_scope_prefix.or(lower.oauth_scope_prefix),
             oauth_additional_scopes_key: self
@@ -232,6 +247,7 @@ impl Settings {
             loopback_users: self.loopback_users.or(lower.loopback_users),
             frame_max: self.frame_max.or(lower.frame_max),
             channel_max: self.channel_max.or(lower.channel_max),
+            consumers_per_channel_max: self.consumers_per_channel_max.or(lower.consumers_per_channel_max),
             heartbeat: self.heartbeat.or(lower.heartbeat),
             connection_max: self.connection_max.or(lower.connection_max),
             max_message_size: self.max_message_size.or(lower.max_message_size),

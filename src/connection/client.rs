@@ -87,11 +87,10 @@ impl Client {
         });
         let attention = Arc::new(Attention::default());
         let (user, vhost) = (info.user.clone(), info.vhost.clone());
-        let expires = negotiated.token.as_ref().map(|token| token.expires);
-        let id = broker.connected(info, expires.is_none(), outbox.clone(), &attention, admission);
-        if let Some(expires) = expires {
-            broker.connections.expires(id, expires);
-        }
+        let is_own_user = negotiated.token.is_none();
+        let expires = negotiated.token.as_ref().and_then(|token| token.expires);
+        let id = broker.connected(info, is_own_user, outbox.clone(), &attention, admission);
+        broker.connections.expires(id, expires);
         let session = Session::new(broker, id, negotiated, outbox);
         let login = Login {
             user: &user,

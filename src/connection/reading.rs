@@ -1,7 +1,7 @@
 //! The reader task of a connection: reads, has the session handle it in turns, and waits in between for whatever must not be
 //! overrun: memory, the disk, a slow client, consumers that cannot keep up.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use tokio::{
     task::yield_now,
@@ -100,7 +100,7 @@ impl Reading {
             };
             self.silence.broken();
             if std::mem::take(&mut self.session.departed) && !self.session.vhost.has_room_for_departures() {
-                Box::pin(self.wait_for_departures()).await;
+                self.wait_for_departures().await;
             }
             // Work that is under way is never held up for memory: it frees some, or holds some until it is done.
             if self.session.phase == Phase::Open && !self.session.is_working() {
@@ -125,21 +125,15 @@ impl Reading {
         // A client that brought nothing for the journal need not wait for the disk.
         if brought == Brought::ForTheJournal {
             let journal = self.session.broker.journal.clone();
-            tokio::select! {
-                biased;
-                () = poll_fn(|cx| journal.poll_room(cx)) => {}
-                () = self.gone.cancelled() => return,
-                () = self.inbound.gone() => return,
+            if !self.wait_for(poll_fn(|cx| journal.poll_room(cx))).await {
+                return;
             }
         }
         if std::mem::take(&mut self.session.replies_full) || self.session.outbox.lock().over_reply_budget() {
             self.unhandled = true;
             let outbox = self.session.outbox.clone();
-            tokio::select! {
-                biased;
-                () = poll_fn(|cx| outbox.lock().poll_room(cx)) => {}
-                () = self.gone.cancelled() => return,
-                () = self.inbound.gone() => return,
+            if !self.wait_for(poll_fn(|cx| outbox.lock().poll_room(cx))).await {
+                return;
             }
         }
         if let Some(queue) = self.session.congested.take()
@@ -157,12 +151,28 @@ impl Reading {
     /// than the broker can carry out.
     async fn wait_for_departures(&mut self) {
         let vhost = self.session.vhost.clone();
-        tokio::select! {
-            biased;
-            () = vhost.room_for_departures() => {}
-            () = self.gone.cancelled() => {}
-            () = self.inbound.gone() => {}
+        // Without it, there is nothing more to wait for either.
+        let _is_room = self.wait_for(vhost.room_for_departures()).await;
+    }
+
+    /// Waits for room. False, and there may be none, if the client has gone or its connection is to be closed. Mostly there is some at
+    /// once, so an idle connection holds no memory for what else there is to wait for.
+    async fn wait_for(&mut self, room: impl Future<Output = ()>) -> bool {
+        let mut room = pin!(room);
+        if poll_fn(|cx| Poll::Ready(room.as_mut().poll(cx).is_ready())).await {
+            return true;
         }
+        let Self { gone, attention, inbound, .. } = self;
+        Box::pin(async {
+            tokio::select! {
+                biased;
+                () = room => true,
+                () = gone.cancelled() => false,
+                () = attention.to_be_closed() => false,
+                () = inbound.gone() => false,
+            }
+        })
+        .await
     }
 
     /// The user or the virtual host publishes faster than it may: the client is not read from until that is made up for. It is told

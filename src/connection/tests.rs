@@ -27,6 +27,7 @@ use crate::core::{
     memory::{Gauge, Held, Holder, Kind},
     outbox::SharedOutbox,
 };
+use crate::limits::{DEPARTURES_WAITING_MAX, OUTBOX_REPLY_BYTES_MAX};
 use crate::protocol::{
     Encode, FRAME_METHOD, FieldTable, Method, PROTOCOL_HEADER, ShortString, basic, channel, confirm,
     connection, frame, queue, split,
@@ -243,14 +244,24 @@ async fn who_has_sent_a_part_of_a_message_is_held_up_by_the_memory_alarm() {
 
 /// A broker in this process, its address, and a client on its default virtual host.
 async fn with_client() -> (Arc<Broker>, SocketAddr, Raw) {
-    let broker = Arc::new(Broker::new(Config::load(Settings::default()).unwrap(), Opened::forgetful()));
+    with_client_of(Opened::forgetful()).await
+}
+
+async fn with_client_of(opened: Opened) -> (Arc<Broker>, SocketAddr, Raw) {
+    let broker = Arc::new(Broker::new(Config::load(Settings::default()).unwrap(), opened));
     let address = listening(broker.clone()).await;
     (broker, address, Raw::open(address).await)
 }
 
-/// The client is told that its connection is closed with 320.
+/// The client is told, after deliveries that came before, that its connection is closed with 320.
 async fn forced(client: &mut Raw, reason: &str) {
-    let Method::ConnectionClose(close) = client.next().await else { panic!("no connection.close") };
+    let close = loop {
+        match client.next().await {
+            Method::ConnectionClose(close) => break close,
+            Method::BasicDeliver(_) => {}
+            other => panic!("no connection.close, but {other:?}"),
+        }
+    };
     let text = close.reply_text.as_str_lossy().into_owned();
     assert_eq!((close.reply_code, text), (320, format!("CONNECTION_FORCED - {reason}")));
     client.send(0, &connection::CloseOk {}).await;
@@ -275,7 +286,7 @@ async fn a_virtual_host_that_is_deleted_closes_its_connections_and_is_cleared_aw
     assert!(matches!(client.next().await, Method::QueueDeclareOk(_)));
     let vhost = broker.vhosts.find(b"/").unwrap();
     broker.delete_vhost(&vhost.name).unwrap();
-    forced(&mut client, "vhost '/' is deleted").await;
+    forced(&mut client, "vhost '/' is down").await;
     timeout(DEADLINE, broker.clear_vhost_away(&vhost)).await.unwrap();
     assert_eq!(vhost.read(|topology| topology.queues().count()), 0);
     assert_eq!(shut_out(address).await, "NOT_ALLOWED - vhost / not found");
@@ -294,6 +305,76 @@ async fn who_is_not_permitted_in_a_virtual_host_does_not_get_in() {
     let (user, vhost) = (ShortString::from_static("guest"), ShortString::from_static("/"));
     broker.access.change([AccessChange::PermissionsDeleted { user, vhost }]).unwrap();
     assert_eq!(shut_out(address).await, "NOT_ALLOWED - access to vhost '/' refused for user 'guest'");
+}
+
+#[tokio::test]
+async fn a_reader_that_waits_for_the_journals_room_sees_that_its_connection_is_to_be_closed() {
+    let delete_vhost = |broker: &Broker| broker.delete_vhost(&ShortString::from_static("/")).is_some();
+    let delete_user = |broker: &Broker| broker.delete_user(&ShortString::from_static("guest")).is_some();
+    let deletions: [fn(&Broker) -> bool; 2] = [delete_vhost, delete_user];
+    for (delete, reason) in deletions.into_iter().zip(["vhost '/' is down", "user 'guest' is deleted"]) {
+        let opened = Opened { journal: Arc::new(NoRoom), ..Opened::forgetful() };
+        let (broker, _, mut client) = with_client_of(opened).await;
+        let durable = queue::Declare { durable: true, no_wait: true, ..declare("q") };
+        client.send(1, &durable).await;
+        client.send(1, &confirm::Select { no_wait: true }).await;
+        client.publish(true).await;
+        assert!(matches!(client.next().await, Method::BasicAck(_)), "by now the reader waits");
+        assert!(delete(&broker));
+        forced(&mut client, reason).await;
+        assert_eq!(broker.connections.count(), 0, "what it held has been given back");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_waits_for_departures_sees_that_its_connection_is_to_be_closed() {
+    // Nobody carries them out here.
+    let (broker, _, mut client) = with_client().await;
+    let vhost = broker.vhosts.find(b"/").unwrap();
+    let arguments =
+        FieldTable::new().with("x-dead-letter-exchange", "").with("x-dead-letter-routing-key", "dead");
+    client.send(1, &queue::Declare { no_wait: true, ..declare("dead") }).await;
+    client.send(1, &queue::Declare { no_wait: true, arguments, ..declare("q") }).await;
+    let consume = basic::Consume { queue: ShortString::from_static("q"), ..basic::Consume::default() };
+    client.send(1, &consume).await;
+    assert!(matches!(client.next().await, Method::BasicConsumeOk(_)));
+    for _ in 0..2 * DEPARTURES_WAITING_MAX {
+        client.publish(false).await;
+    }
+    client.send(1, &basic::Nack { delivery_tag: 0, multiple: true, requeue: false }).await;
+    while vhost.has_room_for_departures() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    broker.delete_vhost(&vhost.name).unwrap();
+    forced(&mut client, "vhost '/' is down").await;
+    timeout(DEADLINE, broker.clear_vhost_away(&vhost)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_whose_client_takes_no_replies_sees_that_its_connection_is_to_be_closed() {
+    let (broker, _, mut client) = with_client().await;
+    let vhost = broker.vhosts.find(b"/").unwrap();
+    let mut bytes = Vec::new();
+    frame::write_method(&mut bytes, 1, &queue::Declare { no_wait: true, ..declare("q") });
+    let routing_key = ShortString::from_static("q");
+    frame::write_method(&mut bytes, 1, &basic::Publish { routing_key, ..basic::Publish::default() });
+    frame::write_header(&mut bytes, 1, basic::CLASS_ID, 1 << 20, &[0, 0]);
+    frame::write_bodies(&mut bytes, 1, &vec![7; 1 << 20], 131_072);
+    for delivery_tag in 1..100 {
+        frame::write_method(
+            &mut bytes,
+            1,
+            &basic::Get { queue: ShortString::from_static("q"), no_ack: false },
+        );
+        frame::write_method(&mut bytes, 1, &basic::Nack { delivery_tag, multiple: false, requeue: true });
+    }
+    client.socket.write_all(&bytes).await.unwrap();
+    let id = broker.connections.all()[0].0;
+    while broker.connections.figures_of(id).unwrap().pending_bytes < OUTBOX_REPLY_BYTES_MAX {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    broker.delete_vhost(&vhost.name).unwrap();
+    timeout(DEADLINE, broker.clear_vhost_away(&vhost)).await.unwrap();
 }
 
 fn limit_user(broker: &Broker, limits: Limits) {
@@ -345,7 +426,7 @@ async fn a_slowed_client_is_closed_with_its_virtual_host() {
     }
     let vhost = broker.vhosts.find(b"/").unwrap();
     broker.delete_vhost(&vhost.name).unwrap();
-    forced(&mut client, "vhost '/' is deleted").await;
+    forced(&mut client, "vhost '/' is down").await;
     timeout(DEADLINE, broker.clear_vhost_away(&vhost)).await.unwrap();
 }
 

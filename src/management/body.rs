@@ -77,7 +77,7 @@ impl Body {
     pub fn table(&self, key: &str) -> Answered<FieldTable> {
         match self.get(key) {
             None => Ok(FieldTable::new()),
-            Some(Value::Object(object)) => json_table(object).map_err(bad_request),
+            Some(Value::Object(object)) => json_table("arguments", object).map_err(bad_request),
             Some(Value::Array(list)) if list.is_empty() => Ok(FieldTable::new()),
             Some(_) => Err(bad_request(format!("{key} is no object"))),
         }

@@ -1,8 +1,7 @@
 //! PEM files: certificates and keys.
 
 use std::{
-    fs::File,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -11,6 +10,7 @@ use rustls::pki_types::{
     pem::{self, PemObject},
 };
 
+use crate::config::read_bounded;
 use crate::limits::TLS_FILE_BYTES_MAX;
 
 /// Why a file cannot be used; one line.
@@ -26,8 +26,6 @@ pub struct PemError {
 enum Why {
     #[error("cannot be read: {0}")]
     Unreadable(io::Error),
-    #[error("is larger than {TLS_FILE_BYTES_MAX} bytes")]
-    TooLarge,
     #[error("is not PEM: {0}")]
     Malformed(pem::Error),
     #[error("has no {0} in it")]
@@ -40,7 +38,7 @@ pub(super) fn certificates(
     path: &Path,
 ) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let fail = |why| PemError { setting, path: path.into(), why };
-    let bytes = read(path).map_err(fail)?;
+    let bytes = read_bounded(path, TLS_FILE_BYTES_MAX).map_err(|error| fail(Why::Unreadable(error)))?;
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let all = all.map_err(|error| fail(Why::Malformed(error)))?;
     if all.is_empty() { Err(fail(Why::Missing("certificate"))) } else { Ok(all) }
@@ -49,18 +47,11 @@ pub(super) fn certificates(
 /// The key of a file: PKCS #8, PKCS #1 or SEC 1, without a passphrase.
 pub(super) fn key(setting: &'static str, path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
     let fail = |why| PemError { setting, path: path.into(), why };
-    let bytes = read(path).map_err(fail)?;
+    let bytes = read_bounded(path, TLS_FILE_BYTES_MAX).map_err(|error| fail(Why::Unreadable(error)))?;
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| {
         fail(match error {
             pem::Error::NoItemsFound => Why::Missing("key without a passphrase"),
             error => Why::Malformed(error),
         })
     })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Why> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(Why::Unreadable)?;
-    file.take(TLS_FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(Why::Unreadable)?;
-    if bytes.len() as u64 > TLS_FILE_BYTES_MAX { Err(Why::TooLarge) } else { Ok(bytes) }
 }

@@ -1,6 +1,10 @@
 //! Definitions that are loaded at the start and at SIGHUP.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
 
 use crate::{
     assert_refused, own, serve,
@@ -49,6 +53,13 @@ fn users_and_virtual_hosts_come_with_definitions_and_change_at_sighup() {
     log.expect(&["queues[0] ('q'): there is no virtual host 'nowhere'"]);
 }
 
+/// A broker that loads this file and does not start.
+fn refused(file: &Path) -> Output {
+    let data = tempfile::tempdir().unwrap();
+    let [file, data] = [file, data.path()].map(|path| path.to_str().unwrap());
+    serve(&["--load-definitions", file, "--data-dir", data, "--amqp-listen", "127.0.0.1:0", "--log", "off"])
+}
+
 #[test]
 fn definitions_that_cannot_be_are_refused_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
@@ -62,31 +73,10 @@ fn definitions_that_cannot_be_are_refused_at_the_start() {
         ),
     ] {
         fs::write(&file, json).unwrap();
-        let data = tempfile::tempdir().unwrap();
-        let output = serve(&[
-            "--load-definitions",
-            file.to_str().unwrap(),
-            "--data-dir",
-            data.path().to_str().unwrap(),
-            "--amqp-listen",
-            "127.0.0.1:0",
-            "--log",
-            "off",
-        ]);
-        assert_refused(&output, words);
+        assert_refused(&refused(&file), words);
     }
-    let missing = folder.path().join("missing.json");
-    let data = tempfile::tempdir().unwrap();
-    let (missing, data) = (missing.to_str().unwrap(), data.path().to_str().unwrap());
-    let output = serve(&[
-        "--load-definitions",
-        missing,
-        "--data-dir",
-        data,
-        "--amqp-listen",
-        "127.0.0.1:0",
-        "--log",
-        "off",
-    ]);
-    assert_refused(&output, &["missing.json"]);
+    // It takes no room on the disk.
+    fs::File::create(&file).unwrap().set_len((64 << 20) + 1).unwrap();
+    assert_refused(&refused(&file), &["definitions", "more than 67108864 bytes"]);
+    assert_refused(&refused(&folder.path().join("missing.json")), &["missing.json"]);
 }

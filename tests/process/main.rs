@@ -5,12 +5,16 @@ mod audit;
 #[path = "../support/broker.rs"]
 mod broker;
 mod definitions;
+mod jwks;
+mod limits;
 mod log;
 mod oauth;
 mod passwords;
 mod policies;
 mod settings;
 mod sockets;
+#[path = "../support/tls.rs"]
+mod tls;
 #[path = "../support/wire.rs"]
 mod wire;
 

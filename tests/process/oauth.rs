@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A private key of Ed25519 as RFC 5958 lays it out, from its octets alone.
-fn key(seed: u8) -> EncodingKey {
+pub fn key(seed: u8) -> EncodingKey {
     let before =
         [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
     EncodingKey::from_ed_der(&[&before[..], &[seed; 32]].concat())
@@ -34,14 +34,21 @@ fn key_file(file: &Path, seed: u8) {
     fs::write(file, json!({ "keys": [public] }).to_string()).unwrap();
 }
 
-/// A token of alice, who may configure and write what begins with `q` in `/`, for so many seconds from now on.
-fn token(seed: u8, seconds: i64, more: &Value) -> String {
+/// What a token says of alice, who may configure and write what begins with `q` in `/`, for so many seconds from now on.
+pub fn claims(seconds: i64) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let mut claims = json!({
+    json!({
         "sub": "alice", "aud": "broker", "exp": now.saturating_add_signed(seconds),
         "scope": "broker.configure:%2F/q* broker.write:%2F/q* broker.write:%2F/amq.default broker.read:%2F/q*",
-    });
-    claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    })
+}
+
+/// A token that says so, or what `more` says in its place; without what is null there.
+fn token(seed: u8, seconds: i64, more: &Value) -> String {
+    let mut claims = claims(seconds);
+    let all = claims.as_object_mut().unwrap();
+    all.extend(more.as_object().unwrap().clone());
+    all.retain(|_, value| !value.is_null());
     encode(&Header::new(Algorithm::EdDSA), &claims, &key(seed)).unwrap()
 }
 
@@ -55,7 +62,7 @@ fn with_keys() -> Option<(Arc<Broker>, TempDir, PathBuf)> {
 }
 
 /// Tries to log in with a token and whatever name.
-fn try_login(broker: &Arc<Broker>, token: &str) -> Wire {
+pub fn try_login(broker: &Arc<Broker>, token: &str) -> Wire {
     let mut wire = Wire::connect_to(broker.clone());
     wire.raw(PROTOCOL_HEADER).expect(0, 10, 10);
     let response = format!("\0whoever\0{token}");
@@ -63,7 +70,7 @@ fn try_login(broker: &Arc<Broker>, token: &str) -> Wire {
     wire
 }
 
-fn logged_in(broker: &Arc<Broker>, token: &str) -> Wire {
+pub fn logged_in(broker: &Arc<Broker>, token: &str) -> Wire {
     let mut wire = try_login(broker, token);
     wire.expect(0, 10, 30);
     wire.send(0, &tune_ok((2047, 131_072, 0))).send(0, &connection_open("/")).expect(0, 10, 41);
@@ -129,6 +136,22 @@ fn an_expired_token_closes_its_connection_unless_it_is_renewed() {
 }
 
 #[test]
+fn a_token_that_says_nothing_of_it_never_expires() {
+    let Some((broker, ..)) = with_keys() else { return };
+    let mut client = logged_in(&broker, &token(1, 0, &json!({ "exp": null })));
+    client.send(1, &queue_declare("q1", 0)).expect(1, 50, 11);
+    // One that expires can take its place, and be replaced.
+    let mut short = logged_in(&broker, &token(1, 2, &json!({})));
+    for renewed in [token(1, 0, &json!({ "exp": null })), token(1, 1, &json!({}))] {
+        let update = method(10, 70).long(renewed.as_bytes()).short("renewed");
+        short.send(0, &update).expect(0, 10, 71);
+    }
+    let mut closed = short.expect(0, 10, 50);
+    assert_eq!((closed.u16(), closed.short().as_str()), (320, "CONNECTION_FORCED - credential expired"));
+    client.send(1, &queue_declare("q1", PASSIVE)).expect(1, 50, 11);
+}
+
+#[test]
 fn keys_are_read_again_at_sighup() {
     let Some((broker, _folder, file)) = with_keys() else { return };
     key_file(&file, 2);
@@ -148,9 +171,15 @@ fn keys_and_settings_that_cannot_be_are_refused_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let (file, data) = (folder.path().join("jwks.json"), folder.path().join("data"));
     fs::write(&file, r#"{ "keys": [] }"#).unwrap();
-    let (file, data) = (file.to_str().unwrap(), data.to_str().unwrap());
+    let large = folder.path().join("large.json");
+    fs::File::create(&large).unwrap().set_len((1 << 20) + 1).unwrap();
+    let [file, data, large] = [&file, &data, &large].map(|path| path.to_str().unwrap());
     for (flags, words) in [
-        (&["--oauth-jwks-file", file][..], &["oauth-resource-server-id: has to be set"][..]),
+        (
+            &["--oauth-resource-server-id", "broker", "--oauth-jwks-file", large][..],
+            &["oauth-jwks-file", "large.json", "more than 1048576 bytes"][..],
+        ),
+        (&["--oauth-jwks-file", file], &["oauth-resource-server-id: has to be set"]),
         (&["--oauth-resource-server-id", "broker"], &["oauth-jwks-file: has to be set"]),
         (&["--oauth-issuer", "https://issuer"], &["oauth-resource-server-id: has to be set"]),
         (

@@ -5,6 +5,7 @@
 mod broker;
 mod certificates;
 mod closing;
+mod external;
 mod handshake;
 mod proxy;
 mod self_signed;

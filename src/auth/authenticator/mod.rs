@@ -24,7 +24,7 @@ use secrecy::ExposeSecret;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    oauth::{BadToken, Token},
+    oauth::{BadToken, Keys, Token},
     password::{self, BadHash},
     sasl::{Claim, Offered, Secret},
     tokens::{Tokens, is_token},
@@ -137,9 +137,9 @@ impl Authenticator {
     }
 
     /// From now on tokens are taken, too. To be called once.
-    pub fn take_tokens(&self, tokens: Tokens) {
+    pub fn take_tokens(&self, tokens: Arc<Tokens>) {
         // A second call changes nothing.
-        self.tokens.get_or_init(|| Arc::new(tokens));
+        self.tokens.get_or_init(|| tokens);
     }
 
     /// What checks tokens, if they are taken.
@@ -204,11 +204,25 @@ impl Authenticator {
         token: &Secret,
         origin: Origin,
     ) -> Result<Identity, LoginError> {
-        let turn = self.checks.turn(Some(origin)).await?;
-        let (tokens, token) = (tokens.clone(), token.clone());
-        let read = turn.run(move || tokens.read(token.expose_secret())).await?;
+        let keys = tokens.keys();
+        let mut read = self.read_token_by(tokens, &keys, token, origin).await?;
+        if read == Err(BadToken::UnknownKey) && tokens.renew_for_token(&keys).await {
+            read = self.read_token_by(tokens, &tokens.keys(), token, origin).await?;
+        }
         let token = read.map_err(|why| LoginError::BadToken { user: lossy(user), why })?;
         Ok(Identity { user: token.user.clone(), token: Some(Arc::new(token)) })
+    }
+
+    async fn read_token_by(
+        &self,
+        tokens: &Arc<Tokens>,
+        keys: &Arc<Keys>,
+        token: &Secret,
+        origin: Origin,
+    ) -> Result<Result<Token, BadToken>, Busy> {
+        let turn = self.checks.turn(Some(origin)).await?;
+        let (tokens, keys, token) = (tokens.clone(), keys.clone(), token.clone());
+        turn.run(move || tokens.read_by(&keys, token.expose_secret())).await
     }
 
     /// The user, if this is its password.

@@ -6,7 +6,10 @@ pub enum BadToken {
     /// It is no JWT, or of an algorithm that is not taken.
     #[error("the token is no JWT, or is signed by an algorithm that is not accepted")]
     Malformed,
-    /// No key of its id and algorithm.
+    /// No key of the id that it names: there may be one by now.
+    #[error("the token names a key that is not known")]
+    UnknownKey,
+    /// No key of its algorithm.
     #[error("no key is known by which the token could be signed")]
     Key,
     /// A key that it names did not sign it.

@@ -20,8 +20,7 @@ impl<'a> Claims<'a> {
         now: u64,
     ) -> Result<Self, BadToken> {
         let claims = Self { all, server };
-        let expires = claims.expires()?;
-        if expires.saturating_add(OAUTH_LEEWAY_SECONDS) <= now {
+        if claims.expires()?.is_some_and(|at| at.saturating_add(OAUTH_LEEWAY_SECONDS) <= now) {
             return Err(BadToken::Expired);
         }
         if claims.seconds("nbf")?.is_some_and(|from| from > now.saturating_add(OAUTH_LEEWAY_SECONDS)) {
@@ -38,9 +37,9 @@ impl<'a> Claims<'a> {
         Ok(claims)
     }
 
-    /// From when on it does not count, in seconds since the Unix epoch.
-    pub(super) fn expires(&self) -> Result<u64, BadToken> {
-        self.seconds("exp")?.ok_or(BadToken::Claim("exp"))
+    /// From when on it does not count, in seconds since the Unix epoch; `None` if it always does.
+    pub(super) fn expires(&self) -> Result<Option<u64>, BadToken> {
+        self.seconds("exp")
     }
 
     /// Who the user is: the first claim of those that are asked for which has a name.

@@ -34,6 +34,16 @@ pub enum BadKeys {
 }
 
 impl Keys {
+    /// No keys: no token counts.
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Reads a set. Keys for anything else, and those of algorithms that are not taken, are left out: a set may have both, but a secret
     /// is no public key, and an RSA key below 2,048 bits is none that protects.
     pub fn parse(json: &[u8]) -> Result<Self, BadKeys> {
@@ -58,6 +68,9 @@ impl Keys {
         // `none` and whatever else is no algorithm here is malformed.
         let header = jsonwebtoken::decode_header(token).map_err(|_| BadToken::Malformed)?;
         let fits = |key: &&Key| header.kid.is_none() || header.kid == key.id;
+        if !self.0.iter().any(|key| fits(&key)) {
+            return Err(BadToken::UnknownKey);
+        }
         let fitting = self.0.iter().filter(fits).filter(|key| key.algorithms.contains(&header.alg));
         let mut failed = BadToken::Key;
         for key in fitting {

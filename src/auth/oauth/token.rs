@@ -17,15 +17,13 @@ pub struct Token {
     pub user: ShortString,
     /// Its tags.
     pub tags: Vec<ShortString>,
-    /// From when on it does not count, in seconds since the Unix epoch.
-    pub expires: u64,
+    /// From when on it does not count, in seconds since the Unix epoch. `None` if it never expires, having no `exp` (RabbitMQ).
+    pub expires: Option<u64>,
     permitted: Vec<Permitted>,
 }
 
 impl ResourceServer {
     /// Checks a token. `now` is in seconds since the Unix epoch.
-    ///
-    /// A token must say when it expires: RabbitMQ takes one that never does.
     pub fn read(&self, token: &[u8], keys: &Keys, now: u64) -> Result<Token, BadToken> {
         let verified = keys.verify(token)?;
         let claims = Claims::check(&verified, self, now)?;

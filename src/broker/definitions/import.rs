@@ -146,16 +146,20 @@ impl Broker {
         imported.changed += registered.0.len();
         imported.unchanged += registered.1.len();
         for placed in registered.0 {
-            if let Err(error) = self.access.change([placed.value.clone()]) {
-                problems.push(placed.problem(error.to_string()));
+            if let Err(why) = self.import_access(&placed.value) {
+                problems.push(placed.problem(why));
             }
         }
         for (at, placed) in declarations.into_iter().enumerate() {
-            let (name, _) = &placed.value;
-            // It was there when names were checked.
-            let Some(vhost) = self.vhosts.find(name) else { continue };
-            let Placed { place, name, value: (_, declaration) } = placed;
-            match declare(&vhost, declaration) {
+            let Placed { place, name, value: (vhost, declaration) } = placed;
+            let declared = match self.vhosts.find(&vhost) {
+                Some(there) => match declare(&there, declaration) {
+                    Ok(_) if there.is_leaving() => Err(deleted(&vhost)),
+                    declared => declared,
+                },
+                None => Err(deleted(&vhost)),
+            };
+            match declared {
                 Ok(changed) => imported.count(changed),
                 Err(why) => problems.push(Problem { place, name, why }),
             }
@@ -210,6 +214,33 @@ impl Broker {
         }
     }
 
+    /// Changes users or permissions. A virtual host and a user that the change names were there when names were checked; if they have
+    /// been deleted since, it is refused: who takes the name would have these permissions.
+    pub(super) fn import_access(&self, change: &AccessChange) -> Result<(), String> {
+        let mut gone = None;
+        let changed = self.access.change_by(|registry| {
+            gone = self.gone(registry, change);
+            gone.is_none().then(|| change.clone())
+        });
+        match gone {
+            Some(why) => Err(why),
+            None => changed.map(drop).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// What a change names and is not there.
+    fn gone(&self, registry: &Registry, change: &AccessChange) -> Option<String> {
+        let (user, vhost) = match change {
+            AccessChange::PermissionsSet(spec) => (&spec.user, &spec.vhost),
+            AccessChange::TopicPermissionsSet(spec) => (&spec.user, &spec.vhost),
+            _ => return None,
+        };
+        if self.vhosts.find(vhost).is_none() {
+            return Some(deleted(vhost));
+        }
+        registry.user(user).is_none().then(|| format!("the user '{user}' is deleted"))
+    }
+
     /// Whether it is new or has changed.
     async fn import_vhost(&self, name: &ShortString, settings: VhostSettings) -> bool {
         match self.vhosts.open(name, settings.clone()).await {
@@ -238,7 +269,11 @@ fn has(registry: &Registry, change: &AccessChange) -> bool {
     }
 }
 
-/// Whether something has changed by it.
+fn deleted(vhost: &ShortString) -> String {
+    format!("the virtual host '{vhost}' is deleted")
+}
+
+/// Whether something has changed by it; not in a virtual host that is deleted.
 fn declare(vhost: &Vhost, declaration: Declaration) -> Result<bool, String> {
     let refused = |error: AmqpError| error.text;
     match declaration {
@@ -248,7 +283,7 @@ fn declare(vhost: &Vhost, declaration: Declaration) -> Result<bool, String> {
         Declaration::Parameter { component, name, value } => {
             let is_there = vhost.read(|topology| topology.parameter(&component, &name) == Some(&value));
             if !is_there {
-                vhost.change(|topology| topology.set_parameter(component, name, value));
+                vhost.change_unless_left(|topology| topology.set_parameter(component, name, value));
             }
             Ok(!is_there)
         }
@@ -265,24 +300,25 @@ fn declare(vhost: &Vhost, declaration: Declaration) -> Result<bool, String> {
                 return Ok(false);
             }
             vhost.make_free(&Destination::Exchange(declaration.name.clone()));
-            vhost.change(|topology| topology.declare_exchange(declaration)).0.map_err(refused)?;
-            Ok(true)
+            let declared = vhost.change_unless_left(|topology| topology.declare_exchange(declaration));
+            declared.map_or(Ok(false), |(declared, _)| declared.map(|()| true)).map_err(refused)
         }
         Declaration::Queue(declaration) => {
             if vhost.read(|topology| topology.queue(&declaration.name).is_some()) {
                 return Ok(false);
             }
             vhost.make_free(&Destination::Queue(declaration.name.clone()));
-            vhost.change(|topology| topology.declare_queue(declaration, NOBODY)).0.map_err(refused)?;
-            Ok(true)
+            let declared = vhost.change_unless_left(|topology| topology.declare_queue(declaration, NOBODY));
+            declared.map_or(Ok(false), |(declared, _)| declared.map(|_| true)).map_err(refused)
         }
         Declaration::Binding(binding) => {
             // Every queue is bound to the exchange without a name, and some documents say so.
             if binding.source.is_empty() || vhost.read(|topology| topology.has_binding(&binding)) {
                 return Ok(false);
             }
-            let replayed = vhost.change(|topology| topology.bind(binding, NOBODY)).0.map_err(refused)?;
-            let mut effects = replayed.effects;
+            let bound = vhost.change_unless_left(|topology| topology.bind(binding, NOBODY));
+            let Some((bound, _)) = bound else { return Ok(false) };
+            let mut effects = bound.map_err(refused)?.effects;
             effects.read_deferred();
             vhost.append(&mut effects, false);
             Ok(true)

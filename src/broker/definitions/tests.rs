@@ -1,12 +1,19 @@
+use std::sync::OnceLock;
+
+use futures_lite::future::zip;
 use serde_json::json;
 
 use super::*;
 use crate::{
-    broker::Broker,
+    broker::{Begun, Broker},
     config::{Config, Settings},
     core::{
-        access::{Limit, Permission},
+        access::{AccessChange, Limit, Permission},
         declared::{Destination, PolicyKind, QueueType},
+    },
+    limits::{
+        DECLARED_AT_ONCE_MAX, DEFINED_TABLE_BYTES_MAX, DESCRIPTION_BYTES_MAX, PARAMETER_BYTES_MAX,
+        PASSWORD_HASH_BYTES_MAX, PATTERN_BYTES_MAX, TABLE_DEPTH_MAX, TAGS_MAX,
     },
     protocol::{FieldValue, ShortString},
     store::Opened,
@@ -224,4 +231,169 @@ fn bytes_that_are_no_document_are_told_with_line_and_column() {
 fn a_hash_is_not_shown() {
     let shown = format!("{:?}", document(&everything()));
     assert!(!shown.contains("kI3GCqW5"), "{shown}");
+}
+
+/// An object in an object, and so on: so many.
+fn nested(depth: usize) -> serde_json::Value {
+    (1..depth).fold(json!({}), |inner, _| json!({ "k": inner }))
+}
+
+/// The same of lists, in an object.
+fn nested_lists(depth: usize) -> serde_json::Value {
+    json!({ "k": (2..depth).fold(json!([]), |inner, _| json!([inner])) })
+}
+
+#[tokio::test]
+async fn what_definitions_bring_of_one_thing_is_bounded() {
+    let text = |bytes: usize| json!("x".repeat(bytes));
+    let tags = |count: usize| json!(vec!["t"; count]);
+    let vhost = |key: &str, value| json!({ "vhosts": [{ "name": "v", key: value }] });
+    let user = |key: &str, value| json!({ "users": [{ "name": "u", key: value }] });
+    let permissions = |key: &str, value| {
+        let mut spec = json!({ "user": "guest", "vhost": "/", "configure": "", "write": "", "read": "" });
+        spec[key] = value;
+        json!({ "permissions": [spec] })
+    };
+    let topics = |key: &str, value| {
+        let mut spec = json!({ "user": "guest", "vhost": "/", "exchange": "x", "write": "", "read": "" });
+        spec[key] = value;
+        json!({ "topic_permissions": [spec] })
+    };
+    let policy = |key: &str, value| {
+        let mut spec = json!({ "vhost": "/", "name": "p", "pattern": "", "definition": { "expires": 1 } });
+        spec[key] = value;
+        json!({ "policies": [spec] })
+    };
+    let parameter =
+        |value| json!({ "parameters": [{ "vhost": "/", "component": "c", "name": "p", "value": value }] });
+    let global = |value| json!({ "global_parameters": [{ "name": "p", "value": value }] });
+    let queue = |arguments| json!({ "queues": [{ "vhost": "/", "name": "q", "arguments": arguments }] });
+    let hash = |bytes: usize| {
+        json!({ "users": [{ "name": "u", "hashing_algorithm": "leveret_password_hashing_argon2id",
+                            "password_hash": format!("{:0<bytes$}", "$argon2id$") }] })
+    };
+    // The quotes of a text belong to it.
+    let quoted = |bytes: usize| text(bytes - 2);
+    // A name, its length, a tag, a length, and the length of the table.
+    let table = |bytes: usize| json!({ "k": "x".repeat(bytes - 11) });
+    for (most, more, told) in [
+        (
+            vhost("description", text(DESCRIPTION_BYTES_MAX)),
+            vhost("description", text(DESCRIPTION_BYTES_MAX + 1)),
+            "description",
+        ),
+        (vhost("tags", tags(TAGS_MAX)), vhost("tags", tags(TAGS_MAX + 1)), "64 tags and not 65"),
+        (vhost("tags", json!([text(255)])), vhost("tags", json!([text(256)])), "is no name"),
+        (user("tags", tags(TAGS_MAX)), user("tags", tags(TAGS_MAX + 1)), "64 tags and not 65"),
+        (
+            hash(PASSWORD_HASH_BYTES_MAX),
+            hash(PASSWORD_HASH_BYTES_MAX + 1),
+            "password_hash may have 512 bytes and not 513",
+        ),
+        (
+            permissions("configure", text(PATTERN_BYTES_MAX)),
+            permissions("configure", text(PATTERN_BYTES_MAX + 1)),
+            "an expression may have",
+        ),
+        (
+            permissions("write", text(PATTERN_BYTES_MAX)),
+            permissions("write", text(PATTERN_BYTES_MAX + 1)),
+            "an expression may have",
+        ),
+        (
+            permissions("read", text(PATTERN_BYTES_MAX)),
+            permissions("read", text(PATTERN_BYTES_MAX + 1)),
+            "an expression may have",
+        ),
+        (
+            topics("write", text(PATTERN_BYTES_MAX)),
+            topics("write", text(PATTERN_BYTES_MAX + 1)),
+            "an expression may have",
+        ),
+        (
+            topics("read", text(PATTERN_BYTES_MAX)),
+            topics("read", text(PATTERN_BYTES_MAX + 1)),
+            "an expression may have",
+        ),
+        (
+            policy("pattern", text(PATTERN_BYTES_MAX)),
+            policy("pattern", text(PATTERN_BYTES_MAX + 1)),
+            "an expression may have",
+        ),
+        (
+            parameter(quoted(PARAMETER_BYTES_MAX)),
+            parameter(quoted(PARAMETER_BYTES_MAX + 1)),
+            "value may have",
+        ),
+        (global(quoted(PARAMETER_BYTES_MAX)), global(quoted(PARAMETER_BYTES_MAX + 1)), "value may have"),
+        (
+            queue(table(DEFINED_TABLE_BYTES_MAX)),
+            queue(table(DEFINED_TABLE_BYTES_MAX + 1)),
+            "arguments may have",
+        ),
+        (queue(nested(TABLE_DEPTH_MAX)), queue(nested(TABLE_DEPTH_MAX + 1)), "more than 64 deep"),
+        (queue(nested_lists(TABLE_DEPTH_MAX)), queue(nested_lists(TABLE_DEPTH_MAX + 1)), "more than 64 deep"),
+    ] {
+        let most = import(&broker(), &most).await;
+        assert!(most.is_ok(), "{told}: {most:?}");
+        let more = import(&broker(), &more).await.unwrap_err();
+        assert!(more.len() == 1 && more[0].contains(told), "{more:?} instead of {told}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_declared_into_a_virtual_host_that_is_deleted_meanwhile() {
+    let broker = broker();
+    let queues: Vec<_> =
+        (0..2 * DECLARED_AT_ONCE_MAX).map(|n| json!({ "vhost": "shop", "name": format!("q{n}") })).collect();
+    let document = json!({ "vhosts": [{ "name": "shop" }], "queues": queues });
+    let kept = OnceLock::new();
+    let delete = async {
+        let vhost = broker.vhosts.find(b"shop").expect("others have their turn after some declarations");
+        assert!(broker.delete_vhost(&vhost.name).is_some());
+        kept.set(vhost).map_err(|_| ()).expect("once");
+    };
+    let (imported, ()) = zip(import(&broker, &document), delete).await;
+    let problems = imported.unwrap_err();
+    assert_eq!(problems.len(), DECLARED_AT_ONCE_MAX);
+    for problem in problems {
+        assert!(problem.ends_with("the virtual host 'shop' is deleted"), "{problem}");
+    }
+    let vhost = kept.get().unwrap();
+    assert_eq!(vhost.read(|topology| topology.queues().count()), DECLARED_AT_ONCE_MAX);
+}
+
+#[tokio::test]
+async fn permissions_are_not_set_for_who_or_what_is_deleted_meanwhile() {
+    let broker = broker();
+    import(&broker, &everything()).await.unwrap();
+    let (user, vhost) = (name("ann"), name("shop"));
+    let [permissions, topics] = broker.access.read(|registry| {
+        let spec = registry.permissions_of(&user, &vhost).unwrap().clone();
+        let topics = registry.topic_permissions_of(&user, &vhost).next().unwrap().clone();
+        [AccessChange::PermissionsSet(spec), AccessChange::TopicPermissionsSet(topics)]
+    });
+    for change in [&permissions, &topics] {
+        broker.import_access(change).unwrap();
+    }
+    broker.delete_vhost(&vhost).unwrap();
+    for change in [&permissions, &topics] {
+        assert_eq!(broker.import_access(change), Err("the virtual host 'shop' is deleted".into()));
+    }
+    clear_away(&broker).await;
+    import(&broker, &json!({ "vhosts": [{ "name": "shop" }] })).await.unwrap();
+    broker.delete_user(&user).unwrap();
+    for change in [&permissions, &topics] {
+        assert_eq!(broker.import_access(change), Err("the user 'ann' is deleted".into()));
+    }
+    assert!(broker.access.grant(&user, &vhost).0.is_none());
+}
+
+/// Clears away the next virtual host that was deleted.
+async fn clear_away(broker: &Broker) {
+    loop {
+        if let Begun::Leaving(vhost) = broker.vhosts.next_begun().await {
+            return broker.clear_vhost_away(&vhost).await;
+        }
+    }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{
     document as written,
-    json::{name, table},
+    json::{name, table, text},
 };
 use crate::auth::read_hash;
 use crate::core::{
@@ -14,6 +14,9 @@ use crate::core::{
     declared::{ApplyTo, Binding, Destination, PolicyKind, PolicySpec, QueueType, VhostSettings},
     policy::Policy,
     topology::{ExchangeDeclaration, QueueDeclaration},
+};
+use crate::limits::{
+    DESCRIPTION_BYTES_MAX, PARAMETER_BYTES_MAX, PASSWORD_HASH_BYTES_MAX, PATTERN_BYTES_MAX, TAGS_MAX,
 };
 use crate::protocol::{FieldValue, ShortString};
 
@@ -39,12 +42,13 @@ pub(super) fn user(user: &written::User) -> Result<AccessChange, String> {
             HashAlgorithm::parse(named).ok_or_else(|| format!("unknown hashing_algorithm '{named}'"))?
         }
     };
-    let hash = user.password_hash.as_deref().unwrap_or_default();
-    let password = read_hash(algorithm, hash).ok_or("password_hash is not one of its hashing_algorithm")?;
+    let hash =
+        text("password_hash", user.password_hash.as_deref().unwrap_or_default(), PASSWORD_HASH_BYTES_MAX)?;
+    let password = read_hash(algorithm, &hash).ok_or("password_hash is not one of its hashing_algorithm")?;
     Ok(AccessChange::UserSet(UserSpec {
         name: name(&user.name)?,
         password,
-        tags: names(&user.tags)?,
+        tags: self::tags(&user.tags)?,
         limits: match &user.limits {
             written::Limits::Some(limits) => self::limits(limits, Limit::is_of_users)?,
             written::Limits::None | written::Limits::Empty(_) => Limits::default(),
@@ -55,6 +59,7 @@ pub(super) fn user(user: &written::User) -> Result<AccessChange, String> {
 pub(super) fn vhost(vhost: &written::Vhost) -> Result<(ShortString, VhostSettings), String> {
     let metadata = &vhost.metadata;
     let tags = if vhost.tags.is_empty() { &metadata.tags } else { &vhost.tags };
+    let description = vhost.description.as_ref().or(metadata.description.as_ref());
     let queue_type = vhost.default_queue_type.as_ref().or(metadata.default_queue_type.as_ref());
     let default_queue_type = match queue_type.map(String::as_str) {
         None | Some("undefined" | "") => None,
@@ -64,8 +69,12 @@ pub(super) fn vhost(vhost: &written::Vhost) -> Result<(ShortString, VhostSetting
         ),
     };
     let settings = VhostSettings {
-        description: vhost.description.clone().or_else(|| metadata.description.clone()).unwrap_or_default(),
-        tags: names(tags)?,
+        description: text(
+            "description",
+            description.map(String::as_str).unwrap_or_default(),
+            DESCRIPTION_BYTES_MAX,
+        )?,
+        tags: self::tags(tags)?,
         default_queue_type,
         tracing: vhost.tracing,
         limits: Limits::default(),
@@ -77,9 +86,9 @@ pub(super) fn permissions(permissions: &written::Permissions) -> Result<AccessCh
     let spec = PermissionsSpec {
         user: name(&permissions.user)?,
         vhost: name(&permissions.vhost)?,
-        configure: permissions.configure.clone(),
-        write: permissions.write.clone(),
-        read: permissions.read.clone(),
+        configure: pattern(&permissions.configure)?,
+        write: pattern(&permissions.write)?,
+        read: pattern(&permissions.read)?,
     };
     Grant::new(&spec, &[]).map_err(|error| format!("an expression cannot be read: {error}"))?;
     Ok(AccessChange::PermissionsSet(spec))
@@ -90,15 +99,16 @@ pub(super) fn topic_permissions(topics: &written::TopicPermissions) -> Result<Ac
         user: name(&topics.user)?,
         vhost: name(&topics.vhost)?,
         exchange: name(&topics.exchange)?,
-        write: topics.write.clone(),
-        read: topics.read.clone(),
+        write: pattern(&topics.write)?,
+        read: pattern(&topics.read)?,
     };
     spec.check().map_err(|error| format!("an expression cannot be read: {error}"))?;
     Ok(AccessChange::TopicPermissionsSet(spec))
 }
 
 pub(super) fn global_parameter(parameter: &written::GlobalParameter) -> Result<AccessChange, String> {
-    Ok(AccessChange::GlobalParameterSet { name: name(&parameter.name)?, value: parameter.value.to_string() })
+    let value = text("value", &parameter.value.to_string(), PARAMETER_BYTES_MAX)?;
+    Ok(AccessChange::GlobalParameterSet { name: name(&parameter.name)?, value })
 }
 
 /// Operator policies and limits are written as parameters.
@@ -120,7 +130,7 @@ pub(super) fn parameter(parameter: &written::Parameter) -> Result<Declaration, S
         (component, value) => Ok(Declaration::Parameter {
             component: name(component)?,
             name: name(&parameter.name)?,
-            value: value.to_string(),
+            value: text("value", &value.to_string(), PARAMETER_BYTES_MAX)?,
         }),
     }
 }
@@ -129,11 +139,11 @@ pub(super) fn policy(kind: PolicyKind, policy: &written::Policy) -> Result<Decla
     let known = || ApplyTo::ALL.map(ApplyTo::name).join(", ");
     let spec = PolicySpec {
         name: name(&policy.name)?,
-        pattern: policy.pattern.clone(),
+        pattern: pattern(&policy.pattern)?,
         apply_to: ApplyTo::parse(policy.apply_to.as_bytes())
             .ok_or_else(|| format!("apply-to cannot be '{}': it is one of {}", policy.apply_to, known()))?,
         priority: policy.priority,
-        definition: table(&policy.definition)?,
+        definition: table("definition", &policy.definition)?,
     };
     Policy::new(kind, spec.clone()).map_err(|error| error.in_plain_words())?;
     Ok(Declaration::Policy(kind, spec))
@@ -146,12 +156,12 @@ pub(super) fn exchange(exchange: &written::Exchange) -> Result<Declaration, Stri
         durable: exchange.durable,
         auto_delete: exchange.auto_delete,
         internal: exchange.internal,
-        arguments: table(&exchange.arguments)?,
+        arguments: table("arguments", &exchange.arguments)?,
     }))
 }
 
 pub(super) fn queue(queue: &written::Queue) -> Result<Declaration, String> {
-    let mut arguments = table(&queue.arguments)?;
+    let mut arguments = table("arguments", &queue.arguments)?;
     if let Some(named) = queue.kind.as_deref()
         && named != QueueType::Classic.name()
         && arguments.get("x-queue-type").is_none()
@@ -177,7 +187,7 @@ pub(super) fn binding(binding: &written::Binding) -> Result<Declaration, String>
             written::DestinationType::Exchange => Destination::Exchange(destination),
         },
         key: name(&binding.routing_key)?,
-        arguments: table(&binding.arguments)?,
+        arguments: table("arguments", &binding.arguments)?,
     }))
 }
 
@@ -193,6 +203,13 @@ fn limits(object: &Map<String, Value>, suits: impl Fn(Limit) -> bool) -> Result<
     Ok(limits)
 }
 
-fn names(texts: &[String]) -> Result<Vec<ShortString>, String> {
+fn tags(texts: &[String]) -> Result<Vec<ShortString>, String> {
+    if texts.len() > TAGS_MAX {
+        return Err(format!("there may be {TAGS_MAX} tags and not {}", texts.len()));
+    }
     texts.iter().map(|text| name(text)).collect()
+}
+
+fn pattern(expression: &str) -> Result<String, String> {
+    text("an expression", expression, PATTERN_BYTES_MAX)
 }

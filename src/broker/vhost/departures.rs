@@ -17,13 +17,14 @@ mod tests;
 
 use std::{
     future::poll_fn,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::Vhost;
+use super::{Vhost, bell::Bell};
 use crate::core::{
     commit::Commit,
     effects::{Departure, Effects},
@@ -42,6 +43,7 @@ pub(in crate::broker) struct Departures {
     state: Mutex<State>,
     /// A departure waits, and no turn is going on.
     called: Notify,
+    bell: Arc<Bell>,
 }
 
 #[derive(Default)]
@@ -62,6 +64,16 @@ struct Budget {
 }
 
 impl Departures {
+    /// None. The bell rings when there are some for the task.
+    pub(super) fn new(bell: Arc<Bell>) -> Self {
+        Self { bell, ..Self::default() }
+    }
+
+    fn call(&self) {
+        self.called.notify_one();
+        self.bell.ring();
+    }
+
     /// Puts departures in line behind those of others.
     fn join(&self, departures: &mut Vec<Departure>) {
         let mut state = self.state.lock();
@@ -69,7 +81,7 @@ impl Departures {
         let is_turn = state.is_turn;
         drop(state);
         if !is_turn {
-            self.called.notify_one();
+            self.call();
         }
     }
 
@@ -142,7 +154,7 @@ impl Drop for Turn<'_> {
         let feeders = if state.has_room(2) { std::mem::take(&mut state.feeders) } else { Vec::new() };
         drop(state);
         if is_more {
-            self.0.called.notify_one();
+            self.0.call();
         }
         wake_all(feeders);
     }

@@ -1,6 +1,9 @@
 //! The share of memory and disk that a virtual host may have: who exceeds it is blocked before others are.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use tokio::sync::watch;
 
@@ -11,15 +14,11 @@ use crate::core::access::Limit;
 use crate::limits::SHARES_LOOKED_AT_ONCE_MAX;
 
 /// Whether a virtual host has more messages than it may.
+#[derive(Default)]
 pub struct Share {
     exceeded: AtomicBool,
-    reason: watch::Sender<Option<Reason>>,
-}
-
-impl Default for Share {
-    fn default() -> Self {
-        Self { exceeded: AtomicBool::new(false), reason: watch::Sender::new(None) }
-    }
+    /// Made when somebody asks, or there is something to tell: most virtual hosts have no share.
+    reason: OnceLock<watch::Sender<Option<Reason>>>,
 }
 
 impl Share {
@@ -31,13 +30,20 @@ impl Share {
 
     /// Follows the reason from now on; it is one of the words of RabbitMQ's alarms.
     pub fn subscribe(&self) -> watch::Receiver<Option<Reason>> {
-        self.reason.subscribe()
+        self.reason().subscribe()
+    }
+
+    fn reason(&self) -> &watch::Sender<Option<Reason>> {
+        self.reason.get_or_init(|| watch::Sender::new(None))
     }
 
     /// Whether that is news.
     fn set(&self, reason: Option<Reason>) -> bool {
         self.exceeded.store(reason.is_some(), Ordering::Relaxed);
-        self.reason.send_if_modified(|told| std::mem::replace(told, reason) != reason)
+        if reason.is_none() && self.reason.get().is_none() {
+            return false;
+        }
+        self.reason().send_if_modified(|told| std::mem::replace(told, reason) != reason)
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::Vhost;
+use super::{Vhost, bell::Bell};
 use crate::core::{
     clock::Millis,
     effects::Effects,
@@ -25,6 +25,8 @@ pub struct Calls {
     due: Mutex<Due>,
     /// Something is due earlier than before.
     sooner: Notify,
+    /// Whatever there is to do for the virtual host rings it.
+    pub(in crate::broker) bell: Arc<Bell>,
 }
 
 #[derive(Default)]
@@ -44,6 +46,7 @@ impl Timetable for Calls {
         drop(due);
         if is_first {
             self.sooner.notify_one();
+            self.bell.ring();
         }
     }
 }

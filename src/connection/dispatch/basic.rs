@@ -182,20 +182,24 @@ impl Session {
         })
     }
 
-    /// The tag that the client asked for, if the channel does not use it; one that we draw, if it asked for none.
+    /// The tag of a consumer that may come: what the client asked for, if the channel does not use it; one that we draw, if it asked
+    /// for none. 530 if it uses it, or if the channel has as many consumers as it may, where one of direct reply-to does not
+    /// count (RabbitMQ).
     fn fresh_consumer_tag(&mut self, number: u16, wanted: ShortString) -> Result<ShortString, AmqpError> {
-        if wanted.is_empty() {
-            return Ok(draw_name("amq.ctag-"));
-        }
-        let mut outbox = self.outbox.lock();
-        let used = outbox.window(number).is_some_and(|window| {
-            window.consumer(&wanted).is_some()
-                || window.reply.as_ref().is_some_and(|reply| reply.tag == wanted)
+        let (is_used, consumers) = self.outbox.lock().window(number).map_or((false, 0), |window| {
+            let reply = window.reply.as_ref().is_some_and(|reply| reply.tag == wanted);
+            (reply || window.consumer(&wanted).is_some(), window.consumers().len())
         });
-        if used {
+        if is_used {
             return Err(not_allowed(format!("attempt to reuse consumer tag '{wanted}'")));
         }
-        Ok(wanted)
+        match self.broker.config.consumers_per_channel_max {
+            Some(max) if consumers >= max as usize => {
+                Err(not_allowed(format!("reached maximum ({max}) of consumers per channel")))
+            }
+            _ if wanted.is_empty() => Ok(draw_name("amq.ctag-")),
+            _ => Ok(wanted),
+        }
     }
 
     fn queue_named<'a>(&'a self, name: &'a [u8]) -> Named<'a> {

@@ -80,6 +80,11 @@ impl ExchangeKind {
         }
     }
 
+    /// Whether an exchange that routes as this kind sends all messages the same way, whatever they say.
+    pub fn looks_at_nothing(self) -> bool {
+        matches!(self, Self::Fanout | Self::RecentHistory)
+    }
+
     /// Whether an exchange of this kind may have these arguments (RabbitMQ answers 406 otherwise).
     pub fn validate(self, arguments: &FieldTable) -> Result<(), ArgumentError> {
         match self {

@@ -131,11 +131,6 @@ impl<D: Clone + Ord + Hash> Router<D> {
         }
     }
 
-    /// Whether all messages go the same way, whatever they say.
-    pub fn looks_at_nothing(&self) -> bool {
-        matches!(self, Self::Fanout(_))
-    }
-
     /// Whether a message goes to one of the bindings, whichever there are.
     pub fn chooses_one(&self) -> bool {
         match self {

@@ -1,15 +1,20 @@
 //! Bindings: `queue.bind`, `exchange.bind` and back (AMQP 1.7.2.3; RabbitMQ's exchange-to-exchange bindings).
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
 
-use super::{Bound, Replayed, Topology, exchanges::refuse_default_exchange};
+use parking_lot::Mutex;
+
+use super::{Bindings, Bound, Exchange, Replayed, Stamp, Topology, exchanges::refuse_default_exchange};
 use crate::core::{
     ConnectionId,
     change::TopologyChange,
-    declared::{Binding, Destination},
+    declared::{Binding, Destination, ExchangeSpec},
     error::{AmqpError, not_found, precondition_failed},
     memory::entity_bytes,
-    routing::ExchangeKind,
+    routing::{ExchangeKind, Router},
 };
 use crate::protocol::{FieldTable, ShortString};
 
@@ -58,6 +63,30 @@ impl BindingId {
     }
 }
 
+impl Exchange {
+    /// Whether no binding begins at it.
+    pub(super) fn is_unbound(&self) -> bool {
+        self.bindings.as_ref().is_none_or(|bindings| bindings.by_id.is_empty())
+    }
+
+    fn binding(&self, id: &BindingId) -> Option<&Bound> {
+        self.bindings.as_ref()?.by_id.get(id)
+    }
+
+    /// Its bindings, which begin with this, if there are none yet.
+    pub(super) fn make_bindings(&mut self) -> &mut Box<Bindings> {
+        let ExchangeSpec { kind, arguments, .. } = &self.spec;
+        self.bindings.get_or_insert_with(|| {
+            Box::new(Bindings {
+                router: Router::new(*kind, arguments),
+                by_id: HashMap::default(),
+                stamp: Stamp::default(),
+                common_route: Mutex::default(),
+            })
+        })
+    }
+}
+
 impl Topology {
     /// Adds a binding; one that is there already is no error.
     ///
@@ -97,7 +126,7 @@ impl Topology {
     /// Whether a binding is there.
     pub fn has_binding(&self, binding: &Binding) -> bool {
         let exchange = self.exchanges.get(&binding.source);
-        exchange.is_some_and(|exchange| exchange.bindings.contains_key(&*BindingId::of(binding)))
+        exchange.is_some_and(|exchange| exchange.binding(&BindingId::of(binding)).is_some())
     }
 
     /// All bindings of an exchange.
@@ -105,14 +134,14 @@ impl Topology {
         let Some(exchange) = self.exchanges.get(source) else { return Vec::new() };
         let source = &exchange.spec.name;
         let binding = |(id, bound): (&Arc<BindingId>, &Bound)| id.binding(source, bound.arguments.clone());
-        exchange.bindings.iter().map(binding).collect()
+        exchange.bindings.iter().flat_map(|bindings| &bindings.by_id).map(binding).collect()
     }
 
     /// All bindings that lead to a queue or an exchange.
     pub fn bindings_to(&self, destination: &Destination) -> Vec<Binding> {
         let Some(sources) = self.leading_to.get(destination) else { return Vec::new() };
         let binding = |(source, id): &(ShortString, Arc<BindingId>)| {
-            let bound = self.exchanges.get(source)?.bindings.get(id)?;
+            let bound = self.exchanges.get(source)?.binding(id)?;
             Some(id.binding(source, bound.arguments.clone()))
         };
         sources.iter().filter_map(binding).collect()
@@ -131,26 +160,28 @@ impl Topology {
     pub(super) fn insert_binding(&mut self, binding: Binding, durable: bool) -> bool {
         let id = BindingId::of(&binding);
         let Some(exchange) = self.exchanges.get_mut(&binding.source) else { return false };
-        if exchange.bindings.contains_key(&id) {
+        if exchange.binding(&id).is_some() {
             return false;
         }
         if durable {
             self.changes.push(TopologyChange::Bound(binding.clone()));
         }
         let Binding { source, destination, key, arguments } = binding;
-        self.bindings_held.set(self.bindings_held.bytes() + entity_bytes(&arguments));
-        exchange.router.bind(&key, &arguments, destination.clone());
-        exchange.bindings.insert(id.clone(), Bound { arguments, durable });
-        exchange.stamp.fetch_add(1, Ordering::Release);
+        self.routing_held.set(self.routing_held.bytes() + entity_bytes(&arguments));
+        let Bindings { router, by_id, .. } = &mut **exchange.make_bindings();
+        router.bind(&key, &arguments, destination.clone());
+        by_id.insert(id.clone(), Bound { arguments, durable });
+        exchange.changed();
         self.stamp.fetch_add(1, Ordering::Release);
         self.leading_to.entry(destination).or_default().insert((source, id))
     }
 
     pub(super) fn remove_binding(&mut self, source: &ShortString, id: &BindingId) -> Option<()> {
         let exchange = self.exchanges.get_mut(source)?;
-        let bound = exchange.bindings.remove(id)?;
-        exchange.router.unbind(&id.key, &bound.arguments, &id.destination);
-        exchange.stamp.fetch_add(1, Ordering::Release);
+        let Bindings { router, by_id, .. } = &mut **exchange.bindings.as_mut()?;
+        let bound = by_id.remove(id)?;
+        router.unbind(&id.key, &bound.arguments, &id.destination);
+        exchange.changed();
         self.stamp.fetch_add(1, Ordering::Release);
         self.note_unbound(source, id, bound);
         Some(())
@@ -158,7 +189,7 @@ impl Topology {
 
     /// A binding is gone.
     pub(super) fn note_unbound(&mut self, source: &ShortString, id: &BindingId, bound: Bound) {
-        self.bindings_held.set(self.bindings_held.bytes() - entity_bytes(&bound.arguments));
+        self.routing_held.set(self.routing_held.bytes() - entity_bytes(&bound.arguments));
         if bound.durable {
             self.changes.push(TopologyChange::Unbound(id.binding(source, bound.arguments)));
         }
@@ -179,7 +210,7 @@ impl Topology {
     }
 
     pub(super) fn is_finished(&self, name: &ShortString) -> bool {
-        self.exchanges.get(name).is_some_and(|x| x.spec.auto_delete && x.bindings.is_empty())
+        self.exchanges.get(name).is_some_and(|x| x.spec.auto_delete && x.is_unbound())
     }
 
     /// What the source's kind demands of a binding.

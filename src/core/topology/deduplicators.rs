@@ -42,7 +42,7 @@ impl Topology {
 
     /// How many duplicates came to an exchange that takes each message once.
     pub fn exchange_duplicates(&self, name: &[u8]) -> Option<u64> {
-        self.exchanges.get(name)?.deduplicator.as_ref().map(|deduplicator| deduplicator.duplicates())
+        self.exchanges.get(name)?.deduplicator().map(|deduplicator| deduplicator.duplicates())
     }
 
     /// What memory is counted by.

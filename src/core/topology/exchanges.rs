@@ -1,19 +1,15 @@
 //! `exchange.declare` and `exchange.delete` (AMQP 1.6.2; texts of RabbitMQ).
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock, atomic::Ordering},
-};
+use std::sync::{Arc, OnceLock, atomic::Ordering};
 
-use parking_lot::Mutex;
-
-use super::{Exchange, Stamp, Topology, equivalence, history::History};
+use super::{Exchange, Extras, Topology, equivalence, history::History};
 use crate::core::{
     change::TopologyChange,
     declared::{Destination, ExchangeSpec},
-    dedup,
+    dedup::{self, Deduplicator},
     error::{AmqpError, access_refused, not_found, precondition_failed},
-    routing::{ExchangeKind, Router, recent_history_length},
+    memory::entity_bytes,
+    routing::{ExchangeKind, recent_history_length},
 };
 use crate::protocol::{FieldTable, ShortString};
 
@@ -77,7 +73,7 @@ impl Topology {
     pub fn delete_exchange(&mut self, name: &[u8], if_unused: bool) -> Result<(), AmqpError> {
         self.refuse_deletion(name)?;
         let Some(exchange) = self.exchanges.get(name) else { return Ok(()) };
-        if if_unused && !exchange.bindings.is_empty() {
+        if if_unused && !exchange.is_unbound() {
             return Err(precondition_failed(format!("{} in use", self.named_exchange(name))));
         }
         let name = exchange.spec.name.clone();
@@ -102,22 +98,27 @@ impl Topology {
     }
 
     pub(super) fn insert_exchange(&mut self, spec: ExchangeSpec) {
+        let name = spec.name.clone();
+        self.insert_unused(spec);
+        if let Some(exchange) = self.exchanges.get_mut(&name) {
+            exchange.make_bindings();
+        }
+    }
+
+    /// The same with an exchange that perhaps nobody ever uses. Until something is bound to it, routes through it are stale with any change
+    /// of the topology.
+    pub(super) fn insert_unused(&mut self, spec: ExchangeSpec) {
         if spec.durable {
             self.changes.push(TopologyChange::ExchangeDeclared(spec.clone()));
         }
-        let exchange = Exchange {
-            router: Router::new(spec.kind, &spec.arguments),
-            bindings: HashMap::default(),
+        let extras = Extras {
             policy_alternate: self.policy_alternate_of(&spec),
-            stamp: Stamp::default(),
             history: self.history_of(&spec),
             deduplicator: Exchange::deduplicator_of(&spec),
-            common_route: Mutex::default(),
-            tally: OnceLock::new(),
-            _held: self.held(&spec.arguments),
-            spec,
         };
-        self.opened(exchange.deduplicator.as_ref());
+        self.opened(extras.deduplicator.as_ref());
+        self.routing_held.set(self.routing_held.bytes() + entity_bytes(&spec.arguments));
+        let exchange = Exchange { bindings: None, extras: extras.boxed(), tally: OnceLock::new(), spec };
         self.exchanges.insert(exchange.spec.name.clone(), exchange);
     }
 
@@ -133,10 +134,11 @@ impl Topology {
     /// [`Self::clear_away`].
     pub(super) fn remove_exchange(&mut self, name: ShortString) {
         let Some(exchange) = self.exchanges.remove(&name) else { return };
-        exchange.stamp.fetch_add(1, Ordering::Release);
+        exchange.changed();
         self.stamp.fetch_add(1, Ordering::Release);
-        self.closed(exchange.deduplicator.as_ref());
+        self.closed(exchange.deduplicator());
         self.keep_counts(exchange.counts());
+        self.routing_held.set(self.routing_held.bytes() - entity_bytes(&exchange.spec.arguments));
         if exchange.spec.durable {
             self.changes.push(TopologyChange::ExchangeDeleted(name));
         }
@@ -157,6 +159,44 @@ impl Topology {
             equivalence::check_argument(argument, &named, &wanted.arguments, &current.arguments)?;
         }
         Ok(())
+    }
+}
+
+impl Extras {
+    /// Nothing, if there is none of them.
+    fn boxed(self) -> Option<Box<Self>> {
+        let Self { policy_alternate, history, deduplicator } = &self;
+        let is_any = policy_alternate.is_some() || history.is_some() || deduplicator.is_some();
+        is_any.then(|| Box::new(self))
+    }
+}
+
+impl Exchange {
+    /// The alternate exchange that a policy gives it.
+    pub(super) fn policy_alternate(&self) -> Option<&ShortString> {
+        self.extras.as_ref()?.policy_alternate.as_ref()
+    }
+
+    /// See [`Extras::policy_alternate`].
+    pub(super) fn set_policy_alternate(&mut self, alternate: Option<ShortString>) {
+        self.extras.get_or_insert_default().policy_alternate = alternate;
+    }
+
+    /// The last messages, if it keeps them.
+    pub(super) fn history(&self) -> Option<&Arc<History>> {
+        self.extras.as_ref()?.history.as_ref()
+    }
+
+    /// What it has seen, if it takes each message once.
+    pub(super) fn deduplicator(&self) -> Option<&Arc<Deduplicator>> {
+        self.extras.as_ref()?.deduplicator.as_ref()
+    }
+
+    /// Routes through it are stale. Without bindings the topology's stamp counts, which changes with everything.
+    pub(super) fn changed(&self) {
+        if let Some(bindings) = &self.bindings {
+            bindings.stamp.fetch_add(1, Ordering::Release);
+        }
     }
 }
 

@@ -22,7 +22,7 @@ mod spelling;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Arc, OnceLock, Weak, atomic::AtomicU64},
+    sync::{Arc, LazyLock, OnceLock, Weak, atomic::AtomicU64},
 };
 
 use foldhash::quality::RandomState;
@@ -53,7 +53,6 @@ use crate::limits::BINDINGS_CLEARED_AT_ONCE_MAX;
 use crate::protocol::{FieldTable, ShortString};
 use bindings::BindingId;
 use history::History;
-use policies::CommonSettings;
 use remains::Remains;
 
 /// Counts the changes of one exchange's bindings or of one queue's existence.
@@ -74,8 +73,8 @@ pub struct Topology {
     seen_queue: Option<RestoredQueue>,
     /// Bindings by where they lead, each with its source.
     leading_to: HashMap<Destination, Sources, RandomState>,
-    /// What all bindings take.
-    bindings_held: Held,
+    /// What all exchanges and bindings take.
+    routing_held: Held,
     remains: Remains,
     /// Bindings of a deleted queue or exchange that a change takes out at once; the rest is left for [`Self::clear_away`].
     cleared_at_once: usize,
@@ -87,7 +86,6 @@ pub struct Topology {
     is_deleted: bool,
     /// RabbitMQ's parameters by component and name: their JSON.
     parameters: BTreeMap<(ShortString, ShortString), String>,
-    common_settings: CommonSettings,
     /// What the journal has not been told yet.
     changes: Vec<TopologyChange>,
     /// Deduplicators that came and went since they were last asked for.
@@ -97,24 +95,36 @@ pub struct Topology {
     churn: QueueChurn,
 }
 
-/// An exchange and what is bound to it.
+/// An exchange. Small: every virtual host has seven of them, most of which nobody uses.
 struct Exchange {
     spec: ExchangeSpec,
+    /// What is bound to it. None if every virtual host has it, and nothing was ever bound to it here.
+    bindings: Option<Box<Bindings>>,
+    /// What few have.
+    extras: Option<Box<Extras>>,
+    /// What has come through it, if anything has.
+    tally: OnceLock<Arc<ExchangeTally>>,
+}
+
+/// The bindings of an exchange.
+struct Bindings {
     router: Router<Destination>,
-    bindings: HashMap<Arc<BindingId>, Bound, RandomState>,
+    by_id: HashMap<Arc<BindingId>, Bound, RandomState>,
+    /// Counts their changes, and those of the alternate exchange. Where there are none yet, the topology's one counts.
+    stamp: Stamp,
+    /// The route of all its messages, if it is the same for all, as long as a channel remembers it.
+    common_route: Mutex<Weak<Route>>,
+}
+
+/// What few exchanges have.
+#[derive(Default)]
+struct Extras {
     /// The alternate exchange that a policy gives it.
     policy_alternate: Option<ShortString>,
-    stamp: Stamp,
     /// The last messages, of an exchange that keeps them for queues that are bound later.
     history: Option<Arc<History>>,
     /// It takes each message once.
     deduplicator: Option<Arc<Deduplicator>>,
-    /// The route of all its messages, if it is the same for all, as long as a channel remembers it.
-    common_route: Mutex<Weak<Route>>,
-    /// What has come through it, if anything has.
-    tally: OnceLock<Arc<ExchangeTally>>,
-    /// What it takes.
-    _held: Held,
 }
 
 /// What an exchange knows of a binding beside its identity.
@@ -128,11 +138,11 @@ impl Topology {
     /// A virtual host with the exchanges that every one has (AMQP 3.1.3.1; RabbitMQ adds `amq.match` and
     /// `amq.rabbitmq.trace`).
     pub fn new(vhost: ShortString, surroundings: Arc<Surroundings>) -> Self {
-        let bindings_held = Held::new(&surroundings.memory, Kind::Topology);
+        let routing_held = Held::new(&surroundings.memory, Kind::Topology);
         let mut topology = Self {
             vhost,
             surroundings,
-            bindings_held,
+            routing_held,
             exchanges: HashMap::default(),
             queues: HashMap::default(),
             delay_queue: None,
@@ -145,29 +155,14 @@ impl Topology {
             settings: VhostSettings::default(),
             is_deleted: false,
             parameters: BTreeMap::new(),
-            common_settings: CommonSettings::default(),
             changes: Vec::new(),
             deduplicators: Vec::new(),
             past: MessageCounts::default(),
             churn: QueueChurn::default(),
         };
-        for (name, kind, internal) in [
-            ("", ExchangeKind::Direct, false),
-            ("amq.direct", ExchangeKind::Direct, false),
-            ("amq.fanout", ExchangeKind::Fanout, false),
-            ("amq.topic", ExchangeKind::Topic, false),
-            ("amq.headers", ExchangeKind::Headers, false),
-            ("amq.match", ExchangeKind::Headers, false),
-            ("amq.rabbitmq.trace", ExchangeKind::Topic, true),
-        ] {
-            topology.insert_exchange(ExchangeSpec {
-                name: ShortString::from_static(name),
-                kind,
-                durable: true,
-                auto_delete: false,
-                internal,
-                arguments: FieldTable::new(),
-            });
+        topology.exchanges.reserve(PREDECLARED.len());
+        for spec in &*PREDECLARED {
+            topology.insert_unused(spec.clone());
         }
         topology.changes.clear(); // every virtual host has these
         topology
@@ -219,11 +214,6 @@ impl Topology {
         room.map_err(|exceeded| precondition_failed(exceeded.to_string()))
     }
 
-    /// Counts one thing with such arguments.
-    fn held(&self, arguments: &FieldTable) -> Held {
-        Held::of(&self.surroundings.memory, Kind::Topology, entity_bytes(arguments))
-    }
-
     fn named_queue<'a>(&'a self, name: &'a [u8]) -> Named<'a> {
         Named { kind: "queue", name, vhost: &self.vhost }
     }
@@ -232,6 +222,27 @@ impl Topology {
         Named { kind: "exchange", name, vhost: &self.vhost }
     }
 }
+
+/// The exchanges that every virtual host has. All of them share the names.
+static PREDECLARED: LazyLock<[ExchangeSpec; 7]> = LazyLock::new(|| {
+    [
+        ("", ExchangeKind::Direct, false),
+        ("amq.direct", ExchangeKind::Direct, false),
+        ("amq.fanout", ExchangeKind::Fanout, false),
+        ("amq.topic", ExchangeKind::Topic, false),
+        ("amq.headers", ExchangeKind::Headers, false),
+        ("amq.match", ExchangeKind::Headers, false),
+        ("amq.rabbitmq.trace", ExchangeKind::Topic, true),
+    ]
+    .map(|(name, kind, internal)| ExchangeSpec {
+        name: ShortString::from_static(name),
+        kind,
+        durable: true,
+        auto_delete: false,
+        internal,
+        arguments: FieldTable::new(),
+    })
+});
 
 #[cfg(test)]
 mod tests;

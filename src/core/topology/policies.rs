@@ -1,6 +1,6 @@
 //! Policies of a virtual host, and what they make of its queues and exchanges.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{Arc, LazyLock, atomic::Ordering};
 
 use super::{Exchange, Topology};
 use crate::core::{
@@ -10,21 +10,15 @@ use crate::core::{
 };
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 
-/// Settings that most queues have: they share them.
-pub(super) struct CommonSettings([Arc<QueueSettings>; 2]);
+/// Settings that most queues have: they share them, in all virtual hosts.
+static COMMON_SETTINGS: LazyLock<[Arc<QueueSettings>; 2]> = LazyLock::new(|| {
+    let of = |arguments| Arc::new(QueueSettings::of(&arguments, None, None));
+    [of(FieldTable::new()), of(FieldTable::new().with("x-queue-type", "quorum"))]
+});
 
-impl Default for CommonSettings {
-    fn default() -> Self {
-        let of = |arguments| Arc::new(QueueSettings::of(&arguments, None, None));
-        Self([of(FieldTable::new()), of(FieldTable::new().with("x-queue-type", "quorum"))])
-    }
-}
-
-impl CommonSettings {
-    fn share(&self, settings: QueueSettings) -> Arc<QueueSettings> {
-        let common = self.0.iter().find(|common| ***common == settings);
-        common.cloned().unwrap_or_else(|| Arc::new(settings))
-    }
+fn shared(settings: QueueSettings) -> Arc<QueueSettings> {
+    let common = COMMON_SETTINGS.iter().find(|common| ***common == settings);
+    common.cloned().unwrap_or_else(|| Arc::new(settings))
 }
 
 impl Topology {
@@ -79,7 +73,7 @@ impl Topology {
     pub(super) fn settings_of(&self, queue: &QueueSpec) -> Arc<QueueSettings> {
         let definition = |kind| self.policy_of_queue(kind, queue).map(|policy| &policy.spec.definition);
         let (user, operator) = (definition(PolicyKind::User), definition(PolicyKind::Operator));
-        self.common_settings.share(QueueSettings::of(&queue.arguments, user, operator))
+        shared(QueueSettings::of(&queue.arguments, user, operator))
     }
 
     /// The alternate exchange that a policy gives to an exchange.
@@ -109,15 +103,15 @@ impl Topology {
 impl Exchange {
     /// Where messages go that match no binding: by argument, else by policy.
     pub(super) fn alternate(&self) -> Option<&[u8]> {
-        self.spec.alternate().or(self.policy_alternate.as_deref())
+        self.spec.alternate().or(self.policy_alternate().map(|name| &**name))
     }
 
     /// Routes that went the other way are stale afterwards.
     fn change_policy_alternate(&mut self, alternate: Option<ShortString>) {
-        if self.policy_alternate != alternate {
-            self.policy_alternate = alternate;
+        if self.policy_alternate() != alternate.as_ref() {
+            self.set_policy_alternate(alternate);
             if self.spec.alternate().is_none() {
-                self.stamp.fetch_add(1, Ordering::Release);
+                self.changed();
             }
         }
     }

@@ -7,12 +7,12 @@
 
 use std::{
     collections::{HashMap, VecDeque, hash_map, hash_set},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
 };
 
 use foldhash::quality::RandomState;
 
-use super::{Bound, Exchange, Sources, Topology, bindings::BindingId};
+use super::{Bindings, Bound, Exchange, Sources, Topology, bindings::BindingId};
 use crate::core::{declared::Destination, routing::Router};
 use crate::protocol::ShortString;
 
@@ -28,10 +28,11 @@ pub(super) struct Remains {
 
 struct Left {
     whose: Destination,
-    bindings: Bindings,
+    bindings: Which,
 }
 
-enum Bindings {
+/// Bindings of what is gone.
+enum Which {
     /// That lead to it.
     To(hash_set::IntoIter<(ShortString, Arc<BindingId>)>),
     /// That begin at it.
@@ -45,7 +46,7 @@ enum Next {
 }
 
 impl Remains {
-    fn add(&mut self, whose: Destination, bindings: Bindings) {
+    fn add(&mut self, whose: Destination, bindings: Which) {
         *self.names.entry(whose.clone()).or_default() += 1;
         self.waiting.push_back(Left { whose, bindings });
     }
@@ -55,8 +56,8 @@ impl Remains {
         loop {
             let first = self.waiting.front_mut()?;
             let next = match &mut first.bindings {
-                Bindings::To(bindings) => bindings.next().map(|(source, id)| Next::To(source, id)),
-                Bindings::From(source, bindings) => {
+                Which::To(bindings) => bindings.next().map(|(source, id)| Next::To(source, id)),
+                Which::From(source, bindings) => {
                     bindings.next().map(|(id, bound)| Next::From(source.clone(), id, bound))
                 }
             };
@@ -124,7 +125,7 @@ impl Topology {
     pub(super) fn leave_behind(&mut self, whose: Destination) {
         if let Some(bindings) = self.leading_to.remove(&whose) {
             self.mislead_nobody(&bindings);
-            self.remains.add(whose, Bindings::To(bindings.into_iter()));
+            self.remains.add(whose, Which::To(bindings.into_iter()));
         }
     }
 
@@ -133,22 +134,24 @@ impl Topology {
     fn mislead_nobody(&mut self, bindings: &Sources) {
         for (source, id) in bindings {
             let Some(exchange) = self.exchanges.get_mut(source) else { continue };
-            exchange.stamp.fetch_add(1, Ordering::Release);
-            if exchange.router.chooses_one()
-                && let Some(bound) = exchange.bindings.get(id)
+            exchange.changed();
+            let Some(Bindings { router, by_id, .. }) = exchange.bindings.as_deref_mut() else { continue };
+            if router.chooses_one()
+                && let Some(bound) = by_id.get(id)
             {
-                exchange.router.unbind(&id.key, &bound.arguments, &id.destination);
+                router.unbind(&id.key, &bound.arguments, &id.destination);
             }
         }
     }
 
     /// An exchange is gone, and with it what begins at it and what leads to it.
     pub(super) fn leave_exchange_behind(&mut self, exchange: Exchange) {
-        let Exchange { spec, router, bindings, .. } = exchange;
+        let Exchange { spec, bindings, .. } = exchange;
         let whose = Destination::Exchange(spec.name.clone());
-        if !bindings.is_empty() {
+        if let Some(bindings) = bindings.filter(|bindings| !bindings.by_id.is_empty()) {
+            let Bindings { router, by_id, .. } = *bindings;
             self.remains.routers.push(router);
-            self.remains.add(whose.clone(), Bindings::From(spec.name, bindings.into_iter()));
+            self.remains.add(whose.clone(), Which::From(spec.name, by_id.into_iter()));
         }
         self.leave_behind(whose);
     }

@@ -29,7 +29,7 @@ impl Topology {
         let (mut effects, mut deliveries) = (Effects::default(), 0);
         effects.defer_reads();
         let mut enqueued = Enqueued::default();
-        let history = self.exchanges.get(source).and_then(|exchange| exchange.history.as_ref());
+        let history = self.exchanges.get(source).and_then(|exchange| exchange.history());
         let messages = history.map(|history| history.messages()).unwrap_or_default();
         for (place, message) in messages.iter().enumerate() {
             for queue in self.targets(destination, message, place) {

@@ -128,6 +128,18 @@ impl Route {
     }
 }
 
+impl Exchange {
+    /// Whether messages with the same keys may go to different destinations. Where nothing was ever bound they go nowhere.
+    fn looks_beyond_key(&self) -> bool {
+        self.bindings.as_ref().is_some_and(|bindings| bindings.router.looks_beyond_key())
+    }
+
+    /// Whether all messages go the same way, whatever they say.
+    fn looks_at_nothing(&self) -> bool {
+        self.spec.routes_as().looks_at_nothing()
+    }
+}
+
 /// The memory that a list takes beyond its own struct.
 fn list_bytes<A: Array>(list: &SmallVec<A>) -> usize {
     if list.spilled() { allocated_bytes(list.capacity() * size_of::<A::Item>()) } else { 0 }
@@ -156,17 +168,17 @@ impl Topology {
     /// Where all messages with this exchange and key go, unless [`Route::needs_message`]: to be remembered. Messages of an exchange that
     /// looks at nothing share one route, whatever their keys.
     pub fn route_by_key(&self, exchange: &[u8], key: &[u8]) -> Result<Arc<Route>, AmqpError> {
-        let Exchange { router, common_route, .. } = self.exchange(exchange)?;
-        if !router.looks_at_nothing() {
+        let first = self.exchange(exchange)?;
+        let Some(bindings) = first.bindings.as_ref().filter(|_| first.looks_at_nothing()) else {
             return self.route_of_key(exchange, key).map(Arc::new);
-        }
+        };
         // It was worked out for a client: the exchange is not internal.
-        if let Some(route) = common_route.lock().upgrade().filter(|route| route.is_current()) {
+        if let Some(route) = bindings.common_route.lock().upgrade().filter(|route| route.is_current()) {
             return Ok(route);
         }
         let route = Arc::new(self.route_of_key(exchange, key)?);
         if route.is_reusable() && !route.by_key {
-            *common_route.lock() = Arc::downgrade(&route);
+            *bindings.common_route.lock() = Arc::downgrade(&route);
         }
         Ok(route)
     }
@@ -187,7 +199,7 @@ impl Topology {
 
     /// The same for an exchange that is there, internal or not.
     pub(super) fn route_from(&self, first: &Exchange, message: &Addressing<'_>) -> Route {
-        let deduplicator = first.deduplicator.clone();
+        let deduplicator = first.deduplicator().cloned();
         let tally = Some(first.tally.get_or_init(Arc::default).clone());
         let mut route = Route {
             reusable: true,
@@ -239,10 +251,10 @@ impl Topology {
         met: &mut Met,
         waiting: &mut Vec<&'a Exchange>,
     ) {
-        route.depend_on(&exchange.stamp);
-        route.by_message |= exchange.router.looks_beyond_key() || exchange.history.is_some();
-        route.histories.extend(exchange.history.clone());
-        route.by_key |= !exchange.router.looks_at_nothing();
+        route.depend_on(exchange.bindings.as_ref().map_or(&self.stamp, |bindings| &bindings.stamp));
+        route.by_message |= exchange.looks_beyond_key() || exchange.history().is_some();
+        route.histories.extend(exchange.history().cloned());
+        route.by_key |= !exchange.looks_at_nothing();
         route.steps += ROUTE_EXCHANGE_STEPS;
         let mut matched = false;
         // What is gone may still stand in the bindings: it is no match.
@@ -251,7 +263,7 @@ impl Topology {
             waiting.extend(next.filter(|next| met.exchanges.insert(std::ptr::from_ref(*next))));
             next.is_some()
         };
-        let visited = exchange.router.route(message, &mut |destination| match destination {
+        let mut found = |destination: &Destination| match destination {
             Destination::Queue(name) => {
                 if let Some(queue) = self.queue(name) {
                     matched = true;
@@ -259,7 +271,9 @@ impl Topology {
                 }
             }
             Destination::Exchange(name) => matched |= follow(name, met),
-        });
+        };
+        let visited =
+            exchange.bindings.as_ref().map_or(0, |bindings| bindings.router.route(message, &mut found));
         route.steps += visited / STEP_BINDINGS_VISITED;
         if !matched && let Some(alternate) = exchange.alternate() {
             match self.exchanges.get(alternate) {

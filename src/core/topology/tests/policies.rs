@@ -281,3 +281,29 @@ fn settings_that_are_common_are_those_of_no_arguments() {
     let queue = topology.declare_queue(queue("q"), ME).unwrap();
     assert_eq!(*queue.settings(), QueueSettings::default());
 }
+
+#[test]
+fn an_exchange_that_nobody_has_used_holds_nothing_and_routes_through_it_are_stale_with_its_first_binding() {
+    for name in ["amq.direct", "amq.fanout", "amq.topic", "amq.headers", "amq.match"] {
+        let mut topology = topology();
+        topology.declare_queue(queue("q"), ME).unwrap();
+        let is_unused = |topology: &Topology| topology.exchanges[name.as_bytes()].bindings.is_none();
+        let before = topology.route_by_key(name.as_bytes(), b"k").unwrap();
+        assert!(before.queues.is_empty() && before.is_current() && is_unused(&topology), "{name}");
+        topology.bind(to_queue(name, "q", "k"), ME).unwrap();
+        assert!(!before.is_current() && !is_unused(&topology), "{name}");
+        let headers = FieldTable::new();
+        let message = Addressing { headers: Some(&headers), ..Addressing::by_keys(&[b"k"]) };
+        let after = topology.route(name.as_bytes(), &message).unwrap();
+        assert_eq!(after.queues.len(), 1, "{name}");
+        topology.unbind(&to_queue(name, "q", "k"), ME).unwrap();
+        assert!(!after.is_current() && topology.route(name.as_bytes(), &message).unwrap().queues.is_empty());
+    }
+    let mut topology = topology();
+    let unused = topology.route_by_key(b"amq.topic", b"k").unwrap();
+    topology.declare_queue(queue("dead"), ME).unwrap();
+    let alternate = policy("p", "^amq.topic$", 0, table().with("alternate-exchange", ""));
+    topology.set_policy(PolicyKind::User, alternate);
+    assert!(!unused.is_current(), "it has an alternate exchange now");
+    assert_eq!(topology.route_by_key(b"amq.topic", b"dead").unwrap().queues.len(), 1);
+}

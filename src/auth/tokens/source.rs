@@ -1,0 +1,142 @@
+//! Where the keys are that sign tokens: in a file, or at an address.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::{
+    crypto::ring,
+    pki_types::{
+        CertificateDer,
+        pem::{self, PemObject},
+    },
+};
+use ureq::{
+    Agent,
+    tls::{Certificate, RootCerts, TlsConfig},
+};
+
+use crate::auth::oauth::{BadKeys, Keys};
+use crate::config::{JwksAt, read_bounded};
+use crate::limits::{OAUTH_KEYS_BYTES_MAX, OAUTH_KEYS_TIMEOUT, TLS_FILE_BYTES_MAX};
+
+/// Reads the keys that there are now. Takes as long as a file or a network does.
+pub(super) type Source = Arc<dyn Fn() -> Result<Keys, BadKeySource> + Send + Sync>;
+
+/// Why there are no keys; one line.
+#[derive(Debug, thiserror::Error)]
+pub enum BadKeySource {
+    /// The file cannot be read.
+    #[error("oauth-jwks-file {}: {source}", path.display())]
+    Unreadable {
+        /// As configured.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file has no keys.
+    #[error("oauth-jwks-file {}: {source}", path.display())]
+    Unusable {
+        /// As configured.
+        path: PathBuf,
+        /// Why.
+        source: BadKeys,
+    },
+    /// The address gives nothing.
+    #[error("oauth-jwks-url {url}: {source}")]
+    Unreachable {
+        /// As configured.
+        url: String,
+        /// Why.
+        source: Box<ureq::Error>,
+    },
+    /// What the address gives has no keys.
+    #[error("oauth-jwks-url {url}: {source}")]
+    UnusableThere {
+        /// As configured.
+        url: String,
+        /// Why.
+        source: BadKeys,
+    },
+    /// The file with the certificates that are trusted cannot be used.
+    #[error("oauth-jwks-ca {}: {why}", path.display())]
+    Ca {
+        /// As configured.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The process ends.
+    #[error("the keys could not be read: {0}")]
+    Ended(tokio::task::JoinError),
+    /// The system trusts nobody.
+    #[error("oauth-jwks-ca: has to be set, because the system has no certificates that it trusts")]
+    NoCa,
+}
+
+/// The source that is configured. Nothing is read of the keys.
+pub(super) fn source(at: &JwksAt) -> Result<Source, BadKeySource> {
+    match at {
+        JwksAt::File(path) => {
+            let path = path.clone();
+            Ok(Arc::new(move || read(&path)))
+        }
+        JwksAt::Url { url, ca } => {
+            let (url, agent) = (url.clone(), agent(trusted(ca.as_deref())?));
+            Ok(Arc::new(move || fetch(&agent, &url)))
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Keys, BadKeySource> {
+    let json = read_bounded(path, OAUTH_KEYS_BYTES_MAX)
+        .map_err(|source| BadKeySource::Unreadable { path: path.into(), source })?;
+    Keys::parse(&json).map_err(|source| BadKeySource::Unusable { path: path.into(), source })
+}
+
+fn fetch(agent: &Agent, url: &str) -> Result<Keys, BadKeySource> {
+    let unreachable = |source| BadKeySource::Unreachable { url: url.to_owned(), source: Box::new(source) };
+    let mut response = agent.get(url).call().map_err(unreachable)?;
+    let body = response.body_mut().with_config().limit(OAUTH_KEYS_BYTES_MAX);
+    let json = body.read_to_vec().map_err(unreachable)?;
+    Keys::parse(&json).map_err(|source| BadKeySource::UnusableThere { url: url.to_owned(), source })
+}
+
+/// Who asks an address: over TLS alone, for a bounded time, and in no connection of before.
+fn agent(roots: RootCerts) -> Agent {
+    let tls = TlsConfig::builder()
+        .root_certs(roots)
+        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+        .build();
+    let config = Agent::config_builder()
+        .tls_config(tls)
+        .https_only(true)
+        .proxy(None)
+        .timeout_global(Some(OAUTH_KEYS_TIMEOUT))
+        .max_idle_connections(0)
+        .user_agent("leveret");
+    config.build().new_agent()
+}
+
+/// Whose certificates count.
+fn trusted(ca: Option<&Path>) -> Result<RootCerts, BadKeySource> {
+    let trusted: Vec<CertificateDer<'static>> = match ca {
+        None => rustls_native_certs::load_native_certs().certs,
+        Some(path) => {
+            let bad = |why: String| BadKeySource::Ca { path: path.into(), why };
+            let pem = read_bounded(path, TLS_FILE_BYTES_MAX).map_err(|error| bad(error.to_string()))?;
+            let all: Result<_, pem::Error> = CertificateDer::pem_slice_iter(&pem).collect();
+            let all: Vec<_> = all.map_err(|error| bad(format!("is not PEM: {error}")))?;
+            if all.is_empty() {
+                return Err(bad("has no certificate in it".into()));
+            }
+            all
+        }
+    };
+    if trusted.is_empty() {
+        return Err(BadKeySource::NoCa);
+    }
+    Ok(trusted.iter().map(|der| Certificate::from_der(der).to_owned()).collect::<Vec<_>>().into())
+}
