@@ -493,3 +493,13 @@ pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub const GOT_AT_ONCE_MAX: usize = 10_000;
 /// How long a browser may remember what pages of other origins are permitted.
 pub const CORS_AGE: Duration = Duration::from_mins(30);
+/// Messages that one request looks at.
+pub const PEEKED_AT_ONCE_MAX: usize = 500;
+/// Bytes of a body that are shown of a message that is looked at, where nothing else is asked for.
+pub const PEEKED_PAYLOAD_BYTES_DEFAULT: usize = 4_096;
+/// Bytes of bodies that are shown in one answer.
+pub const PEEKED_PAYLOAD_BYTES_MAX: usize = 16 << 20;
+/// Redrives that are remembered, those that have ended too.
+pub const REDRIVES_MAX: usize = 100;
+/// Messages that a dry run looks at.
+pub const DRY_RUN_MESSAGES_MAX: u64 = 1_000_000;

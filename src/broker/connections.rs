@@ -415,8 +415,8 @@ impl Connections {
     }
 
     /// Their outboxes.
-    pub(super) fn outboxes(&self) -> Vec<SharedOutbox> {
-        self.open.iter().map(|entry| entry.outbox.clone()).collect()
+    pub(super) fn outboxes(&self) -> Vec<(ConnectionId, SharedOutbox)> {
+        self.open.iter().map(|entry| (*entry.key(), entry.outbox.clone())).collect()
     }
 
     /// Looks at one; `None` if it is gone.
@@ -426,6 +426,11 @@ impl Connections {
         look: impl FnOnce(&SharedOutbox, &Attention) -> T,
     ) -> Option<T> {
         self.open.get(&id).map(|connected| look(&connected.outbox, &connected.attention))
+    }
+
+    /// What is to be shown of one; `None` if it is gone.
+    pub fn info(&self, id: ConnectionId) -> Option<Arc<ConnectionInfo>> {
+        self.open.get(&id).map(|connected| connected.info.clone())
     }
 
     /// The figures of a connection's channels, and the bytes that wait to be sent to its client. `None` if it is gone.

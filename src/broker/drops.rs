@@ -21,6 +21,17 @@ impl Lost {
     /// Every reason.
     pub const ALL: [Self; 5] =
         [Self::NoExchange, Self::Unroutable, Self::Cycle, Self::TooManyDeaths, Self::TooManyCopies];
+
+    /// A word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoExchange => "no_exchange",
+            Self::Unroutable => "unroutable",
+            Self::Cycle => "cycle",
+            Self::TooManyDeaths => "too_many_deaths",
+            Self::TooManyCopies => "too_many_copies",
+        }
+    }
 }
 
 /// Counts of them.

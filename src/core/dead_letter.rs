@@ -40,7 +40,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 4] = [Self::Rejected, Self::Expired, Self::MaxLen, Self::DeliveryLimit];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Rejected, Self::Expired, Self::MaxLen, Self::DeliveryLimit];
 
     /// RabbitMQ's word for it in headers.
     pub fn name(self) -> &'static str {

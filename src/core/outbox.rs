@@ -319,10 +319,11 @@ impl Outbox {
         overdue.filter(|(_, overdue)| !overdue.is_empty()).collect()
     }
 
-    /// What clients hold of a source.
-    pub fn unacked_of(&self, source: QueueId) -> impl Iterator<Item = &Unacked> {
-        let unacked = self.windows.iter().flat_map(|(_, window)| window.unacked());
-        unacked.filter(move |unacked| unacked.source.id() == source)
+    /// What clients hold of a source, and on which channels.
+    pub fn unacked_of(&self, source: QueueId) -> impl Iterator<Item = (u16, &Unacked)> {
+        let unacked =
+            self.windows.iter().flat_map(|(channel, window)| window.unacked().map(move |it| (channel, it)));
+        unacked.filter(move |(_, unacked)| unacked.source.id() == source)
     }
 
     /// The consumer that has waited longest for room, if there is room now. One at a time, so that the first in line cannot

@@ -10,6 +10,7 @@ mod json;
 mod listener;
 mod listing;
 mod process;
+mod redrives;
 mod routes;
 mod samples;
 mod time;
@@ -29,7 +30,10 @@ use axum::{
     http::{HeaderValue, Method, header},
 };
 use tokio::sync::watch;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::{
+    cors::{AllowOrigin, CorsLayer},
+    normalize_path::NormalizePath,
+};
 
 use crate::broker::{Broker, Document, Vhost};
 use crate::core::{
@@ -41,6 +45,7 @@ use crate::store::Metrics;
 use crate::tls::Acceptor;
 use failure::{Answered, Failure, bad_request};
 pub use listener::HttpListener;
+use redrives::Redrives;
 use samples::Samples;
 
 /// What the API shows beside the broker.
@@ -74,6 +79,7 @@ pub struct Shared {
     broker: Arc<Broker>,
     node: Node,
     samples: Arc<Samples>,
+    redrives: Redrives,
     refusals: AtomicU64,
 }
 
@@ -88,7 +94,13 @@ impl std::ops::Deref for Api {
 impl Api {
     /// The API of a broker.
     pub fn new(broker: Arc<Broker>, node: Node) -> Self {
-        Self(Arc::new(Shared { broker, node, samples: Arc::default(), refusals: AtomicU64::new(0) }))
+        Self(Arc::new(Shared {
+            broker,
+            node,
+            samples: Arc::default(),
+            redrives: Redrives::default(),
+            refusals: AtomicU64::new(0),
+        }))
     }
 
     /// Takes samples for rates; runs as long as the broker.
@@ -168,6 +180,8 @@ impl Api {
 
     /// Everything that it answers.
     pub fn router(&self) -> Router {
-        routes::all().with_state(self.clone()).layer(self.cors())
+        let router = routes::all().with_state(self.clone()).layer(self.cors());
+        // Some clients end addresses with a slash.
+        Router::new().fallback_service(NormalizePath::trim_trailing_slash(router))
     }
 }

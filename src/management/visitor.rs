@@ -16,6 +16,7 @@ use crate::audit;
 use crate::auth::{Claim, Identity, Refused};
 use crate::broker::Vhost;
 use crate::connection::Within;
+use crate::core::access::Permission;
 use crate::protocol::ShortString;
 
 /// Who asks.
@@ -102,6 +103,47 @@ impl Visitor {
         all.retain(|vhost| self.may_see(api, &vhost.name));
         all.sort_by(|one, other| one.name.cmp(&other.name));
         all
+    }
+
+    /// Whether it has a permission for a queue or an exchange by its name: 401 if not.
+    fn permitted(
+        &self,
+        api: &Api,
+        vhost: &Vhost,
+        permission: Permission,
+        name: &ShortString,
+    ) -> Answered<()> {
+        let is_permitted = if let Some(token) = &self.identity.token {
+            token.permits(permission, &vhost.name, name)
+        } else {
+            let (grant, _) = api.broker.access.grant(self.name(), &vhost.name);
+            grant.is_some_and(|grant| grant.permits(permission, name))
+        };
+        require(is_permitted, &format!("{} access to '{name}' refused", permission.name()))
+    }
+
+    /// 401 for who may not read a queue.
+    pub fn may_read(&self, api: &Api, vhost: &Vhost, queue: &ShortString) -> Answered<()> {
+        self.permitted(api, vhost, Permission::Read, queue)
+    }
+
+    /// 401 for who may not write to an exchange.
+    pub fn may_write(&self, api: &Api, vhost: &Vhost, exchange: &ShortString) -> Answered<()> {
+        self.permitted(api, vhost, Permission::Write, exchange)
+    }
+
+    /// 401 for who may not configure a queue.
+    pub fn may_configure(&self, api: &Api, vhost: &Vhost, queue: &ShortString) -> Answered<()> {
+        self.permitted(api, vhost, Permission::Configure, queue)
+    }
+
+    /// 401 for who may not write to each exchange that there is: messages may come from any of them.
+    pub fn may_write_anywhere(&self, api: &Api, vhost: &Vhost) -> Answered<()> {
+        let mut names: Vec<_> =
+            vhost.read(|topology| topology.exchanges().map(|spec| spec.name.clone()).collect());
+        names.retain(|name| !name.is_empty());
+        names.push(ShortString::from_static("amq.default"));
+        names.iter().try_for_each(|name| self.may_write(api, vhost, name))
     }
 
     /// A client of a virtual host in its name.

@@ -10,4 +10,5 @@ mod counters;
 mod definitions;
 mod hostile;
 mod objects;
+mod operators;
 mod visitors;

@@ -48,6 +48,8 @@ pub struct Consumer {
 /// A consumer, to be shown.
 #[derive(Clone)]
 pub struct ConsumerShown {
+    /// Its handle.
+    pub id: ConsumerId,
     /// See [`ConsumerSpec::tag`].
     pub tag: ShortString,
     /// See [`ConsumerSpec::channel`].
@@ -217,6 +219,7 @@ impl Consumers {
     /// All of them, to be shown.
     pub fn shown(&self) -> Vec<ConsumerShown> {
         let shown = |consumer: &Consumer| ConsumerShown {
+            id: consumer.id,
             tag: consumer.spec.tag.clone(),
             channel: consumer.spec.channel,
             outbox: consumer.spec.outbox.clone(),

@@ -24,7 +24,7 @@ use std::{sync::Arc, task::Waker};
 
 pub use consumers::{Consumer, ConsumerShown, ConsumerSpec};
 pub use dispatch_round::DispatchRound;
-pub use peek::{Cursor, Peek, Peeked};
+pub use peek::{Cursor, Holding, Peek, Peeked};
 pub use shared::{
     ConsumeError, Deleted, Enqueued, GetError, Purged, QueueStatus, SharedQueue, Surroundings, Timetable,
     Uncalled,

@@ -12,6 +12,7 @@ use super::{
     shared::due_of,
 };
 use crate::core::{
+    ConnectionId,
     change::Change,
     clock::Millis,
     effects::Effects,
@@ -19,6 +20,7 @@ use crate::core::{
     outbox::SharedOutbox,
     pager::{Loaded, Page},
     placement::Placement,
+    source::ConsumerId,
 };
 use crate::limits::{BLOCK_BYTES_MAX, PEEK_BYTES_MAX};
 
@@ -29,6 +31,21 @@ pub struct Peeked {
     pub entry: Entry,
     /// It waits until then; zero if it does not wait.
     pub due: Millis,
+    /// The client that holds it, if one does.
+    pub held: Option<Holding>,
+}
+
+/// Which client holds a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holding {
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// The channel.
+    pub channel: u16,
+    /// The consumer; `None` if it was `basic.get`.
+    pub consumer: Option<ConsumerId>,
+    /// Since when, or when its consumer last said that it is still at work.
+    pub since: Millis,
 }
 
 /// Where looking goes on: messages that wait are in the order of their times, all others in that of their positions.
@@ -87,24 +104,27 @@ impl SharedQueue {
             }
             let Some(entry) = entry.or_else(|| self.read_one(position)) else { continue };
             bytes += entry.message.size_bytes();
-            peek.messages.push(Peeked { entry, due });
+            peek.messages.push(Peeked { entry, due, held: None });
         }
         peek
     }
 
     /// Looks at messages of this queue that clients hold, in the order of their positions; no more than `limit`. They may
-    /// be in any of `outboxes`: a consumer may have gone, and who used `basic.get` is none.
+    /// be in any of `connections`: a consumer may have gone, and who used `basic.get` is none.
     pub fn peek_unacked(
         self: &Arc<Self>,
-        outboxes: impl IntoIterator<Item = SharedOutbox>,
+        connections: impl IntoIterator<Item = (ConnectionId, SharedOutbox)>,
         from: Cursor,
         limit: usize,
     ) -> Peek {
         let mut held = BTreeMap::new();
-        for outbox in outboxes {
-            for unacked in outbox.lock().unacked_of(self.id) {
+        for (connection, outbox) in connections {
+            for (channel, unacked) in outbox.lock().unacked_of(self.id) {
                 if unacked.entry.position >= from.position {
-                    held.insert(unacked.entry.position, unacked.entry.clone());
+                    let (consumer, since) = (unacked.consumer, unacked.since);
+                    let holding = Holding { connection, channel, consumer, since };
+                    let seen = Peeked { entry: unacked.entry.clone(), due: 0, held: Some(holding) };
+                    held.insert(unacked.entry.position, seen);
                 }
                 if held.len() > limit.saturating_add(1) {
                     held.pop_last();
@@ -112,7 +132,7 @@ impl SharedQueue {
             }
         }
         let more = if held.len() > limit { held.pop_last() } else { None };
-        let messages = held.into_values().map(|entry| Peeked { entry, due: 0 }).collect();
+        let messages = held.into_values().collect();
         Peek { messages, next: at(more.map(|(position, _)| position)) }
     }
 
@@ -176,7 +196,7 @@ impl SharedQueue {
             }
             let mut entry = Entry::from(loaded);
             queue.ready.recall(&mut entry);
-            messages.push(Peeked { entry, due: 0 });
+            messages.push(Peeked { entry, due: 0, held: None });
         }
         rest_from.or(last.checked_add(1))
     }
@@ -206,7 +226,7 @@ impl Queue {
                     return Reach::Resident(Some(entry.position));
                 }
                 Some(Stand::Entry(entry)) => {
-                    messages.push(Peeked { entry: entry.clone(), due: 0 });
+                    messages.push(Peeked { entry: entry.clone(), due: 0, held: None });
                     next = entry.position.checked_add(1);
                 }
             }

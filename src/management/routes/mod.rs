@@ -1,5 +1,6 @@
 //! The routes, by what they are about.
 
+mod beyond;
 mod bindings;
 mod channels;
 mod connections;
@@ -28,6 +29,7 @@ use super::{Api, failure::Failure};
 /// All of them.
 pub fn all() -> Router<Api> {
     Router::new()
+        .merge(beyond::routes())
         .merge(bindings::routes())
         .merge(channels::routes())
         .merge(connections::routes())

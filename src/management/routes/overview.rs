@@ -2,7 +2,7 @@
 
 use axum::{
     Json, Router,
-    extract::{Query, State},
+    extract::{Path, Query, State},
     response::IntoResponse,
     routing::get,
 };
@@ -12,7 +12,7 @@ use crate::core::routing::ExchangeKind;
 use crate::management::{
     Api,
     body::Body,
-    failure::Answered,
+    failure::{Answered, Failure},
     listing::Listing,
     samples::{self, Figures, Subject, details, message_stats},
     visitor::Visitor,
@@ -28,7 +28,8 @@ pub(super) fn routes() -> Router<Api> {
         .route("/api/version", get(version))
         .route("/api/extensions", get(extensions))
         .route("/api/feature-flags", get(feature_flags))
-        .route("/api/deprecated-features", get(nothing))
+        .route("/api/feature-flags/{flag}/enable", axum::routing::put(enable))
+        .route("/api/deprecated-features", get(deprecated))
         .route("/api/deprecated-features/used", get(nothing))
 }
 
@@ -183,26 +184,43 @@ async fn extensions(_: Visitor) -> Answered {
 }
 
 /// The flags of RabbitMQ 3.13 that a node of its must have: what they stand for is here.
+const FLAGS: [&str; 10] = [
+    "classic_mirrored_queue_version",
+    "direct_exchange_routing_v2",
+    "drop_unroutable_metric",
+    "empty_basic_get_metric",
+    "feature_flags_v2",
+    "implicit_default_bindings",
+    "maintenance_mode_status",
+    "quorum_queue",
+    "user_limits",
+    "virtual_host_metadata",
+];
+
 async fn feature_flags(visitor: Visitor, Query(listing): Query<Listing>) -> Answered {
     visitor.require_monitor()?;
-    let flags = [
-        "classic_mirrored_queue_version",
-        "direct_exchange_routing_v2",
-        "drop_unroutable_metric",
-        "empty_basic_get_metric",
-        "feature_flags_v2",
-        "implicit_default_bindings",
-        "maintenance_mode_status",
-        "quorum_queue",
-        "user_limits",
-        "virtual_host_metadata",
-    ];
     let shown = |name: &str| {
         json!({
             "name": name, "state": "enabled", "stability": "required", "desc": "", "doc_url": "", "provided_by": "leveret",
         })
     };
-    listing.answer(flags.into_iter().map(shown).collect::<Vec<_>>())
+    listing.answer(FLAGS.into_iter().map(shown).collect::<Vec<_>>())
+}
+
+/// They are enabled.
+async fn enable(visitor: Visitor, Path(flag): Path<String>) -> Answered {
+    visitor.require_administrator()?;
+    if FLAGS.contains(&&*flag) { Ok(super::done()) } else { Err(Failure::NotFound) }
+}
+
+/// What RabbitMQ would do without some day. Nothing of it is refused here.
+async fn deprecated(_: Visitor, Query(listing): Query<Listing>) -> Answered {
+    let shown = |name: &str| {
+        json!({
+            "name": name, "deprecation_phase": "permitted_by_default", "desc": "", "doc_url": "", "provided_by": "leveret",
+        })
+    };
+    listing.answer(["global_qos", "transient_nonexcl_queues"].into_iter().map(shown).collect::<Vec<_>>())
 }
 
 async fn nothing(_: Visitor, Query(listing): Query<Listing>) -> Answered {

@@ -46,7 +46,7 @@ impl Q {
         self.shelf.unwritten().iter().for_each(|message| walk.see(message));
         let mut effects = vec![self.effects.borrow()];
         for client in clients {
-            client.outbox.lock().unacked_of(self.shared.id).for_each(|it| walk.see(&it.entry.message));
+            client.outbox.lock().unacked_of(self.shared.id).for_each(|(_, it)| walk.see(&it.entry.message));
             effects.push(client.effects.borrow());
         }
         for effects in effects {

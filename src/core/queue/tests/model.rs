@@ -12,6 +12,7 @@ use proptest::{collection::vec, prelude::*};
 use super::{
     Client, Comeback, ConsumeError, ConsumerId, Cursor, FieldTable, GetError, Q, Received, What, Wish,
 };
+use crate::core::ConnectionId;
 use crate::core::{
     change::Changes,
     queue::{Peek, Peeked},
@@ -366,7 +367,7 @@ impl Pair {
         let ready = all_of(|from| self.queue.shared.peek_ready(from, 3));
         let expected = self.model.ready.values().map(|message| (message.id, message.returned));
         assert!(ready.iter().map(shown).eq(expected), "{:?}", ready.iter().map(shown).collect::<Vec<_>>());
-        let outboxes = || self.clients.iter().map(|client| client.outbox.clone());
+        let outboxes = || self.clients.iter().map(|client| (ConnectionId(1), client.outbox.clone()));
         let unacked = all_of(|from| self.queue.shared.peek_unacked(outboxes(), from, 2));
         let held = self.model.clients.iter().flat_map(|client| client.channels.values());
         let held: BTreeSet<u64> = held.flat_map(|it| &it.held).map(|it| it.message.id).collect();

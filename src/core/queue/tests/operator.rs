@@ -1,6 +1,7 @@
 //! What an operator does with a queue: looks, takes messages out of the middle, cancels delayed ones.
 
 use super::{Client, Cursor, FieldTable, NOW, Q, Wish, number};
+use crate::core::ConnectionId;
 use crate::core::{change::Change, queue::Peek};
 
 fn ids(peek: &Peek) -> Vec<u64> {
@@ -64,7 +65,7 @@ fn what_clients_hold_can_be_peeked_in_the_order_of_the_queue() {
     queue.get(&other, false).unwrap();
     let leaving = queue.consume(&one, "c", Wish { prefetch: 2, ..Wish::default() });
     queue.cancel(&one, "c", leaving);
-    let outboxes = || [one.outbox.clone(), other.outbox.clone()];
+    let outboxes = || [(ConnectionId(1), one.outbox.clone()), (ConnectionId(2), other.outbox.clone())];
     let peek = queue.shared.peek_unacked(outboxes(), Cursor::default(), 2);
     assert_eq!(ids(&peek), [0, 1]);
     let rest = queue.shared.peek_unacked(outboxes(), peek.next.unwrap(), 2);

@@ -1,0 +1,226 @@
+//! Messages where they stand: ready, held by clients, or waiting for their time. Looking has no effect on them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::{Path, Query, State},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::{done, queues};
+use crate::broker::Vhost;
+use crate::core::{
+    ConnectionId,
+    queue::{Cursor, Holding, Peek, Peeked, SharedQueue},
+    source::ConsumerId,
+};
+use crate::limits::{PEEKED_AT_ONCE_MAX, PEEKED_PAYLOAD_BYTES_DEFAULT, PEEKED_PAYLOAD_BYTES_MAX};
+use crate::management::{
+    Api,
+    failure::{Answered, Failure, bad_request},
+    json::{self, text},
+    visitor::Visitor,
+};
+use crate::protocol::{Properties, ShortString};
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/api/leveret/queues/{vhost}/{queue}/messages", get(look))
+        .route("/api/leveret/queues/{vhost}/{queue}/delayed/{cursor}", axum::routing::delete(cancel))
+        .route("/api/leveret/delayed/{vhost}", get(look_at_delayed))
+        .route("/api/leveret/delayed/{vhost}/{cursor}", axum::routing::delete(cancel_delayed))
+}
+
+/// What is asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Looking {
+    state: Option<Standing>,
+    from: Option<String>,
+    /// So many positions behind the first message: about so many messages.
+    offset: Option<u64>,
+    limit: Option<usize>,
+    payload_bytes: Option<usize>,
+}
+
+/// Where messages stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Standing {
+    Ready,
+    Unacked,
+    Delayed,
+}
+
+impl Standing {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Unacked => "unacked",
+            Self::Delayed => "delayed",
+        }
+    }
+}
+
+impl Looking {
+    fn limit(&self) -> usize {
+        self.limit.unwrap_or(50).min(PEEKED_AT_ONCE_MAX)
+    }
+
+    fn from(&self) -> Answered<Cursor> {
+        self.from.as_deref().map_or_else(|| Ok(Cursor::default()), cursor)
+    }
+}
+
+/// A place as it is written: a position, or a time and a position.
+fn cursor(text: &str) -> Answered<Cursor> {
+    let (due, position) = text.split_once('-').unwrap_or(("0", text));
+    match (due.parse(), position.parse()) {
+        (Ok(due), Ok(position)) => Ok(Cursor { due, position }),
+        _ => Err(bad_request(format!("{text} is no place: it comes from an answer's position or next"))),
+    }
+}
+
+fn written(at: Cursor) -> String {
+    if at.due == 0 { at.position.to_string() } else { format!("{}-{}", at.due, at.position) }
+}
+
+/// Who the clients are that hold messages.
+struct Holders {
+    names: HashMap<ConnectionId, String>,
+    tags: HashMap<ConsumerId, ShortString>,
+}
+
+impl Holders {
+    fn of(api: &Api, queue: &SharedQueue, peek: &Peek) -> Self {
+        let holding = || peek.messages.iter().filter_map(|peeked| peeked.held);
+        let name =
+            |held: Holding| Some((held.connection, api.broker.connections.info(held.connection)?.name()));
+        let tags = if holding().next().is_some() { queue.consumers_shown() } else { Vec::new() };
+        Self {
+            names: holding().filter_map(name).collect(),
+            tags: tags.into_iter().map(|consumer| (consumer.id, consumer.tag)).collect(),
+        }
+    }
+
+    fn shown(&self, held: Holding) -> Value {
+        json!({
+            "connection": self.names.get(&held.connection),
+            "channel": held.channel,
+            "consumer_tag": held.consumer.and_then(|id| self.tags.get(&id)).map(|tag| text(tag)),
+            "since": held.since,
+        })
+    }
+}
+
+fn shown(peeked: &Peeked, state: Standing, holders: &Holders, payload_bytes: usize) -> Value {
+    let Peeked { entry, due, held } = peeked;
+    let view = entry.message.view();
+    let body = view.body();
+    let (payload, encoding) = queues::payload(&body, false, Some(payload_bytes));
+    let properties = Properties::decode(view.properties()).map(|properties| json::properties(&properties));
+    let mut shown = json!({
+        "position": written(Cursor { due: *due, position: entry.position }),
+        "state": state.name(),
+        "redelivered": entry.redelivered,
+        "attempts": entry.attempts.returned,
+        "exchange": text(view.exchange()),
+        "routing_key": text(view.routing_key()),
+        "properties": properties.unwrap_or(Value::Null),
+        "payload": payload,
+        "payload_encoding": encoding,
+        "payload_bytes": body.len(),
+        "published_at": entry.message.published_at(),
+    });
+    if *due > 0 {
+        shown["due"] = json!(due);
+    }
+    if let Some(held) = held {
+        shown["held_by"] = holders.shown(*held);
+    }
+    shown
+}
+
+fn answer(api: &Api, queue: &SharedQueue, peek: &Peek, state: Standing, looking: &Looking) -> Response {
+    let holders = Holders::of(api, queue, peek);
+    let each = looking.payload_bytes.unwrap_or(PEEKED_PAYLOAD_BYTES_DEFAULT);
+    // However large messages are, the answer is not.
+    let each = each.min(PEEKED_PAYLOAD_BYTES_MAX / peek.messages.len().max(1));
+    let messages: Vec<_> = peek.messages.iter().map(|peeked| shown(peeked, state, &holders, each)).collect();
+    Json(json!({ "messages": messages, "next": peek.next.map(written) })).into_response()
+}
+
+/// Whoever may read a queue may look at its messages.
+fn readable(
+    visitor: &Visitor,
+    api: &Api,
+    vhost: &str,
+    queue: &str,
+) -> Answered<(Arc<Vhost>, Arc<SharedQueue>)> {
+    let vhost = visitor.entered(api, vhost)?;
+    let queue = queues::find(&vhost, queue)?;
+    visitor.may_read(api, &vhost, &queue.spec.name)?;
+    Ok((vhost, queue))
+}
+
+async fn look(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((vhost, queue)): Path<(String, String)>,
+    Query(looking): Query<Looking>,
+) -> Answered {
+    let (_, queue) = readable(&visitor, &api, &vhost, &queue)?;
+    let state = looking.state.unwrap_or(Standing::Ready);
+    let (mut from, limit) = (looking.from()?, looking.limit());
+    if let (Some(offset), Standing::Ready) = (looking.offset, state) {
+        let first = queue.peek_ready(from, 1).messages.first().map_or(0, |peeked| peeked.entry.position);
+        from.position = first.saturating_add(offset);
+    }
+    let peek = match state {
+        Standing::Ready => queue.peek_ready(from, limit),
+        Standing::Unacked => api.broker.peek_unacked(&queue, from, limit),
+        Standing::Delayed => queue.peek_delayed(from, limit),
+    };
+    Ok(answer(&api, &queue, &peek, state, &looking))
+}
+
+async fn cancel(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((vhost, queue, at)): Path<(String, String, String)>,
+) -> Answered {
+    let (vhost, queue) = readable(&visitor, &api, &vhost, &queue)?;
+    visitor.may_configure(&api, &vhost, &queue.spec.name)?;
+    if vhost.cancel_delayed(&queue, cursor(&at)?) { Ok(done()) } else { Err(Failure::NotFound) }
+}
+
+/// What was published with a delay, to whatever queue: for who sees everything of the virtual host.
+async fn look_at_delayed(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path(vhost): Path<String>,
+    Query(looking): Query<Looking>,
+) -> Answered {
+    visitor.require_monitor()?;
+    let vhost = visitor.entered(&api, &vhost)?;
+    let Some(queue) = vhost.read(|topology| topology.delay_queue().cloned()) else {
+        return Ok(Json(json!({ "messages": [], "next": null })).into_response());
+    };
+    let peek = queue.peek_delayed(looking.from()?, looking.limit());
+    Ok(answer(&api, &queue, &peek, Standing::Delayed, &looking))
+}
+
+async fn cancel_delayed(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((vhost, at)): Path<(String, String)>,
+) -> Answered {
+    visitor.require_administrator()?;
+    let vhost = visitor.entered(&api, &vhost)?;
+    let queue = vhost.read(|topology| topology.delay_queue().cloned()).ok_or(Failure::NotFound)?;
+    if vhost.cancel_delayed(&queue, cursor(&at)?) { Ok(done()) } else { Err(Failure::NotFound) }
+}

@@ -1,0 +1,197 @@
+//! What operators do with messages: look at them where they stand, cancel delayed ones, redrive dead ones, see what was dropped.
+
+use lapin::{
+    BasicProperties,
+    types::{AMQPValue, FieldTable, LongString},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    api::Api,
+    client::{Ch, next},
+};
+
+const NULL: Value = Value::Null;
+
+/// Payloads of messages, in order.
+fn payloads(answer: &Value) -> Vec<String> {
+    let messages = answer["messages"].as_array().unwrap();
+    messages.iter().map(|message| message["payload"].as_str().unwrap().to_owned()).collect()
+}
+
+fn fill(api: &Api, queue: &str, bodies: impl IntoIterator<Item = String>) {
+    for body in bodies {
+        let message = json!({
+            "properties": { "delivery_mode": 2 }, "routing_key": queue, "payload": body, "payload_encoding": "string",
+        });
+        api.post("exchanges/%2F/amq.default/publish", &message);
+    }
+}
+
+#[test]
+fn ready_messages_are_looked_at_page_by_page_and_stay_what_they_are() {
+    let Some(api) = Api::start(&[]) else { return };
+    api.put("queues/%2F/q", &json!({ "durable": true }));
+    fill(&api, "q", (0..7).map(|number| number.to_string()));
+    let first = api.get("leveret/queues/%2F/q/messages?limit=3");
+    assert_eq!(payloads(&first), ["0", "1", "2"]);
+    let message = &first["messages"][0];
+    let wanted = (&json!("ready"), &json!(false), &json!(0), &json!("q"), &json!({ "delivery_mode": 2 }));
+    let got = (
+        &message["state"],
+        &message["redelivered"],
+        &message["attempts"],
+        &message["routing_key"],
+        &message["properties"],
+    );
+    assert_eq!(got, wanted);
+    let rest = format!("leveret/queues/%2F/q/messages?limit=9&from={}", first["next"].as_str().unwrap());
+    let rest = api.get(&rest);
+    assert_eq!((payloads(&rest), &rest["next"]), (["3", "4", "5", "6"].map(String::from).to_vec(), &NULL));
+    assert_eq!(payloads(&api.get("leveret/queues/%2F/q/messages?offset=5&limit=1")), ["5"]);
+    let cut = api.get("leveret/queues/%2F/q/messages?limit=1&payload_bytes=0");
+    assert_eq!(
+        (&cut["messages"][0]["payload"], &cut["messages"][0]["payload_bytes"]),
+        (&json!(""), &json!(1))
+    );
+    assert_eq!(api.status("leveret/queues/%2F/q/messages?from=nonsense"), 400);
+    assert_eq!(api.status("leveret/queues/%2F/none/messages"), 404);
+    let taken = api
+        .post("queues/%2F/q/get", &json!({ "count": 1, "ackmode": "ack_requeue_false", "encoding": "auto" }));
+    assert_eq!((&taken[0]["payload"], &taken[0]["redelivered"]), (&json!("0"), &json!(false)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn who_holds_a_message_and_since_when_is_told() {
+    let Some(api) = Api::start(&[]) else { return };
+    api.put("queues/%2F/q", &NULL);
+    fill(&api, "q", ["held".into()]);
+    let client = Ch::open_to(api.broker.clone()).await;
+    let mut consumer = client.consume("q", "").await;
+    next(&mut consumer).await;
+    let held = api.get("leveret/queues/%2F/q/messages?state=unacked");
+    assert_eq!(payloads(&held), ["held"]);
+    let by = &held["messages"][0]["held_by"];
+    assert_eq!((&by["connection"], &by["channel"]), (&api.get("connections")[0]["name"], &json!(1)));
+    assert_eq!(by["consumer_tag"], api.get("consumers")[0]["consumer_tag"]);
+    assert!(by["since"].as_u64() > Some(1_700_000_000_000));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn delayed_messages_are_listed_and_one_is_cancelled() {
+    let Some(api) = Api::start(&[]) else { return };
+    api.put("queues/%2F/q", &NULL);
+    assert_eq!(api.get("leveret/delayed/%2F")["messages"], json!([]));
+    let client = Ch::open_to(api.broker.clone()).await.confirm().await;
+    for (body, delay) in [("later", 4_000_000), ("sooner", 3_000_000)] {
+        let mut headers = FieldTable::default();
+        headers.insert("x-delay".into(), AMQPValue::LongInt(delay));
+        let properties = BasicProperties::default().with_headers(headers);
+        client.publish_with("", "q", body, "", properties).await.unwrap();
+    }
+    let delayed = api.get("leveret/delayed/%2F");
+    assert_eq!(payloads(&delayed), ["sooner", "later"]);
+    let position = delayed["messages"][0]["position"].as_str().unwrap();
+    let path = format!("leveret/delayed/%2F/{position}");
+    assert_eq!((api.delete(&path), api.delete(&path)), (204, 404));
+    assert_eq!(payloads(&api.get("leveret/delayed/%2F")), ["later"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn dead_messages_are_redriven_to_where_they_came_from_as_the_filter_says() {
+    let Some(api) = Api::start(&[]) else { return };
+    let arguments = json!({ "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead" });
+    api.put("queues/%2F/work", &json!({ "durable": true, "arguments": arguments }));
+    api.put("queues/%2F/dead", &json!({ "durable": true }));
+    let client = Ch::open_to(api.broker.clone()).await.confirm().await;
+    for number in 0..6 {
+        let mut headers = FieldTable::default();
+        let kind = if number % 2 == 0 { "even" } else { "odd" };
+        headers.insert("kind".into(), AMQPValue::LongString(LongString::from(kind)));
+        let properties = BasicProperties::default().with_headers(headers).with_delivery_mode(2);
+        client.publish_with("", "work", &number.to_string(), "", properties).await.unwrap();
+    }
+    api.post(
+        "queues/%2F/work/get",
+        &json!({ "count": 6, "ackmode": "reject_requeue_false", "encoding": "auto" }),
+    );
+    while api.get("queues/%2F/dead")["messages"] != 6 {
+        tokio::task::yield_now().await;
+    }
+    let even = json!({ "to": { "origin": true }, "filter": { "headers": { "kind": "even" }, "reason": "rejected" } });
+    let mut dry = even.clone();
+    dry["dry_run"] = json!(true);
+    let redrive = "leveret/queues/%2F/dead/redrive";
+    assert_eq!(api.post(redrive, &dry), json!({ "matched": 3, "looked_at": 6, "complete": true }));
+    let begun = api.post(redrive, &even);
+    let path = format!("leveret/redrives/{}", begun["id"]);
+    while api.get(&path)["ended"] == NULL {
+        tokio::task::yield_now().await;
+    }
+    let ended = api.get(&path);
+    assert_eq!(
+        (&ended["ended"], &ended["sent"], &ended["unmatched"]),
+        (&json!("at_end"), &json!(3), &json!(3))
+    );
+    assert_eq!(payloads(&api.get("leveret/queues/%2F/work/messages")), ["0", "2", "4"]);
+    assert_eq!(payloads(&api.get("leveret/queues/%2F/dead/messages")), ["1", "3", "5"]);
+    for wrong in [
+        json!({}),
+        json!({ "to": {} }),
+        json!({ "to": { "queue": "a", "origin": true } }),
+        json!({ "to": { "origin": true }, "filter": { "reason": "bored" } }),
+        json!({ "to": { "origin": true }, "per_second": 0 }),
+    ] {
+        assert_eq!(api.ask("POST", redrive, &wrong).0, 400, "{wrong}");
+    }
+    let slow = api.post(redrive, &json!({ "to": { "queue": "work" }, "per_second": 1 }));
+    let path = format!("leveret/redrives/{}", slow["id"]);
+    assert_eq!(api.delete(&path), 200);
+    while api.get(&path)["ended"] == NULL {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(api.get(&path)["ended"], "stopped");
+    let nowhere = api.post(redrive, &json!({ "to": { "queue": "none" } }));
+    let path = format!("leveret/redrives/{}", nowhere["id"]);
+    while api.get(&path)["ended"] == NULL {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        (&api.get(&path)["ended"], &api.get(&path)["error"]),
+        (&json!("failed"), &json!("no target queue 'none'"))
+    );
+    assert_eq!(
+        (api.get("leveret/redrives").as_array().unwrap().len(), api.status("leveret/redrives/99")),
+        (3, 404)
+    );
+}
+
+#[test]
+fn drops_are_told_with_their_reasons() {
+    let Some(api) = Api::start(&[]) else { return };
+    assert_eq!(api.get("leveret/drops"), json!([]));
+    api.put("queues/%2F/short", &json!({ "arguments": { "x-max-length": 1 } }));
+    fill(&api, "short", ["one".into(), "two".into(), "three".into()]);
+    let drops = json!([{ "vhost": "/", "queue": "short", "reason": "maxlen", "count": 2 }]);
+    assert_eq!(api.get("leveret/drops"), drops);
+}
+
+#[test]
+fn who_may_not_read_a_queue_does_not_look_into_it_and_who_may_not_write_does_not_redrive() {
+    let Some(api) = Api::start(&[]) else { return };
+    api.put("queues/%2F/secret", &NULL);
+    api.put("queues/%2F/open", &NULL);
+    api.put("users/ann", &json!({ "password": "secret", "tags": "management" }));
+    api.put("permissions/%2F/ann", &json!({ "configure": "", "write": "^open", "read": "^open" }));
+    let ann = api.being("ann", "secret");
+    assert_eq!(ann.status("leveret/queues/%2F/open/messages"), 200);
+    assert_eq!(ann.status("leveret/queues/%2F/secret/messages"), 401);
+    assert_eq!(ann.status("leveret/delayed/%2F"), 401);
+    let redrive = |queue: &str, to: Value| {
+        ann.ask("POST", &format!("leveret/queues/%2F/{queue}/redrive"), &json!({ "to": to })).0
+    };
+    assert_eq!(redrive("secret", json!({ "exchange": "open" })), 401);
+    assert_eq!(redrive("open", json!({ "queue": "secret" })), 401);
+    assert_eq!(redrive("open", json!({ "origin": true })), 401);
+    assert_eq!(redrive("open", json!({ "exchange": "open" })), 202);
+}
