@@ -86,6 +86,8 @@ pub const ACCEPT_BACKOFF_MAX: Duration = Duration::from_secs(1);
 pub const TLS_READ_BYTES: usize = READ_BUFFER_BYTES / 2;
 /// The same while there is no telling yet how much of it is the client's first words.
 pub const TLS_READ_BYTES_MIN: usize = 4 * 1024;
+/// What a client may send until TLS is agreed upon: certificates that it shows, with those between them and one that is trusted.
+pub const TLS_HANDSHAKE_BYTES_MAX: usize = 32 * 1024;
 /// What is encrypted at once. A connection that does not take it keeps so much of it.
 pub const TLS_WRITE_BYTES: usize = 64 * 1024;
 /// What is decrypted before somebody else may encrypt something for the same connection: a record.
@@ -157,6 +159,10 @@ pub const EXPIRATION_MS_MAX: u64 = 315_360_000_000;
 pub const DELAY_MS_MAX: u64 = EXPIRATION_MS_MAX;
 /// The longest time in milliseconds that an argument may name: ten years (RabbitMQ).
 pub const ARGUMENT_MS_MAX: i64 = EXPIRATION_MS_MAX.cast_signed();
+/// What the automaton of a pattern may take, in bytes: it is looked at once for each octet of a name. What is kept of most is some hundred.
+pub const PATTERN_AUTOMATON_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What making it may take: a fraction of a second.
+pub const PATTERN_MAKING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Longest `x-name-prefix` (RabbitMQ).
 pub const NAME_PREFIX_BYTES_MAX: usize = 64;
 /// How deep tables and arrays may lie inside each other; the outermost table is level 1.
@@ -210,6 +216,8 @@ pub const STEP_BYTES: usize = 1_024;
 pub const FRAME_STEPS: usize = 4;
 /// Steps of a change of the topology: names are checked, and the journal hears of it.
 pub const TOPOLOGY_STEPS: usize = 64;
+/// Steps of matching a name with a pattern.
+pub const PATTERN_STEPS: usize = 8;
 /// Steps of a consumer that is fed again or leaves.
 pub const CONSUMER_STEPS: usize = 4;
 /// Steps of a message that comes back to its queue.

@@ -34,7 +34,7 @@ fn the_policies_of_the_readme_apply_to_what_their_patterns_match() {
 #[test]
 fn a_policy_that_cannot_be_is_refused() {
     for (policy, why) in [
-        ("pattern = '('\ndefinition = { max-length = 1 }", "its pattern is no regular expression: "),
+        ("pattern = '('\ndefinition = { max-length = 1 }", "its pattern cannot be used: "),
         ("pattern = ''\ndefinition = {}", "its definition says nothing"),
         ("pattern = ''\ndefinition = { no-such-key = 1 }", "what such policies cannot set: no-such-key"),
         (

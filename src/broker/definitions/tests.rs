@@ -174,7 +174,7 @@ async fn what_makes_no_sense_is_told_with_its_place_and_nothing_is_changed() {
         ),
         (
             json!({ "policies": [{ "vhost": "/", "name": "p", "pattern": "(", "definition": { "expires": 1 } }] }),
-            "policies[0] ('p'): its pattern is no regular expression",
+            "policies[0] ('p'): its pattern cannot be used: ",
         ),
         (
             json!({ "policies": [{ "vhost": "/", "name": "p", "pattern": "", "apply-to": "cats", "definition": {} }] }),

@@ -18,6 +18,7 @@ use crate::core::{
     source::{Unacked, settle_by_source},
     topology::Topology,
 };
+use crate::limits::{PATTERN_STEPS, TOPOLOGY_STEPS};
 
 impl Session {
     /// Notes that acks settled something on a channel; [`Self::settle_acked`] carries it out.
@@ -109,7 +110,9 @@ impl Session {
         &mut self,
         operation: impl FnOnce(&mut Topology) -> Result<T, AmqpError>,
     ) -> Result<T, AmqpError> {
-        let (result, commit) = self.vhost.change(operation);
+        let change = |topology: &mut Topology| (operation(topology), topology.policies_count());
+        let ((result, policies), commit) = self.vhost.change(change);
+        self.turn.spend(TOPOLOGY_STEPS + policies * PATTERN_STEPS);
         if let Some(commit) = commit {
             self.hold_back(commit);
         }

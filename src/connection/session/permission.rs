@@ -30,6 +30,7 @@ use crate::core::{
     error::{AmqpError, Named, access_refused, not_allowed},
     routing::ExchangeKind,
 };
+use crate::limits::PATTERN_STEPS;
 use crate::protocol::ShortString;
 
 /// An exchange or queue of the connection's virtual host, by its name. RabbitMQ calls the exchange without a name `amq.default`
@@ -140,6 +141,7 @@ impl Session {
     ) -> Result<(), AmqpError> {
         #[cfg(test)]
         tests::asked(permission, resource);
+        self.turn.spend(PATTERN_STEPS);
         self.renew_grant();
         let (_, name) = resource.kind_and_name();
         if self.granted.permits(permission, &self.vhost.name, name) {

@@ -99,7 +99,7 @@ impl Topics {
 
 /// The names in it are taken by the letter: no user widens its permission by its own name.
 fn topics(spec: &TopicPermissionsSpec, pattern: &str) -> Result<Pattern, BadPattern> {
-    let by_the_letter = |name: &ShortString| regex::escape(&name.as_str_lossy());
+    let by_the_letter = |name: &ShortString| regex_syntax::escape(&name.as_str_lossy());
     let pattern = pattern
         .replace("{username}", &by_the_letter(&spec.user))
         .replace("{vhost}", &by_the_letter(&spec.vhost))

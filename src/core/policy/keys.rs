@@ -48,7 +48,7 @@ impl PolicyError {
             Self::Empty => "its definition says nothing".into(),
             Self::Unknown { keys, .. } => format!("its definition has what such policies cannot set: {keys}"),
             Self::Value { key, shown, what, .. } => format!("{key} = {shown} is not a valid {what}"),
-            Self::Pattern(why) => format!("its pattern is no regular expression: {why}"),
+            Self::Pattern(why) => format!("its pattern cannot be used: {why}"),
         }
     }
 }

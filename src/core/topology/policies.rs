@@ -48,6 +48,11 @@ impl Topology {
         true
     }
 
+    /// How many there are of all kinds: a new queue or exchange is matched with each of them.
+    pub fn policies_count(&self) -> usize {
+        self.policies(PolicyKind::User).len() + self.policies(PolicyKind::Operator).len()
+    }
+
     /// The policies of a kind, by name.
     pub fn policies(&self, kind: PolicyKind) -> impl ExactSizeIterator<Item = &Arc<Policy>> {
         self.policies.of(kind).values()

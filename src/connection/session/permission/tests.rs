@@ -167,7 +167,7 @@ fn parsed(question: &str) -> (usize, &str, &str) {
 
 /// An expression of this name alone. A name that ends with a dash is drawn.
 fn exactly(name: &str) -> String {
-    format!("{}{}", regex::escape(name), if name.ends_with('-') { "" } else { "$" })
+    format!("{}{}", regex_syntax::escape(name), if name.ends_with('-') { "" } else { "$" })
 }
 
 /// What a client hears when it sends a row's bytes after those of all rows before it. `prepare` sets its permissions between the two.
