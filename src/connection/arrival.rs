@@ -12,7 +12,7 @@ use super::{
     handshake::{Refusal, spoken},
     peer::Peer,
     proxy,
-    socket::{Reader, SharedWriter, TlsFailure, shake_hands},
+    socket::{Disagreement, Reader, SharedWriter, TlsFailure, shake_hands},
 };
 use crate::tls::Acceptor;
 
@@ -72,12 +72,20 @@ impl From<TlsFailure> for Refusal {
     fn from(failure: TlsFailure) -> Self {
         match failure {
             TlsFailure::Gone(error) => Self::Gone(error),
-            TlsFailure::NotTls([b'A', b'M', b'Q', b'P', ..]) => {
-                Self::Silent("a client without TLS came to the port of AMQP with TLS".into())
-            }
-            TlsFailure::NotTls(header) => Self::Silent(format!("no TLS handshake: {}", spoken(header))),
-            TlsFailure::Refused(error) => Self::Silent(format!("the TLS handshake failed: {error}")),
+            TlsFailure::Disagreed(why) => why.into(),
         }
+    }
+}
+
+impl From<Disagreement> for Refusal {
+    fn from(why: Disagreement) -> Self {
+        Self::Silent(match why {
+            Disagreement::NotTls([b'A', b'M', b'Q', b'P', ..]) => {
+                "a client without TLS came to the port of AMQP with TLS".into()
+            }
+            Disagreement::NotTls(header) => format!("no TLS handshake: {}", spoken(header)),
+            Disagreement::Refused(error) => format!("the TLS handshake failed: {error}"),
+        })
     }
 }
 

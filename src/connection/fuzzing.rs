@@ -5,11 +5,20 @@
 //! derive them and a seeded generator can draw them; [`write_session`] makes a client's bytes of them and
 //! [`Mutation`]s spoil those bytes.
 //!
+//! A [`GuardedHost`] is a broker with users, permissions and limits. It receives [`Visitor`]s from their first byte on, through a
+//! proxy's header, TLS and the login, as a listener would, and knows who must not be let in.
+//!
 //! Not part of the broker: compiled for tests and under the feature `fuzzing` only.
 
+mod guarded;
+mod line;
+mod login;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod users;
+mod visitor;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -19,19 +28,23 @@ use std::{
 
 use parking_lot::Mutex;
 
+pub use guarded::{GuardedHost, Received};
+pub use login::{Login, write_proxy_header};
 pub use steps::{Mutation, STEP_KINDS, Step, write_session};
+pub use visitor::{TlsVersion, Visitor, Wiretap};
 
 use super::{
     session::{Negotiated, Phase, Remote, Session},
     work::Then,
 };
-use crate::broker::{Bounds, Broker, ConnectionInfo, Terms, Vhost};
+use crate::broker::{Admission, Bounds, Broker, ConnectionInfo, Terms, Vhost};
 use crate::config::{Config, PasswordHashing, Settings};
 use crate::core::{
     access::Limits,
     effects::Effects,
     memory::{Gauge, Kind},
     outbox::{Outbox, SharedOutbox, feed_by_outbox},
+    queue::SharedQueue,
     turn::Turn,
 };
 use crate::limits::LEFTOVER_BYTES_MAX;
@@ -96,16 +109,21 @@ impl TestHost {
             frame_max: config.frame_max,
             channel_max: config.channel_max,
         };
-        let frame_bytes_max = config.frame_max as usize;
+        self.open(negotiated, info, admission)
+    }
+
+    /// A connection to which this was agreed.
+    fn open(&self, negotiated: Negotiated, info: ConnectionInfo, admission: Admission) -> Client {
+        let frame_bytes_max = negotiated.frame_max as usize;
         let outbox: SharedOutbox = Arc::new(Mutex::new(Outbox::new(frame_bytes_max, true)));
-        let id = self.broker.connections.connected(info, outbox.clone(), Arc::default(), admission);
+        let id = self.broker.connected(info, true, outbox.clone(), &Arc::default(), admission);
         let session = Session::new(self.broker.clone(), id, negotiated, outbox.clone());
         Client { session, outbox, frame_bytes_max, unread: Vec::new(), spare: Vec::new() }
     }
 
     /// Queues that there are.
     pub fn queue_count(&self) -> usize {
-        self.vhost.read(|topology| topology.queues().count())
+        self.broker.vhosts.all().iter().map(|vhost| queues_of(vhost).len()).sum()
     }
 
     /// Bytes on the gauge, without what is declared.
@@ -116,24 +134,29 @@ impl TestHost {
     /// Deletes all that clients made, once they are gone, and tells what should not have been left.
     pub fn clear(&self) -> Remains {
         let mut remains = Remains { connections: self.broker.connections.count(), ..Remains::default() };
-        let queues: Vec<_> = self.vhost.read(|topology| topology.queues().cloned().collect());
-        for queue in queues {
-            let status = queue.status();
-            remains.unacked += status.unacked;
-            remains.consumers += status.consumers;
-            drop(self.vhost.change(|topology| topology.expire_queue(&queue, |_| true)));
-        }
-        self.vhost.change(|topology| {
-            let names: Vec<_> = topology.exchanges().map(|spec| spec.name.clone()).collect();
-            for name in names {
-                // The exchanges that every virtual host has refuse, and should.
-                let _built_in = topology.delete_exchange(&name, false);
+        for vhost in self.broker.vhosts.all() {
+            for queue in queues_of(&vhost) {
+                let status = queue.status();
+                remains.unacked += status.unacked;
+                remains.consumers += status.consumers;
+                drop(vhost.change(|topology| topology.expire_queue(&queue, |_| true)));
             }
-        });
+            vhost.change(|topology| {
+                let names: Vec<_> = topology.exchanges().map(|spec| spec.name.clone()).collect();
+                for name in names {
+                    // The exchanges that every virtual host has refuse, and should.
+                    let _built_in = topology.delete_exchange(&name, false);
+                }
+            });
+        }
         remains.queues = self.queue_count();
         remains.used_bytes = self.used_bytes();
         remains
     }
+}
+
+fn queues_of(vhost: &Vhost) -> Vec<Arc<SharedQueue>> {
+    vhost.read(|topology| topology.queues().cloned().collect())
 }
 
 /// One connection of a [`TestHost`].

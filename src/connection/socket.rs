@@ -20,7 +20,9 @@ use tokio::{
     },
 };
 
-pub(super) use tls::{TlsFailure, shake_hands};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) use tls::Session as TlsSession;
+pub(super) use tls::{Disagreement, TlsFailure, shake_hands};
 
 use crate::core::outbox::Socket;
 use crate::limits::TLS_RECORD_BYTES_MAX;

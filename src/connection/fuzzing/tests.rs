@@ -1,5 +1,6 @@
 //! What mutated sessions and reading have found, each as a session of its own.
 
+mod logins;
 mod once;
 mod promised;
 mod reading;

@@ -7,9 +7,11 @@
 //! and not before; until then the session keeps that, and whoever writes next has to begin with the same bytes, which are not encrypted
 //! again. An outbox does so by itself: what was not sent stays in front.
 
+mod session;
+
 use std::{
     cell::RefCell,
-    io::{self, IoSlice, Read, Write},
+    io::{self, IoSlice, Write},
     mem,
     pin::Pin,
     sync::Arc,
@@ -17,7 +19,6 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use rustls::ServerConnection;
 use tokio::{
     io::{AsyncWrite as _, ReadBuf},
     net::{
@@ -26,22 +27,15 @@ use tokio::{
     },
 };
 
+pub(in crate::connection) use session::{Disagreement, Session};
+
 use crate::containment::contained;
-use crate::limits::{
-    TLS_LOCKED_BYTES, TLS_READ_BYTES, TLS_READ_BYTES_MIN, TLS_RECORD_BYTES_MAX, TLS_WRITE_BYTES,
-};
+use crate::limits::{TLS_LOCKED_BYTES, TLS_READ_BYTES, TLS_READ_BYTES_MIN, TLS_RECORD_BYTES_MAX};
 use crate::tls::Acceptor;
 
 thread_local! {
     /// What was read and is not decrypted yet, lent to whichever socket is readable.
     static ENCRYPTED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// What both halves share.
-struct Session {
-    tls: ServerConnection,
-    /// Bytes that are encrypted and do not count as written yet.
-    unreported_bytes: usize,
 }
 
 /// The halves of a socket on which TLS is agreed upon.
@@ -57,10 +51,8 @@ pub(in crate::connection) struct Secured {
 pub(in crate::connection) enum TlsFailure {
     /// The client went away, or the socket failed.
     Gone(io::Error),
-    /// The client's first bytes are not those of TLS.
-    NotTls([u8; FIRST_BYTES]),
-    /// The client was told why, as far as it reads that.
-    Refused(rustls::Error),
+    /// It does not speak TLS, or was told why not, as far as it reads that.
+    Disagreed(Disagreement),
 }
 
 /// Leads a client through the handshake of TLS. After a failure the socket comes back, so that the client can read why it failed; nothing
@@ -69,54 +61,46 @@ pub(in crate::connection) async fn shake_hands(
     tcp: TcpStream,
     acceptor: &Acceptor,
 ) -> Result<Secured, (TcpStream, TlsFailure)> {
-    let mut tls = match acceptor.session() {
-        Ok(tls) => tls,
-        Err(error) => return Err((tcp, TlsFailure::Refused(error))),
+    let mut session = match Session::new(acceptor) {
+        Ok(session) => session,
+        Err(error) => return Err((tcp, TlsFailure::Disagreed(Disagreement::Refused(error)))),
     };
-    if let Err(failure) = agree(&tcp, &mut tls).await {
+    if let Err(failure) = agree(&tcp, &mut session).await {
         return Err((tcp, failure));
     }
-    let certificate_name = acceptor.client_name(&tls);
+    let certificate_name = session.client_name(acceptor);
     let (reader, writer) = tcp.into_split();
-    let session = Arc::new(Mutex::new(Session { tls, unreported_bytes: 0 }));
+    let session = Arc::new(Mutex::new(session));
     let reader = Reader { tcp: reader, session: session.clone(), was_full: false };
     Ok(Secured { reader, writer: Writer { tcp: writer, session }, certificate_name })
 }
 
-async fn agree(tcp: &TcpStream, tls: &mut ServerConnection) -> Result<(), TlsFailure> {
-    let mut is_first = true;
+async fn agree(tcp: &TcpStream, session: &mut Session) -> Result<(), TlsFailure> {
     loop {
-        while tls.wants_write() {
+        while session.has_unsent() {
             tcp.writable().await.map_err(TlsFailure::Gone)?;
-            match tls.write_tls(&mut Sending(tcp)) {
+            match session.send_all(&mut Sending(tcp)) {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
                     return Err(TlsFailure::Gone(error));
                 }
-                Ok(_) | Err(_) => {}
+                Ok(()) | Err(_) => {}
             }
         }
-        if !tls.is_handshaking() {
+        if session.is_agreed() {
             return Ok(());
         }
         tcp.readable().await.map_err(TlsFailure::Gone)?;
-        let taken = with_encrypted(|buffer| {
-            let bytes = match tcp.try_read(&mut buffer[..TLS_READ_BYTES_MIN]) {
-                Ok(0) => return Err(TlsFailure::Gone(io::ErrorKind::UnexpectedEof.into())),
-                Ok(bytes) => bytes,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(TlsFailure::Gone(error)),
-            };
-            let read = &buffer[..bytes];
-            if mem::take(&mut is_first) && read.first() != Some(&HANDSHAKE_RECORD) {
-                let mut first = [0; FIRST_BYTES];
-                first.iter_mut().zip(read).for_each(|(first, byte)| *first = *byte);
-                return Err(TlsFailure::NotTls(first));
-            }
-            decrypt(tls, read, &mut ReadBuf::new(&mut [])).map_err(TlsFailure::Refused)
+        let taken = with_encrypted(|buffer| match tcp.try_read(&mut buffer[..TLS_READ_BYTES_MIN]) {
+            Ok(0) => Err(TlsFailure::Gone(io::ErrorKind::UnexpectedEof.into())),
+            Ok(bytes) => session.greet(&buffer[..bytes]).map_err(TlsFailure::Disagreed),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(TlsFailure::Gone(error)),
         });
         if let Err(failure) = taken {
-            // What it has to say of that is said if the socket takes it at once, which is empty.
-            let _unsaid = if matches!(failure, TlsFailure::NotTls(_)) { Ok(()) } else { send_all(tls, tcp) };
+            if let TlsFailure::Disagreed(Disagreement::Refused(_)) = failure {
+                // What it has to say of that is said if the socket takes it at once, which is empty.
+                let _unsaid = session.send_all(&mut Sending(tcp));
+            }
             return Err(failure);
         }
     }
@@ -145,7 +129,7 @@ impl Reader {
             return others_first(cx);
         }
         let before = target.filled().len();
-        if take_decrypted(&mut self.session.lock().tls, target)? {
+        if self.session.lock().take_decrypted(target)? {
             return Poll::Ready(Ok(()));
         }
         let room = target.remaining().saturating_sub(TLS_RECORD_BYTES_MAX);
@@ -174,11 +158,11 @@ impl Reader {
         let mut session = self.session.lock();
         let decrypted = buffer[..bytes].chunks(TLS_LOCKED_BYTES).try_for_each(|piece| {
             MutexGuard::bump(&mut session);
-            contained(|| decrypt(&mut session.tls, piece, target))
+            contained(|| session.decrypt(piece, target))
                 .unwrap_or_else(|_told_by_the_hook| Err(rustls::Error::General("it has failed".into())))
         });
         // An alert, or an answer to new keys. What cannot be sent now is sent before what is written next, and an error is one for the writer.
-        let _unsent = send_all(&mut session.tls, tcp);
+        let _unsent = session.send_all(&mut Sending(tcp));
         Poll::Ready(
             decrypted.map(|()| bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
         )
@@ -199,14 +183,7 @@ impl Writer {
     /// Sends what can be sent at once. If that is not all that was encrypted for it, nothing counts as written, and the next call has to
     /// begin with the same bytes.
     pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let mut session = self.session.lock();
-        let Session { tls, unreported_bytes } = &mut *session;
-        if *unreported_bytes == 0 {
-            send_all(tls, self.tcp())?;
-            *unreported_bytes = tls.writer().write(&bytes[..bytes.len().min(TLS_WRITE_BYTES)])?;
-        }
-        send_all(tls, self.tcp())?;
-        Ok(mem::take(unreported_bytes))
+        self.session.lock().write(bytes, &mut Sending(self.tcp()))
     }
 
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -222,9 +199,7 @@ impl Writer {
     }
 
     fn say_good_bye(&self) -> io::Result<()> {
-        let mut session = self.session.lock();
-        session.tls.send_close_notify();
-        send_all(&mut session.tls, self.tcp())
+        self.session.lock().say_good_bye(&mut Sending(self.tcp()))
     }
 }
 
@@ -241,50 +216,6 @@ fn with_encrypted<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
         buffer.resize(TLS_READ_BYTES, 0);
         work(buffer)
     })
-}
-
-/// Takes in what was read. What it brings goes to `target` as far as that has room; the rest stays with the session.
-fn decrypt(
-    tls: &mut ServerConnection,
-    mut bytes: &[u8],
-    target: &mut ReadBuf<'_>,
-) -> Result<(), rustls::Error> {
-    while !bytes.is_empty() {
-        match tls.read_tls(&mut bytes) {
-            // The client has said good-bye: what comes behind that is not read.
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(error) => return Err(rustls::Error::General(error.to_string())),
-        }
-        tls.process_new_packets()?;
-        take_decrypted(tls, target).map_err(|error| rustls::Error::General(error.to_string()))?;
-    }
-    Ok(())
-}
-
-/// Takes what is decrypted; whether that was something, or the end.
-fn take_decrypted(tls: &mut ServerConnection, target: &mut ReadBuf<'_>) -> io::Result<bool> {
-    if target.remaining() == 0 {
-        return Ok(false);
-    }
-    match tls.reader().read(target.initialize_unfilled()) {
-        Ok(bytes) => {
-            target.advance(bytes);
-            Ok(true)
-        }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Sends all that is encrypted, as far as the socket takes it without waiting; otherwise an error.
-fn send_all(tls: &mut ServerConnection, tcp: &TcpStream) -> io::Result<()> {
-    while tls.wants_write() {
-        if tls.write_tls(&mut Sending(tcp))? == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-    }
-    Ok(())
 }
 
 fn others_first(cx: &Context<'_>) -> Poll<io::Result<()>> {
@@ -308,8 +239,3 @@ impl Write for Sending<'_> {
         Ok(())
     }
 }
-
-/// First bytes by which other protocols are told.
-const FIRST_BYTES: usize = 8;
-/// The first byte of a TLS handshake (RFC 8446, 5.1).
-const HANDSHAKE_RECORD: u8 = 0x16;
