@@ -1,14 +1,15 @@
 //! What somebody does who cannot log in: take up descriptors, and write into the log.
 
-use std::io;
+use std::{io, time::Instant};
 
 use crate::{
+    entry::Entry,
     methods::publish_with,
     node::{Node, Stop},
-    peer::Peer,
+    peer::{Peer, log_in},
     scene::{patience, size},
     victim::Victims,
-    wire::{CLIENT_CAPABILITIES, DURABLE, PROTOCOL_HEADER, method, queue_declare, start_ok},
+    wire::{DURABLE, PROTOCOL_HEADER, method, queue_declare},
 };
 
 #[test]
@@ -26,16 +27,17 @@ fn silent_sockets_beyond_all_descriptors_stop_nobody_who_is_logged_in() {
 fn silent_sockets(count: usize, descriptors: u32) {
     let mut node = Node::with_descriptors(descriptors, &[]);
     for start in ["first", "second"] {
-        let victims = Victims::beside(node.address()).unwrap();
-        let mut publisher = Peer::open(node.address()).unwrap();
-        let silent: Vec<Peer> = (0..count).filter_map(|_| Peer::silent(node.address()).ok()).collect();
+        let entry = Entry::guest(node.address());
+        let victims = Victims::beside(&entry).unwrap();
+        let (mut publisher, began) = (Peer::open(&entry).unwrap(), Instant::now());
+        let silent: Vec<Peer> = (0..count).filter_map(|_| Peer::silent(&entry).ok()).collect();
         let written = publish_persistent(&mut publisher, size(91, 40));
-        let (waits, outcome) = victims.finish();
+        let (felt, outcome) = victims.finish(began);
         println!(
             "\n| {} silent sockets, {descriptors} descriptors, {start} start | longest wait {:?} | p99 {:?} |",
             silent.len(),
-            waits.longest,
-            waits.p99
+            felt.during.longest,
+            felt.during.p99
         );
         written
             .and(outcome)
@@ -73,15 +75,14 @@ fn what_peers_call_themselves_is_escaped_bounded_and_not_written_each_time() {
     let longest = lines.iter().map(|line| line.len()).max().unwrap();
     assert!(longest < LOG_LINE_BYTES, "a line of {longest} bytes");
     assert!(lines.len() < tries / 2, "{} lines for {tries} tries", lines.len());
-    Victims::beside(node.address()).unwrap().finish().1.unwrap();
+    Victims::beside(&Entry::guest(node.address())).unwrap().finish(Instant::now()).1.unwrap();
 }
 
 /// A client that has sent what will be refused.
 fn refused_login(node: &Node, user: &str) -> io::Result<Peer> {
-    let mut peer = Peer::silent(node.address())?;
+    let mut peer = Peer::silent(&Entry::guest(node.address()))?;
     peer.send(PROTOCOL_HEADER)?;
-    let response = format!("\0{user}\0wrong");
-    peer.method(0, &start_ok(&CLIENT_CAPABILITIES.table(), "PLAIN", response.as_bytes()))?;
+    peer.method(0, &log_in(user, "wrong"))?;
     Ok(peer)
 }
 

@@ -2,7 +2,7 @@
 //! the broker closes or says nothing for long; they never panic, for the row decides what that means.
 
 use std::{
-    io::{self, ErrorKind, Read as _, Write as _},
+    io::{self, ErrorKind},
     net::{Shutdown, TcpStream},
     ops::Range,
     thread::{self, JoinHandle},
@@ -10,15 +10,16 @@ use std::{
 };
 
 use crate::{
+    entry::Entry,
     scene::patience,
     wire::{
-        Args, CLIENT_CAPABILITIES, Frame, METHOD, PASSIVE, PROTOCOL_HEADER, Reader, connection_open, frame,
-        method, queue_declare, start_ok, tune_ok,
+        Args, CLIENT_CAPABILITIES, Frame, METHOD, PASSIVE, PROTOCOL_HEADER, Reader, Stream, connection_open,
+        frame, method, queue_declare, start_ok, tune_ok,
     },
 };
 
 pub struct Peer {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     arrived: Vec<u8>,
     /// How much of it was handed out.
     read: usize,
@@ -26,22 +27,26 @@ pub struct Peer {
 
 impl Peer {
     /// An open connection with channel 1 and without heartbeats.
-    pub fn open(address: &str) -> io::Result<Self> {
-        let mut peer = Self::silent(address)?;
-        peer.send(PROTOCOL_HEADER)?;
-        peer.answer((10, 10))?;
-        peer.call(0, &start_ok(&CLIENT_CAPABILITIES.table(), "PLAIN", b"\0guest\0guest"), (10, 30))?;
+    pub fn open(entry: &Entry) -> io::Result<Self> {
+        let mut peer = Self::greeted(entry)?;
+        peer.call(0, &log_in(&entry.user, &entry.password), (10, 30))?;
         peer.method(0, &tune_ok((2047, 131_072, 0)))?;
-        peer.call(0, &connection_open("/"), (10, 41))?;
+        peer.call(0, &connection_open(&entry.vhost), (10, 41))?;
         peer.channel(1)?;
         Ok(peer)
     }
 
-    /// A socket that has said nothing.
-    pub fn silent(address: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, arrived: Vec::new(), read: 0 })
+    /// A connection whose next word is `connection.start-ok`.
+    pub fn greeted(entry: &Entry) -> io::Result<Self> {
+        let mut peer = Self::silent(entry)?;
+        peer.send(PROTOCOL_HEADER)?;
+        peer.answer((10, 10))?;
+        Ok(peer)
+    }
+
+    /// A socket on which no word of AMQP was said.
+    pub fn silent(entry: &Entry) -> io::Result<Self> {
+        Ok(Self { stream: entry.connect()?, arrived: Vec::new(), read: 0 })
     }
 
     pub fn channel(&mut self, channel: u16) -> io::Result<()> {
@@ -124,7 +129,7 @@ impl Peer {
             if left.is_zero() {
                 return Ok(None);
             }
-            self.stream.set_read_timeout(Some(left))?;
+            self.stream.tcp().set_read_timeout(Some(left))?;
             let mut part = [0; 64 * 1024];
             match self.stream.read(&mut part) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
@@ -138,8 +143,18 @@ impl Peer {
 
     /// Sends from a thread of its own, for a broker that may stop reading.
     pub fn flood(self, send: impl FnOnce(&mut Self) -> io::Result<()> + Send + 'static) -> io::Result<Flood> {
-        let mut sender = Self { stream: self.stream.try_clone()?, arrived: Vec::new(), read: 0 };
-        Ok(Flood { stream: self.stream, thread: Some(thread::spawn(move || send(&mut sender))) })
+        let (stream, mut sender) = (self.stream.tcp().try_clone()?, self);
+        Ok(Flood { stream, thread: Some(thread::spawn(move || send(&mut sender))) })
+    }
+
+    /// The text with which the broker closes, or none if it closes without a word. Fails if it does neither.
+    pub fn farewell(mut self) -> io::Result<Option<String>> {
+        match self.answer((0, 0)) {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(Some(error.to_string())),
+            Err(error) if is_end(&error) => Ok(None),
+            Err(error) => Err(error),
+            Ok(_) => Ok(None),
+        }
     }
 
     fn answer(&mut self, (class, id): (u16, u16)) -> io::Result<Reader> {
@@ -214,6 +229,18 @@ impl Drop for Flood {
             let _ = thread.join();
         }
     }
+}
+
+/// `connection.start-ok` with a password.
+pub fn log_in(user: &str, password: &str) -> Args {
+    let response = format!("\0{user}\0{password}");
+    start_ok(&CLIENT_CAPABILITIES.table(), "PLAIN", response.as_bytes())
+}
+
+/// Whether it says that the other end is gone.
+pub fn is_end(error: &io::Error) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 /// The broker closed the channel or the connection with this code.

@@ -13,9 +13,11 @@ use std::{
 };
 
 use crate::{
-    node::{Node, resident_peak, signal},
+    entry::Entry,
+    node::{resident_peak, signal},
     peer::Peer,
-    victim::{Victims, Waits},
+    victim::{Felt, Victims, Waits},
+    world::{Tenancy, World},
 };
 
 pub struct Row {
@@ -30,6 +32,8 @@ pub struct Row {
     pub after: fn(&Scene) -> io::Result<()>,
     /// Whether the broker may close the attacker's connection or channel.
     pub may_be_refused: bool,
+    /// What the attacker may do, and the policies of its virtual host, where it has one of its own.
+    pub tenancy: fn() -> Tenancy,
 }
 
 impl Row {
@@ -40,13 +44,19 @@ impl Row {
         attack: |_, _| Ok(()),
         after: |_| Ok(()),
         may_be_refused: false,
+        tenancy: Tenancy::default,
     };
 
-    fn start(&self) -> Node {
+    fn start(&self, way: Way) -> World {
         let limit = self.memory_limit.map(|(full, small)| size(full, small).to_string());
         let mut args = vec!["--segment-bytes", if is_full() { "67108864" } else { "1048576" }];
         args.extend(limit.iter().flat_map(|limit| ["--memory-limit-bytes", limit]));
-        Node::with(&args)
+        match way {
+            Way::Guest => World::of_guest(&args),
+            Way::Tenants { attackers_speak_tls } => {
+                World::of_tenants(&args, &(self.tenancy)(), attackers_speak_tls)
+            }
+        }
     }
 
     /// Resident memory that it may take at its peak. A small limit is small beside the program, which is a debug build then.
@@ -56,14 +66,44 @@ impl Row {
     }
 }
 
+/// As whom attackers and victims come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// All as the default user, without TLS.
+    Guest,
+    /// Each as an ordinary user of a virtual host of its own, victims over TLS.
+    Tenants { attackers_speak_tls: bool },
+}
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Guest => "",
+            Self::Tenants { attackers_speak_tls: false } => "(tenants)",
+            Self::Tenants { attackers_speak_tls: true } => "(tenants, TLS)",
+        }
+    }
+
+    /// As `LEVERET_ISOLATION_WAY` says: `guest`, `tenants` or `tenants-tls`.
+    fn of_environment() -> Self {
+        match env::var("LEVERET_ISOLATION_WAY").as_deref() {
+            Err(_) | Ok("guest") => Self::Guest,
+            Ok("tenants") => Self::Tenants { attackers_speak_tls: false },
+            Ok("tenants-tls") => Self::Tenants { attackers_speak_tls: true },
+            Ok(other) => panic!("LEVERET_ISOLATION_WAY is not guest, tenants or tenants-tls: {other}"),
+        }
+    }
+}
+
 /// Where a row takes place.
 pub struct Scene {
-    address: String,
+    /// As whom the attackers come.
+    pub attacker: Entry,
 }
 
 impl Scene {
     pub fn peer(&self) -> io::Result<Peer> {
-        Peer::open(&self.address)
+        Peer::open(&self.attacker)
     }
 
     /// Sends these bytes so many times from each of three connections at once: as many as to keep all workers of a small
@@ -102,12 +142,20 @@ impl Scene {
     }
 }
 
-/// Runs an attack beside victims; prints what they felt, and fails where it did what it must not.
+/// Runs an attack beside victims, as the environment says; prints what they felt, and fails where it did what it must not.
 pub fn run(row: &Row) {
-    let mut node = row.start();
-    let scene = Scene { address: node.address().to_owned() };
-    let victims = Victims::beside(node.address()).unwrap();
-    let peak = AtomicU64::new(0);
+    run_on(row, Way::of_environment());
+}
+
+/// The same, as it is said.
+pub fn run_on(row: &Row, way: Way) {
+    let World { node, attacker, victim, .. } = &mut row.start(way);
+    let scene = Scene { attacker: attacker.clone() };
+    let victims = Victims::beside(victim).unwrap();
+    if way != Way::Guest {
+        thread::sleep(Duration::from_millis(size(10_000, 300) as u64));
+    }
+    let (peak, attacked_at) = (AtomicU64::new(0), Instant::now());
     let attacked = observed(node.pid(), &peak, || {
         let mut peers = (row.set_up)(&scene)?;
         (row.attack)(&scene, &mut peers)
@@ -120,17 +168,18 @@ pub fn run(row: &Row) {
         await_unblocked(&victims)
     });
     let alarm = gone.elapsed();
-    let (waits, victims) = victims.finish();
+    let (felt, victims) = victims.finish(attacked_at);
+    let (left, log) = (node.resident(), node.stderr());
     let stopped = node.terminate(patience());
     let peak = peak.into_inner();
-    report(row.name, &waits, peak, alarm, stopped);
+    report(&format!("{} {}", row.name, way.name()), &felt, (peak, left), alarm, stopped);
     let refused = |error: &io::Error| row.may_be_refused && error.kind() == io::ErrorKind::PermissionDenied;
     if let Err(error) = attacked
         && !refused(&error)
     {
-        panic!("{}: the attacker was held up: {error}", row.name);
+        panic!("{}: the attacker was held up: {error}; the broker says\n{log}", row.name);
     }
-    cleared.unwrap_or_else(|error| panic!("{}: afterwards: {error}", row.name));
+    cleared.unwrap_or_else(|error| panic!("{}: afterwards: {error}; the broker says\n{log}", row.name));
     victims.unwrap_or_else(|error| panic!("{}: a victim: {error}", row.name));
     assert!(stopped.is_some_and(|(status, _)| status.success()), "{}: {stopped:?}", row.name);
     if row.memory_limit.is_some() {
@@ -143,9 +192,9 @@ pub fn run(row: &Row) {
 
 /// SIGTERM in the middle of the attack: the broker must end, and in order.
 pub fn stop_in_the_middle(row: &Row) {
-    let mut node = row.start();
-    let scene = Scene { address: node.address().to_owned() };
-    let victims = Victims::beside(node.address()).unwrap();
+    let World { node, attacker, victim, .. } = &mut row.start(Way::of_environment());
+    let scene = Scene { attacker: attacker.clone() };
+    let victims = Victims::beside(victim).unwrap();
     let mut peers = observed(node.pid(), &AtomicU64::new(0), || (row.set_up)(&scene)).unwrap();
     let stopped = thread::scope(|scope| {
         // How far it comes is chance; it fails when the broker goes.
@@ -194,15 +243,37 @@ fn await_unblocked(victims: &Victims) -> io::Result<()> {
     Ok(())
 }
 
-fn report(name: &str, waits: &Waits, peak: u64, alarm: Duration, stopped: Option<(ExitStatus, Duration)>) {
+fn report(
+    name: &str,
+    felt: &Felt,
+    (peak, left): (u64, u64),
+    alarm: Duration,
+    stopped: Option<(ExitStatus, Duration)>,
+) {
+    let Felt { before, during } = felt;
+    let quiet = match *before {
+        Waits { p50: Duration::ZERO, .. } => String::new(),
+        Waits { p50, p99, .. } => format!(
+            " quiet p50 {} p99 {}, then {:.1} x |",
+            millis(p50),
+            millis(p99),
+            during.p99.as_secs_f64() / p99.as_secs_f64()
+        ),
+    };
     println!(
-        "\n| {name} | longest wait {} | p99 {} | peak {} MB | clear after {} | SIGTERM {} |",
-        seconds(Some(waits.longest)),
-        seconds(Some(waits.p99)),
+        "\n| {name} |{quiet} longest wait {} | p50 {} | p99 {} | peak {} MB, then {} MB | clear after {} | SIGTERM {} |",
+        seconds(Some(during.longest)),
+        millis(during.p50),
+        millis(during.p99),
         peak / MIB,
+        left / MIB,
         seconds(Some(alarm)),
         seconds(stopped.map(|(_, took)| took)),
     );
+}
+
+fn millis(duration: Duration) -> String {
+    format!("{:.2} ms", duration.as_secs_f64() * 1e3)
 }
 
 fn seconds(duration: Option<Duration>) -> String {
@@ -241,6 +312,26 @@ macro_rules! rows {
     };
 }
 pub(crate) use rows;
+
+/// Each row is two tests in which everybody is a tenant: with attackers in the clear, and over TLS.
+macro_rules! rows_among_tenants {
+    ($($name:ident)*) => { $(
+        mod $name {
+            use crate::scene::{Way, run_on};
+
+            #[test]
+            fn in_the_clear() {
+                run_on(&super::$name(), Way::Tenants { attackers_speak_tls: false });
+            }
+
+            #[test]
+            fn over_tls() {
+                run_on(&super::$name(), Way::Tenants { attackers_speak_tls: true });
+            }
+        }
+    )* };
+}
+pub(crate) use rows_among_tenants;
 
 /// A number of the tables, or a smaller one for every day.
 pub fn size(full: usize, small: usize) -> usize {

@@ -14,6 +14,7 @@ use std::{
 };
 
 use crate::{
+    entry::Entry,
     peer::Peer,
     scene::patience,
     wire::{
@@ -36,23 +37,56 @@ struct Shared {
 }
 
 struct Record {
-    waits: Vec<Duration>,
+    waits: Vec<Wait>,
     outcome: io::Result<()>,
 }
 
+/// Of one message for its delivery or its confirm.
+struct Wait {
+    since: Instant,
+    took: Duration,
+}
+
+impl Wait {
+    fn until_now(since: Instant) -> Self {
+        Self { since, took: since.elapsed() }
+    }
+}
+
 /// How long they waited for a delivery or a confirm.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Waits {
     pub longest: Duration,
+    pub p50: Duration,
     pub p99: Duration,
 }
 
+impl Waits {
+    fn of(waits: impl Iterator<Item = Wait>) -> Self {
+        let mut waits: Vec<Duration> = waits.map(|wait| wait.took).collect();
+        waits.sort_unstable();
+        let last = waits.len().saturating_sub(1);
+        let at =
+            |percent: usize| waits.get((waits.len() * percent / 100).min(last)).copied().unwrap_or_default();
+        Self { longest: at(100), p50: at(50), p99: at(99) }
+    }
+}
+
+/// What they felt.
+#[derive(Debug)]
+pub struct Felt {
+    /// While it was quiet.
+    pub before: Waits,
+    /// From the beginning of the attack on.
+    pub during: Waits,
+}
+
 impl Victims {
-    pub fn beside(address: &str) -> io::Result<Self> {
+    pub fn beside(entry: &Entry) -> io::Result<Self> {
         let mut victims = Self { shared: Vec::new(), threads: Vec::new() };
         for kind in [Kind::Transient, Kind::Persistent] {
             let shared = Arc::new(Shared::default());
-            let victim = Victim::new(kind, address, shared.clone())?;
+            let victim = Victim::new(kind, entry, shared.clone())?;
             victims.shared.push(shared);
             victims.threads.push(thread::spawn(|| victim.work()));
         }
@@ -64,8 +98,8 @@ impl Victims {
         self.shared.iter().any(|shared| shared.blocked.load(Ordering::Relaxed))
     }
 
-    /// They send no more. Fails unless all that they had sent came, once and in order.
-    pub fn finish(self) -> (Waits, io::Result<()>) {
+    /// They send no more. Fails unless all that they had sent came, once and in order. The attack began then.
+    pub fn finish(self, attacked: Instant) -> (Felt, io::Result<()>) {
         for shared in &self.shared {
             shared.stop.store(true, Ordering::Relaxed);
         }
@@ -75,10 +109,9 @@ impl Victims {
             waits.extend(record.waits);
             outcome = outcome.and(record.outcome);
         }
-        waits.sort_unstable();
-        let at = |percent: usize| waits.get((waits.len() * percent / 100).min(waits.len() - 1)).copied();
-        let [longest, p99] = [100, 99].map(|percent| at(percent).unwrap_or_default());
-        (Waits { longest, p99 }, outcome)
+        let (before, during): (Vec<_>, Vec<_>) = waits.into_iter().partition(|wait| wait.since < attacked);
+        let felt = Felt { before: Waits::of(before.into_iter()), during: Waits::of(during.into_iter()) };
+        (felt, outcome)
     }
 }
 
@@ -101,12 +134,12 @@ struct Victim {
     unconfirmed: VecDeque<Instant>,
     delivered: u64,
     confirmed: u64,
-    waits: Vec<Duration>,
+    waits: Vec<Wait>,
 }
 
 impl Victim {
-    fn new(kind: Kind, address: &str, shared: Arc<Shared>) -> io::Result<Self> {
-        let (mut peer, queue) = (Peer::open(address)?, format!("victim {kind:?}"));
+    fn new(kind: Kind, entry: &Entry, shared: Arc<Shared>) -> io::Result<Self> {
+        let (mut peer, queue) = (Peer::open(entry)?, format!("victim {kind:?}"));
         let (queue_bits, consumer_bits) =
             if kind == Kind::Persistent { (DURABLE, 0) } else { (EXCLUSIVE, NO_ACK) };
         if kind == Kind::Persistent {
@@ -131,7 +164,7 @@ impl Victim {
         let outcome = self.send_and_receive();
         // What never came has waited until now.
         let oldest = [self.underway.front(), self.unconfirmed.front()];
-        self.waits.extend(oldest.into_iter().flatten().map(Instant::elapsed));
+        self.waits.extend(oldest.into_iter().flatten().copied().map(Wait::until_now));
         Record { waits: self.waits, outcome }
     }
 
@@ -196,7 +229,7 @@ impl Victim {
     fn on_confirm(&mut self, tag: u64) {
         while self.confirmed < tag {
             self.confirmed += 1;
-            self.waits.extend(self.unconfirmed.pop_front().map(|sent| sent.elapsed()));
+            self.waits.extend(self.unconfirmed.pop_front().map(Wait::until_now));
         }
     }
 
@@ -205,7 +238,7 @@ impl Victim {
             return Err(self.error(&format!("{body:?} came in place of {}", self.delivered)));
         }
         self.delivered += 1;
-        self.waits.extend(self.underway.pop_front().map(|sent| sent.elapsed()));
+        self.waits.extend(self.underway.pop_front().map(Wait::until_now));
         if self.kind == Kind::Persistent {
             self.peer.method(1, &basic_ack(self.delivered, false))?;
         }

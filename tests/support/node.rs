@@ -32,6 +32,7 @@ pub struct Node {
     descriptors: Option<u32>,
     child: Option<Child>,
     address: String,
+    tls_address: Option<String>,
     /// How long each start took, from the spawn to the announcement.
     pub starts: Vec<Duration>,
     scratch: TempDir,
@@ -88,6 +89,7 @@ impl Node {
             descriptors: None,
             child: None,
             address: String::new(),
+            tls_address: None,
             starts: Vec::new(),
             scratch,
         }
@@ -109,8 +111,9 @@ impl Node {
             }
         });
         while let Ok(line) = received.recv_timeout(START_DEADLINE.saturating_sub(began.elapsed())) {
-            if let Some((_, rest)) = line.split_once("amqp://") {
-                self.address = rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
+            if let Some(address) = announced(&line, "amqp://") {
+                self.address = address;
+                self.tls_address = announced(&line, "amqps://");
                 self.starts.push(began.elapsed());
                 return;
             }
@@ -181,6 +184,11 @@ impl Node {
         &self.address
     }
 
+    /// Where it speaks TLS, if it does.
+    pub fn tls_address(&self) -> Option<&str> {
+        self.tls_address.as_deref()
+    }
+
     pub fn data(&self) -> &Path {
         &self.data
     }
@@ -249,6 +257,11 @@ impl Drop for Node {
             let _ = child.wait();
         }
     }
+}
+
+fn announced(line: &str, scheme: &str) -> Option<String> {
+    let (_, rest) = line.split_once(scheme)?;
+    Some(rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect())
 }
 
 pub fn signal(pid: u32, name: &str) {
