@@ -511,3 +511,9 @@ pub const PEEKED_PAYLOAD_BYTES_MAX: usize = 16 << 20;
 pub const REDRIVES_MAX: usize = 100;
 /// Messages that a dry run looks at.
 pub const DRY_RUN_MESSAGES_MAX: u64 = 1_000_000;
+/// Samples of the past that are kept of what moves: those of ten minutes.
+pub const SAMPLES_MAX: usize = 120;
+/// Samples in one answer, for each figure.
+pub const SAMPLES_SHOWN_MAX: u64 = 1_000;
+/// Things of which samples of the past are kept: each takes about 25 KB.
+pub const SERIES_WITH_PAST_MAX: usize = 500;

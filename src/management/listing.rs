@@ -13,7 +13,10 @@ use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::failure::{Answered, Failure, bad_request};
+use super::{
+    failure::{Answered, Failure, bad_request},
+    samples::{Age, Ages},
+};
 use crate::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PATTERN_COMPILED_BYTES_MAX};
 
 /// What a request for a list says.
@@ -27,6 +30,12 @@ pub struct Listing {
     sort: Option<String>,
     sort_reverse: Option<String>,
     columns: Option<String>,
+    lengths_age: Option<String>,
+    lengths_incr: Option<String>,
+    msg_rates_age: Option<String>,
+    msg_rates_incr: Option<String>,
+    data_rates_age: Option<String>,
+    data_rates_incr: Option<String>,
 }
 
 /// What a list is of.
@@ -114,6 +123,18 @@ impl Listing {
         match self.columns() {
             None => Json(item).into_response(),
             Some(columns) => Json(some(item, &columns)).into_response(),
+        }
+    }
+
+    /// Which samples of the past are wanted. What makes no sense is not (RabbitMQ).
+    pub fn ages(&self) -> Ages {
+        let age = |span: &Option<String>, step: &Option<String>| {
+            Age::new(span.as_ref()?.parse().ok()?, step.as_ref()?.parse().ok()?)
+        };
+        Ages {
+            lengths: age(&self.lengths_age, &self.lengths_incr),
+            msg_rates: age(&self.msg_rates_age, &self.msg_rates_incr),
+            data_rates: age(&self.data_rates_age, &self.data_rates_incr),
         }
     }
 

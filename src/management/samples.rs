@@ -1,6 +1,13 @@
 //! Rates: what happened between two samples, for things that something has happened to.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::RwLock;
 use serde_json::{Map, Value, json};
@@ -12,7 +19,9 @@ use crate::core::{
     counts::{MessageCounts, Traffic},
     placement::QueueId,
 };
-use crate::limits::{SAMPLE_INTERVAL, SAMPLED_AT_ONCE_MAX};
+use crate::limits::{
+    SAMPLE_INTERVAL, SAMPLED_AT_ONCE_MAX, SAMPLES_MAX, SAMPLES_SHOWN_MAX, SERIES_WITH_PAST_MAX,
+};
 use crate::protocol::ShortString;
 
 /// What is sampled.
@@ -49,42 +58,105 @@ pub struct Figures {
     pub churn: [u64; 7],
 }
 
-/// What has changed in a span of time.
+/// For which of the past samples are wanted, and how far apart, in seconds: RabbitMQ's `lengths_age`, `lengths_incr` and the like.
 #[derive(Debug, Clone, Copy, Default)]
+pub struct Ages {
+    /// Of the numbers of messages in queues.
+    pub lengths: Option<Age>,
+    /// Of what happened to messages.
+    pub msg_rates: Option<Age>,
+    /// Of bytes of connections.
+    pub data_rates: Option<Age>,
+}
+
+/// A span of the past, and the distance of samples in it, in seconds; neither is zero.
+#[derive(Debug, Clone, Copy)]
+pub struct Age {
+    span: u64,
+    step: u64,
+}
+
+impl Age {
+    /// `None` if it makes no sense, or asks for more than is kept or shown.
+    pub fn new(span: u64, step: u64) -> Option<Self> {
+        let span = span.min(SAMPLE_INTERVAL.as_secs() * SAMPLES_MAX as u64);
+        (step > 0 && span >= step && span / step <= SAMPLES_SHOWN_MAX).then_some(Self { span, step })
+    }
+}
+
+/// What has changed lately, and samples of the past if they are wanted.
+#[derive(Default)]
 pub struct Change {
     from: Figures,
     to: Figures,
-    span: Duration,
+    between: Duration,
+    at: Millis,
+    past: Vec<(Millis, Figures)>,
+    ages: Ages,
 }
 
 impl Change {
-    /// What a counter has risen by in a second.
-    pub fn rate(&self, of: impl Fn(&Figures) -> u64) -> f64 {
-        self.per_second(of(&self.to).saturating_sub(of(&self.from)) as f64)
+    /// How fast a counter of messages rises.
+    pub fn count(&self, of: impl Fn(&Figures) -> u64) -> Value {
+        self.details(self.ages.msg_rates, |figures| of(figures) as i64)
     }
 
-    /// What a level has risen or fallen by in a second.
-    pub fn slope(&self, of: impl Fn(&Figures) -> i64) -> f64 {
-        self.per_second((of(&self.to) - of(&self.from)) as f64)
+    /// How fast a number of messages rises or falls.
+    pub fn level(&self, of: impl Fn(&Figures) -> i64) -> Value {
+        self.details(self.ages.lengths, of)
     }
 
-    fn per_second(&self, change: f64) -> f64 {
-        let seconds = self.span.as_secs_f64();
-        if seconds > 0.0 { (change / seconds * 1_000.0).round() / 1_000.0 } else { 0.0 }
+    /// How fast bytes come or go.
+    pub fn flow(&self, of: impl Fn(&Figures) -> u64) -> Value {
+        self.details(self.ages.data_rates, |figures| of(figures) as i64)
     }
+
+    /// RabbitMQ's form: the rate, and samples with the newest first, if they are wanted.
+    fn details(&self, age: Option<Age>, of: impl Fn(&Figures) -> i64) -> Value {
+        let rate = per_second(of(&self.to) - of(&self.from), self.between.as_secs_f64());
+        let Some(Age { span, step }) = age else { return json!({ "rate": rate }) };
+        let newest = self.at - self.at % (step * 1_000);
+        let at = |back: u64| newest.saturating_sub(back * step * 1_000);
+        let value = |time: Millis| {
+            // What is not kept was what it is now, or had not begun.
+            let before = self.past.iter().rev().find(|(taken, _)| *taken <= time);
+            of(before.or(self.past.first()).map_or(&self.to, |(_, figures)| figures))
+        };
+        let samples: Vec<(i64, Millis)> = (0..=span / step).map(at).map(|time| (value(time), time)).collect();
+        let (last, first) = (samples[0].0, samples[samples.len() - 1].0);
+        let sum: i64 = samples.iter().map(|(sample, _)| sample).sum();
+        let shown: Vec<_> = samples
+            .iter()
+            .map(|(sample, timestamp)| json!({ "sample": sample, "timestamp": timestamp }))
+            .collect();
+        json!({
+            "rate": rate,
+            "samples": shown,
+            "avg_rate": per_second(last - first, span as f64),
+            "avg": sum as f64 / samples.len() as f64,
+        })
+    }
+}
+
+fn per_second(change: i64, seconds: f64) -> f64 {
+    if seconds > 0.0 { (change as f64 / seconds * 1_000.0).round() / 1_000.0 } else { 0.0 }
 }
 
 struct Series {
     last: Figures,
     at: Millis,
-    /// Since the sample before that; none if nothing has changed.
-    change: Option<Box<Change>>,
+    /// The sample before that and when it was taken; none if nothing has changed.
+    before: Option<Box<(Figures, Millis)>>,
+    /// Those of the last minutes, the oldest first, of what has moved in them.
+    past: VecDeque<(Millis, Figures)>,
 }
 
-/// The last two samples of what moves, and the last one of what has moved before.
+/// The last samples of what moves, and the last one of what has moved before.
 #[derive(Default)]
 pub struct Samples {
     series: RwLock<HashMap<Subject, Series>>,
+    /// How many things have a past.
+    with_past: AtomicUsize,
 }
 
 impl Samples {
@@ -110,12 +182,14 @@ impl Samples {
         all.counts += broker.counts_of_gone();
         all.churn = churn(broker);
         self.put(Subject::Broker, all, now, &mut next);
-        *self.series.write() = next;
+        let gone = std::mem::replace(&mut *self.series.write(), next);
+        let with_past = gone.values().filter(|series| !series.past.is_empty()).count();
+        self.with_past.fetch_sub(with_past, Ordering::Relaxed);
     }
 
     async fn take_vhost(&self, vhost: &Vhost, now: Millis, next: &mut HashMap<Subject, Series>) -> Figures {
         let (mut counts, queues, exchanges) = vhost.read(|topology| {
-            let queues: Vec<_> = topology.queues().cloned().collect();
+            let queues: Vec<_> = topology.named_queues().cloned().collect();
             let exchanges = topology
                 .exchanges()
                 .map(|spec| (spec.name.clone(), topology.counts_of_exchange(&spec.name).unwrap_or_default()));
@@ -168,23 +242,60 @@ impl Samples {
     }
 
     fn put(&self, subject: Subject, figures: Figures, now: Millis, next: &mut HashMap<Subject, Series>) {
-        let series = self.series.read();
-        let before = series.get(&subject);
-        if before.is_none() && figures == Figures::default() {
+        let mut all = self.series.write();
+        let series = all.get_mut(&subject);
+        if series.is_none() && figures == Figures::default() {
             return;
         }
-        let (from, since) = before.map_or((figures, now), |before| (before.last, before.at));
-        let change = (from != figures).then(|| {
-            let span = Duration::from_millis(now.saturating_sub(since));
-            Box::new(Change { from, to: figures, span })
-        });
-        next.insert(subject, Series { last: figures, at: now, change });
+        let (mut last, mut at, mut past) = (Figures::default(), now, VecDeque::new());
+        if let Some(series) = series {
+            (last, at) = (series.last, series.at);
+            past = std::mem::take(&mut series.past);
+        }
+        let has_moved = last != figures;
+        self.remember(&mut past, figures, now, has_moved);
+        let before = has_moved.then(|| Box::new((last, at)));
+        next.insert(subject, Series { last: figures, at: now, before, past });
+    }
+
+    /// Adds to the past of what moves, as long as not too many things have one, and forgets it when nothing in it moves.
+    fn remember(
+        &self,
+        past: &mut VecDeque<(Millis, Figures)>,
+        figures: Figures,
+        now: Millis,
+        has_moved: bool,
+    ) {
+        if past.is_empty() {
+            if !has_moved || self.with_past.load(Ordering::Relaxed) >= SERIES_WITH_PAST_MAX {
+                return;
+            }
+            self.with_past.fetch_add(1, Ordering::Relaxed);
+        }
+        if past.len() >= SAMPLES_MAX {
+            past.pop_front();
+        }
+        past.push_back((now, figures));
+        if past.iter().all(|(_, then)| *then == figures) && past.len() >= SAMPLES_MAX {
+            *past = VecDeque::new();
+            self.with_past.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// What has changed of something lately; nothing if it is not known.
-    pub fn change(&self, of: &Subject) -> Change {
-        let series = self.series.read();
-        series.get(of).and_then(|series| series.change.as_deref().copied()).unwrap_or_default()
+    pub fn change(&self, of: &Subject, ages: Ages) -> Change {
+        let all = self.series.read();
+        let Some(series) = all.get(of) else { return Change { ages, ..Change::default() } };
+        let (from, since) = series.before.as_deref().map_or((series.last, series.at), |before| *before);
+        let wants_past = ages.lengths.or(ages.msg_rates).or(ages.data_rates).is_some();
+        Change {
+            from,
+            to: series.last,
+            between: Duration::from_millis(series.at.saturating_sub(since)),
+            at: series.at,
+            past: if wants_past { series.past.iter().copied().collect() } else { Vec::new() },
+            ages,
+        }
     }
 
     /// The last sample of something.
@@ -256,12 +367,74 @@ fn stats<'a>(counted: impl Iterator<Item = &'a Counter>, counts: &MessageCounts,
     let mut shown = Map::new();
     for (name, of) in counted {
         shown.insert((*name).into(), json!(of(counts)));
-        shown.insert(format!("{name}_details"), details(change.rate(|figures| of(&figures.counts))));
+        shown.insert(format!("{name}_details"), change.count(|figures| of(&figures.counts)));
     }
     Value::Object(shown)
 }
 
-/// RabbitMQ's form of a rate.
-pub fn details(rate: f64) -> Value {
-    json!({ "rate": rate })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ready(ready: i64) -> Figures {
+        Figures { ready, ..Figures::default() }
+    }
+
+    /// Takes samples of one thing, five seconds apart.
+    fn taken(samples: &Samples, levels: impl IntoIterator<Item = i64>) {
+        for (at, level) in levels.into_iter().enumerate() {
+            let mut next = HashMap::new();
+            samples.put(Subject::Broker, ready(level), (at as Millis + 1) * 5_000, &mut next);
+            *samples.series.write() = next;
+        }
+    }
+
+    fn shown(samples: &Samples, age: Option<Age>) -> Value {
+        let ages = Ages { lengths: age, ..Ages::default() };
+        samples.change(&Subject::Broker, ages).level(|figures| figures.ready)
+    }
+
+    #[test]
+    fn a_rate_is_what_has_changed_between_the_last_two_samples() {
+        let samples = Samples::default();
+        taken(&samples, [10, 20, 45]);
+        assert_eq!(shown(&samples, None), json!({ "rate": 5.0 }));
+        taken(&samples, [45, 45]);
+        assert_eq!(shown(&samples, None), json!({ "rate": 0.0 }));
+    }
+
+    #[test]
+    fn samples_of_the_past_are_shown_as_far_apart_as_is_asked_for() {
+        let samples = Samples::default();
+        taken(&samples, [10, 20, 45, 45]);
+        let wanted = json!({
+            "rate": 0.0,
+            "samples": [
+                { "sample": 45, "timestamp": 20_000 },
+                { "sample": 20, "timestamp": 10_000 },
+                { "sample": 10, "timestamp": 0 },
+            ],
+            "avg_rate": 1.75,
+            "avg": 25.0,
+        });
+        assert_eq!(shown(&samples, Age::new(20, 10)), wanted);
+        for (span, step) in [(10, 0), (0, 5), (5, 10), (1_000_000, 0)] {
+            assert!(Age::new(span, step).is_none(), "{span} {step}");
+        }
+        assert!(Age::new(u64::MAX, 1).is_some(), "no more than is kept");
+    }
+
+    #[test]
+    fn what_does_not_move_any_more_forgets_its_past_and_what_never_did_has_none() {
+        let samples = Samples::default();
+        taken(&samples, [0, 0]);
+        assert!(samples.series.read().is_empty());
+        taken(&samples, [1, 2]);
+        assert_eq!(samples.with_past.load(Ordering::Relaxed), 1);
+        taken(&samples, [2; SAMPLES_MAX + 1]);
+        assert_eq!(
+            (samples.with_past.load(Ordering::Relaxed), samples.last(&Subject::Broker)),
+            (0, ready(2))
+        );
+    }
 }

@@ -2,6 +2,7 @@
 
 mod deleted;
 mod guard;
+mod status;
 mod surroundings;
 
 use std::{
@@ -13,11 +14,12 @@ use std::{
 };
 
 pub use deleted::{Deleted, Purged};
+pub use status::QueueStatus;
 pub use surroundings::{Surroundings, Timetable, Uncalled};
 
 use super::{
-    ConsumerShown, ConsumerSpec, Dispatched, Origin, Paged, Queue, QueueCounters, RareCounters, Taken,
-    Traits, allowance::Allowance, shown::shown,
+    ConsumerShown, ConsumerSpec, Dispatched, Origin, Paged, Queue, Taken, Traits, allowance::Allowance,
+    shown::shown,
 };
 use crate::core::{
     change::Changes,
@@ -92,31 +94,6 @@ pub struct Enqueued {
     pub refused: Vec<usize>,
     /// Queues that were deleted meanwhile, and took nothing.
     pub gone: usize,
-}
-
-/// A queue's figures at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueStatus {
-    /// Messages that wait.
-    pub ready: usize,
-    /// Messages that wait for their time.
-    pub delayed: usize,
-    /// Messages that clients hold.
-    pub unacked: usize,
-    /// Bytes of both.
-    pub bytes: usize,
-    /// Those of them that clients hold.
-    pub unacked_bytes: usize,
-    /// When a client last consumed, got or declared.
-    pub used_at: Millis,
-    /// Those of them that are in memory.
-    pub resident_bytes: usize,
-    /// Consumers.
-    pub consumers: usize,
-    /// What it has done.
-    pub counters: QueueCounters,
-    /// What else it has done.
-    pub rare: RareCounters,
 }
 
 impl SharedQueue {
@@ -412,7 +389,7 @@ impl SharedQueue {
     /// Deletes the queue if `condition` allows it.
     pub fn delete(self: &Arc<Self>, condition: impl FnOnce(&QueueStatus) -> bool) -> Option<Deleted> {
         let mut queue = self.lock();
-        if queue.deleted || !condition(&status(&queue)) {
+        if queue.deleted || !condition(&QueueStatus::of(&queue)) {
             return None;
         }
         queue.deleted = true;
@@ -496,7 +473,7 @@ impl SharedQueue {
 
     /// Its figures now.
     pub fn status(&self) -> QueueStatus {
-        status(&self.state.read())
+        QueueStatus::of(&self.state.read())
     }
 
     /// Its consumers, to be shown.
@@ -583,19 +560,4 @@ pub(super) fn due_of(message: &Message) -> Millis {
     let headers = PropertiesView::parse(view.properties()).ok().and_then(|properties| properties.headers);
     let due = headers.and_then(|headers| due_ms(&TableView::new(headers), message.published_at()).ok()?);
     due.unwrap_or(1).max(1)
-}
-
-fn status(queue: &Queue) -> QueueStatus {
-    QueueStatus {
-        ready: queue.ready.len(),
-        delayed: queue.delayed.len(),
-        unacked: queue.unacked_count,
-        bytes: queue.ready.bytes() + queue.unacked_bytes,
-        unacked_bytes: queue.unacked_bytes,
-        used_at: queue.used_at,
-        resident_bytes: queue.ready.resident_bytes() + queue.unacked_bytes,
-        consumers: queue.consumers.len(),
-        counters: queue.counters,
-        rare: *queue.rare,
-    }
 }

@@ -28,7 +28,7 @@ pub(super) fn routes() -> Router<Api> {
 
 /// A channel as RabbitMQ shows it.
 fn shown(connection: &Item, number: u16, figures: &ChannelFigures) -> Value {
-    let Item { api, id, info } = connection;
+    let Item { api, id, info, ages } = connection;
     let mut shown = json!({
         "acks_uncommitted": figures.uncommitted_acks,
         "confirm": figures.confirms,
@@ -53,7 +53,9 @@ fn shown(connection: &Item, number: u16, figures: &ChannelFigures) -> Value {
         "user_who_performed_action": text(&info.user),
         "vhost": text(&info.vhost),
     });
-    if let Some(stats) = message_stats(&figures.counts, &api.samples.change(&Subject::Channel(*id, number))) {
+    if let Some(stats) =
+        message_stats(&figures.counts, &api.samples.change(&Subject::Channel(*id, number), *ages))
+    {
         shown["message_stats"] = stats;
     }
     shown
@@ -72,7 +74,9 @@ pub(super) fn of_connection(connection: &Item) -> Vec<Value> {
 }
 
 async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
-    listing.answer(connections::seen(&api, &visitor).iter().flat_map(of_connection).collect::<Vec<_>>())
+    listing.answer(
+        connections::seen(&api, &visitor, listing.ages()).iter().flat_map(of_connection).collect::<Vec<_>>(),
+    )
 }
 
 async fn of_vhost(
@@ -82,7 +86,7 @@ async fn of_vhost(
     Query(listing): Query<Listing>,
 ) -> Answered {
     let vhost = visitor.seen(&api, &vhost)?;
-    let connections = connections::seen(&api, &visitor);
+    let connections = connections::seen(&api, &visitor, listing.ages());
     let there = connections.iter().filter(|item| item.info.vhost == vhost.name);
     listing.answer(there.flat_map(of_connection).collect::<Vec<_>>())
 }
@@ -94,7 +98,7 @@ async fn one(
     Query(listing): Query<Listing>,
 ) -> Answered {
     let (connection, _) = channel.rsplit_once(" (").ok_or(Failure::NotFound)?;
-    let connection = connections::find(&api, &visitor, connection)?;
+    let connection = connections::find(&api, &visitor, connection, listing.ages())?;
     let mut found = of_connection(&connection).into_iter().find(|shown| shown["name"] == *channel);
     let found = found.as_mut().ok_or(Failure::NotFound)?;
     found["consumer_details"] = json!([]);
@@ -109,5 +113,5 @@ async fn in_connection(
     Path(name): Path<String>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    listing.answer(of_connection(&connections::find(&api, &visitor, &name)?))
+    listing.answer(of_connection(&connections::find(&api, &visitor, &name, listing.ages())?))
 }

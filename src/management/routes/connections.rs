@@ -18,7 +18,7 @@ use crate::management::{
     failure::{Answered, Failure},
     json::{table, text},
     listing::{Listed, Listing},
-    samples::{Subject, details},
+    samples::{Ages, Subject},
     visitor::Visitor,
 };
 
@@ -36,6 +36,7 @@ pub(super) struct Item {
     pub(super) api: Api,
     pub(super) id: ConnectionId,
     pub(super) info: Arc<ConnectionInfo>,
+    pub(super) ages: Ages,
 }
 
 impl Listed for Item {
@@ -55,13 +56,14 @@ impl Listed for Item {
 
     fn shown(&self) -> Value {
         let figures = self.api.broker.connections.figures_of(self.id);
-        shown(&self.api, self.id, &self.info, figures.as_ref())
+        shown(self, figures.as_ref())
     }
 }
 
 /// A connection as RabbitMQ shows it.
-fn shown(api: &Api, id: ConnectionId, info: &ConnectionInfo, figures: Option<&ConnectionFigures>) -> Value {
-    let change = api.samples.change(&Subject::Connection(id));
+fn shown(item: &Item, figures: Option<&ConnectionFigures>) -> Value {
+    let Item { api, id, info, ages } = item;
+    let change = api.samples.change(&Subject::Connection(*id), *ages);
     let terms = &info.terms;
     let mut shown = json!({
         "auth_mechanism": text(&terms.mechanism),
@@ -97,10 +99,10 @@ fn shown(api: &Api, id: ConnectionId, info: &ConnectionInfo, figures: Option<&Co
     if let Some(figures) = figures {
         shown["recv_cnt"] = json!(figures.received.packets);
         shown["recv_oct"] = json!(figures.received.bytes);
-        shown["recv_oct_details"] = details(change.rate(|figures| figures.received.bytes));
+        shown["recv_oct_details"] = change.flow(|figures| figures.received.bytes);
         shown["send_cnt"] = json!(figures.sent.packets);
         shown["send_oct"] = json!(figures.sent.bytes);
-        shown["send_oct_details"] = details(change.rate(|figures| figures.sent.bytes));
+        shown["send_oct_details"] = change.flow(|figures| figures.sent.bytes);
         shown["send_pend"] = json!(figures.pending_bytes);
         shown["slowed_ms"] = json!(figures.slowed_ms);
     }
@@ -117,25 +119,25 @@ fn state(figures: Option<&ConnectionFigures>) -> &'static str {
 }
 
 /// The connections that somebody sees: its own, or with the tag for it all. By age.
-pub(super) fn seen(api: &Api, visitor: &Visitor) -> Vec<Item> {
+pub(super) fn seen(api: &Api, visitor: &Visitor, ages: Ages) -> Vec<Item> {
     let mut all = api.broker.connections.all();
     all.sort_by_key(|(id, _)| *id);
     all.retain(|(_, info)| visitor.is_monitor() || info.user == *visitor.name());
-    all.into_iter().map(|(id, info)| Item { api: api.clone(), id, info }).collect()
+    all.into_iter().map(|(id, info)| Item { api: api.clone(), id, info, ages }).collect()
 }
 
 /// One by its name, if it is seen: 404 if there is none.
-pub(super) fn find(api: &Api, visitor: &Visitor, name: &str) -> Answered<Item> {
+pub(super) fn find(api: &Api, visitor: &Visitor, name: &str, ages: Ages) -> Answered<Item> {
     let all = api.broker.connections.all();
     let found = all.into_iter().find(|(_, info)| info.name() == name).ok_or(Failure::NotFound)?;
     if visitor.is_monitor() || found.1.user == *visitor.name() {
-        return Ok(Item { api: api.clone(), id: found.0, info: found.1 });
+        return Ok(Item { api: api.clone(), id: found.0, info: found.1, ages });
     }
     Err(Failure::NotAuthorised("User not authorised to access connection".into()))
 }
 
 async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
-    listing.answer(seen(&api, &visitor))
+    listing.answer(seen(&api, &visitor, listing.ages()))
 }
 
 async fn of_vhost(
@@ -145,7 +147,7 @@ async fn of_vhost(
     Query(listing): Query<Listing>,
 ) -> Answered {
     let vhost = visitor.seen(&api, &vhost)?;
-    let mut all = seen(&api, &visitor);
+    let mut all = seen(&api, &visitor, listing.ages());
     all.retain(|item| item.info.vhost == vhost.name);
     listing.answer(all)
 }
@@ -156,7 +158,7 @@ async fn of_user(
     Path(user): Path<String>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    let mut all = seen(&api, &visitor);
+    let mut all = seen(&api, &visitor, listing.ages());
     all.retain(|item| *item.info.user == *user.as_bytes());
     listing.answer(all)
 }
@@ -167,12 +169,12 @@ async fn one(
     Path(name): Path<String>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    Ok(listing.answer_one(&find(&api, &visitor, &name)?.shown()))
+    Ok(listing.answer_one(&find(&api, &visitor, &name, listing.ages())?.shown()))
 }
 
 /// Sessions are those of AMQP 1.0, which is not spoken here.
 async fn sessions_of(visitor: Visitor, State(api): State<Api>, Path(name): Path<String>) -> Answered {
-    find(&api, &visitor, &name)?;
+    find(&api, &visitor, &name, Ages::default())?;
     Listing::default().answer(Vec::<Value>::new())
 }
 
@@ -188,7 +190,7 @@ async fn close(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Answered {
-    let found = find(&api, &visitor, &name)?;
+    let found = find(&api, &visitor, &name, Ages::default())?;
     if !visitor.is_administrator() && found.info.user != *visitor.name() {
         visitor.require_administrator()?;
     }

@@ -20,6 +20,7 @@ use crate::management::{
     failure::Answered,
     json::{table, text},
     listing::Listing,
+    samples::Ages,
     visitor::Visitor,
 };
 
@@ -33,7 +34,7 @@ type ByOutbox = HashMap<*const parking_lot::Mutex<crate::core::outbox::Outbox>, 
 fn connections(api: &Api, vhost: &Vhost) -> ByOutbox {
     let connections = api.broker.connections.with_outboxes(&vhost.name);
     let item = |(id, info, outbox): (_, _, SharedOutbox)| {
-        (Arc::as_ptr(&outbox), Item { api: api.clone(), id, info })
+        (Arc::as_ptr(&outbox), Item { api: api.clone(), id, info, ages: Ages::default() })
     };
     connections.into_iter().map(item).collect()
 }

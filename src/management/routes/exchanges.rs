@@ -20,7 +20,7 @@ use crate::management::{
     failure::{Answered, Failure, bad_request},
     json::{table, text},
     listing::Listing,
-    samples::{Subject, exchange_stats},
+    samples::{Ages, Subject, exchange_stats},
     visitor::Visitor,
 };
 use crate::protocol::{Properties, ShortString, basic, exchange};
@@ -39,7 +39,7 @@ pub(super) fn routes() -> Router<Api> {
 }
 
 /// An exchange as RabbitMQ shows it.
-fn shown(api: &Api, vhost: &Vhost, spec: &ExchangeSpec) -> Value {
+fn shown(api: &Api, vhost: &Vhost, spec: &ExchangeSpec, ages: Ages) -> Value {
     let (counts, policy, operator_policy) = vhost.read(|topology| {
         let name = |kind| topology.policy_of_exchange(kind, spec).map(|policy| text(&policy.spec.name));
         let counts = topology.counts_of_exchange(&spec.name).unwrap_or_default();
@@ -61,21 +61,27 @@ fn shown(api: &Api, vhost: &Vhost, spec: &ExchangeSpec) -> Value {
     if let Some(policy) = operator_policy {
         shown["operator_policy"] = policy;
     }
-    let change = api.samples.change(&Subject::Exchange(vhost.name.clone(), spec.name.clone()));
+    let change = api.samples.change(&Subject::Exchange(vhost.name.clone(), spec.name.clone()), ages);
     if let Some(stats) = exchange_stats(&counts, &change) {
         shown["message_stats"] = stats;
     }
     shown
 }
 
-fn shown_of(api: &Api, vhost: &Vhost) -> Vec<Value> {
+fn shown_of(api: &Api, vhost: &Vhost, ages: Ages) -> Vec<Value> {
     let mut specs: Vec<_> = vhost.read(|topology| topology.exchanges().cloned().collect());
     specs.sort_by(|one: &ExchangeSpec, other| one.name.cmp(&other.name));
-    specs.iter().map(|spec| shown(api, vhost, spec)).collect()
+    specs.iter().map(|spec| shown(api, vhost, spec, ages)).collect()
 }
 
 async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
-    listing.answer(visitor.all_seen(&api).iter().flat_map(|vhost| shown_of(&api, vhost)).collect::<Vec<_>>())
+    listing.answer(
+        visitor
+            .all_seen(&api)
+            .iter()
+            .flat_map(|vhost| shown_of(&api, vhost, listing.ages()))
+            .collect::<Vec<_>>(),
+    )
 }
 
 async fn of_vhost(
@@ -85,7 +91,7 @@ async fn of_vhost(
     Query(listing): Query<Listing>,
 ) -> Answered {
     let vhost = visitor.seen(&api, &vhost)?;
-    listing.answer(shown_of(&api, &vhost))
+    listing.answer(shown_of(&api, &vhost, listing.ages()))
 }
 
 /// The name that an address means.
@@ -106,7 +112,7 @@ async fn one(
     Query(listing): Query<Listing>,
 ) -> Answered {
     let vhost = visitor.seen(&api, &vhost)?;
-    let mut item = shown(&api, &vhost, &find(&vhost, &exchange)?);
+    let mut item = shown(&api, &vhost, &find(&vhost, &exchange)?, listing.ages());
     item["incoming"] = json!([]);
     item["outgoing"] = json!([]);
     Ok(listing.answer_one(&item))

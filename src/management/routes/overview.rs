@@ -14,7 +14,7 @@ use crate::management::{
     body::Body,
     failure::{Answered, Failure},
     listing::Listing,
-    samples::{self, Figures, Subject, details, message_stats},
+    samples::{self, Ages, Figures, Subject, message_stats},
     visitor::Visitor,
 };
 
@@ -55,13 +55,13 @@ async fn overview(visitor: Visitor, State(api): State<Api>, Query(listing): Quer
     let exchanges: usize =
         vhosts.iter().map(|vhost| vhost.read(|topology| topology.exchanges().count())).sum();
     let consumers: usize = queues.iter().map(|queue| queue.status().consumers).sum();
-    let connections = super::connections::seen(&api, &visitor);
+    let connections = super::connections::seen(&api, &visitor, listing.ages());
     let channels: usize = connections
         .iter()
         .filter_map(|item| api.broker.connections.figures_of(item.id))
         .map(|its| its.channels.len())
         .sum();
-    let change = api.samples.change(&Subject::Broker);
+    let change = api.samples.change(&Subject::Broker, listing.ages());
     let mut shown = json!({
         "cluster_name": api.cluster_name(),
         "cluster_tags": [],
@@ -90,11 +90,11 @@ async fn overview(visitor: Visitor, State(api): State<Api>, Query(listing): Quer
         "product_version": env!("CARGO_PKG_VERSION"),
         "queue_totals": {
             "messages": ready + unacked,
-            "messages_details": details(change.slope(|figures| figures.ready + figures.unacked)),
+            "messages_details": change.level(|figures| figures.ready + figures.unacked),
             "messages_ready": ready,
-            "messages_ready_details": details(change.slope(|figures| figures.ready)),
+            "messages_ready_details": change.level(|figures| figures.ready),
             "messages_unacknowledged": unacked,
-            "messages_unacknowledged_details": details(change.slope(|figures| figures.unacked)),
+            "messages_unacknowledged_details": change.level(|figures| figures.unacked),
         },
         "rabbitmq_version": RABBITMQ_VERSION,
         "rates_mode": "basic",
@@ -114,11 +114,11 @@ async fn overview(visitor: Visitor, State(api): State<Api>, Query(listing): Quer
 }
 
 fn churn(api: &Api) -> Value {
-    let (change, now) = (api.samples.change(&Subject::Broker), samples::churn(&api.broker));
+    let (change, now) = (api.samples.change(&Subject::Broker, Ages::default()), samples::churn(&api.broker));
     let mut shown = Map::new();
     for (at, name) in CHURN.into_iter().enumerate() {
         shown.insert(name.into(), json!(now[at]));
-        shown.insert(format!("{name}_details"), details(change.rate(|figures: &Figures| figures.churn[at])));
+        shown.insert(format!("{name}_details"), change.count(|figures: &Figures| figures.churn[at]));
     }
     Value::Object(shown)
 }

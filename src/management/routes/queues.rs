@@ -27,7 +27,7 @@ use crate::management::{
     failure::{Answered, Failure, bad_request},
     json::{properties, table, text},
     listing::{Listed, Listing},
-    samples::{Subject, details, message_stats},
+    samples::{Ages, Subject, message_stats},
     time,
     visitor::Visitor,
 };
@@ -50,6 +50,7 @@ struct Item {
     api: Api,
     vhost: Arc<Vhost>,
     queue: Arc<SharedQueue>,
+    ages: Ages,
 }
 
 impl Listed for Item {
@@ -79,7 +80,7 @@ impl Listed for Item {
     }
 
     fn shown(&self) -> Value {
-        shown(&self.api, &self.vhost, &self.queue)
+        shown(&self.api, &self.vhost, &self.queue, self.ages)
     }
 }
 
@@ -88,9 +89,9 @@ fn messages(status: &QueueStatus) -> usize {
 }
 
 /// A queue as RabbitMQ shows it.
-pub(super) fn shown(api: &Api, vhost: &Vhost, queue: &SharedQueue) -> Value {
+fn shown(api: &Api, vhost: &Vhost, queue: &SharedQueue, ages: Ages) -> Value {
     let status = queue.status();
-    let change = api.samples.change(&Subject::Queue(queue.id));
+    let change = api.samples.change(&Subject::Queue(queue.id), ages);
     let spec = &queue.spec;
     let (policy, operator_policy, effective) = vhost.read(|topology| {
         let name = |kind| topology.policy_of_queue(kind, spec).map(|policy| text(&policy.spec.name));
@@ -119,15 +120,15 @@ pub(super) fn shown(api: &Api, vhost: &Vhost, queue: &SharedQueue) -> Value {
         "message_bytes_unacknowledged": status.unacked_bytes,
         "messages": ready + unacked,
         "messages_delayed": status.delayed,
-        "messages_details": details(change.slope(|figures| figures.ready + figures.unacked)),
+        "messages_details": change.level(|figures| figures.ready + figures.unacked),
         "messages_paged_out": 0,
         "messages_persistent": if spec.durable { ready + unacked } else { 0 },
         "messages_ram": ready + unacked,
         "messages_ready": ready,
-        "messages_ready_details": details(change.slope(|figures| figures.ready)),
+        "messages_ready_details": change.level(|figures| figures.ready),
         "messages_ready_ram": ready,
         "messages_unacknowledged": unacked,
-        "messages_unacknowledged_details": details(change.slope(|figures| figures.unacked)),
+        "messages_unacknowledged_details": change.level(|figures| figures.unacked),
         "messages_unacknowledged_ram": unacked,
         "name": text(&spec.name),
         "node": api.node.name,
@@ -152,7 +153,8 @@ pub(super) fn shown(api: &Api, vhost: &Vhost, queue: &SharedQueue) -> Value {
 }
 
 async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
-    let items = visitor.all_seen(&api).into_iter().flat_map(|vhost| items_of(&api, &vhost)).collect();
+    let items =
+        visitor.all_seen(&api).into_iter().flat_map(|vhost| items_of(&api, &vhost, listing.ages())).collect();
     listing.answer::<Item>(items)
 }
 
@@ -163,13 +165,13 @@ async fn of_vhost(
     Query(listing): Query<Listing>,
 ) -> Answered {
     let vhost = visitor.seen(&api, &vhost)?;
-    listing.answer(items_of(&api, &vhost))
+    listing.answer(items_of(&api, &vhost, listing.ages()))
 }
 
-fn items_of(api: &Api, vhost: &Arc<Vhost>) -> Vec<Item> {
+fn items_of(api: &Api, vhost: &Arc<Vhost>, ages: Ages) -> Vec<Item> {
     let mut queues: Vec<_> = vhost.read(|topology| topology.named_queues().cloned().collect());
     queues.sort_by(|one, other| one.spec.name.cmp(&other.spec.name));
-    let item = |queue| Item { api: api.clone(), vhost: vhost.clone(), queue };
+    let item = |queue| Item { api: api.clone(), vhost: vhost.clone(), queue, ages };
     queues.into_iter().map(item).collect()
 }
 
@@ -186,7 +188,7 @@ async fn one(
 ) -> Answered {
     let vhost = visitor.seen(&api, &vhost)?;
     let queue = find(&vhost, &queue)?;
-    let mut item = shown(&api, &vhost, &queue);
+    let mut item = shown(&api, &vhost, &queue, listing.ages());
     item["consumer_details"] = Value::Array(consumers::of_queue(&api, &vhost, &queue));
     item["deliveries"] = json!([]);
     item["incoming"] = json!([]);

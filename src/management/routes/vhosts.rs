@@ -17,7 +17,7 @@ use crate::management::{
     failure::{Answered, Failure},
     json::{text, texts},
     listing::Listing,
-    samples::{Subject, details, message_stats},
+    samples::{Ages, Subject, message_stats},
     visitor::Visitor,
 };
 
@@ -31,10 +31,10 @@ pub(super) fn routes() -> Router<Api> {
 }
 
 /// A virtual host as RabbitMQ shows it.
-fn shown(api: &Api, vhost: &Vhost) -> Value {
+fn shown(api: &Api, vhost: &Vhost, ages: Ages) -> Value {
     let settings = vhost.read(|topology| topology.settings().clone());
     let subject = Subject::Vhost(vhost.name.clone());
-    let (change, last) = (api.samples.change(&subject), api.samples.last(&subject));
+    let (change, last) = (api.samples.change(&subject, ages), api.samples.last(&subject));
     let (ready, unacked) = vhost.message_totals();
     let queue_type = settings.default_queue_type.map(QueueType::name);
     let mut shown = json!({
@@ -42,18 +42,18 @@ fn shown(api: &Api, vhost: &Vhost) -> Value {
         "default_queue_type": queue_type.unwrap_or("undefined"),
         "description": settings.description,
         "messages": ready + unacked,
-        "messages_details": details(change.slope(|figures| figures.ready + figures.unacked)),
+        "messages_details": change.level(|figures| figures.ready + figures.unacked),
         "messages_ready": ready,
-        "messages_ready_details": details(change.slope(|figures| figures.ready)),
+        "messages_ready_details": change.level(|figures| figures.ready),
         "messages_unacknowledged": unacked,
-        "messages_unacknowledged_details": details(change.slope(|figures| figures.unacked)),
+        "messages_unacknowledged_details": change.level(|figures| figures.unacked),
         "metadata": { "description": settings.description, "tags": texts(&settings.tags) },
         "name": text(&vhost.name),
         "protected_from_deletion": false,
         "recv_oct": last.received.bytes,
-        "recv_oct_details": details(change.rate(|figures| figures.received.bytes)),
+        "recv_oct_details": change.flow(|figures| figures.received.bytes),
         "send_oct": last.sent.bytes,
-        "send_oct_details": details(change.rate(|figures| figures.sent.bytes)),
+        "send_oct_details": change.flow(|figures| figures.sent.bytes),
         "tags": texts(&settings.tags),
         "tracing": settings.tracing,
         "leveret": { "publishers_blocked": vhost.share.is_exceeded() },
@@ -68,7 +68,9 @@ fn shown(api: &Api, vhost: &Vhost) -> Value {
 }
 
 async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
-    listing.answer(visitor.all_seen(&api).iter().map(|vhost| shown(&api, vhost)).collect::<Vec<_>>())
+    listing.answer(
+        visitor.all_seen(&api).iter().map(|vhost| shown(&api, vhost, listing.ages())).collect::<Vec<_>>(),
+    )
 }
 
 async fn one(
@@ -78,7 +80,7 @@ async fn one(
     Query(listing): Query<Listing>,
 ) -> Answered {
     let vhost = visitor.seen(&api, &vhost)?;
-    Ok(listing.answer_one(&shown(&api, &vhost)))
+    Ok(listing.answer_one(&shown(&api, &vhost, listing.ages())))
 }
 
 async fn set(visitor: Visitor, State(api): State<Api>, Path(vhost): Path<String>, body: Bytes) -> Answered {
