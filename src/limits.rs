@@ -493,6 +493,20 @@ pub const PAGE_SIZE_MAX: usize = 500;
 pub const PATTERN_COMPILED_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a request's body.
 pub const HTTP_BODY_BYTES_MAX: usize = 32 << 20;
+/// Time that a command of the command line takes to connect,
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// and waits for an answer: deleting and importing take their time.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_mins(10);
+/// Bytes of an answer that it takes.
+pub const ANSWER_BYTES_MAX: u64 = 512 << 20;
+/// Bytes of its file of profiles.
+pub const PROFILES_BYTES_MAX: usize = 64 << 10;
+/// How often a command that waits for a redrive asks how far it is.
+pub const REDRIVE_ASKED_EVERY: Duration = Duration::from_millis(200);
+/// The shortest time between two looks of `leveret top`, in seconds; the figures are no fresher than a sample anyway.
+pub const TOP_SECONDS_MIN: f64 = 0.2;
+/// The longest.
+pub const TOP_SECONDS_MAX: f64 = 3_600.0;
 /// HTTP connections at once, at each address.
 pub const HTTP_CONNECTIONS_MAX: usize = 256;
 /// Time that the head of a request may take.

@@ -4,6 +4,7 @@
 mod bench;
 mod fsck;
 mod log;
+mod operate;
 mod serve;
 mod tls;
 
@@ -37,11 +38,13 @@ enum Command {
     /// Make certificates for trying TLS
     #[command(subcommand)]
     Tls(tls::Args),
+    #[command(flatten)]
+    Operate(Box<operate::Command>),
 }
 
 /// Does what the command line says.
 pub fn run() -> ExitCode {
-    let matches = Cli::command().try_get_matches_from(bench::rewrite(std::env::args_os()));
+    let matches = command_line().try_get_matches_from(bench::rewrite(std::env::args_os()));
     let (matches, cli) = match matches.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches))) {
         Ok((cli, matches)) => (matches, cli),
         Err(error) => return refuse(&error),
@@ -58,7 +61,16 @@ pub fn run() -> ExitCode {
         }
         Some(Command::Fsck(args)) => fsck::run(&args),
         Some(Command::Tls(args)) => tls::run(&args),
+        Some(Command::Operate(command)) => {
+            let (_, own) = matches.subcommand().expect("the parser has found one");
+            operate::run(&command, own, command_line())
+        }
     }
+}
+
+/// All that the program understands.
+fn command_line() -> clap::Command {
+    operate::with_options(Cli::command())
 }
 
 /// Whether a password stands in the list of processes.
@@ -74,5 +86,29 @@ fn refuse(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
     let text = text.split("\n\n").next().unwrap_or_default();
     eprintln!("leveret: {}", Printable::new(text.trim_start_matches("error: ").replace('\n', " ")));
-    ExitCode::FAILURE
+    match std::env::args().nth(1) {
+        Some(command) if operate::is_command(&command) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        command_line().debug_assert();
+    }
+
+    #[test]
+    fn the_list_of_commands_is_what_the_code_says() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/command-line.md");
+        let made = operate::markdown(command_line());
+        if std::env::var_os("LEVERET_REGENERATE").is_some() {
+            std::fs::write(&path, &made).unwrap();
+        }
+        let there = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(there == made, "run this test with LEVERET_REGENERATE=1");
+    }
 }

@@ -140,6 +140,23 @@ fn the_load_generator_shares_the_protocol_with_the_broker_and_nothing_else() {
     assert!(wrong.is_empty(), "the load generator is no client of its own:\n{wrong}");
 }
 
+/// What operators do is asked for over HTTP: values for people, settings' types and hashes are all that is shared with the broker.
+#[test]
+fn the_operators_commands_are_clients_of_the_api_and_nothing_else() {
+    let is_its = |module: &str| module == "cli::operate" || module.starts_with("cli::operate::");
+    let shared = ["limits", "protocol", "auth", "config"];
+    let mut wrong = String::new();
+    for (module, others) in circles::all_arrows().into_iter().filter(|(module, _)| is_its(module)) {
+        for other in others {
+            let layer = other.split("::").next().unwrap_or_default();
+            if !is_its(&other) && !shared.contains(&layer) {
+                writeln!(wrong, "{module} refers to {other}").unwrap();
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "operators' commands that know the broker:\n{wrong}");
+}
+
 #[test]
 fn this_test_sees_what_it_should() {
     let text = "
