@@ -490,7 +490,9 @@ pub const PAGE_SIZE_DEFAULT: usize = 100;
 /// Things on a page of a list at most (RabbitMQ).
 pub const PAGE_SIZE_MAX: usize = 500;
 /// Memory that a regular expression in a request may take when it is compiled.
-pub const PATTERN_COMPILED_BYTES_MAX: usize = 1 << 20;
+pub const FILTER_COMPILED_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a regular expression in a request for a list.
+pub const FILTER_BYTES_MAX: usize = 256;
 /// Bytes of a request's body.
 pub const HTTP_BODY_BYTES_MAX: usize = 32 << 20;
 /// Time that a command of the command line takes to connect,
@@ -531,3 +533,19 @@ pub const SAMPLES_MAX: usize = 120;
 pub const SAMPLES_SHOWN_MAX: u64 = 1_000;
 /// Things of which samples of the past are kept: each takes about 25 KB.
 pub const SERIES_WITH_PAST_MAX: usize = 500;
+/// How long a message waits that an operator publishes, while publishers are held up.
+pub const OPERATOR_WAITS_MAX: Duration = Duration::from_secs(30);
+/// Bytes of bodies that one request gets from a queue, but for the last message.
+pub const GOT_BYTES_MAX: usize = 16 << 20;
+/// Redrives of one user at once.
+pub const REDRIVES_OF_USER_MAX: usize = 10;
+/// HTTP connections of one address at once.
+pub const HTTP_CONNECTIONS_OF_ADDRESS_MAX: usize = 64;
+/// Time that an HTTP connection may rest.
+pub const HTTP_IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+/// Time that a request's body may take.
+pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of a request's body, where it is neither a message nor definitions.
+pub const HTTP_SMALL_BODY_BYTES_MAX: usize = 1 << 20;
+/// Requests at once whose bodies are larger.
+pub const HTTP_LARGE_BODIES_MAX: usize = 4;

@@ -223,7 +223,7 @@ impl Server {
     /// keep this task and the listeners from their turn. The HTTP API has `operators`.
     pub async fn serve(self, stop: Stop, workers: &Handle, operators: &Handle) -> Result<(), StopError> {
         let shutdown = stop.orderly;
-        let api = self.api();
+        let api = self.api(&shutdown);
         let tasks = TaskTracker::new();
         let mut background = watch_resources(&self.broker, &self.store, workers);
         // Before the first client: what is written there may be what it needs to get in.
@@ -270,8 +270,14 @@ impl Server {
         }
         tracing::info!("stopping");
         tasks.close();
+        let operations = self.broker.operations.clone();
+        operations.close();
+        let all_ended = async {
+            tasks.wait().await;
+            operations.wait().await;
+        };
         let in_time = tokio::select! {
-            ended = timeout(SHUTDOWN_TIMEOUT, tasks.wait()) => ended.is_ok(),
+            waited = timeout(SHUTDOWN_TIMEOUT, all_ended) => waited.is_ok(),
             () = stop.forced.cancelled() => {
                 tracing::info!(connections = tasks.len(), "not waiting for clients any longer");
                 false
@@ -293,7 +299,7 @@ impl Server {
 }
 
 impl Server {
-    fn api(&self) -> Api {
+    fn api(&self, shutdown: &CancellationToken) -> Api {
         let amqp =
             self.listeners.iter().map(|it| (if it.tls.is_some() { "amqp/ssl" } else { "amqp" }, it.address));
         let http = self.http.iter().map(|it| (it.scheme(), it.address));
@@ -306,6 +312,7 @@ impl Server {
             sockets_max: self.sockets_max as u64,
             store: self.store.metrics(),
             disk_low: self.store.disk_low(),
+            shutdown: shutdown.clone(),
             tls: self.tls.clone(),
         };
         Api::new(self.broker.clone(), node)

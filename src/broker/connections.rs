@@ -358,6 +358,20 @@ impl Connections {
         Ok(Admission { connections: self.clone(), user: user.clone(), vhost: vhost.clone(), usage })
     }
 
+    /// What the connections of a user have together, for one more that does not count.
+    pub fn usage_of(&self, user: &ShortString) -> Arc<Usage> {
+        self.counts.lock().of_users.get(user).map(|(_, usage)| usage.clone()).unwrap_or_default()
+    }
+
+    /// The numbers of all, by virtual host.
+    pub fn by_vhost(&self) -> HashMap<ShortString, Vec<ConnectionId>> {
+        let mut all: HashMap<_, Vec<_>> = HashMap::new();
+        for connected in &self.open {
+            all.entry(connected.info.vhost.clone()).or_default().push(*connected.key());
+        }
+        all
+    }
+
     /// Draws a number that no connection has or had.
     pub fn draw(&self) -> ConnectionId {
         ConnectionId(self.last.fetch_add(1, Ordering::Relaxed) + 1)

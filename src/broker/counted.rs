@@ -1,26 +1,45 @@
 //! What has happened to messages in the broker as a whole.
 
+use std::sync::Arc;
+
 use super::{Broker, Vhost, of_channels};
-use crate::core::counts::{MessageCounts, QueueChurn};
+use crate::core::{
+    ConnectionId,
+    counts::{MessageCounts, QueueChurn},
+};
 
 impl Broker {
     /// What has happened to messages in a virtual host so far.
     pub fn counts_of(&self, vhost: &Vhost) -> MessageCounts {
-        let mut all = vhost.counts();
-        for id in self.connections.of_vhost(&vhost.name) {
-            for (_, channel) in self.connections.figures_of(id).into_iter().flat_map(|its| its.channels) {
+        self.counts_with(vhost, &self.connections.of_vhost(&vhost.name))
+    }
+
+    /// The same for several of them, added up.
+    pub fn counts_of_all<'a>(&self, vhosts: impl IntoIterator<Item = &'a Arc<Vhost>>) -> MessageCounts {
+        let connections = self.connections.by_vhost();
+        let mut all = MessageCounts::default();
+        for vhost in vhosts {
+            all += self.counts_with(vhost, connections.get(&vhost.name).map_or(&[], Vec::as_slice));
+        }
+        all
+    }
+
+    fn counts_with(&self, vhost: &Vhost, connections: &[ConnectionId]) -> MessageCounts {
+        let mut all = MessageCounts::default();
+        // Before those that have ended: one that ends meanwhile counts twice for a moment, and never not at all.
+        for id in connections {
+            for (_, channel) in self.connections.figures_of(*id).into_iter().flat_map(|its| its.channels) {
                 all += of_channels(&channel.counts);
             }
         }
+        all += vhost.counts();
         all
     }
 
     /// What has happened to messages in all of them, those that are gone too.
     pub fn counts(&self) -> MessageCounts {
-        let mut all = self.counts_of_gone();
-        for vhost in self.vhosts.all() {
-            all += self.counts_of(&vhost);
-        }
+        let mut all = self.counts_of_all(&self.vhosts.all());
+        all += self.counts_of_gone();
         all
     }
 

@@ -22,6 +22,7 @@ mod vhosts;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 pub use access::Access;
 pub use alarm::Alarm;
@@ -85,6 +86,8 @@ pub struct Broker {
     pub vhosts: Vhosts,
     /// Of which sizes messages were.
     pub sizes: SizeTally,
+    /// What operators have begun: the broker waits for it when it stops.
+    pub operations: TaskTracker,
     /// Places for sockets whose connection is over.
     pub lingering: Semaphore,
     /// The connections that are open.
@@ -129,6 +132,7 @@ impl Broker {
             alarm: Alarm::default(),
             clock,
             reply_consumers: ReplyConsumers::default(),
+            operations: TaskTracker::new(),
             lingering: Semaphore::new(LINGERING_SOCKETS_MAX),
             connections: Arc::default(),
             config,

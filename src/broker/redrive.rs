@@ -23,7 +23,7 @@ use crate::core::{
     queue::{Cursor, Enqueued, Peeked, SharedQueue},
     redrive::{Matcher, Redrive, Redriven, Target, redriven},
 };
-use crate::limits::REDRIVE_AT_ONCE_MAX;
+use crate::limits::{ALARM_INTERVAL, REDRIVE_AT_ONCE_MAX};
 use crate::protocol::ShortString;
 
 /// What a redrive has done so far.
@@ -118,12 +118,12 @@ impl Vhost {
     }
 
     /// Takes a delayed message of a queue out before it is due: one that was published with a delay, or that comes
-    /// again later. False if it does not wait any more.
-    pub fn cancel_delayed(&self, queue: &Arc<SharedQueue>, at: Cursor) -> bool {
+    /// again later. Gives the commit to wait for; `None` if it does not wait any more.
+    pub fn cancel_delayed(&self, queue: &Arc<SharedQueue>, at: Cursor) -> Option<Commit> {
         let mut effects = Effects::default();
         let cancelled = queue.cancel_delayed(at.due, at.position, &mut effects);
-        self.append(&mut effects, false);
-        cancelled
+        let commit = self.append(&mut effects, false);
+        cancelled.then_some(commit)
     }
 }
 
@@ -173,6 +173,10 @@ impl<'a> Redriving<'a> {
             self.look();
             if self.seen.is_empty() && self.next.is_none() {
                 return Ended::AtEnd;
+            }
+            // As publishers do.
+            while self.vhost.gauge.is_over() || self.vhost.share.is_exceeded() {
+                tokio::time::sleep(ALARM_INTERVAL).await;
             }
             poll_fn(|cx| self.vhost.journal.poll_room(cx)).await;
             self.vhost.room_for_departures().await;

@@ -41,4 +41,5 @@ mod writer;
 
 pub use gate::Gate;
 pub use listener::listen;
+pub use sparing::Sparing;
 pub use within::{Got, Within};

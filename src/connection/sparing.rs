@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// A bucket of log lines that fills again with time.
-pub(super) struct Sparing {
+pub struct Sparing {
     lines_max: u32,
     refill: Duration,
     lines: u32,
@@ -13,12 +13,12 @@ pub(super) struct Sparing {
 
 impl Sparing {
     /// `lines_max` at once, and one more after each `refill`.
-    pub(super) const fn new(lines_max: u32, refill: Duration) -> Self {
+    pub const fn new(lines_max: u32, refill: Duration) -> Self {
         Self { lines_max, refill, lines: lines_max, last: None, left_out: 0 }
     }
 
     /// Whether a line may be written now; then it gives how many were left out before it.
-    pub(super) fn take(&mut self, now: Instant) -> Option<u64> {
+    pub fn take(&mut self, now: Instant) -> Option<u64> {
         let last = *self.last.get_or_insert(now);
         let refills = now.duration_since(last).as_nanos() / self.refill.as_nanos();
         if refills > 0 {
@@ -35,7 +35,7 @@ impl Sparing {
     }
 
     /// How many lines were left out since the last one that was written.
-    pub(super) fn left_out(&self) -> u64 {
+    pub fn left_out(&self) -> u64 {
         self.left_out
     }
 }

@@ -3,10 +3,14 @@
 //!
 //! It has a session and an outbox, and no socket: a call hands a method to the session and takes the answer out of the outbox.
 
-use std::{future::poll_fn, net::SocketAddr, sync::Arc};
+use std::{future::poll_fn, net::SocketAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::task::yield_now;
+use tokio::{
+    runtime::Handle,
+    task::{JoinHandle, yield_now},
+    time::{sleep, timeout},
+};
 
 use super::{
     session::{Negotiated, Remote, Session},
@@ -19,7 +23,7 @@ use crate::core::{
     outbox::{Outbox, SharedOutbox},
     wakes::wake_all,
 };
-use crate::limits::FRAME_SIZE_BYTES_MAX;
+use crate::limits::{ALARM_INTERVAL, FRAME_SIZE_BYTES_MAX, OPERATOR_WAITS_MAX, SLOWED_AT_ONCE_MAX};
 use crate::protocol::{
     ContentHeader, Encode, FRAME_BODY, FRAME_HEADER, FRAME_METHOD, FieldTable, Method, Properties, ReplyCode,
     basic, channel, confirm,
@@ -29,8 +33,15 @@ use crate::protocol::{
 /// The only channel.
 const CHANNEL: u16 = 1;
 
-/// A client inside the broker, with one open channel.
+/// A client inside the broker, with one open channel. When it is dropped it ends as one does that goes away: what it holds goes
+/// back, and what it has begun is finished, whoever waited for that.
 pub struct Within {
+    /// There until it ends.
+    open: Option<Open>,
+}
+
+/// Its session.
+struct Open {
     session: Session,
     outbox: SharedOutbox,
     /// What the session has answered and nobody has looked at.
@@ -63,26 +74,32 @@ impl Within {
         peer: SocketAddr,
     ) -> Result<Self, AmqpError> {
         let outbox: SharedOutbox = Arc::new(Mutex::new(Outbox::new(FRAME_SIZE_BYTES_MAX as usize, false)));
+        let usage = broker.connections.usage_of(&identity.user);
         let negotiated = Negotiated {
             vhost,
             user: identity.user,
             token: identity.token,
-            usage: Arc::default(),
+            usage,
             remote: Remote::new(peer, &FieldTable::new()),
             frame_max: FRAME_SIZE_BYTES_MAX,
             channel_max: CHANNEL,
         };
         let id = broker.connections.draw();
         let session = Session::new(broker.clone(), id, negotiated, outbox.clone());
-        let mut client = Self { session, outbox, answers: Vec::new() };
+        let mut client = Self { open: Some(Open { session, outbox, answers: Vec::new() }) };
         client.call(&channel::Open {}).await?;
         Ok(client)
     }
 
     /// Calls a method and gives the answer to it. An error is what has closed the channel; then nothing else can be called.
     pub async fn call(&mut self, method: &impl Encode) -> Result<Method, AmqpError> {
-        self.send(method).await;
-        self.answer().await.map(|answer| answer.method)
+        let open = self.session()?;
+        open.send(method).await;
+        open.answer().await.map(|answer| answer.method)
+    }
+
+    fn session(&mut self) -> Result<&mut Open, AmqpError> {
+        self.open.as_mut().ok_or_else(|| internal_error("the client has ended"))
     }
 
     /// Publishes a message and waits until it is where it goes, and on the disk if it is to be. Whether it came to a queue.
@@ -92,20 +109,20 @@ impl Within {
         properties: &Properties,
         body: &[u8],
     ) -> Result<bool, AmqpError> {
-        if self.session.must_be_held_up() {
-            return Err(resource_error("publishers are held up: memory or disk is short"));
-        }
         self.call(&confirm::Select { no_wait: false }).await?;
+        let open = self.session()?;
+        open.wait_for_room().await?;
         let mut bytes = Vec::new();
         write_method(&mut bytes, CHANNEL, &basic::Publish { mandatory: true, ..publish.clone() });
         write_header_with(&mut bytes, CHANNEL, basic::CLASS_ID, body.len() as u64, |out| {
             properties.encode(out);
         });
         write_bodies(&mut bytes, CHANNEL, body, FRAME_SIZE_BYTES_MAX as usize);
-        self.handle(&bytes).await;
+        open.handle(&bytes).await;
+        open.session.count_rates(body.len());
         let mut is_routed = true;
         loop {
-            match self.answer().await?.method {
+            match open.answer().await?.method {
                 Method::BasicReturn(_) => is_routed = false,
                 Method::BasicAck(_) => return Ok(is_routed),
                 Method::BasicNack(_) => return Err(resource_error("a queue has no room for the message")),
@@ -116,8 +133,9 @@ impl Within {
 
     /// The next message of a queue; `None` if it has none.
     pub async fn get(&mut self, get: &basic::Get) -> Result<Option<Got>, AmqpError> {
-        self.send(get).await;
-        let Answer { method, content } = self.answer().await?;
+        let open = self.session()?;
+        open.send(get).await;
+        let Answer { method, content } = open.answer().await?;
         let (Method::BasicGetOk(method), Some((properties, body))) = (method, content) else {
             return Ok(None);
         };
@@ -126,13 +144,35 @@ impl Within {
 
     /// Sends a method that is not answered.
     pub async fn send(&mut self, method: &impl Encode) {
-        let mut bytes = Vec::new();
-        write_method(&mut bytes, CHANNEL, method);
-        self.handle(&bytes).await;
+        if let Some(open) = &mut self.open {
+            open.send(method).await;
+        }
     }
 
     /// Ends it: what it holds goes back.
     pub async fn close(mut self) {
+        if let Some(ending) = self.end() {
+            // Whoever does not wait for it any more does not cut it short.
+            let _ended = ending.await;
+        }
+    }
+
+    fn end(&mut self) -> Option<JoinHandle<()>> {
+        let open = self.open.take()?;
+        let operations = open.session.broker.operations.clone();
+        let runtime = Handle::try_current().ok()?;
+        Some(operations.spawn_on(open.end(), &runtime))
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        drop(self.end());
+    }
+}
+
+impl Open {
+    async fn end(mut self) {
         self.session.release_everything(Then::Nothing);
         while !self.session.finish() {
             yield_now().await;
@@ -141,8 +181,40 @@ impl Within {
         wake_all(writer);
     }
 
+    async fn send(&mut self, method: &impl Encode) {
+        let mut bytes = Vec::new();
+        write_method(&mut bytes, CHANNEL, method);
+        self.handle(&bytes).await;
+    }
+
+    /// Waits as a publisher on a socket does: for memory and disk, for what the user and the virtual host may publish in a second, and for
+    /// the journal. 506 if that takes too long.
+    async fn wait_for_room(&mut self) -> Result<(), AmqpError> {
+        let late =
+            |_| resource_error("publishers are held up: memory, disk or a limit of messages in a second");
+        timeout(OPERATOR_WAITS_MAX, self.wait_for_ever()).await.map_err(late)
+    }
+
+    async fn wait_for_ever(&mut self) {
+        while self.session.must_be_held_up() {
+            sleep(ALARM_INTERVAL).await;
+        }
+        loop {
+            let wait = Duration::from_millis(self.session.rate_wait_ms()).min(SLOWED_AT_ONCE_MAX);
+            if wait.is_zero() {
+                break;
+            }
+            sleep(wait).await;
+        }
+        let (vhost, journal) = (self.session.vhost.clone(), self.session.broker.journal.clone());
+        vhost.room_for_departures().await;
+        poll_fn(|cx| journal.poll_room(cx)).await;
+    }
+
     /// Has the session handle whole frames, in as many turns as it takes.
     async fn handle(&mut self, bytes: &[u8]) {
+        // Each call begins a turn: others have theirs in between.
+        yield_now().await;
         let mut at = 0;
         loop {
             at += self.session.handle(&bytes[at..]);
@@ -269,6 +341,40 @@ mod tests {
         client.close().await;
         let got = guest(&broker).await.get(&get).await.unwrap().unwrap();
         assert!(got.method.redelivered);
+    }
+
+    #[tokio::test]
+    async fn one_that_is_dropped_in_the_middle_finishes_what_it_has_begun_and_gives_back_what_it_holds() {
+        let broker = broker();
+        let mut client = guest(&broker).await;
+        let name = ShortString::from_static("q");
+        client.call(&queue::Declare { queue: name.clone(), ..Default::default() }).await.unwrap();
+        let to = basic::Publish { routing_key: name.clone(), ..Default::default() };
+        for _ in 0..20_000 {
+            let mut bytes = Vec::new();
+            write_method(&mut bytes, CHANNEL, &to);
+            write_header_with(&mut bytes, CHANNEL, basic::CLASS_ID, 0, |out| {
+                Properties::default().encode(out);
+            });
+            client.open.as_mut().unwrap().session.handle(&bytes);
+        }
+        let get = basic::Get { queue: name.clone(), no_ack: false };
+        client.get(&get).await.unwrap().unwrap();
+        let queue = broker.vhosts.find(b"/").unwrap().read(|topology| topology.queue(b"q").cloned().unwrap());
+        {
+            // A purge that takes several turns, and nobody who waits for its end.
+            let purge = queue::Purge { queue: name, ..Default::default() };
+            let mut purging = std::pin::pin!(client.call(&purge));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            for _ in 0..3 {
+                assert!(purging.as_mut().poll(&mut context).is_pending());
+            }
+        }
+        assert_eq!(queue.status().unacked, 1);
+        drop(client);
+        broker.operations.close();
+        broker.operations.wait().await;
+        assert_eq!((queue.status().unacked, queue.status().ready), (0, 1), "what it held is back");
     }
 
     #[tokio::test]

@@ -27,6 +27,8 @@ pub enum Failure {
     BadRequest(String),
     /// 400 with another word for it.
     BadRequestOf(&'static str, String),
+    /// 413: a body has more bytes than this.
+    TooLarge(usize),
     /// 503: not now.
     Unavailable(String),
     /// 500.
@@ -52,6 +54,11 @@ impl IntoResponse for Failure {
             Self::NotAllowed(reason) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", reason),
             Self::BadRequest(reason) => (StatusCode::BAD_REQUEST, "bad_request", reason),
             Self::BadRequestOf(error, reason) => (StatusCode::BAD_REQUEST, error, reason),
+            Self::TooLarge(max) => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "payload_too_large",
+                format!("a body has at most {max} bytes here"),
+            ),
             Self::Unavailable(reason) => (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", reason),
             Self::Internal(reason) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error", reason),
         };

@@ -1,27 +1,36 @@
-//! HTTP/1.1 over sockets, with TLS or without: bounded in connections, in the time that a request's head may take, and in the size of
-//! its body.
+//! HTTP/1.1 over sockets, with TLS or without: bounded in connections, of all and of one address, and in the time that a socket may
+//! rest, a request's head may take, and an answer may wait to be read.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use axum::{Router, extract::DefaultBodyLimit};
+use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{Api, visitor::PeerAddress};
 use crate::limits::{
-    ACCEPT_BACKOFF_MAX, HANDSHAKE_TIMEOUT_MS, HTTP_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT,
+    ACCEPT_BACKOFF_MAX, HANDSHAKE_TIMEOUT_MS, HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_OF_ADDRESS_MAX,
+    HTTP_HEAD_TIMEOUT, HTTP_IDLE_TIMEOUT, SEND_TIMEOUT,
 };
 use crate::tls::Acceptor;
 
@@ -33,46 +42,97 @@ pub struct HttpListener {
     pub tls: Option<Arc<Acceptor>>,
 }
 
-/// Serves requests until shutdown. Runs on the runtime of whoever calls.
-pub async fn serve(listener: HttpListener, router: Router, shutdown: CancellationToken) -> io::Result<()> {
-    let HttpListener { listener, tls } = listener;
-    let listener = TcpListener::from_std(listener)?;
-    let router = router.layer(DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX));
-    let places = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
-    loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = shutdown.cancelled() => return Ok(()),
-        };
-        let (socket, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::error!(%error, "cannot accept a connection for HTTP");
-                sleep(ACCEPT_BACKOFF_MAX).await;
-                continue;
+/// How many connections there are, of all and of each address.
+struct Places {
+    all: Arc<Semaphore>,
+    of: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// One of them; another one may come when it is dropped.
+struct Place {
+    places: Arc<Places>,
+    address: IpAddr,
+    _one: OwnedSemaphorePermit,
+}
+
+impl Places {
+    /// A place for a connection from there; `None` if that address has as many as it may. One address cannot keep others out.
+    fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let one = self.all.clone().try_acquire_owned().ok()?;
+        let mut of = self.of.lock();
+        let count = of.entry(address).or_default();
+        if *count >= HTTP_CONNECTIONS_OF_ADDRESS_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(Place { places: self.clone(), address, _one: one })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut of = self.places.of.lock();
+        if let Some(count) = of.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                of.remove(&self.address);
             }
-        };
-        let (router, tls, shutdown) = (router.clone(), tls.clone(), shutdown.clone());
-        tokio::spawn(async move {
-            let serving = async {
-                match tls {
-                    None => speak(socket, peer, router).await,
-                    Some(tls) => speak_tls(socket, peer, router, &tls).await,
+        }
+    }
+}
+
+impl Api {
+    /// Serves requests at an address until shutdown. Runs on the runtime of whoever calls.
+    pub async fn listen(self, listener: HttpListener, shutdown: CancellationToken) {
+        if let Err(error) = self.serve(listener, shutdown).await {
+            tracing::error!(%error, "HTTP cannot be served");
+        }
+    }
+
+    async fn serve(self, listener: HttpListener, shutdown: CancellationToken) -> io::Result<()> {
+        let HttpListener { listener, tls } = listener;
+        let listener = TcpListener::from_std(listener)?;
+        let router = self.router();
+        let places =
+            Arc::new(Places { all: Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX)), of: Mutex::default() });
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = shutdown.cancelled() => return Ok(()),
+            };
+            let (socket, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::error!(%error, "cannot accept a connection for HTTP");
+                    sleep(ACCEPT_BACKOFF_MAX).await;
+                    continue;
                 }
             };
-            tokio::select! {
-                () = serving => {}
-                () = shutdown.cancelled() => {}
-            }
-            drop(place);
-        });
+            let Some(place) = places.take(peer.ip()) else {
+                tracing::debug!(%peer, "too many connections for HTTP");
+                continue;
+            };
+            let (router, tls, shutdown) = (router.clone(), tls.clone(), shutdown.clone());
+            self.broker.operations.spawn(async move {
+                let serving = async {
+                    match tls {
+                        None => speak(socket, peer, router).await,
+                        Some(tls) => speak_tls(socket, peer, router, &tls).await,
+                    }
+                };
+                tokio::select! {
+                    () = serving => {}
+                    () = shutdown.cancelled() => {}
+                }
+                drop(place);
+            });
+        }
     }
 }
 
 async fn speak_tls(socket: TcpStream, peer: SocketAddr, router: Router, tls: &Acceptor) {
     let handshake = TlsAcceptor::from(tls.config()).accept(socket);
-    let late = std::time::Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
+    let late = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
     match timeout(late, handshake).await {
         Ok(Ok(stream)) => speak(stream, peer, router).await,
         Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS handshake on the port of HTTPS"),
@@ -80,11 +140,10 @@ async fn speak_tls(socket: TcpStream, peer: SocketAddr, router: Router, tls: &Ac
     }
 }
 
-async fn speak(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: SocketAddr,
-    router: Router,
-) {
+async fn speak(stream: impl AsyncRead + AsyncWrite + Send + 'static, peer: SocketAddr, router: Router) {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_read_timeout(Some(HTTP_IDLE_TIMEOUT));
+    stream.set_write_timeout(Some(SEND_TIMEOUT));
     let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(PeerAddress(peer));
         request
@@ -92,17 +151,8 @@ async fn speak(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HTTP_HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(service));
     if let Err(error) = connection.await {
         tracing::debug!(%peer, %error, "an HTTP connection has failed");
-    }
-}
-
-impl Api {
-    /// Serves requests at an address until shutdown.
-    pub async fn listen(self, listener: HttpListener, shutdown: CancellationToken) {
-        if let Err(error) = serve(listener, self.router(), shutdown).await {
-            tracing::error!(%error, "HTTP cannot be served");
-        }
     }
 }

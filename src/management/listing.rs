@@ -17,7 +17,7 @@ use super::{
     failure::{Answered, Failure, bad_request},
     samples::{Age, Ages},
 };
-use crate::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PATTERN_COMPILED_BYTES_MAX};
+use crate::limits::{FILTER_BYTES_MAX, FILTER_COMPILED_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 
 /// What a request for a list says.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -155,8 +155,11 @@ impl Listing {
         if self.use_regex.as_deref() != Some("true") {
             return Ok(Filter::Containing(name.to_lowercase()));
         }
+        if name.len() > FILTER_BYTES_MAX {
+            return Err(bad_request(format!("name has more than {FILTER_BYTES_MAX} bytes")));
+        }
         let pattern =
-            RegexBuilder::new(name).case_insensitive(true).size_limit(PATTERN_COMPILED_BYTES_MAX).build();
+            RegexBuilder::new(name).case_insensitive(true).size_limit(FILTER_COMPILED_BYTES_MAX).build();
         pattern
             .map(Filter::Matching)
             .map_err(|error| bad_request(format!("name is no regular expression: {error}")))

@@ -6,6 +6,7 @@
 
 mod body;
 mod failure;
+mod guard;
 mod json;
 mod listener;
 mod listing;
@@ -16,31 +17,27 @@ mod samples;
 mod time;
 mod visitor;
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
 
 use axum::{
     Router,
     http::{HeaderValue, Method, header},
 };
-use tokio::sync::watch;
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use tower_http::{
     cors::{AllowOrigin, CorsLayer},
     normalize_path::NormalizePath,
 };
 
 use crate::broker::{Broker, Document, Vhost};
+use crate::connection::Sparing;
 use crate::core::{
     access::{AccessChange, Registry},
     clock::Millis,
 };
-use crate::limits::CORS_AGE;
+use crate::limits::{CORS_AGE, HTTP_LARGE_BODIES_MAX, REFUSALS_LOGGED_MAX, REFUSALS_LOGGED_REFILL};
 use crate::store::Metrics;
 use crate::tls::Acceptor;
 use failure::{Answered, Failure, bad_request};
@@ -66,6 +63,8 @@ pub struct Node {
     pub store: Arc<Metrics>,
     /// Whether the disk is short.
     pub disk_low: watch::Receiver<bool>,
+    /// Cancelled when the broker stops.
+    pub shutdown: CancellationToken,
     /// How TLS is spoken, if it is.
     pub tls: Option<Arc<Acceptor>>,
 }
@@ -80,7 +79,9 @@ pub struct Shared {
     node: Node,
     samples: Arc<Samples>,
     redrives: Redrives,
-    refusals: AtomicU64,
+    refusals: Mutex<Sparing>,
+    /// Requests whose bodies may be large, at once.
+    large_bodies: Arc<Semaphore>,
 }
 
 impl std::ops::Deref for Api {
@@ -99,7 +100,8 @@ impl Api {
             node,
             samples: Arc::default(),
             redrives: Redrives::default(),
-            refusals: AtomicU64::new(0),
+            large_bodies: Arc::new(Semaphore::new(HTTP_LARGE_BODIES_MAX)),
+            refusals: Mutex::new(Sparing::new(REFUSALS_LOGGED_MAX, REFUSALS_LOGGED_REFILL)),
         }))
     }
 
@@ -157,9 +159,9 @@ impl Api {
         self.node.tls.as_ref()?.expires()
     }
 
-    /// Whether a refused login is told: the first, and each that doubles their number.
-    fn tell_refusal(&self) -> bool {
-        (self.refusals.fetch_add(1, Ordering::Relaxed) + 1).is_power_of_two()
+    /// Whether a refused login is told, and then how many were not told before it.
+    fn tell_refusal(&self) -> Option<u64> {
+        self.refusals.lock().take(Instant::now())
     }
 
     /// What pages of other origins may ask for from browsers.
@@ -180,7 +182,12 @@ impl Api {
 
     /// Everything that it answers.
     pub fn router(&self) -> Router {
-        let router = routes::all().with_state(self.clone()).layer(self.cors());
+        let guard = axum::middleware::from_fn_with_state(self.clone(), guard::guard);
+        let router = routes::all()
+            .with_state(self.clone())
+            .layer(guard)
+            .layer(axum::extract::DefaultBodyLimit::disable())
+            .layer(self.cors());
         // Some clients end addresses with a slash.
         Router::new().fallback_service(NormalizePath::trim_trailing_slash(router))
     }

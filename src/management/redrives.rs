@@ -8,12 +8,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    Api,
     failure::{Answered, Failure},
     json::text,
+    visitor::Visitor,
 };
 use crate::broker::{Ended, Progress, Vhost};
 use crate::core::redrive::Redrive;
-use crate::limits::REDRIVES_MAX;
+use crate::limits::{REDRIVES_MAX, REDRIVES_OF_USER_MAX};
 use crate::protocol::ShortString;
 
 /// Redrives by number, those that have ended too, as far as they are remembered.
@@ -27,6 +29,7 @@ struct All {
 }
 
 struct Running {
+    owner: ShortString,
     vhost: ShortString,
     queue: ShortString,
     stop: CancellationToken,
@@ -66,9 +69,21 @@ impl Running {
 }
 
 impl Redrives {
-    /// Begins one; gives its number. 503 if as many run as are remembered.
-    pub fn begin(&self, vhost: Arc<Vhost>, queue: ShortString, order: Redrive) -> Answered<u64> {
+    /// Begins one; gives its number. 503 if as many run as are remembered, or as one user may have.
+    pub fn begin(
+        &self,
+        api: &Api,
+        vhost: Arc<Vhost>,
+        visitor: &Visitor,
+        queue: ShortString,
+        order: Redrive,
+    ) -> Answered<u64> {
         let mut all = self.0.lock();
+        let owner = visitor.name();
+        let its = all.by_number.values().filter(|running| running.owner == *owner && !running.has_ended());
+        if its.count() >= REDRIVES_OF_USER_MAX {
+            return Err(Failure::Unavailable("too many redrives of this user are under way".into()));
+        }
         if all.by_number.len() >= REDRIVES_MAX {
             let oldest =
                 all.by_number.iter().find(|(_, running)| running.has_ended()).map(|(number, _)| *number);
@@ -79,8 +94,9 @@ impl Redrives {
         all.last += 1;
         let number = all.last;
         let (told, progress) = watch::channel(Progress::default());
-        let (stop, error) = (CancellationToken::new(), Arc::new(Mutex::new(None)));
+        let (stop, error) = (api.node.shutdown.child_token(), Arc::new(Mutex::new(None)));
         let running = Running {
+            owner: owner.clone(),
             vhost: vhost.name.clone(),
             queue: queue.clone(),
             stop: stop.clone(),
@@ -89,7 +105,7 @@ impl Redrives {
         };
         all.by_number.insert(number, running);
         drop(all);
-        tokio::spawn(async move {
+        api.broker.operations.spawn(async move {
             if let Err(failed) = vhost.redrive(&queue, &order, &stop, &told).await {
                 *error.lock() = Some(failed.to_string());
             }
@@ -104,14 +120,21 @@ impl Redrives {
         seen.map(|(number, running)| running.shown(*number)).collect()
     }
 
-    /// Looks at one, or stops it; 404 if there is none.
-    pub fn one(&self, number: u64, chosen: impl Fn(&ShortString) -> bool, stops: bool) -> Answered<Value> {
+    /// Looks at one; 404 if there is none.
+    pub fn one(&self, number: u64, chosen: impl Fn(&ShortString) -> bool) -> Answered<Value> {
         let all = self.0.lock();
         let running = all.by_number.get(&number).filter(|running| chosen(&running.vhost));
-        let running = running.ok_or(Failure::NotFound)?;
-        if stops {
-            running.stop.cancel();
+        running.map(|running| running.shown(number)).ok_or(Failure::NotFound)
+    }
+
+    /// Stops one: who has begun it may, and administrators.
+    pub fn stop(&self, number: u64, visitor: &Visitor) -> Answered<Value> {
+        let all = self.0.lock();
+        let running = all.by_number.get(&number).ok_or(Failure::NotFound)?;
+        if running.owner != *visitor.name() {
+            visitor.require_administrator()?;
         }
+        running.stop.cancel();
         Ok(running.shown(number))
     }
 }

@@ -173,9 +173,11 @@ impl Samples {
         let now = broker.clock.now();
         let mut next = HashMap::new();
         let mut all = Figures::default();
+        let connections = broker.connections.by_vhost();
         for vhost in broker.vhosts.all() {
             let mut figures = self.take_vhost(&vhost, now, &mut next).await;
-            self.take_connections(broker, &vhost, now, &mut figures, &mut next).await;
+            let there = connections.get(&vhost.name).map_or(&[][..], Vec::as_slice);
+            self.take_connections(broker, there, now, &mut figures, &mut next).await;
             add(&mut all, &figures);
             self.put(Subject::Vhost(vhost.name.clone()), figures, now, &mut next);
         }
@@ -217,12 +219,12 @@ impl Samples {
     async fn take_connections(
         &self,
         broker: &Broker,
-        vhost: &Vhost,
+        connections: &[ConnectionId],
         now: Millis,
         of_vhost: &mut Figures,
         next: &mut HashMap<Subject, Series>,
     ) {
-        for (at, id) in broker.connections.of_vhost(&vhost.name).into_iter().enumerate() {
+        for (at, &id) in connections.iter().enumerate() {
             let Some(its) = broker.connections.figures_of(id) else { continue };
             let mut figures = Figures { received: its.received, sent: its.sent, ..Figures::default() };
             for (number, channel) in its.channels {

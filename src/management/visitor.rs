@@ -13,10 +13,10 @@ use super::{
     failure::{Answered, Failure},
 };
 use crate::audit;
-use crate::auth::{Claim, Identity, Refused};
+use crate::auth::{Claim, Identity, LoginError, Refused};
 use crate::broker::Vhost;
 use crate::connection::Within;
-use crate::core::access::Permission;
+use crate::core::{access::Permission, routing::ExchangeKind};
 use crate::protocol::ShortString;
 
 /// Who asks.
@@ -105,7 +105,7 @@ impl Visitor {
         all
     }
 
-    /// Whether it has a permission for a queue or an exchange by its name: 401 if not.
+    /// Whether it has a permission for a queue or an exchange by its name, or `amq.default`: 401 if not.
     fn permitted(
         &self,
         api: &Api,
@@ -113,6 +113,8 @@ impl Visitor {
         permission: Permission,
         name: &ShortString,
     ) -> Answered<()> {
+        let default = ShortString::from_static("amq.default");
+        let name = if name.is_empty() { &default } else { name };
         let is_permitted = if let Some(token) = &self.identity.token {
             token.permits(permission, &vhost.name, name)
         } else {
@@ -122,14 +124,26 @@ impl Visitor {
         require(is_permitted, &format!("{} access to '{name}' refused", permission.name()))
     }
 
+    /// Whether topic permissions may keep it from some keys.
+    fn heeds_topics(&self, api: &Api, vhost: &Vhost) -> bool {
+        let (grant, _) = api.broker.access.grant(self.name(), &vhost.name);
+        self.identity.token.is_some() || grant.is_some_and(|grant| grant.has_topics())
+    }
+
     /// 401 for who may not read a queue.
     pub fn may_read(&self, api: &Api, vhost: &Vhost, queue: &ShortString) -> Answered<()> {
         self.permitted(api, vhost, Permission::Read, queue)
     }
 
-    /// 401 for who may not write to an exchange.
+    /// 401 for who may not write any message to an exchange: clients may not write to internal ones, and who is kept from some keys of topic
+    /// exchanges is not asked for each message.
     pub fn may_write(&self, api: &Api, vhost: &Vhost, exchange: &ShortString) -> Answered<()> {
-        self.permitted(api, vhost, Permission::Write, exchange)
+        self.permitted(api, vhost, Permission::Write, exchange)?;
+        let spec = vhost.read(|topology| topology.exchanges().find(|spec| spec.name == *exchange).cloned());
+        let Some(spec) = spec else { return Ok(()) };
+        require(!spec.internal, &format!("cannot publish to internal exchange '{exchange}'"))?;
+        let is_free = spec.routes_as() != ExchangeKind::Topic || !self.heeds_topics(api, vhost);
+        require(is_free, &format!("there are topic permissions for exchange '{exchange}'"))
     }
 
     /// 401 for who may not configure a queue.
@@ -141,8 +155,8 @@ impl Visitor {
     pub fn may_write_anywhere(&self, api: &Api, vhost: &Vhost) -> Answered<()> {
         let mut names: Vec<_> =
             vhost.read(|topology| topology.exchanges().map(|spec| spec.name.clone()).collect());
-        names.retain(|name| !name.is_empty());
-        names.push(ShortString::from_static("amq.default"));
+        // Nobody but the broker writes to these, and messages do not begin there.
+        names.retain(|name| name.as_str_lossy() != "amq.rabbitmq.trace");
         names.iter().try_for_each(|name| self.may_write(api, vhost, name))
     }
 
@@ -181,15 +195,21 @@ impl FromRequestParts<Api> for Visitor {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Failure> {
+        if let Some(visitor) = parts.extensions.get::<Self>() {
+            return Ok(visitor.clone());
+        }
         let claim = claim(parts)?;
         let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
         let peer = peer.ok_or_else(|| Failure::Internal("no address".into()))?;
         let broker = &api.broker;
         let logged_in = broker.authenticator.log_in(&claim, peer.ip(), |name| broker.access.user(name)).await;
         let identity = logged_in.map_err(|refused: Refused| {
+            if refused.why == LoginError::Busy {
+                return Failure::Unavailable(refused.to_string());
+            }
             let user = String::from_utf8_lossy(claim.user()).into_owned();
-            if api.tell_refusal() {
-                audit::refused(peer, Some(&user), &refused, 0);
+            if let Some(left_out) = api.tell_refusal() {
+                audit::refused(peer, Some(&user), &refused, left_out);
             }
             Failure::NotAuthenticated("Login failed".into())
         })?;

@@ -75,3 +75,58 @@ fn bytes_that_are_no_request_end_their_connection_alone() {
     }
     assert_eq!(api.get("whoami")["name"], "guest");
 }
+
+#[test]
+fn a_page_of_another_origin_changes_nothing_and_a_body_comes_from_nobody_unknown() {
+    let Some(api) = Api::start(&["--http-cors-origins", "https://ops.example"]) else { return };
+    let address = api.broker.http_address.clone().unwrap();
+    let put = |path: &str, headers: &str, body: &str| {
+        let mut socket = TcpStream::connect(&address).unwrap();
+        let head = format!(
+            "PUT /api/{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
+            body.len(),
+        );
+        socket.write_all(head.as_bytes()).unwrap();
+        drop(socket.write_all(body.as_bytes()));
+        let mut answer = String::new();
+        drop(socket.read_to_string(&mut answer));
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    let known = "authorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\n";
+    for (origin, status) in [
+        ("origin: https://evil.example\r\n".to_owned(), "401"),
+        ("sec-fetch-site: cross-site\r\n".to_owned(), "401"),
+        ("origin: null\r\n".to_owned(), "401"),
+        ("origin: https://ops.example\r\n".to_owned(), "201"),
+        (format!("origin: http://{address}\r\n"), "204"),
+        (String::new(), "204"),
+    ] {
+        assert_eq!(put("vhosts/v", &format!("{known}{origin}"), "{}"), status, "{origin}");
+    }
+    assert_eq!(put("vhosts/w", "content-type: application/json\r\n", "{}"), "401");
+    let large = format!("{{\"description\": \"{}\"}}", "x".repeat(2 << 20));
+    assert_eq!(put("vhosts/v", known, &large), "413");
+    assert_eq!(api.status("health/checks/certificate-expiration/18446744073709551615/years"), 200);
+    assert_eq!(api.status(&format!("queues?use_regex=true&name={}", "a".repeat(300))), 400);
+}
+
+#[test]
+fn one_address_has_so_many_connections_and_no_more() {
+    let Some(api) = Api::start(&[]) else { return };
+    let address = api.broker.http_address.clone().unwrap();
+    let mut silent: Vec<_> = (0..100).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    // Those beyond its bound are closed at once.
+    let last = silent.last_mut().unwrap();
+    assert_eq!(last.read(&mut [0; 1]).unwrap_or_default(), 0);
+    drop(silent);
+    let is_served = || {
+        let mut socket = TcpStream::connect(&address).unwrap();
+        let request = "GET /api/leveret/alive HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        let mut answer = String::new();
+        // Until the places are free again it is closed without a word.
+        drop(socket.write_all(request.as_bytes()));
+        drop(socket.read_to_string(&mut answer));
+        answer.starts_with("HTTP/1.1 200")
+    };
+    while !is_served() {}
+}

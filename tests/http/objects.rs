@@ -79,6 +79,17 @@ fn exchanges_and_bindings_are_made_found_by_either_end_and_taken_away() {
         assert_eq!(api.get(&path), *binding);
         assert_eq!((api.delete(&path), api.status(&path)), (204, 404));
     }
+    // Keys that look alike in addresses are told apart.
+    for key in ["a/b", "a%2Fb", "", "~"] {
+        api.post("bindings/%2F/e/events/e/all", &json!({ "routing_key": key }));
+    }
+    assert_eq!(api.delete("bindings/%2F/e/events/e/all/a%252Fb"), 204);
+    assert_eq!(api.delete("bindings/%2F/e/events/e/all/~"), 204);
+    let left = api.get("bindings/%2F/e/events/e/all?columns=routing_key");
+    let mut left: Vec<_> =
+        left.as_array().unwrap().iter().map(|it| it["routing_key"].as_str().unwrap().to_owned()).collect();
+    left.sort();
+    assert_eq!(left, ["a%2Fb", "b", "~"]);
     assert_eq!(api.status("bindings/%2F/e/none/q/none"), 404);
     assert_eq!(api.delete("exchanges/%2F/all?if-unused=true"), 204);
     assert_eq!((api.delete("exchanges/%2F/events"), api.delete("exchanges/%2F/events")), (204, 404));

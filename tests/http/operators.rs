@@ -151,14 +151,15 @@ async fn dead_messages_are_redriven_to_where_they_came_from_as_the_filter_says()
         tokio::task::yield_now().await;
     }
     assert_eq!(api.get(&path)["ended"], "stopped");
-    let nowhere = api.post(redrive, &json!({ "to": { "queue": "none" } }));
+    let nowhere = api.post(redrive, &json!({ "to": { "exchange": "none" } }));
+    assert_eq!(api.ask("POST", redrive, &json!({ "to": { "queue": "none" } })).0, 404);
     let path = format!("leveret/redrives/{}", nowhere["id"]);
     while api.get(&path)["ended"] == NULL {
         tokio::task::yield_now().await;
     }
     assert_eq!(
         (&api.get(&path)["ended"], &api.get(&path)["error"]),
-        (&json!("failed"), &json!("no target queue 'none'"))
+        (&json!("failed"), &json!("no target exchange 'none'"))
     );
     assert_eq!(
         (api.get("leveret/redrives").as_array().unwrap().len(), api.status("leveret/redrives/99")),
@@ -193,5 +194,47 @@ fn who_may_not_read_a_queue_does_not_look_into_it_and_who_may_not_write_does_not
     assert_eq!(redrive("secret", json!({ "exchange": "open" })), 401);
     assert_eq!(redrive("open", json!({ "queue": "secret" })), 401);
     assert_eq!(redrive("open", json!({ "origin": true })), 401);
+    assert_eq!(redrive("open", json!({ "exchange": "" })), 401, "that is amq.default");
     assert_eq!(redrive("open", json!({ "exchange": "open" })), 202);
+    let slow = api.post(
+        "leveret/queues/%2F/open/redrive",
+        &json!({ "to": { "exchange": "amq.fanout" }, "per_second": 1 }),
+    );
+    let path = format!("leveret/redrives/{}", slow["id"]);
+    assert_eq!((ann.delete(&path), api.delete(&path)), (401, 200), "another one's");
+    // What is not permitted over AMQP is not either: internal exchanges, and keys of topic exchanges.
+    api.put("exchanges/%2F/open-inside", &json!({ "type": "fanout", "internal": true }));
+    assert_eq!(redrive("open", json!({ "exchange": "open-inside" })), 401);
+    api.put("exchanges/%2F/open-topics", &json!({ "type": "topic" }));
+    assert_eq!(redrive("open", json!({ "exchange": "open-topics" })), 202);
+    api.put(
+        "topic-permissions/%2F/ann",
+        &json!({ "exchange": "open-topics", "write": "^mine$", "read": "" }),
+    );
+    assert_eq!(redrive("open", json!({ "exchange": "open-topics", "routing_key": "theirs" })), 401);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn queues_of_one_connection_are_nobody_elses() {
+    let Some(api) = Api::start(&[]) else { return };
+    api.put("queues/%2F/q", &NULL);
+    let client = Ch::open_to(api.broker.clone()).await;
+    client.declare("own", "exclusive", FieldTable::default()).await.unwrap();
+    let redrive = |queue: &str, to: &str| {
+        api.ask("POST", &format!("leveret/queues/%2F/{queue}/redrive"), &json!({ "to": { "queue": to } })).0
+    };
+    assert_eq!((redrive("own", "q"), redrive("q", "own")), (400, 400));
+    assert_eq!(api.status("leveret/queues/%2F/own/messages"), 400);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn looking_by_get_is_no_failed_delivery() {
+    let Some(api) = Api::start(&[]) else { return };
+    let quorum = json!({ "durable": true, "arguments": { "x-queue-type": "quorum", "x-delivery-limit": 1 } });
+    api.put("queues/%2F/q", &quorum);
+    fill(&api, "q", ["m".into()]);
+    let look = json!({ "count": 1, "ackmode": "ack_requeue_true", "encoding": "auto" });
+    for _ in 0..5 {
+        assert_eq!(api.post("queues/%2F/q/get", &look)[0]["payload"], "m");
+    }
 }

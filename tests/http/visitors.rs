@@ -74,5 +74,10 @@ fn lists_show_only_the_virtual_hosts_in_which_one_has_permissions() {
     assert_eq!(ann.get("vhosts?columns=name"), json!([{ "name": "shop" }]));
     assert_eq!(ann.get("overview")["object_totals"]["queues"], 1);
     assert!(ann.get("overview").get("listeners").is_none());
+    let hidden =
+        json!({ "properties": {}, "routing_key": "hidden", "payload": "x", "payload_encoding": "string" });
+    api.post("exchanges/%2F/amq.default/publish", &hidden);
+    assert_eq!(ann.get("overview")["message_stats"], json!({}), "of others nothing is counted");
+    assert_eq!(api.get("overview")["message_stats"]["publish"], 1);
     assert_eq!(api.get("queues").as_array().unwrap().len(), 2);
 }

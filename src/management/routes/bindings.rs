@@ -35,7 +35,7 @@ pub(super) fn routes() -> Router<Api> {
 }
 
 /// What stays as it is in an address.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
 /// By what a binding is known among those with the same ends: its key, and a hash of its arguments if it has any (RabbitMQ's
 /// `properties_key`).
@@ -179,13 +179,21 @@ async fn between(
     listing.answer(bindings.iter().map(|binding| shown(&vhost, binding)).collect::<Vec<_>>())
 }
 
-fn find(bindings: Vec<Binding>, key: &str) -> Answered<Binding> {
-    // The address was decoded once; the key in it may have been encoded twice.
-    let is = |binding: &Binding| {
-        let its = properties_key(binding);
-        its == key || percent_encoding::percent_decode_str(&its).decode_utf8_lossy() == key
+/// The binding that a key in an address means. The address was decoded once, and a key is shown encoded: it is looked for as it is first,
+/// and only if there is none such, decoded, if that is one alone.
+fn find(bindings: &[Binding], key: &str) -> Answered<Binding> {
+    if let Some(exact) = bindings.iter().find(|binding| properties_key(binding) == key) {
+        return Ok(exact.clone());
+    }
+    let decoded = |binding: &&Binding| {
+        percent_encoding::percent_decode_str(&properties_key(binding)).decode_utf8_lossy() == key
     };
-    bindings.into_iter().find(is).ok_or(Failure::NotFound)
+    let mut found = bindings.iter().filter(decoded);
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one.clone()),
+        (None, _) => Err(Failure::NotFound),
+        (Some(_), Some(_)) => Err(bad_request("several bindings have such a key: encode it twice")),
+    }
 }
 
 async fn one(
@@ -195,7 +203,7 @@ async fn one(
     Query(listing): Query<Listing>,
 ) -> Answered {
     let vhost = visitor.seen(&api, &vhost)?;
-    let binding = find(Ends::of(&source, &kind, &destination)?.bindings(&vhost)?, &key)?;
+    let binding = find(&Ends::of(&source, &kind, &destination)?.bindings(&vhost)?, &key)?;
     Ok(listing.answer_one(&shown(&vhost, &binding)))
 }
 
@@ -244,7 +252,7 @@ async fn unbind(
 ) -> Answered {
     let vhost = visitor.entered(&api, &vhost)?;
     let Binding { source, destination, key: routing_key, arguments } =
-        find(Ends::of(&source, &kind, &destination)?.bindings(&vhost)?, &key)?;
+        find(&Ends::of(&source, &kind, &destination)?.bindings(&vhost)?, &key)?;
     if source.is_empty() {
         return Err(bad_request("the default exchange has the bindings that it has"));
     }

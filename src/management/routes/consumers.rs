@@ -86,10 +86,12 @@ pub(super) fn of_queue(api: &Api, vhost: &Vhost, queue: &SharedQueue) -> Vec<Val
     consumers.iter().filter_map(|consumer| shown(vhost, queue, consumer, &connections)).collect()
 }
 
-fn of(api: &Api, vhost: &Vhost) -> Vec<Value> {
+/// Those in a virtual host that somebody sees: its own, or with the tag for it all (RabbitMQ).
+fn of(api: &Api, visitor: &Visitor, vhost: &Vhost) -> Vec<Value> {
     let mut queues: Vec<_> = vhost.read(|topology| topology.named_queues().cloned().collect());
     queues.sort_by(|one: &Arc<SharedQueue>, other| one.spec.name.cmp(&other.spec.name));
-    let connections = connections(api, vhost);
+    let mut connections = connections(api, vhost);
+    connections.retain(|_, item| visitor.is_monitor() || item.info.user == *visitor.name());
     let mut all = Vec::new();
     for queue in queues {
         let consumers = queue.consumers_shown();
@@ -99,7 +101,8 @@ fn of(api: &Api, vhost: &Vhost) -> Vec<Value> {
 }
 
 async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
-    listing.answer(visitor.all_seen(&api).iter().flat_map(|vhost| of(&api, vhost)).collect::<Vec<_>>())
+    listing
+        .answer(visitor.all_seen(&api).iter().flat_map(|vhost| of(&api, &visitor, vhost)).collect::<Vec<_>>())
 }
 
 async fn of_vhost(
@@ -109,5 +112,5 @@ async fn of_vhost(
     Query(listing): Query<Listing>,
 ) -> Answered {
     let vhost = visitor.seen(&api, &vhost)?;
-    listing.answer(of(&api, &vhost))
+    listing.answer(of(&api, &visitor, &vhost))
 }

@@ -3,7 +3,7 @@
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, Query, State},
+    extract::{Path, Query, State},
     routing::get,
 };
 use serde_json::{Map, Value, json};
@@ -11,7 +11,6 @@ use serde_json::{Map, Value, json};
 use super::{done, parameters, permissions, policies, users};
 use crate::broker::{Document, Vhost};
 use crate::core::declared::{Binding, Destination, PolicyKind, QueueType};
-use crate::limits::DEFINITIONS_BYTES_MAX;
 use crate::management::{
     Api,
     failure::{Answered, Failure, bad_request},
@@ -25,7 +24,6 @@ pub(super) fn routes() -> Router<Api> {
         .route("/api/definitions", get(export).post(import))
         .route("/api/all-configuration", get(export).post(import))
         .route("/api/definitions/{vhost}", get(export_vhost).post(import_vhost))
-        .layer(DefaultBodyLimit::max(DEFINITIONS_BYTES_MAX))
 }
 
 /// What a virtual host has, with its name on each thing.

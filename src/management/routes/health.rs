@@ -127,7 +127,7 @@ async fn certificates(
     };
     let Some(expires) = api.certificate_expires() else { return Ok(fine(Value::Null)) };
     let now = api.broker.clock.now() / 1_000;
-    if expires > now + within * days * 86_400 {
+    if expires > now.saturating_add(within.saturating_mul(days * 86_400)) {
         return Ok(fine(Value::Null));
     }
     Ok(failed("Certificates expiring", json!({ "expired": [{ "expires": expires, "node": api.node.name }] })))

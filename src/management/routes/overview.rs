@@ -62,6 +62,8 @@ async fn overview(visitor: Visitor, State(api): State<Api>, Query(listing): Quer
         .map(|its| its.channels.len())
         .sum();
     let change = api.samples.change(&Subject::Broker, listing.ages());
+    // Who does not see everything is shown its own virtual hosts.
+    let counts = if visitor.is_monitor() { api.broker.counts() } else { api.broker.counts_of_all(&vhosts) };
     let mut shown = json!({
         "cluster_name": api.cluster_name(),
         "cluster_tags": [],
@@ -75,7 +77,7 @@ async fn overview(visitor: Visitor, State(api): State<Api>, Query(listing): Quer
         "is_op_policy_updating_enabled": true,
         "listeners": listeners(&api),
         "management_version": RABBITMQ_VERSION,
-        "message_stats": message_stats(&api.broker.counts(), &change).unwrap_or_else(|| json!({})),
+        "message_stats": message_stats(&counts, &change).unwrap_or_else(|| json!({})),
         "churn_rates": churn(&api),
         "node": api.node.name,
         "node_tags": [],
@@ -105,7 +107,7 @@ async fn overview(visitor: Visitor, State(api): State<Api>, Query(listing): Quer
     if !visitor.is_monitor() {
         // What is of the node is not for everybody (RabbitMQ).
         if let Some(object) = shown.as_object_mut() {
-            for key in ["listeners", "contexts"] {
+            for key in ["listeners", "contexts", "churn_rates"] {
                 object.remove(key);
             }
         }

@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 
 use super::{done, policies, put, users::limits_shown};
 use crate::broker::Vhost;
-use crate::core::{access::AccessChange, declared::PolicyKind};
+use crate::core::{
+    access::{AccessChange, Limits},
+    declared::{PolicyKind, VhostSettings},
+};
 use crate::management::{
     Api,
     body::{Body, name},
@@ -134,7 +137,19 @@ async fn remove(
     visitor.require_policymaker()?;
     let vhost = visitor.entered(&api, &vhost)?;
     let (component, parameter) = (name(&component)?, name(&parameter)?);
-    let (was_there, commit) = vhost.change(|topology| topology.delete_parameter(component, parameter));
+    let (was_there, commit) = match &*component {
+        // They have addresses of their own.
+        b"operator_policy" => {
+            visitor.require_administrator()?;
+            vhost.delete_policy(PolicyKind::Operator, &parameter)
+        }
+        b"vhost-limits" => {
+            visitor.require_administrator()?;
+            let none = |before: &VhostSettings| VhostSettings { limits: Limits::default(), ..before.clone() };
+            (vhost.change_settings(none), vhost.last_change())
+        }
+        _ => vhost.change(|topology| topology.delete_parameter(component, parameter)),
+    };
     if !was_there {
         return Err(Failure::NotFound);
     }

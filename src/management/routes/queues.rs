@@ -20,7 +20,7 @@ use crate::core::{
     declared::{Destination, PolicyKind},
     queue::{QueueStatus, SharedQueue},
 };
-use crate::limits::GOT_AT_ONCE_MAX;
+use crate::limits::{GOT_AT_ONCE_MAX, GOT_BYTES_MAX};
 use crate::management::{
     Api,
     body::{Body, name},
@@ -180,6 +180,15 @@ pub(super) fn find(vhost: &Vhost, name: &str) -> Answered<Arc<SharedQueue>> {
     vhost.read(|topology| topology.queue(name.as_bytes()).cloned()).ok_or(Failure::NotFound)
 }
 
+/// One that is not for one connection alone: RabbitMQ's 405 as an error.
+pub(super) fn find_shared(vhost: &Vhost, name: &str) -> Answered<Arc<SharedQueue>> {
+    let queue = find(vhost, name)?;
+    if queue.spec.owner.is_none() {
+        return Ok(queue);
+    }
+    Err(bad_request(format!("405 RESOURCE_LOCKED - queue '{name}' is exclusive to a connection")))
+}
+
 async fn one(
     visitor: Visitor,
     State(api): State<Api>,
@@ -337,9 +346,13 @@ async fn take(
     let get = basic::Get { queue: name(&queue)?, no_ack };
     let mut taken = Vec::new();
     let mut outcome = Ok(());
-    while taken.len() < taking.count {
+    let mut bytes = 0;
+    while taken.len() < taking.count && bytes < GOT_BYTES_MAX {
         match client.get(&get).await {
-            Ok(Some(got)) => taken.push(got),
+            Ok(Some(got)) => {
+                bytes += got.body.len();
+                taken.push(got);
+            }
             Ok(None) => break,
             Err(error) => {
                 outcome = Err(error);
@@ -350,7 +363,12 @@ async fn take(
     if !no_ack && outcome.is_ok() {
         for got in &taken {
             let (delivery_tag, requeue) = (got.method.delivery_tag, !taking.settles);
-            client.send(&basic::Reject { delivery_tag, requeue }).await;
+            if taking.rejects {
+                client.send(&basic::Reject { delivery_tag, requeue }).await;
+            } else {
+                // They were only looked at: that is no failure of theirs.
+                client.send(&basic::Nack { delivery_tag, requeue, multiple: false }).await;
+            }
         }
     }
     client.close().await;

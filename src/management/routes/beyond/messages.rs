@@ -162,7 +162,7 @@ fn readable(
     queue: &str,
 ) -> Answered<(Arc<Vhost>, Arc<SharedQueue>)> {
     let vhost = visitor.entered(api, vhost)?;
-    let queue = queues::find(&vhost, queue)?;
+    let queue = queues::find_shared(&vhost, queue)?;
     visitor.may_read(api, &vhost, &queue.spec.name)?;
     Ok((vhost, queue))
 }
@@ -195,7 +195,9 @@ async fn cancel(
 ) -> Answered {
     let (vhost, queue) = readable(&visitor, &api, &vhost, &queue)?;
     visitor.may_configure(&api, &vhost, &queue.spec.name)?;
-    if vhost.cancel_delayed(&queue, cursor(&at)?) { Ok(done()) } else { Err(Failure::NotFound) }
+    let commit = vhost.cancel_delayed(&queue, cursor(&at)?).ok_or(Failure::NotFound)?;
+    api.broker.kept(&commit.into()).await;
+    Ok(done())
 }
 
 /// What was published with a delay, to whatever queue: for who sees everything of the virtual host.
@@ -222,5 +224,7 @@ async fn cancel_delayed(
     visitor.require_administrator()?;
     let vhost = visitor.entered(&api, &vhost)?;
     let queue = vhost.read(|topology| topology.delay_queue().cloned()).ok_or(Failure::NotFound)?;
-    if vhost.cancel_delayed(&queue, cursor(&at)?) { Ok(done()) } else { Err(Failure::NotFound) }
+    let commit = vhost.cancel_delayed(&queue, cursor(&at)?).ok_or(Failure::NotFound)?;
+    api.broker.kept(&commit.into()).await;
+    Ok(done())
 }

@@ -22,7 +22,7 @@ use crate::core::{
 use crate::limits::{DRY_RUN_MESSAGES_MAX, REDRIVE_AT_ONCE_MAX};
 use crate::management::{
     Api,
-    body::{Body, name},
+    body::Body,
     failure::{Answered, bad_request},
     listing::Listing,
     visitor::Visitor,
@@ -91,20 +91,23 @@ async fn begin(
     body: Bytes,
 ) -> Answered {
     let vhost = visitor.entered(&api, &vhost)?;
-    let queue = queues::find(&vhost, &queue)?;
+    let queue = queues::find_shared(&vhost, &queue)?;
     visitor.may_read(&api, &vhost, &queue.spec.name)?;
     let body = Body::read(&body)?;
     let order = order(&body)?;
     match &order.to {
         Target::Origin => visitor.may_write_anywhere(&api, &vhost)?,
-        Target::Queue(_) => visitor.may_write(&api, &vhost, &name("amq.default")?)?,
+        Target::Queue(target) => {
+            queues::find_shared(&vhost, &target.as_str_lossy())?;
+            visitor.may_write(&api, &vhost, &ShortString::default())?;
+        }
         Target::Exchange { name, .. } => visitor.may_write(&api, &vhost, name)?,
     }
     if body.flag("dry_run", false)? {
         let now = api.broker.clock.now();
         return Ok(Json(look(&queue, &order, now).await).into_response());
     }
-    let number = api.redrives.begin(vhost, queue.spec.name.clone(), order)?;
+    let number = api.redrives.begin(&api, vhost, &visitor, queue.spec.name.clone(), order)?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "id": number }))).into_response())
 }
 
@@ -138,10 +141,9 @@ async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Lis
 }
 
 async fn one(visitor: Visitor, State(api): State<Api>, Path(number): Path<u64>) -> Answered {
-    Ok(Json(api.redrives.one(number, seen(&visitor, &api), false)?).into_response())
+    Ok(Json(api.redrives.one(number, seen(&visitor, &api))?).into_response())
 }
 
 async fn stop(visitor: Visitor, State(api): State<Api>, Path(number): Path<u64>) -> Answered {
-    let entered = |vhost: &ShortString| visitor.may_enter(&api, vhost);
-    Ok(Json(api.redrives.one(number, entered, true)?).into_response())
+    Ok(Json(api.redrives.stop(number, &visitor)?).into_response())
 }

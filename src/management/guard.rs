@@ -1,0 +1,78 @@
+//! What is asked of each request before its handler: a page of another origin changes nothing, and nobody who has not proven who that is
+//! makes the broker take a body.
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, Method, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use tokio::time::timeout;
+
+use super::{
+    Api,
+    failure::{Answered, Failure, bad_request},
+    visitor::Visitor,
+};
+use crate::limits::{
+    DEFINITIONS_BYTES_MAX, HTTP_BODY_BYTES_MAX, HTTP_BODY_TIMEOUT, HTTP_SMALL_BODY_BYTES_MAX,
+};
+
+/// Lets a request through that may go on, with its whole body.
+pub async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return next.run(request).await;
+    }
+    match checked(&api, request).await {
+        Ok(request) => next.run(request).await,
+        Err(failure) => failure.into_response(),
+    }
+}
+
+async fn checked(api: &Api, request: Request) -> Answered<Request> {
+    let (mut parts, body) = request.into_parts();
+    if !may_change(api, &parts.headers) {
+        return Err(Failure::NotAuthorised("a page of another origin changes nothing here".into()));
+    }
+    let visitor = Visitor::from_request_parts(&mut parts, api).await?;
+    let max = body_bytes_max(&parts, &visitor);
+    let late = |_| bad_request("the body did not come in time");
+    let said = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let said: Option<usize> = said.and_then(|length| length.parse().ok());
+    if said.is_some_and(|length| length > max) {
+        return Err(Failure::TooLarge(max));
+    }
+    let read = async {
+        // A few at once may be large: what requests take is counted nowhere else.
+        let is_large =
+            said.is_none_or(|length| length > HTTP_SMALL_BODY_BYTES_MAX) && max > HTTP_SMALL_BODY_BYTES_MAX;
+        let place = if is_large { api.large_bodies.clone().acquire_owned().await.ok() } else { None };
+        (to_bytes(body, max).await, place)
+    };
+    let (bytes, place) = timeout(HTTP_BODY_TIMEOUT, read).await.map_err(late)?;
+    parts.extensions.insert(visitor);
+    parts.extensions.insert(std::sync::Arc::new(place));
+    Ok(Request::from_parts(parts, Body::from(bytes.map_err(|_| Failure::TooLarge(max))?)))
+}
+
+/// Browsers say from where a request comes. One that does not say it is no browser's.
+fn may_change(api: &Api, headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(origin) = text("origin") else { return text("sec-fetch-site") != Some("cross-site") };
+    let is_own = text("host")
+        .is_some_and(|host| origin.split_once("://").is_some_and(|(_, its)| its.eq_ignore_ascii_case(host)));
+    let allowed = &api.broker.config.http_cors_origins;
+    is_own || allowed.iter().any(|one| one == "*" || one == origin)
+}
+
+/// How large a body may be, which depends on who sends it and what it is.
+fn body_bytes_max(parts: &Parts, visitor: &Visitor) -> usize {
+    let path = parts.uri.path();
+    let is_definitions = path.starts_with("/api/definitions") || path.starts_with("/api/all-configuration");
+    match () {
+        () if is_definitions && visitor.is_administrator() => DEFINITIONS_BYTES_MAX,
+        () if path.ends_with("/publish") => HTTP_BODY_BYTES_MAX,
+        () => HTTP_SMALL_BODY_BYTES_MAX,
+    }
+}
