@@ -513,6 +513,18 @@ pub const TOP_SECONDS_MAX: f64 = 3_600.0;
 pub const HTTP_CONNECTIONS_MAX: usize = 256;
 /// Time that the head of a request may take.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Microseconds of a sync that are told from longer ones.
+pub const SYNC_RECORDED_US_MAX: u64 = 60_000_000;
+/// Records of a batch that are told from more.
+pub const BATCH_RECORDED_MAX: u64 = 1_000_000;
+/// Scrapes of metrics that are written at once; others wait.
+pub const SCRAPES_AT_ONCE_MAX: usize = 4;
+/// Time that a scrape may take until its last byte is taken.
+pub const SCRAPE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of metrics that are gathered before they are sent.
+pub const SCRAPE_CHUNK_BYTES: usize = 64 * 1024;
+/// Such chunks that wait for a client to take them.
+pub const SCRAPE_CHUNKS_WAITING_MAX: usize = 4;
 /// Messages that one request gets from a queue.
 pub const GOT_AT_ONCE_MAX: usize = 10_000;
 /// How long a browser may remember what pages of other origins are permitted.

@@ -109,7 +109,7 @@ impl fmt::Display for Listening {
     }
 }
 
-/// An address of the HTTP API.
+/// An address of the HTTP API, or of metrics.
 struct HttpListening {
     address: SocketAddr,
     listener: HttpListener,
@@ -121,11 +121,12 @@ impl HttpListening {
         address: SocketAddr,
         tls: Option<Arc<Acceptor>>,
         is_default: bool,
+        what: &str,
     ) -> Result<Option<Self>, StartError> {
         let failed = |source| StartError::Listen { address, source };
         let listener = match TcpListener::bind(address).await {
             Err(error) if is_default && error.kind() == io::ErrorKind::AddrInUse => {
-                tracing::warn!(%address, "another program has the usual address of the HTTP API, which is left out");
+                tracing::warn!(%address, "another program has the usual address of {what}, which is left out");
                 return Ok(None);
             }
             bound => bound.map_err(failed)?,
@@ -149,6 +150,7 @@ pub struct Server {
     listeners: Vec<Listening>,
     tls: Option<Arc<Acceptor>>,
     http: Vec<HttpListening>,
+    metrics: Vec<HttpListening>,
     descriptors: u64,
     sockets_max: usize,
     gate: Arc<Gate>,
@@ -173,10 +175,18 @@ impl Server {
         }
         let mut http = Vec::new();
         for &address in &config.http_listen {
-            http.extend(HttpListening::bind(address, None, config.http_listen_is_default).await?);
+            let bound =
+                HttpListening::bind(address, None, config.http_listen_is_default, "the HTTP API").await?;
+            http.extend(bound);
         }
         for &address in &config.https_listen {
-            http.extend(HttpListening::bind(address, tls.clone(), false).await?);
+            http.extend(HttpListening::bind(address, tls.clone(), false, "the HTTP API").await?);
+        }
+        let mut metrics = Vec::new();
+        for &address in &config.metrics_listen {
+            let bound =
+                HttpListening::bind(address, None, config.metrics_listen_is_default, "the metrics").await?;
+            metrics.extend(bound);
         }
         let (store, opened) = Store::open(data_dir.path(), &config.store)?;
         let share = descriptors::share(descriptors, descriptors::in_use(), config.connection_max);
@@ -201,6 +211,7 @@ impl Server {
             listeners,
             tls,
             http,
+            metrics,
             descriptors,
             sockets_max: share.sockets_max,
             gate,
@@ -210,7 +221,9 @@ impl Server {
     /// What to tell people: name, version, addresses, folder.
     pub fn announcement(&self) -> String {
         let http = self.http.iter().map(|http| format!("{}://{}", http.scheme(), http.address));
-        let addresses: Vec<_> = self.listeners.iter().map(ToString::to_string).chain(http).collect();
+        let metrics = self.metrics.iter().map(|metrics| format!("http://{}/metrics", metrics.address));
+        let addresses: Vec<_> =
+            self.listeners.iter().map(ToString::to_string).chain(http).chain(metrics).collect();
         format!(
             "leveret {} listening on {}, data in {}",
             env!("CARGO_PKG_VERSION"),
@@ -247,6 +260,9 @@ impl Server {
         named(&mut background, operators, "the samples for rates", api.clone().keep_samples());
         for http in self.http {
             operators.spawn(api.clone().listen(http.listener, shutdown.clone()));
+        }
+        for metrics in self.metrics {
+            operators.spawn(api.clone().listen_for_scrapes(metrics.listener, shutdown.clone()));
         }
         if let Some(tls) = self.tls {
             named(&mut background, &Handle::current(), "the watch over files of TLS", tls::keep_current(tls));
@@ -303,11 +319,12 @@ impl Server {
         let amqp =
             self.listeners.iter().map(|it| (if it.tls.is_some() { "amqp/ssl" } else { "amqp" }, it.address));
         let http = self.http.iter().map(|it| (it.scheme(), it.address));
+        let metrics = self.metrics.iter().map(|it| ("http/prometheus", it.address));
         let node = Node {
             name: format!("leveret@{}", rustix::system::uname().nodename().to_string_lossy()),
             started_at: self.broker.clock.now(),
             data_dir: self.data_dir.path().to_owned(),
-            listeners: amqp.chain(http).collect(),
+            listeners: amqp.chain(http).chain(metrics).collect(),
             descriptors_max: self.descriptors,
             sockets_max: self.sockets_max as u64,
             store: self.store.metrics(),

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     net::{Ipv4Addr, SocketAddr},
+    ops::AddAssign,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -128,6 +129,13 @@ impl Attention {
         self.received_bytes
             .store(self.received_bytes.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
         self.reads.store(self.reads.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    fn received_so_far(&self) -> Traffic {
+        Traffic {
+            bytes: self.received_bytes.load(Ordering::Relaxed),
+            packets: self.reads.load(Ordering::Relaxed),
+        }
     }
 
     /// Notes whether the client is held up for memory or disk.
@@ -282,6 +290,25 @@ struct Connected {
     _admission: Admission,
 }
 
+/// What several connections did together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConnectionTotals {
+    /// What has come from their clients.
+    pub received: Traffic,
+    /// What was sent to them.
+    pub sent: Traffic,
+    /// How long they were slowed because they published faster than they may.
+    pub slowed_ms: Millis,
+}
+
+impl AddAssign for ConnectionTotals {
+    fn add_assign(&mut self, other: Self) {
+        self.received += other.received;
+        self.sent += other.sent;
+        self.slowed_ms += other.slowed_ms;
+    }
+}
+
 /// How often connections and channels came and went.
 #[derive(Debug, Default)]
 pub struct Churn {
@@ -320,6 +347,8 @@ pub struct Connections {
     last: AtomicU64,
     /// How often they came and went.
     pub churn: Churn,
+    /// What those did that are closed.
+    past: Mutex<ConnectionTotals>,
     counts: Mutex<Counts>,
     /// Some virtual host has no connections any more.
     vhost_left: Notify,
@@ -393,9 +422,20 @@ impl Connections {
 
     /// Forgets a connection.
     pub fn disconnected(&self, id: ConnectionId) {
-        if self.open.remove(&id).is_some() {
+        let mut past = self.past.lock();
+        if let Some((_, connected)) = self.open.remove(&id) {
+            *past += ConnectionTotals {
+                received: connected.attention.received_so_far(),
+                sent: connected.outbox.lock().sent(),
+                slowed_ms: connected.attention.slowed_ms.load(Ordering::Relaxed),
+            };
             self.churn.connections_closed.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// What those did that are closed, up to their farewell.
+    pub fn past(&self) -> ConnectionTotals {
+        *self.past.lock()
     }
 
     /// How many connections are open.
@@ -458,10 +498,7 @@ impl Connections {
                 channels,
                 pending_bytes: outbox.pending_bytes(),
                 slowed_ms,
-                received: Traffic {
-                    bytes: attention.received_bytes.load(Ordering::Relaxed),
-                    packets: attention.reads.load(Ordering::Relaxed),
-                },
+                received: attention.received_so_far(),
                 sent: outbox.sent(),
                 is_blocked: attention.blocked.load(Ordering::Relaxed),
             }

@@ -32,26 +32,28 @@ impl Broker {
                 all += of_channels(&channel.counts);
             }
         }
-        all += vhost.counts();
+        all += vhost.counted().totals().counts();
         all
     }
 
     /// What has happened to messages in all of them, those that are gone too.
     pub fn counts(&self) -> MessageCounts {
-        let mut all = self.counts_of_all(&self.vhosts.all());
-        all += self.counts_of_gone();
+        let (gone, vhosts) = self.vhosts.counted();
+        let mut all = self.counts_of_all(&vhosts);
+        all += gone.counts();
         all
     }
 
     /// What happened in virtual hosts that are gone.
     pub fn counts_of_gone(&self) -> MessageCounts {
-        self.vhosts.past().0
+        self.vhosts.past().counts()
     }
 
     /// How often queues came and went.
     pub fn queue_churn(&self) -> QueueChurn {
-        let (_, mut all) = self.vhosts.past();
-        for vhost in self.vhosts.all() {
+        let (gone, vhosts) = self.vhosts.counted();
+        let mut all = gone.churn;
+        for vhost in vhosts {
             all += vhost.read(|topology| topology.queue_churn());
         }
         all

@@ -2,6 +2,7 @@
 
 mod access;
 mod alarm;
+mod attempts;
 mod clock;
 mod completed;
 mod configured;
@@ -16,6 +17,7 @@ mod rates;
 mod reading;
 mod redrive;
 mod reply_to;
+mod totals;
 mod vhost;
 mod vhosts;
 
@@ -26,10 +28,12 @@ use tokio_util::task::TaskTracker;
 
 pub use access::Access;
 pub use alarm::Alarm;
+pub use attempts::{Attempts, Spoken};
 pub use clock::WallClock;
 pub use configured::{BadPolicy, configured_policies};
 pub use connections::{
-    Admission, Attention, Bounds, ConnectionFigures, ConnectionInfo, Connections, Terms, TooMany, Usage,
+    Admission, Attention, Bounds, ConnectionFigures, ConnectionInfo, ConnectionTotals, Connections, Terms,
+    TooMany, Usage,
 };
 pub use definitions::{Document, Imported, Problem, json_name, json_table};
 pub use drops::{Drops, Lost};
@@ -37,6 +41,7 @@ pub use rates::Rates;
 pub use reading::Quiet;
 pub use redrive::{Ended, Progress, RedriveError};
 pub use reply_to::{REPLY_TO, ReplyConsumers, reply_token};
+pub use totals::{Counted, Totals};
 pub use vhost::{Calls, Share, Vhost, of_channels};
 pub use vhosts::{Begun, Exists, Vhosts};
 
@@ -88,6 +93,8 @@ pub struct Broker {
     pub sizes: SizeTally,
     /// What operators have begun: the broker waits for it when it stops.
     pub operations: TaskTracker,
+    /// Logins.
+    pub attempts: Attempts,
     /// Places for sockets whose connection is over.
     pub lingering: Semaphore,
     /// The connections that are open.
@@ -125,6 +132,7 @@ impl Broker {
         Self {
             vhosts,
             sizes: SizeTally::default(),
+            attempts: Attempts::default(),
             authenticator,
             access,
             gauge,

@@ -166,18 +166,6 @@ impl Vhost {
         *self.past.lock()
     }
 
-    /// What has happened to messages here, as far as it was not counted on channels that are open: see [`of_channels`].
-    pub(super) fn counts(&self) -> MessageCounts {
-        let (mut all, queues) = self.read(|topology| {
-            (topology.counts_without_queues(), topology.named_queues().cloned().collect::<Vec<_>>())
-        });
-        for queue in queues {
-            all += MessageCounts { publish: 0, ..queue.status().counters.into() };
-        }
-        all += self.past_counts();
-        all
-    }
-
     /// Messages that are ready or wait for their time, and messages that clients hold.
     pub fn message_totals(&self) -> (usize, usize) {
         let queues: Vec<_> = self.read(|topology| topology.named_queues().cloned().collect());
@@ -462,6 +450,7 @@ impl Vhost {
 /// What only channels count; queues and exchanges count the rest for their virtual host.
 pub fn of_channels(counts: &MessageCounts) -> MessageCounts {
     MessageCounts {
+        publish_confirm: counts.publish_confirm,
         confirm: counts.confirm,
         return_unroutable: counts.return_unroutable,
         drop_unroutable: counts.drop_unroutable,

@@ -1,21 +1,17 @@
 //! The virtual hosts that there are. They come and go while the broker runs, each with a task of its own as soon as it needs one.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use dashmap::{DashMap, Entry};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{Calls, Vhost};
+use super::{Calls, Totals, Vhost};
 use crate::audit;
 use crate::core::{
     change::TopologyChange,
     clock::Clock,
     commit::Commit,
-    counts::{MessageCounts, QueueChurn},
     declared::VhostSettings,
     journal::Journal,
     memory::{Gauge, Holder},
@@ -40,12 +36,12 @@ pub struct Vhosts {
     common: Common,
     by_name: DashMap<ShortString, Arc<Vhost>>,
     /// Those that are deleted, and not empty yet: their names are taken.
-    leaving: Mutex<HashSet<ShortString>>,
+    leaving: Mutex<HashMap<ShortString, Arc<Vhost>>>,
     /// One of them is empty.
     has_left: Notify,
     begun: Arc<Beginnings>,
-    /// What those have counted that are gone.
-    past: Mutex<(MessageCounts, QueueChurn)>,
+    /// What those have counted that are gone. Its lock is taken within that of `leaving`.
+    past: Mutex<Totals>,
 }
 
 /// What has to begin.
@@ -108,7 +104,7 @@ impl Vhosts {
         if is_deleted {
             // A crash has cut its end short.
             vhost.leave();
-            self.leaving.lock().insert(name);
+            self.leaving.lock().insert(name, vhost.clone());
             self.begun.add(Begun::Leaving(vhost));
         } else {
             self.by_name.insert(name, vhost);
@@ -127,7 +123,7 @@ impl Vhosts {
             {
                 // Nobody deletes one of this name before this one is made.
                 let leaving = self.leaving.lock();
-                if !leaving.contains(name) {
+                if !leaving.contains_key(name) {
                     return self.make(name, settings);
                 }
             }
@@ -155,7 +151,7 @@ impl Vhosts {
     pub(super) fn delete(&self, name: &[u8]) -> Option<(Arc<Vhost>, Option<Commit>)> {
         let mut leaving = self.leaving.lock();
         let (name, vhost) = self.by_name.remove(name)?;
-        leaving.insert(name);
+        leaving.insert(name, vhost.clone());
         drop(leaving);
         let commit = vhost.leave();
         audit::vhost_deleted(&vhost.name);
@@ -166,18 +162,27 @@ impl Vhosts {
     /// The end of one that is empty: its task ends, and its name is free.
     pub(super) fn close(&self, vhost: &Vhost) {
         vhost.close();
+        let totals = vhost.counted().totals();
         {
-            let mut past = self.past.lock();
-            past.0 += vhost.counts();
-            past.1 += vhost.read(Topology::queue_churn);
+            let mut leaving = self.leaving.lock();
+            *self.past.lock() += totals;
+            leaving.remove(&vhost.name);
         }
-        self.leaving.lock().remove(&vhost.name);
         self.has_left.notify_waiters();
     }
 
     /// What virtual hosts have counted that are gone.
-    pub fn past(&self) -> (MessageCounts, QueueChurn) {
+    pub fn past(&self) -> Totals {
         *self.past.lock()
+    }
+
+    /// The same, and all that go on counting: those that are there, and those that are being deleted. Each virtual host is in one of
+    /// both.
+    pub fn counted(&self) -> (Totals, Vec<Arc<Vhost>>) {
+        let leaving = self.leaving.lock();
+        let mut all = self.all();
+        all.extend(leaving.values().cloned());
+        (self.past(), all)
     }
 
     /// One by name.

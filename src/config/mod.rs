@@ -46,6 +46,10 @@ pub struct Config {
     pub http_listen_is_default: bool,
     /// Addresses for the HTTP API over TLS; with any there is [`Self::tls`].
     pub https_listen: Vec<SocketAddr>,
+    /// Addresses for Prometheus.
+    pub metrics_listen: Vec<SocketAddr>,
+    /// Nobody has chosen them: another program may have them.
+    pub metrics_listen_is_default: bool,
     /// Origins of pages that may use the HTTP API from browsers.
     pub http_cors_origins: Vec<String>,
     /// How listeners speak TLS.
@@ -173,6 +177,12 @@ impl Config {
             http_listen_is_default: settings.http_listen.is_none(),
             http_listen: addresses_or_none("http-listen", settings.http_listen, &["127.0.0.1:15672"])?,
             https_listen: tls_addresses("https-listen", settings.https_listen, tls.as_ref())?,
+            metrics_listen_is_default: settings.metrics_listen.is_none(),
+            metrics_listen: addresses_or_none(
+                "metrics-listen",
+                settings.metrics_listen,
+                &["127.0.0.1:15692"],
+            )?,
             http_cors_origins: settings.http_cors_origins.unwrap_or_default(),
             tls,
             proxy_protocol_from: tls::networks(

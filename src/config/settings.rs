@@ -33,6 +33,11 @@ pub struct Settings {
     #[serde(deserialize_with = "one_or_more")]
     #[arg(long, env = "LEVERET_HTTPS_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
     pub https_listen: Option<Vec<String>>,
+    /// Listen here for Prometheus, as for --http-listen; everybody who reaches it may read the metrics
+    /// [default: 127.0.0.1:15692, if that is free]
+    #[serde(deserialize_with = "one_or_more")]
+    #[arg(long, env = "LEVERET_METRICS_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
+    pub metrics_listen: Option<Vec<String>>,
     /// Pages of these origins may use the HTTP API from browsers (CORS), each with its scheme; `*` is all
     #[serde(deserialize_with = "one_or_more")]
     #[arg(long, env = "LEVERET_HTTP_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
@@ -214,6 +219,7 @@ impl Settings {
             amqps_listen: self.amqps_listen.or(lower.amqps_listen),
             http_listen: self.http_listen.or(lower.http_listen),
             https_listen: self.https_listen.or(lower.https_listen),
+            metrics_listen: self.metrics_listen.or(lower.metrics_listen),
             http_cors_origins: self.http_cors_origins.or(lower.http_cors_origins),
             tls_cert: self.tls_cert.or(lower.tls_cert),
             tls_key: self.tls_key.or(lower.tls_key),

@@ -14,6 +14,7 @@ impl Config {
             "amqps-listen": addresses(&self.amqps_listen),
             "http-listen": addresses(&self.http_listen),
             "https-listen": addresses(&self.https_listen),
+            "metrics-listen": addresses(&self.metrics_listen),
             "http-cors-origins": self.http_cors_origins,
             "tls-cert": self.tls.as_ref().map(|tls| tls.cert.display().to_string()),
             "proxy-protocol-from": self.proxy_protocol_from.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -10,7 +10,7 @@ use super::{
     session::{MethodIds, Negotiated, Remote, text},
 };
 use crate::auth::{Identity, LoginError, Offered, Refused, oauth::Token};
-use crate::broker::{Admission, Bounds, Broker, ConnectionInfo, Terms, TooMany, Vhost};
+use crate::broker::{Admission, Bounds, Broker, ConnectionInfo, Spoken, Terms, TooMany, Vhost};
 use crate::core::error::{AmqpError, access_refused, channel_error, frame_error, not_allowed};
 use crate::limits::{FRAME_SIZE_BYTES_MIN, HANDSHAKE_FRAME_SIZE_BYTES_MAX};
 use crate::protocol::{
@@ -19,7 +19,7 @@ use crate::protocol::{
 };
 
 /// The version of RabbitMQ whose behaviour clients may count on: some choose by it how to use `basic.qos`.
-const COMPATIBLE_VERSION: &str = "3.13.7";
+pub const COMPATIBLE_VERSION: &str = "3.13.7";
 
 /// A client that may go on.
 pub(super) struct Greeted {
@@ -239,7 +239,9 @@ async fn log_in(
         offered.claim(&start_ok.mechanism, &response).map_err(|error| Refusal::Silent(error.to_string()))?;
     drop(response);
     let find = |name: &[u8]| broker.access.user(name);
-    match broker.authenticator.log_in(&claim, peer.address.ip(), find).await {
+    let logged_in = broker.authenticator.log_in(&claim, peer.address.ip(), find).await;
+    broker.attempts.count(Spoken::Amqp, logged_in.as_ref().map(drop).map_err(|refused| &refused.why));
+    match logged_in {
         Ok(identity) => Ok(identity),
         Err(why) => {
             let understands = capability(&start_ok.client_properties, "authentication_failure_close");

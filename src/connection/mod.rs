@@ -40,6 +40,7 @@ mod work;
 mod writer;
 
 pub use gate::Gate;
+pub use handshake::COMPATIBLE_VERSION;
 pub use listener::listen;
 pub use sparing::Sparing;
 pub use within::{Got, Within};

@@ -13,6 +13,8 @@ use std::{
 pub struct MessageCounts {
     /// Published by clients.
     pub publish: u64,
+    /// Those of them that were published on channels that confirm.
+    pub publish_confirm: u64,
     /// Published to an exchange.
     pub publish_in: u64,
     /// Routed from an exchange to queues, once for each.
@@ -51,9 +53,16 @@ impl MessageCounts {
         self.zip(before, u64::saturating_sub)
     }
 
+    /// The larger of two counts, of each thing.
+    #[must_use]
+    pub fn max(&self, other: &Self) -> Self {
+        self.zip(other, u64::max)
+    }
+
     fn zip(&self, other: &Self, by: impl Fn(u64, u64) -> u64) -> Self {
         Self {
             publish: by(self.publish, other.publish),
+            publish_confirm: by(self.publish_confirm, other.publish_confirm),
             publish_in: by(self.publish_in, other.publish_in),
             publish_out: by(self.publish_out, other.publish_out),
             confirm: by(self.confirm, other.confirm),
@@ -215,6 +224,8 @@ pub struct ChannelTally {
     transactional: AtomicBool,
     prefetch: AtomicU32,
     published: AtomicU64,
+    /// Those of them that came before confirm mode.
+    unconfirmed: AtomicU64,
     returned: AtomicU64,
     dropped: AtomicU64,
 }
@@ -222,6 +233,9 @@ pub struct ChannelTally {
 impl ChannelTally {
     /// It is in confirm mode.
     pub fn set_confirms(&self) {
+        if !self.confirms() {
+            self.unconfirmed.store(self.published.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
         self.confirms.store(true, Ordering::Relaxed);
     }
 
@@ -263,8 +277,11 @@ impl ChannelTally {
 
     /// What was counted.
     pub fn counts(&self) -> MessageCounts {
+        let publish = self.published.load(Ordering::Relaxed);
+        let confirmed = publish.saturating_sub(self.unconfirmed.load(Ordering::Relaxed));
         MessageCounts {
-            publish: self.published.load(Ordering::Relaxed),
+            publish,
+            publish_confirm: if self.confirms() { confirmed } else { 0 },
             return_unroutable: self.returned.load(Ordering::Relaxed),
             drop_unroutable: self.dropped.load(Ordering::Relaxed),
             ..MessageCounts::default()
@@ -313,6 +330,17 @@ mod tests {
         tally.take(&mut sizes);
         tally.take(&mut sizes);
         assert_eq!(tally.counts(), ([3, 1, 1, 0, 0, 0, 0, 0, 0], 2_149));
+    }
+
+    #[test]
+    fn what_was_published_before_confirm_mode_is_not_counted_as_to_be_confirmed() {
+        let tally = ChannelTally::default();
+        tally.published(3);
+        assert_eq!((tally.counts().publish, tally.counts().publish_confirm), (3, 0));
+        tally.set_confirms();
+        tally.published(2);
+        tally.set_confirms();
+        assert_eq!((tally.counts().publish, tally.counts().publish_confirm), (5, 2));
     }
 
     #[test]

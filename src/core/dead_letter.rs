@@ -40,7 +40,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// All of them.
+    /// Each of them, in the order in which they are counted.
     pub const ALL: [Self; 4] = [Self::Rejected, Self::Expired, Self::MaxLen, Self::DeliveryLimit];
 
     /// RabbitMQ's word for it in headers.

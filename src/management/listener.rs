@@ -84,15 +84,28 @@ impl Drop for Place {
 impl Api {
     /// Serves requests at an address until shutdown. Runs on the runtime of whoever calls.
     pub async fn listen(self, listener: HttpListener, shutdown: CancellationToken) {
-        if let Err(error) = self.serve(listener, shutdown).await {
+        let router = self.router();
+        if let Err(error) = self.serve(listener, router, shutdown).await {
             tracing::error!(%error, "HTTP cannot be served");
         }
     }
 
-    async fn serve(self, listener: HttpListener, shutdown: CancellationToken) -> io::Result<()> {
+    /// The same for metrics alone.
+    pub async fn listen_for_scrapes(self, listener: HttpListener, shutdown: CancellationToken) {
+        let router = self.metrics_router();
+        if let Err(error) = self.serve(listener, router, shutdown).await {
+            tracing::error!(%error, "metrics cannot be served");
+        }
+    }
+
+    async fn serve(
+        self,
+        listener: HttpListener,
+        router: Router,
+        shutdown: CancellationToken,
+    ) -> io::Result<()> {
         let HttpListener { listener, tls } = listener;
         let listener = TcpListener::from_std(listener)?;
-        let router = self.router();
         let places =
             Arc::new(Places { all: Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX)), of: Mutex::default() });
         loop {

@@ -10,6 +10,7 @@ mod guard;
 mod json;
 mod listener;
 mod listing;
+mod metrics;
 mod process;
 mod redrives;
 mod routes;
@@ -42,6 +43,7 @@ use crate::store::Metrics;
 use crate::tls::Acceptor;
 use failure::{Answered, Failure, bad_request};
 pub use listener::HttpListener;
+use metrics::Scrapes;
 use redrives::Redrives;
 use samples::Samples;
 
@@ -78,6 +80,7 @@ pub struct Shared {
     broker: Arc<Broker>,
     node: Node,
     samples: Arc<Samples>,
+    scrapes: Scrapes,
     redrives: Redrives,
     refusals: Mutex<Sparing>,
     /// Requests whose bodies may be large, at once.
@@ -99,6 +102,7 @@ impl Api {
             broker,
             node,
             samples: Arc::default(),
+            scrapes: Scrapes::default(),
             redrives: Redrives::default(),
             large_bodies: Arc::new(Semaphore::new(HTTP_LARGE_BODIES_MAX)),
             refusals: Mutex::new(Sparing::new(REFUSALS_LOGGED_MAX, REFUSALS_LOGGED_REFILL)),
@@ -184,11 +188,17 @@ impl Api {
     pub fn router(&self) -> Router {
         let guard = axum::middleware::from_fn_with_state(self.clone(), guard::guard);
         let router = routes::all()
+            .merge(metrics::for_visitors())
             .with_state(self.clone())
             .layer(guard)
             .layer(axum::extract::DefaultBodyLimit::disable())
             .layer(self.cors());
         // Some clients end addresses with a slash.
         Router::new().fallback_service(NormalizePath::trim_trailing_slash(router))
+    }
+
+    /// The metrics alone, for everybody.
+    fn metrics_router(&self) -> Router {
+        metrics::for_everybody().with_state(self.clone())
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::audit;
 use crate::auth::{Claim, Identity, LoginError, Refused};
-use crate::broker::Vhost;
+use crate::broker::{Spoken, Vhost};
 use crate::connection::Within;
 use crate::core::{access::Permission, routing::ExchangeKind};
 use crate::protocol::ShortString;
@@ -203,6 +203,7 @@ impl FromRequestParts<Api> for Visitor {
         let peer = peer.ok_or_else(|| Failure::Internal("no address".into()))?;
         let broker = &api.broker;
         let logged_in = broker.authenticator.log_in(&claim, peer.ip(), |name| broker.access.user(name)).await;
+        broker.attempts.count(Spoken::Http, logged_in.as_ref().map(drop).map_err(|refused| &refused.why));
         let identity = logged_in.map_err(|refused: Refused| {
             if refused.why == LoginError::Busy {
                 return Failure::Unavailable(refused.to_string());

@@ -136,6 +136,7 @@ impl Parts {
         let first = Arc::new(first_segment(&folders, &spares)?);
         let catalog = Arc::new(Catalog::new(state));
         catalog.lock().open(first.clone());
+        metrics.has_segments(catalog.lock().segments.len());
         let pending = Arc::new(Pending::new());
         let failure = Arc::new(Failure::default());
         let (disk_low, disk_is_low) = watch::channel(false);

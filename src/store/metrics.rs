@@ -10,6 +10,8 @@ use std::{
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 
+use crate::limits::{BATCH_RECORDED_MAX, SYNC_RECORDED_US_MAX};
+
 /// Counters of what the store does.
 pub struct Metrics {
     commits: AtomicU64,
@@ -23,6 +25,8 @@ pub struct Metrics {
     pages: AtomicU64,
     quarantined: AtomicU64,
     recovery_us: AtomicU64,
+    segments: AtomicU64,
+    syncs_us: AtomicU64,
     sync_us: Mutex<Histogram<u64>>,
     batch_records: Mutex<Histogram<u64>>,
 }
@@ -44,6 +48,8 @@ pub struct Snapshot {
     pub segments_deleted: u64,
     /// Bytes that they took.
     pub reclaimed_bytes: u64,
+    /// Segments that are there.
+    pub segments: u64,
     /// Checkpoints.
     pub checkpoints: u64,
     /// Pages of queues that were read back.
@@ -60,7 +66,7 @@ pub struct Snapshot {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let histogram = || Histogram::new(3).expect("three significant digits are allowed");
+        let histogram = |max| Histogram::new_with_max(max, 3).expect("three significant digits are allowed");
         Self {
             commits: AtomicU64::default(),
             records: AtomicU64::default(),
@@ -73,8 +79,10 @@ impl Default for Metrics {
             pages: AtomicU64::default(),
             quarantined: AtomicU64::default(),
             recovery_us: AtomicU64::default(),
-            sync_us: Mutex::new(histogram()),
-            batch_records: Mutex::new(histogram()),
+            segments: AtomicU64::default(),
+            syncs_us: AtomicU64::default(),
+            sync_us: Mutex::new(histogram(SYNC_RECORDED_US_MAX)),
+            batch_records: Mutex::new(histogram(BATCH_RECORDED_MAX)),
         }
     }
 }
@@ -94,6 +102,7 @@ impl Metrics {
 
     pub(super) fn synced(&self, took: Duration) {
         self.commits.fetch_add(1, Relaxed);
+        self.syncs_us.fetch_add(took.as_micros() as u64, Relaxed);
         self.sync_us.lock().saturating_record(took.as_micros() as u64);
     }
 
@@ -105,6 +114,10 @@ impl Metrics {
     pub(super) fn deleted(&self, bytes: u64) {
         self.segments_deleted.fetch_add(1, Relaxed);
         self.reclaimed_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    pub(super) fn has_segments(&self, segments: usize) {
+        self.segments.store(segments as u64, Relaxed);
     }
 
     pub(super) fn checkpointed(&self) {
@@ -123,6 +136,18 @@ impl Metrics {
         self.recovery_us.store(took.as_micros() as u64, Relaxed);
     }
 
+    /// How long syncs took, in classes with these upper bounds, in microseconds.
+    pub fn syncs<const N: usize>(&self, bounds: &[u64; N]) -> Distribution<N> {
+        let (counts, above) = classes(&self.sync_us.lock(), bounds);
+        Distribution { counts, above, sum: self.syncs_us.load(Relaxed) }
+    }
+
+    /// How many records batches had, in classes with these upper bounds.
+    pub fn batches<const N: usize>(&self, bounds: &[u64; N]) -> Distribution<N> {
+        let (counts, above) = classes(&self.batch_records.lock(), bounds);
+        Distribution { counts, above, sum: self.records.load(Relaxed) }
+    }
+
     /// The counters now.
     pub fn snapshot(&self) -> Snapshot {
         let ends = |histogram: &Mutex<Histogram<u64>>| {
@@ -138,6 +163,7 @@ impl Metrics {
             moved_bytes: self.moved_bytes.load(Relaxed),
             segments_deleted: self.segments_deleted.load(Relaxed),
             reclaimed_bytes: self.reclaimed_bytes.load(Relaxed),
+            segments: self.segments.load(Relaxed),
             checkpoints: self.checkpoints.load(Relaxed),
             pages: self.pages.load(Relaxed),
             quarantined: self.quarantined.load(Relaxed),
@@ -146,6 +172,28 @@ impl Metrics {
             batch: ends(&self.batch_records),
         }
     }
+}
+
+/// How many values were in each of some classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Distribution<const N: usize> {
+    /// Values up to the bound of their class, and above that of the class before.
+    pub counts: [u64; N],
+    /// Values above all bounds.
+    pub above: u64,
+    /// The sum of all values.
+    pub sum: u64,
+}
+
+/// Values in each class, and above all. Each value is known to three significant digits; it counts as the least that it may be.
+fn classes<const N: usize>(histogram: &Histogram<u64>, bounds: &[u64; N]) -> ([u64; N], u64) {
+    let (mut counts, mut above) = ([0; N], 0);
+    for recorded in histogram.iter_recorded() {
+        let value = histogram.lowest_equivalent(recorded.value_iterated_to());
+        let class = bounds.partition_point(|bound| *bound < value);
+        *counts.get_mut(class).unwrap_or(&mut above) += recorded.count_at_value();
+    }
+    (counts, above)
 }
 
 impl Snapshot {
@@ -181,5 +229,26 @@ impl fmt::Display for Snapshot {
             self.pages,
             self.quarantined,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sync_is_in_the_class_whose_bounds_its_time_is_within_and_the_sum_is_exact() {
+        let metrics = Metrics::default();
+        assert_eq!(metrics.syncs(&[100]), Distribution { counts: [0], above: 0, sum: 0 });
+        for micros in [0, 99, 100, 101, 1_000, 1_001, 50_000, 50_001, 60_000] {
+            metrics.synced(Duration::from_micros(micros));
+        }
+        let wanted = Distribution { counts: [3, 2, 3], above: 1, sum: 162_302 };
+        assert_eq!(metrics.syncs(&[100, 1_000, 50_000]), wanted, "50,001 is not told from 50,000");
+        metrics.synced(Duration::from_hours(1));
+        assert_eq!(metrics.syncs(&[59_000_000]).above, 1, "what takes very long counts as the longest");
+        metrics.committed(3);
+        metrics.committed(5);
+        assert_eq!(metrics.batches(&[1, 4]), Distribution { counts: [0, 1], above: 1, sum: 8 });
     }
 }

@@ -37,7 +37,7 @@ pub use assembly::Store;
 pub use data_dir::{DataDir, DataDirError};
 pub use failure::Failure;
 pub use kv::is_engine_thread;
-pub use metrics::{Metrics, Snapshot};
+pub use metrics::{Distribution, Metrics, Snapshot};
 pub use opened::{Opened, Restored};
 pub use position::{LogPosition, SegmentId};
 pub use recovery::RecoveryError;

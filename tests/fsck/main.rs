@@ -235,6 +235,7 @@ async fn a_definitions_file_of_a_later_version_is_refused_by_fsck_and_by_the_bro
         .args(["serve", "--amqp-listen", "127.0.0.1:0", "--data-dir"])
         .arg(folder.path())
         .env("LEVERET_HTTP_LISTEN", "none")
+        .env("LEVERET_METRICS_LISTEN", "none")
         .output()
         .unwrap();
     assert!(!serving.status.success());

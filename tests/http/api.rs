@@ -25,7 +25,7 @@ impl Api {
     pub fn start(args: &[&str]) -> Option<Self> {
         let all = [&["--http-listen", "127.0.0.1:0", "--password-hashing", "sha256"], args].concat();
         let broker = Broker::start(&all, &[])?;
-        let base = format!("http://{}/api/", broker.http_address.as_ref().unwrap());
+        let base = format!("http://{}", broker.http_address.as_ref().unwrap());
         let agent = Agent::config_builder().http_status_as_error(false).build().into();
         Some(Self { broker, base, authorization: None, agent }.being("guest", "guest"))
     }
@@ -41,8 +41,13 @@ impl Api {
         Self { authorization: None, ..self.clone() }
     }
 
-    /// Sends a request with a body, or none.
+    /// Sends a request of the API with a body, or none.
     pub fn send(&self, method: &str, path: &str, body: &[u8]) -> Response<Body> {
+        self.send_to(method, &format!("/api/{path}"), body)
+    }
+
+    /// Sends a request to any path.
+    pub fn send_to(&self, method: &str, path: &str, body: &[u8]) -> Response<Body> {
         let path = path.replace(' ', "%20").replace('>', "%3E");
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(authorization) = &self.authorization {

@@ -9,6 +9,8 @@ mod client;
 mod counters;
 mod definitions;
 mod hostile;
+mod metrics;
+mod metrics_detailed;
 mod objects;
 mod operators;
 mod visitors;

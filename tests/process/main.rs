@@ -35,7 +35,13 @@ use wire::{
 /// Runs `leveret serve` to its end: for starts that must fail.
 fn serve(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
-    command.arg("serve").args(args).env("LEVERET_HTTP_LISTEN", "none").output().unwrap()
+    command
+        .arg("serve")
+        .args(args)
+        .env("LEVERET_HTTP_LISTEN", "none")
+        .env("LEVERET_METRICS_LISTEN", "none")
+        .output()
+        .unwrap()
 }
 
 /// One line on stderr and a failure.

@@ -14,6 +14,8 @@ use crate::{
 const ABSURD: &[(&str, &[&str], &str)] = &[
     ("amqp-listen", &["", ":", "nowhere", "127.0.0.1", "127.0.0.1:65536", "70000", "a\nb:1"], "amqp-listen"),
     ("amqps-listen", &["", ":", "nowhere", "127.0.0.1:5671"], "amqps-listen"),
+    ("http-listen", &["", ":", "nowhere", "127.0.0.1", "70000"], "http-listen"),
+    ("metrics-listen", &["", ":", "nowhere", "127.0.0.1", "70000"], "metrics-listen"),
     ("tls-cert", &["", "/no/such.pem"], "tls-cert"),
     ("tls-key", &["", "/no/such.pem"], "tls-key"),
     ("tls-ca", &["", "/no/such.pem"], "tls-ca"),
@@ -60,7 +62,7 @@ fn refused(setting: &str, configure: impl FnOnce(&mut Command)) -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
     command.arg("serve").current_dir(folder.path()).stdin(Stdio::null());
-    command.env("LEVERET_HTTP_LISTEN", "none");
+    command.env("LEVERET_HTTP_LISTEN", "none").env("LEVERET_METRICS_LISTEN", "none");
     command.env("LEVERET_AMQP_LISTEN", "127.0.0.1:0").env("LEVERET_HEARTBEAT", "7");
     configure(&mut command);
     let output = ended(&mut command, setting);
@@ -132,6 +134,8 @@ fn an_absurd_key_of_the_file_is_named() {
             // A variable would beat the file.
             match setting {
                 "amqp-listen" => command.env_remove("LEVERET_AMQP_LISTEN"),
+                "http-listen" => command.env_remove("LEVERET_HTTP_LISTEN"),
+                "metrics-listen" => command.env_remove("LEVERET_METRICS_LISTEN"),
                 _ => command.env_remove("LEVERET_HEARTBEAT"),
             };
             command.arg("--config").arg(file.path());

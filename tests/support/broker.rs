@@ -34,6 +34,8 @@ pub struct Broker {
     pub tls_address: Option<String>,
     /// Where it has the HTTP API.
     pub http_address: Option<String>,
+    /// Where it has metrics alone.
+    pub metrics_address: Option<String>,
     child: Option<Child>,
     log: Log,
     _data: Option<TempDir>,
@@ -113,7 +115,15 @@ impl Broker {
 
     /// A broker that somebody else runs and ends.
     pub fn external(address: String) -> Self {
-        Self { address, tls_address: None, http_address: None, child: None, log: Log::default(), _data: None }
+        Self {
+            address,
+            tls_address: None,
+            http_address: None,
+            metrics_address: None,
+            child: None,
+            log: Log::default(),
+            _data: None,
+        }
     }
 
     /// A broker on a data folder of the test's.
@@ -152,8 +162,9 @@ impl Broker {
             .args(["serve", "--amqp-listen", "127.0.0.1:0", "--data-dir"])
             .arg(folder)
             .args(args)
-            // Many brokers at once: only who asks for it has the HTTP API.
+            // Many brokers at once: only who asks for it has the HTTP API, and metrics.
             .env("LEVERET_HTTP_LISTEN", "none")
+            .env("LEVERET_METRICS_LISTEN", "none")
             .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -167,6 +178,7 @@ impl Broker {
             address: String::new(),
             tls_address: None,
             http_address: None,
+            metrics_address: None,
             child: Some(child),
             log,
             _data: data,
@@ -174,7 +186,15 @@ impl Broker {
         let announcement = announcement(stdout);
         broker.address = announced_address(&announcement, "amqp://").expect("it has the address");
         broker.tls_address = announced_address(&announcement, "amqps://");
-        broker.http_address = announced_address(&announcement, "http://");
+        // Metrics come after the API.
+        let (api, metrics) = match announcement.split_once("/metrics") {
+            Some((before, _)) => {
+                before.rsplit_once("http://").map_or(("", None), |(api, it)| (api, Some(it)))
+            }
+            None => (&*announcement, None),
+        };
+        broker.http_address = announced_address(api, "http://");
+        broker.metrics_address = metrics.map(str::to_owned);
         broker
     }
 }

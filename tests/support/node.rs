@@ -242,7 +242,7 @@ impl Node {
         if knows(SEGMENT_FLAG) && !self.args.iter().any(|arg| arg == SEGMENT_FLAG) {
             command.args([SEGMENT_FLAG, SEGMENT_BYTES]);
         }
-        command.args(&self.args).env("LEVERET_HTTP_LISTEN", "none");
+        command.args(&self.args).env("LEVERET_HTTP_LISTEN", "none").env("LEVERET_METRICS_LISTEN", "none");
         if let Some(bytes) = self.stack_bytes {
             command.env("RUST_MIN_STACK", bytes.to_string());
         }

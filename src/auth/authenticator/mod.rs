@@ -96,6 +96,25 @@ pub enum LoginError {
     Busy,
 }
 
+impl LoginError {
+    /// The words for why, for counters.
+    pub const WORDS: [&str; 6] =
+        ["invalid_credentials", "blank_password", "bad_hash", "bad_token", "loopback_only", "busy"];
+
+    /// One of [`Self::WORDS`].
+    pub fn word(&self) -> &'static str {
+        let at = match self {
+            Self::InvalidCredentials(_) => 0,
+            Self::BlankPassword(_) => 1,
+            Self::BadHash { .. } => 2,
+            Self::BadToken { .. } => 3,
+            Self::LoopbackOnly(_) => 4,
+            Self::Busy => 5,
+        };
+        Self::WORDS[at]
+    }
+}
+
 /// A login that is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused {

@@ -89,7 +89,10 @@ impl Queue {
                 });
             }
             match due {
-                Some(due) => self.delayed.insert(due, entry),
+                Some(due) => {
+                    self.rare.retried += 1;
+                    self.delayed.insert(due, entry);
+                }
                 None => self.put_back(entry),
             }
         }
@@ -181,7 +184,7 @@ impl Queue {
     /// A message is dead: it departs for the dead-letter exchange, if there is one.
     pub(super) fn die(&mut self, me: &Arc<SharedQueue>, entry: Entry, why: Reason, effects: &mut Effects) {
         if self.settings.dead_letter_exchange.is_some() {
-            self.counters.dead_lettered += 1;
+            self.rare.dead_lettered[why as usize] += 1;
             self.depart(me, entry, Cause::Dead(why), effects);
         } else {
             self.rare.dropped[why as usize] += 1;

@@ -7,6 +7,7 @@
 mod allowance;
 mod by_priority;
 mod consumers;
+mod counters;
 mod delayed;
 mod dispatch_round;
 mod expiry;
@@ -23,6 +24,7 @@ mod timing;
 use std::{sync::Arc, task::Waker};
 
 pub use consumers::{Consumer, ConsumerShown, ConsumerSpec};
+pub use counters::{QueueCounters, QueueTotals, RareCounters};
 pub use dispatch_round::DispatchRound;
 pub use peek::{Cursor, Holding, Peek, Peeked};
 pub use shared::{
@@ -34,7 +36,6 @@ pub use timing::Tick;
 use crate::core::{
     change::Attempts,
     clock::{Millis, Moment},
-    counts::MessageCounts,
     declared::QueueSpec,
     effects::Effects,
     entry::Entry,
@@ -61,59 +62,6 @@ pub enum Origin {
     Client,
     /// It has left another queue for this one: refusing it would lose it.
     Broker,
-}
-
-/// What a queue has done since it was made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct QueueCounters {
-    /// Messages that routing brought.
-    pub published: u64,
-    /// Deliveries to consumers, redeliveries included.
-    pub delivered: u64,
-    /// Those of them that need no acknowledgement.
-    pub delivered_no_ack: u64,
-    /// Messages handed out by `basic.get`.
-    pub got: u64,
-    /// Those of them that need no acknowledgement.
-    pub got_no_ack: u64,
-    /// Times that `basic.get` has found nothing.
-    pub got_nothing: u64,
-    /// Deliveries that said `redelivered`.
-    pub redelivered: u64,
-    /// Messages that were acknowledged.
-    pub acknowledged: u64,
-    /// Messages that went to the dead-letter exchange.
-    pub dead_lettered: u64,
-}
-
-impl From<QueueCounters> for MessageCounts {
-    fn from(counters: QueueCounters) -> Self {
-        Self {
-            publish: counters.published,
-            deliver: counters.delivered - counters.delivered_no_ack,
-            deliver_no_ack: counters.delivered_no_ack,
-            get: counters.got - counters.got_no_ack,
-            get_no_ack: counters.got_no_ack,
-            get_empty: counters.got_nothing,
-            redeliver: counters.redelivered,
-            ack: counters.acknowledged,
-            ..Self::default()
-        }
-    }
-}
-
-/// What most queues have never done.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RareCounters {
-    /// Messages that were dropped, having no dead-letter exchange, by why they were dead:
-    /// see [`Reason`](crate::core::dead_letter::Reason).
-    pub dropped: [u64; 4],
-    /// Messages that were refused because the queue was full.
-    pub refused: u64,
-    /// Messages that an operator moved elsewhere.
-    pub redriven: u64,
-    /// Messages that were not taken in because the queue had seen them.
-    pub duplicates: u64,
 }
 
 /// What a queue is for good, as far as its rules ask.

@@ -5,7 +5,7 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
-use super::RareCounters;
+use super::counters::RareCounters;
 
 /// A part that takes no more than a pointer until it is first changed.
 #[derive(Debug)]
@@ -61,5 +61,5 @@ impl<K: 'static, V: 'static> Empty for BTreeMap<K, V> {
 }
 
 impl Empty for RareCounters {
-    const EMPTY: &'static Self = &Self { dropped: [0; 4], refused: 0, redriven: 0, duplicates: 0 };
+    const EMPTY: &'static Self = &Self::NONE;
 }

@@ -18,8 +18,8 @@ pub use status::QueueStatus;
 pub use surroundings::{Surroundings, Timetable, Uncalled};
 
 use super::{
-    ConsumerShown, ConsumerSpec, Dispatched, Origin, Paged, Queue, Taken, Traits, allowance::Allowance,
-    shown::shown,
+    ConsumerShown, ConsumerSpec, Dispatched, Origin, Paged, Queue, QueueTotals, Taken, Traits,
+    allowance::Allowance, shown::shown,
 };
 use crate::core::{
     change::Changes,
@@ -474,6 +474,11 @@ impl SharedQueue {
     /// Its figures now.
     pub fn status(&self) -> QueueStatus {
         QueueStatus::of(&self.state.read())
+    }
+
+    /// What it has done.
+    pub fn totals(&self) -> QueueTotals {
+        self.status().totals()
     }
 
     /// Its consumers, to be shown.

@@ -129,6 +129,12 @@ impl Topology {
         exchange.is_some_and(|exchange| exchange.binding(&BindingId::of(binding)).is_some())
     }
 
+    /// How many bindings begin at an exchange.
+    pub fn count_of_bindings(&self, source: &[u8]) -> usize {
+        let bindings = self.exchanges.get(source).and_then(|exchange| exchange.bindings.as_ref());
+        bindings.map_or(0, |bindings| bindings.by_id.len())
+    }
+
     /// All bindings of an exchange.
     pub fn bindings_of(&self, source: &[u8]) -> Vec<Binding> {
         let Some(exchange) = self.exchanges.get(source) else { return Vec::new() };

@@ -137,7 +137,7 @@ impl Topology {
         exchange.changed();
         self.stamp.fetch_add(1, Ordering::Release);
         self.closed(exchange.deduplicator());
-        self.keep_counts(exchange.counts());
+        self.keep_exchange_counts(exchange.counts());
         self.routing_held.set(self.routing_held.bytes() - entity_bytes(&exchange.spec.arguments));
         if exchange.spec.durable {
             self.changes.push(TopologyChange::ExchangeDeleted(name));

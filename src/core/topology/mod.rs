@@ -39,7 +39,7 @@ pub use spelling::{Declared, Unknown};
 
 use crate::core::{
     change::TopologyChange,
-    counts::{ExchangeTally, MessageCounts, QueueChurn},
+    counts::{ExchangeTally, QueueChurn},
     declared::{Destination, ExchangeSpec, VhostSettings},
     dedup::Deduplicator,
     error::{AmqpError, Named, precondition_failed},
@@ -52,6 +52,7 @@ use crate::core::{
 use crate::limits::BINDINGS_CLEARED_AT_ONCE_MAX;
 use crate::protocol::{FieldTable, ShortString};
 use bindings::BindingId;
+use counted::Past;
 use history::History;
 use remains::Remains;
 
@@ -90,8 +91,8 @@ pub struct Topology {
     changes: Vec<TopologyChange>,
     /// Deduplicators that came and went since they were last asked for.
     deduplicators: Vec<DeduplicatorChange>,
-    /// What queues and exchanges counted that are gone.
-    past: MessageCounts,
+    /// What exchanges and queues counted that are gone, if any are.
+    past: Option<Box<Past>>,
     churn: QueueChurn,
 }
 
@@ -157,7 +158,7 @@ impl Topology {
             parameters: BTreeMap::new(),
             changes: Vec::new(),
             deduplicators: Vec::new(),
-            past: MessageCounts::default(),
+            past: None,
             churn: QueueChurn::default(),
         };
         topology.exchanges.reserve(PREDECLARED.len());

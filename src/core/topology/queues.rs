@@ -162,7 +162,7 @@ impl Topology {
         let name = &queue.spec.name;
         if self.queue(name).is_some_and(|current| Arc::ptr_eq(current, queue)) {
             self.queues.remove(name);
-            self.keep_counts(queue.status().counters);
+            self.keep_queue_totals(queue);
             self.churn.deleted += 1;
             self.closed(queue.deduplicator.as_ref());
             self.stamp.fetch_add(1, Ordering::Release);

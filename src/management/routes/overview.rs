@@ -19,7 +19,7 @@ use crate::management::{
 };
 
 /// The version of RabbitMQ whose API this is: some clients choose by it what they ask for.
-pub(super) const RABBITMQ_VERSION: &str = "3.13.7";
+pub(super) const RABBITMQ_VERSION: &str = crate::connection::COMPATIBLE_VERSION;
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -148,7 +148,7 @@ pub(super) fn listeners(api: &Api) -> Value {
 
 /// Where it listens for HTTP.
 pub(super) fn contexts(api: &Api) -> Value {
-    let http = api.node.listeners.iter().filter(|(protocol, _)| protocol.starts_with("http"));
+    let http = api.node.listeners.iter().filter(|(protocol, _)| matches!(*protocol, "http" | "https"));
     let shown = |(protocol, address): &(&str, std::net::SocketAddr)| {
         json!({
             "cowboy_opts": "[]",

@@ -92,6 +92,8 @@ impl Keeper {
         }
         self.delete_dead();
         self.reclaim.step(self.stamp);
+        let segments = self.catalog.lock().segments.len();
+        self.metrics.has_segments(segments);
         self.report();
     }
 

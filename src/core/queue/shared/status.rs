@@ -2,7 +2,7 @@
 
 use crate::core::{
     clock::Millis,
-    queue::{Queue, QueueCounters, RareCounters},
+    queue::{Queue, QueueCounters, QueueTotals, RareCounters},
 };
 
 /// A queue's figures at one moment.
@@ -44,5 +44,9 @@ impl QueueStatus {
             counters: queue.counters,
             rare: *queue.rare,
         }
+    }
+    /// What it has done, to be added up.
+    pub fn totals(&self) -> QueueTotals {
+        QueueTotals { counts: self.counters.into(), rare: self.rare }
     }
 }
