@@ -83,16 +83,19 @@ impl Output {
     fn table(self, columns: &[Column], items: &[Value]) -> String {
         let mut table = Table::new();
         table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        let is_of_numbers: Vec<_> = columns.iter().map(|column| has_only_numbers(column, items)).collect();
+        let row = |texts: Vec<String>| {
+            let cell = |(text, is_number): (String, &bool)| {
+                let cell = Cell::new(Printable::new(text).cut_at(usize::MAX));
+                if *is_number { cell.set_alignment(CellAlignment::Right) } else { cell }
+            };
+            texts.into_iter().zip(&is_of_numbers).map(cell).collect::<Vec<_>>()
+        };
         if !self.without_headers {
-            table.set_header(columns.iter().map(|column| &column.name));
+            table.set_header(row(columns.iter().map(|column| column.name.clone()).collect()));
         }
         for item in items {
-            let cell = |column: &Column| {
-                let value = at(item, &column.path);
-                let cell = Cell::new(Printable::new(text(value)).cut_at(usize::MAX));
-                if value.is_number() { cell.set_alignment(CellAlignment::Right) } else { cell }
-            };
-            table.add_row(columns.iter().map(cell));
+            table.add_row(row(columns.iter().map(|column| text(at(item, &column.path))).collect()));
         }
         let mut lines = String::new();
         for line in table.lines() {
@@ -115,6 +118,13 @@ impl Output {
         let bytes = writer.into_inner().map_err(|error| Error::Terminal(error.into_error()))?;
         String::from_utf8(bytes).map_err(|error| Error::Terminal(io::Error::other(error)))
     }
+}
+
+/// Whether a column stands at the right: some of its values are there, and all of those are numbers.
+fn has_only_numbers(column: &Column, items: &[Value]) -> bool {
+    let mut values =
+        items.iter().map(|item| at(item, &column.path)).filter(|value| !value.is_null()).peekable();
+    values.peek().is_some() && values.all(Value::is_number)
 }
 
 /// The value at a path of keys with dots between them, or null. A key may have dots itself.
@@ -215,9 +225,14 @@ mod tests {
     }
 
     #[test]
-    fn numbers_stand_at_the_right_and_lines_have_no_spaces_at_their_ends() {
-        let items = json!([{ "name": 5 }, { "name": "long" }, { "name": 10, "stats": { "rate": "x" } }]);
-        assert_eq!(written(Format::Table, false, &items), "name  rate\n   5\nlong\n  10  x\n");
+    fn columns_of_numbers_stand_at_the_right_and_lines_have_no_spaces_at_their_ends() {
+        let items = json!([
+            { "name": 5, "stats": { "rate": 1 } },
+            { "name": "long", "stats": { "rate": null } },
+            { "name": 10, "stats": { "rate": 12345 } },
+        ]);
+        assert_eq!(written(Format::Table, false, &items), "name   rate\n5         1\nlong\n10    12345\n");
+        assert_eq!(written(Format::Table, false, &json!([{ "name": "a" }])), "name  rate\na\n");
     }
 
     #[test]
