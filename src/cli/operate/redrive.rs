@@ -12,7 +12,6 @@ use super::{
     error::Error,
     options::Context,
     output::{plain, say},
-    queues,
     values::{pair, table},
 };
 use crate::limits::REDRIVE_ASKED_EVERY;
@@ -157,7 +156,11 @@ pub fn run(command: &Command, context: &Context) -> Result<(), Error> {
 }
 
 fn redrive(asked: &Asked, context: &Context) -> Result<(), Error> {
-    let to = queues::address_of_ours(context, &asked.queue, &["redrive"]);
+    let vhost = &*context.vhost;
+    // The broker has the same answer if the target is not there.
+    let what =
+        format!("queue '{}' in virtual host '{vhost}', or its messages' target is not there", asked.queue);
+    let to = Address::new(&["leveret", "queues", vhost, &asked.queue, "redrive"], what);
     let answer = context.client.post(&to, &asked.json())?;
     if asked.dry_run {
         return context.output.rows(&plain(&["matched", "looked_at", "complete"]), &[answer]);
