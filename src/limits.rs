@@ -511,8 +511,8 @@ pub const TOP_SECONDS_MIN: f64 = 0.2;
 pub const TOP_SECONDS_MAX: f64 = 3_600.0;
 /// HTTP connections at once, at each address.
 pub const HTTP_CONNECTIONS_MAX: usize = 256;
-/// Time that the head of a request may take.
-pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time until the head of a request must be there, from the end of the one before.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 /// Microseconds of a sync that are told from longer ones.
 pub const SYNC_RECORDED_US_MAX: u64 = 60_000_000;
 /// Records of a batch that are told from more.
