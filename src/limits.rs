@@ -280,6 +280,10 @@ pub const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(20);
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Characters of one value, which a peer may have sent, in a line of the log.
 pub const SHOWN_CHARS_MAX: usize = 512;
+/// Bytes of a `rabbitmq.conf` that is translated.
+pub const RABBITMQ_CONF_BYTES_MAX: u64 = 1 << 20;
+/// Letters in which a name that is not known may differ from the one that was meant.
+pub const SPELLING_MISTAKES_MAX: usize = 3;
 /// Lines of a list that `fsck` shows, unless all are asked for.
 pub const FSCK_LINES_SHOWN_MAX: usize = 20;
 /// Characters of a client's name for its connection that stand in each line about it.

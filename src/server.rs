@@ -2,13 +2,9 @@
 //! (`connection.close` 320), then the rest, with a deadline. Whoever asks twice is not told to wait for clients.
 
 mod descriptors;
+mod reload;
 
-use std::{
-    fmt::{self, Display},
-    future, io,
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{fmt, future, io, net::SocketAddr, sync::Arc};
 
 use tokio::{
     net::TcpListener,
@@ -20,14 +16,16 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::auth::{BadKeySource, Tokens};
-use crate::broker::{Begun, Broker, Document, Imported, Vhost, configured_policies};
-use crate::config::{Config, OauthConfig, read_bounded};
+use crate::broker::{Begun, Broker, Vhost, configured_policies};
+use crate::config::{Config, OauthConfig};
 use crate::connection::{self, Gate};
-use crate::limits::{DEFINITIONS_BYTES_MAX, PROBLEMS_TOLD_MAX, SHUTDOWN_TIMEOUT, STORE_CLOSE_TIMEOUT};
+use crate::limits::{SHUTDOWN_TIMEOUT, STORE_CLOSE_TIMEOUT};
 use crate::management::{Api, HttpListener, Node};
 use crate::store::{DataDir, DataDirError, RecoveryError, Store};
 use crate::tls::{self, Acceptor, TlsError};
 use descriptors::Share;
+use reload::Reload;
+pub use reload::SetLog;
 
 /// Why the broker does not start; one line for stderr.
 #[derive(Debug, thiserror::Error)]
@@ -144,6 +142,7 @@ impl HttpListening {
 /// A broker that listens and has not yet begun to serve.
 pub struct Server {
     hangup: Signal,
+    reload: Reload,
     broker: Arc<Broker>,
     store: Store,
     data_dir: DataDir,
@@ -157,8 +156,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the data folder and the addresses, and recovers what was there.
-    pub async fn bind(mut config: Config) -> Result<Self, StartError> {
+    /// Takes the data folder and the addresses, and recovers what was there. `set_log` changes what is logged from then on.
+    pub async fn bind(mut config: Config, set_log: SetLog) -> Result<Self, StartError> {
+        let told = config.clone();
         // From now on SIGHUP ends nobody.
         let hangup = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
         let descriptors = descriptors::raise();
@@ -196,15 +196,13 @@ impl Server {
         if let Some(tokens) = tokens {
             broker.authenticator.take_tokens(tokens);
         }
-        if let Some(vhost) = broker.vhosts.find(&broker.config.default_vhost) {
-            for (kind, spec) in policies {
-                vhost.set_policy(kind, spec).map_err(|error| StartError::Policy(error.to_string()))?;
-            }
-        }
+        reload::set_policies(&broker, policies).map_err(StartError::Policy)?;
         let gate = Arc::new(Gate::new(share.sockets_max));
         let broker = Arc::new(broker);
+        let reload = Reload::new(told, broker.clone(), tls.clone(), set_log);
         Ok(Self {
             hangup,
+            reload,
             broker,
             store,
             data_dir,
@@ -240,7 +238,8 @@ impl Server {
         let tasks = TaskTracker::new();
         let mut background = watch_resources(&self.broker, &self.store, workers);
         // Before the first client: what is written there may be what it needs to get in.
-        if let Err(problems) = reload_definitions(&self.broker).await {
+        let definitions = self.broker.config.load_definitions.clone();
+        if let Err(problems) = reload::definitions(&self.broker, definitions.as_deref()).await {
             let store = self.store;
             drop(background);
             let closed = tokio::task::spawn_blocking(|| store.close(STORE_CLOSE_TIMEOUT)).await;
@@ -251,12 +250,7 @@ impl Server {
             let keeping = tokens.clone().keep_current();
             named(&mut background, &Handle::current(), "the watch over keys of tokens", keeping);
         }
-        named(
-            &mut background,
-            &Handle::current(),
-            "the reload at SIGHUP",
-            reload_at_hangup(self.broker.clone(), self.hangup),
-        );
+        named(&mut background, &Handle::current(), "the reload at SIGHUP", self.reload.at_each(self.hangup));
         named(&mut background, operators, "the samples for rates", api.clone().keep_samples());
         for http in self.http {
             operators.spawn(api.clone().listen(http.listener, shutdown.clone()));
@@ -348,46 +342,6 @@ async fn open_tokens(config: Option<&OauthConfig>) -> Result<Option<Arc<Tokens>>
         renewed => renewed?,
     }
     Ok(Some(tokens))
-}
-
-/// Reads the keys that sign tokens again at each SIGHUP, and makes what the definitions file says. Runs as long as the broker.
-async fn reload_at_hangup(broker: Arc<Broker>, mut hangup: Signal) {
-    while hangup.recv().await.is_some() {
-        if let Some(tokens) = broker.authenticator.tokens() {
-            match tokens.renew().await {
-                Ok(()) => tracing::info!("the keys that sign tokens are read again"),
-                Err(error) => tracing::error!(%error, "the keys that sign tokens stay what they were"),
-            }
-        }
-        match reload_definitions(&broker).await {
-            Ok(()) if broker.config.load_definitions.is_none() => {
-                tracing::info!("SIGHUP: there is no file of definitions to load");
-            }
-            Ok(()) => {}
-            Err(problems) => {
-                for problem in problems.lines() {
-                    tracing::error!("{problem}");
-                }
-            }
-        }
-    }
-    future::pending::<()>().await;
-}
-
-/// Makes what the definitions file says, if there is one. An error says what is wrong and where, a line for each.
-async fn reload_definitions(broker: &Arc<Broker>) -> Result<(), String> {
-    let Some(path) = &broker.config.load_definitions else { return Ok(()) };
-    let of_file = |why: &dyn Display| format!("definitions {}: {why}", path.display());
-    let file = path.clone();
-    let read = tokio::task::spawn_blocking(move || read_bounded(&file, DEFINITIONS_BYTES_MAX as u64)).await;
-    let json = read.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| of_file(&error))?;
-    let document = Document::read(&json).map_err(|error| of_file(&error))?;
-    let imported = broker.import(&document).await.map_err(|problems| {
-        problems.iter().take(PROBLEMS_TOLD_MAX).map(|problem| of_file(problem)).collect::<Vec<_>>().join("\n")
-    })?;
-    let Imported { changed, unchanged } = imported;
-    tracing::info!(file = %path.display(), changed, unchanged, "definitions are loaded");
-    Ok(())
 }
 
 /// Waits until one of the tasks has ended: its name.

@@ -46,7 +46,7 @@ pub use vhost::{Calls, Share, Vhost, of_channels};
 pub use vhosts::{Begun, Exists, Vhosts};
 
 use crate::auth::{Authenticator, new_hash};
-use crate::config::Config;
+use crate::config::{Config, Effective};
 use crate::core::{
     ConnectionId,
     access::{AccessChange, Limits, PermissionsSpec, Registry, UserSpec},
@@ -73,6 +73,8 @@ use vhosts::Common;
 pub struct Broker {
     /// What it was told.
     pub config: Config,
+    /// What holds of that now.
+    pub effective: Effective,
     /// Checks who clients are.
     pub authenticator: Authenticator,
     /// Who may do what.
@@ -130,6 +132,7 @@ impl Broker {
             access.change(defaults(&config)).expect("`.*` is an expression");
         }
         Self {
+            effective: Effective::new(&config),
             vhosts,
             sizes: SizeTally::default(),
             attempts: Attempts::default(),

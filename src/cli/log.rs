@@ -7,19 +7,41 @@ mod json;
 
 use std::io::{self, IsTerminal};
 
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
+    Registry,
     field::MakeExt,
+    filter::Targets,
     fmt::{self, FormatFields, format},
     layer::SubscriberExt,
+    reload,
     util::SubscriberInitExt,
 };
 
 use crate::config::{LogFilter, LogFormat};
 use crate::protocol::Printable;
 
+/// Which records are written, and can be told otherwise. What a place in the code writes is still looked up once, not for each record.
+pub(super) struct Level(reload::Handle<Targets, Registry>);
+
+impl Level {
+    /// Writes what this filter lets through from now on.
+    pub(super) fn set(&self, filter: LogFilter) -> Result<(), String> {
+        self.0.reload(filter.targets()).map_err(|error| error.to_string())?;
+        // What comes by way of `log` is looked at there first.
+        log::set_max_level(log_level(LevelFilter::current()));
+        Ok(())
+    }
+}
+
+fn log_level(level: LevelFilter) -> log::LevelFilter {
+    level.to_string().parse().unwrap_or(log::LevelFilter::Trace)
+}
+
 /// Writes what the filter lets through from now on.
-pub(super) fn start(filter: LogFilter, format: LogFormat) {
-    let filtered = tracing_subscriber::registry().with(filter.targets());
+pub(super) fn start(filter: LogFilter, format: LogFormat) -> Level {
+    let (filter, handle) = reload::Layer::new(filter.targets());
+    let filtered = tracing_subscriber::registry().with(filter);
     let lines = fmt::layer().with_writer(io::stderr);
     match format {
         LogFormat::Text => {
@@ -31,6 +53,7 @@ pub(super) fn start(filter: LogFilter, format: LogFormat) {
                 .init();
         }
     }
+    Level(handle)
 }
 
 /// `text name=value other=value`. What `log` adds to records that come through it is left out.

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program talks to people")]
 
 mod bench;
+mod config;
 mod fsck;
 mod log;
 mod operate;
@@ -14,7 +15,7 @@ use clap::{
     ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, parser::ValueSource,
 };
 
-use crate::config::{LogFilter, LogFormat, Settings};
+use crate::config::{LogFilter, LogFormat, Settings, by_variable};
 use crate::protocol::Printable;
 
 /// A message broker that speaks AMQP 0-9-1 as RabbitMQ does.
@@ -38,6 +39,9 @@ enum Command {
     /// Make certificates for trying TLS
     #[command(subcommand)]
     Tls(tls::Args),
+    /// Show, check and translate configuration
+    #[command(subcommand)]
+    Config(config::Args),
     #[command(flatten)]
     Operate(Box<operate::Command>),
 }
@@ -50,17 +54,15 @@ pub fn run() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     match cli.command {
-        None => serve::run(cli.settings, shows_password(&matches)),
-        Some(Command::Serve(settings)) => {
-            let shows_password = matches.subcommand().is_some_and(|(_, matches)| shows_password(matches));
-            serve::run(*settings, shows_password)
-        }
+        None => serve(cli.settings, &matches),
+        Some(Command::Serve(settings)) => serve(*settings, behind(&matches)),
         Some(Command::Bench(args)) => {
             log::start(LogFilter::default(), LogFormat::Text);
             bench::run(*args)
         }
         Some(Command::Fsck(args)) => fsck::run(&args),
         Some(Command::Tls(args)) => tls::run(&args),
+        Some(Command::Config(args)) => config::run(args, behind(&matches)),
         Some(Command::Operate(command)) => {
             let (_, own) = matches.subcommand().expect("the parser has found one");
             operate::run(&command, own, command_line())
@@ -71,6 +73,15 @@ pub fn run() -> ExitCode {
 /// All that the program understands.
 fn command_line() -> clap::Command {
     operate::with_options(Cli::command())
+}
+
+/// What the parser has found behind the subcommand.
+fn behind(matches: &ArgMatches) -> &ArgMatches {
+    matches.subcommand().map_or(matches, |(_, own)| own)
+}
+
+fn serve(settings: Settings, matches: &ArgMatches) -> ExitCode {
+    serve::run(Settings { by_variable: by_variable(matches), ..settings }, shows_password(matches))
 }
 
 /// Whether a password stands in the list of processes.

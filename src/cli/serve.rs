@@ -32,7 +32,7 @@ pub(super) fn run(settings: Settings, shows_password: bool) -> ExitCode {
         }
         Err(error) => return fail(&error),
     };
-    log::start(config.log.clone(), config.log_format);
+    let level = log::start(config.log.clone(), config.log_format);
     end_on_panic();
     if shows_password {
         tracing::warn!(
@@ -43,7 +43,7 @@ pub(super) fn run(settings: Settings, shows_password: bool) -> ExitCode {
         Ok(runtimes) => runtimes,
         Err(error) => return fail(&error),
     };
-    let code = control.block_on(serve(config, workers.handle().clone(), operators.handle().clone()));
+    let code = control.block_on(serve(config, level, workers.handle().clone(), operators.handle().clone()));
     // What is still at work, or stuck in the disk, must not hold up the end.
     workers.shutdown_background();
     operators.shutdown_background();
@@ -74,12 +74,12 @@ pub(super) fn end_on_panic() {
     }));
 }
 
-async fn serve(config: Config, workers: Handle, operators: Handle) -> ExitCode {
+async fn serve(config: Config, level: log::Level, workers: Handle, operators: Handle) -> ExitCode {
     let stop = Stop::default();
     if let Err(error) = stop_on_signal(stop.clone()) {
         return fail(&error);
     }
-    let server = match Server::bind(config).await {
+    let server = match Server::bind(config, Box::new(move |filter| level.set(filter))).await {
         Ok(server) => server,
         Err(error) => return fail(&error),
     };

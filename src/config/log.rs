@@ -12,12 +12,20 @@ use tracing_subscriber::filter::Targets;
 /// A level alone is the broker's; what the libraries write that it is built on comes at WARN, and that of TLS not at all, unless they are
 /// named.
 #[derive(Debug, Clone, PartialEq)]
-pub struct LogFilter(Targets);
+pub struct LogFilter {
+    text: String,
+    targets: Targets,
+}
 
 impl LogFilter {
     /// What a subscriber takes.
     pub fn targets(self) -> Targets {
-        self.0
+        self.targets
+    }
+
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     fn of(level: LevelFilter) -> Targets {
@@ -38,6 +46,16 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// As it is configured.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
 /// What the broker's own records begin with.
 const PROGRAM: &str = "leveret";
 
@@ -46,7 +64,7 @@ const TLS: &str = "rustls";
 
 impl Default for LogFilter {
     fn default() -> Self {
-        Self(Self::of(LevelFilter::INFO))
+        Self { text: "info".into(), targets: Self::of(LevelFilter::INFO) }
     }
 }
 
@@ -55,7 +73,7 @@ impl FromStr for LogFilter {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let words = || text.split(',').map(str::trim).filter(|word| !word.is_empty());
-        let mut targets = Self::default().0;
+        let mut targets = Self::default().targets;
         for word in words().filter(|word| !word.contains('=')) {
             targets = Self::of(level(word)?);
         }
@@ -66,7 +84,7 @@ impl FromStr for LogFilter {
             }
             targets = targets.with_target(target, level(word)?);
         }
-        Ok(Self(targets))
+        Ok(Self { text: text.into(), targets })
     }
 }
 

@@ -2,36 +2,57 @@
 //! [`Config`]. Nobody else reads flags or the environment.
 
 mod cgroup;
+mod effective;
 mod environment;
+mod example;
 mod file;
+mod from_rabbitmq;
+mod keys;
 mod listen;
 mod log;
 mod memory;
 mod oauth;
 mod password;
+mod said;
 mod settings;
 mod shown;
 mod size;
+mod spelling;
 mod tls;
 
-use std::{ffi::OsString, fs, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    fs,
+    net::SocketAddr,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use secrecy::SecretSlice;
 use zeroize::Zeroizing;
 
 use ipnet::IpNet;
 
+pub use effective::{Change, Changeable, Effective, changes};
+pub use example::example;
 pub use file::read_bounded;
+pub use from_rabbitmq::{Translation, from_rabbitmq};
+pub use keys::{FILE_ONLY, Key, by_variable, keys};
 pub use log::{LogFilter, LogFormat};
 pub use memory::MemoryBudget;
 pub use oauth::{JwksAt, OauthConfig};
 pub use password::PasswordHashing;
+pub use said::Origin;
 pub use settings::{PolicySettings, Settings};
+pub use shown::Shown;
 pub use size::{BadSize, Size};
 pub use tls::{CertificateLogin, ClientCertificates, NameKind, TlsConfig, TlsVersion};
 
 use crate::limits;
 use crate::protocol::ShortString;
+use said::Said;
 
 /// Everything that can be configured, checked.
 #[derive(Debug, Clone)]
@@ -104,6 +125,7 @@ pub struct Config {
     pub policies: Vec<PolicySettings>,
     /// The same for operator policies.
     pub operator_policies: Vec<PolicySettings>,
+    said: Arc<Said>,
 }
 
 /// How messages are kept.
@@ -147,28 +169,32 @@ pub enum ConfigError {
 impl Config {
     /// The same as [`load`](Self::load), with what RabbitMQ's variables say, which beat the file too. `read` reads one of them.
     pub fn load_in(flags: Settings, read: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
-        Self::load(flags.over(environment::rabbitmq(read)?))
+        let own = flags.names();
+        let mut outside = flags.over(environment::rabbitmq(read)?);
+        let theirs = outside.names().into_iter().filter(|name| !own.contains(name));
+        outside.by_variable.extend(theirs);
+        Self::load(outside)
     }
 
     /// Reads the file that `flags` names, if any, and fills in the defaults.
     pub fn load(flags: Settings) -> Result<Self, ConfigError> {
-        let merged = match &flags.config {
-            None => flags,
-            Some(path) => {
-                let text = fs::read_to_string(path)
-                    .map(Zeroizing::new)
-                    .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
-                let file: Settings = toml::from_str(&text).map_err(|error| ConfigError::Malformed {
-                    path: path.clone(),
-                    message: password::malformed(&text, &error),
-                })?;
-                flags.over(file)
-            }
-        };
-        Self::validate(merged)
+        let file = flags.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        Self::validate(Said::new(flags, file))
     }
 
-    fn validate(settings: Settings) -> Result<Self, ConfigError> {
+    /// The same with what the file says now. `None` if there is no file: then nothing can have changed.
+    pub fn load_again(&self) -> Option<Result<Self, ConfigError>> {
+        let outside = &self.said.outside;
+        outside.config.is_some().then(|| Self::load(outside.clone()))
+    }
+
+    /// The configuration file, if there is one.
+    pub fn file(&self) -> Option<&Path> {
+        self.said.outside.config.as_deref()
+    }
+
+    fn validate(said: Said) -> Result<Self, ConfigError> {
+        let settings = said.all.clone();
         let memory = MemoryBudget::new(settings.memory_limit_bytes)?;
         let oauth = OauthConfig::from_settings(&settings)?;
         let tls = TlsConfig::new(&settings)?;
@@ -246,8 +272,19 @@ impl Config {
             log_format: settings.log_format.unwrap_or_default(),
             policies: settings.policies,
             operator_policies: settings.operator_policies,
+            said: Arc::new(said),
         })
     }
+}
+
+fn read_file(path: &Path) -> Result<Settings, ConfigError> {
+    let text = fs::read_to_string(path)
+        .map(Zeroizing::new)
+        .map_err(|source| ConfigError::Unreadable { path: path.into(), source })?;
+    toml::from_str(&text).map_err(|error| ConfigError::Malformed {
+        path: path.into(),
+        message: password::malformed(&text, &error),
+    })
 }
 
 impl StoreConfig {

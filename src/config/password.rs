@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-use super::ConfigError;
+use super::{ConfigError, spelling};
 use crate::limits::PASSWORD_FILE_BYTES_MAX;
 
 /// How new passwords are hashed.
@@ -23,6 +23,16 @@ pub enum PasswordHashing {
     /// Costly to guess. RabbitMQ cannot read it.
     #[default]
     Argon2id,
+}
+
+impl PasswordHashing {
+    /// As it is configured.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Argon2id => "argon2id",
+        }
+    }
 }
 
 /// The password of the default user, from where it was said.
@@ -76,16 +86,14 @@ pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 
 /// What is wrong with a configuration file, with the line where it is, unless that has a password.
 pub(super) fn malformed(text: &str, error: &toml::de::Error) -> String {
-    let Some(span) = error.span() else { return error.to_string().trim_end().to_owned() };
+    let why = spelling::unknown_key(error.message()).unwrap_or_else(|| error.message().to_owned());
+    let shown = || error.to_string().trim_end().replace(error.message().trim_end(), &why);
+    let Some(span) = error.span() else { return shown() };
     let line = text.get(..span.start).unwrap_or(text).matches('\n').count();
     if has_password(text).nth(line).unwrap_or(true) {
-        return format!(
-            "line {}, which is not shown because it may have a password: {}",
-            line + 1,
-            error.message()
-        );
+        return format!("line {}, which is not shown because it may have a password: {why}", line + 1);
     }
-    error.to_string().trim_end().to_owned()
+    shown()
 }
 
 /// For each line whether a password may stand there.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{LogFilter, LogFormat, PasswordHashing, Size, password};
 
@@ -177,10 +177,14 @@ pub struct Settings {
     /// The same for operator policies
     #[arg(skip)]
     pub operator_policies: Vec<PolicySettings>,
+    /// Names of those that the environment says, not the command line.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub by_variable: Vec<String>,
 }
 
 /// A policy as it stands in the configuration file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PolicySettings {
     /// Its name.
@@ -204,70 +208,97 @@ fn everything() -> String {
 impl Settings {
     /// These where they say something, `lower` where they do not.
     #[must_use]
-    pub fn over(self, lower: Self) -> Self {
+    pub fn over(self, mut lower: Self) -> Self {
         // A password, and where it is, are two ways to say one thing.
-        let says_pass = self.default_pass.is_some() || self.default_pass_file.is_some();
-        let lower_pass = (lower.default_pass, lower.default_pass_file);
-        let (lower_pass, lower_pass_file) = if says_pass { (None, None) } else { lower_pass };
-        // So are the two places of keys.
-        let says_jwks = self.oauth_jwks_file.is_some() || self.oauth_jwks_url.is_some();
-        let lower_jwks = (lower.oauth_jwks_file, lower.oauth_jwks_url);
-        let (lower_jwks_file, lower_jwks_url) = if says_jwks { (None, None) } else { lower_jwks };
-        Self {
-            config: self.config.or(lower.config),
-            amqp_listen: self.amqp_listen.or(lower.amqp_listen),
-            amqps_listen: self.amqps_listen.or(lower.amqps_listen),
-            http_listen: self.http_listen.or(lower.http_listen),
-            https_listen: self.https_listen.or(lower.https_listen),
-            metrics_listen: self.metrics_listen.or(lower.metrics_listen),
-            http_cors_origins: self.http_cors_origins.or(lower.http_cors_origins),
-            tls_cert: self.tls_cert.or(lower.tls_cert),
-            tls_key: self.tls_key.or(lower.tls_key),
-            tls_ca: self.tls_ca.or(lower.tls_ca),
-            tls_verify: self.tls_verify.or(lower.tls_verify),
-            tls_min_version: self.tls_min_version.or(lower.tls_min_version),
-            ssl_cert_login_from: self.ssl_cert_login_from.or(lower.ssl_cert_login_from),
-            ssl_cert_login_san_type: self.ssl_cert_login_san_type.or(lower.ssl_cert_login_san_type),
-            ssl_cert_login_san_index: self.ssl_cert_login_san_index.or(lower.ssl_cert_login_san_index),
-            proxy_protocol_from: self.proxy_protocol_from.or(lower.proxy_protocol_from),
-            data_dir: self.data_dir.or(lower.data_dir),
-            default_vhost: self.default_vhost.or(lower.default_vhost),
-            default_user: self.default_user.or(lower.default_user),
-            default_pass: self.default_pass.or(lower_pass),
-            default_pass_file: self.default_pass_file.or(lower_pass_file),
-            password_hashing: self.password_hashing.or(lower.password_hashing),
-            anonymous_login_user: self.anonymous_login_user.or(lower.anonymous_login_user),
-            oauth_resource_server_id: self.oauth_resource_server_id.or(lower.oauth_resource_server_id),
-            oauth_jwks_file: self.oauth_jwks_file.or(lower_jwks_file),
-            oauth_jwks_url: self.oauth_jwks_url.or(lower_jwks_url),
-            oauth_jwks_ca: self.oauth_jwks_ca.or(lower.oauth_jwks_ca),
-            oauth_issuer: self.oauth_issuer.or(lower.oauth_issuer),
-            oauth_scope_prefix: self.oauth_scope_prefix.or(lower.oauth_scope_prefix),
-            oauth_additional_scopes_key: self
-                .oauth_additional_scopes_key
-                .or(lower.oauth_additional_scopes_key),
-            oauth_preferred_username_claims: self
-                .oauth_preferred_username_claims
-                .or(lower.oauth_preferred_username_claims),
-            load_definitions: self.load_definitions.or(lower.load_definitions),
-            loopback_users: self.loopback_users.or(lower.loopback_users),
-            frame_max: self.frame_max.or(lower.frame_max),
-            channel_max: self.channel_max.or(lower.channel_max),
-            consumers_per_channel_max: self.consumers_per_channel_max.or(lower.consumers_per_channel_max),
-            heartbeat: self.heartbeat.or(lower.heartbeat),
-            connection_max: self.connection_max.or(lower.connection_max),
-            max_message_size: self.max_message_size.or(lower.max_message_size),
-            memory_limit_bytes: self.memory_limit_bytes.or(lower.memory_limit_bytes),
-            disk_free_limit: self.disk_free_limit.or(lower.disk_free_limit),
-            segment_bytes: self.segment_bytes.or(lower.segment_bytes),
-            consumer_timeout: self.consumer_timeout.or(lower.consumer_timeout),
-            handshake_timeout_ms: self.handshake_timeout_ms.or(lower.handshake_timeout_ms),
-            log: self.log.or(lower.log),
-            log_format: self.log_format.or(lower.log_format),
-            policies: lower.policies,
-            operator_policies: lower.operator_policies,
+        if self.default_pass.is_some() || self.default_pass_file.is_some() {
+            (lower.default_pass, lower.default_pass_file) = (None, None);
         }
+        // So are the two places of keys.
+        if self.oauth_jwks_file.is_some() || self.oauth_jwks_url.is_some() {
+            (lower.oauth_jwks_file, lower.oauth_jwks_url) = (None, None);
+        }
+        self.or(lower)
     }
+}
+
+/// What is done with each setting that is a flag, a variable and a key: the compiler finds the one that is forgotten here.
+macro_rules! each_setting {
+    ($($field:ident)*) => {
+        impl Settings {
+            fn or(self, lower: Self) -> Self {
+                Self {
+                    $($field: self.$field.or(lower.$field),)*
+                    policies: lower.policies,
+                    operator_policies: lower.operator_policies,
+                    by_variable: self.by_variable,
+                }
+            }
+
+            /// Names of those that say something.
+            pub(super) fn names(&self) -> Vec<String> {
+                let mut names = Vec::new();
+                $(if self.$field.is_some() {
+                    names.push(stringify!($field).replace('_', "-"));
+                })*
+                if !self.policies.is_empty() {
+                    names.push("policies".into());
+                }
+                if !self.operator_policies.is_empty() {
+                    names.push("operator-policies".into());
+                }
+                names
+            }
+        }
+    };
+}
+
+each_setting! {
+    config
+    amqp_listen
+    amqps_listen
+    http_listen
+    https_listen
+    metrics_listen
+    http_cors_origins
+    tls_cert
+    tls_key
+    tls_ca
+    tls_verify
+    tls_min_version
+    ssl_cert_login_from
+    ssl_cert_login_san_type
+    ssl_cert_login_san_index
+    proxy_protocol_from
+    data_dir
+    default_vhost
+    default_user
+    default_pass
+    default_pass_file
+    password_hashing
+    anonymous_login_user
+    oauth_resource_server_id
+    oauth_jwks_file
+    oauth_jwks_url
+    oauth_jwks_ca
+    oauth_issuer
+    oauth_scope_prefix
+    oauth_additional_scopes_key
+    oauth_preferred_username_claims
+    load_definitions
+    loopback_users
+    frame_max
+    channel_max
+    consumers_per_channel_max
+    heartbeat
+    connection_max
+    max_message_size
+    memory_limit_bytes
+    disk_free_limit
+    segment_bytes
+    consumer_timeout
+    handshake_timeout_ms
+    log
+    log_format
 }
 
 /// A text, or a list of them.

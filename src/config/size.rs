@@ -53,6 +53,18 @@ impl fmt::Display for Size {
     }
 }
 
+impl Size {
+    /// With the largest unit of which it is a multiple: `128KiB`. Reading it gives the same size.
+    pub fn in_units(self) -> String {
+        const UNITS: [(u32, &str); 4] = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+        let fits = |(bits, _): &&(u32, &str)| self.0 > 0 && self.0.trailing_zeros() >= *bits;
+        UNITS
+            .iter()
+            .find(fits)
+            .map_or_else(|| self.0.to_string(), |(bits, unit)| format!("{}{unit}", self.0 >> bits))
+    }
+}
+
 /// In the configuration file a number, or a text as above.
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -102,6 +114,24 @@ mod tests {
             (" 7B ", 7),
         ] {
             assert_eq!(text.parse(), Ok(Size(bytes)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_written_with_the_largest_unit_that_fits() {
+        for (bytes, text) in [
+            (0, "0"),
+            (1023, "1023"),
+            (1024, "1KiB"),
+            (1536, "1536"),
+            (128 << 10, "128KiB"),
+            (3 << 20, "3MiB"),
+            (5 << 30, "5GiB"),
+            (7 << 40, "7TiB"),
+            (1_000_000, "1000000"),
+        ] {
+            assert_eq!(Size(bytes).in_units(), text);
+            assert_eq!(text.parse(), Ok(Size(bytes)));
         }
     }
 

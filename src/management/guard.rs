@@ -62,8 +62,7 @@ fn may_change(api: &Api, headers: &HeaderMap) -> bool {
     let Some(origin) = text("origin") else { return text("sec-fetch-site") != Some("cross-site") };
     let is_own = text("host")
         .is_some_and(|host| origin.split_once("://").is_some_and(|(_, its)| its.eq_ignore_ascii_case(host)));
-    let allowed = &api.broker.config.http_cors_origins;
-    is_own || allowed.iter().any(|one| one == "*" || one == origin)
+    is_own || api.broker.effective.permits_origin(origin.as_bytes())
 }
 
 /// How large a body may be, which depends on who sends it and what it is.

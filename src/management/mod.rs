@@ -170,12 +170,9 @@ impl Api {
 
     /// What pages of other origins may ask for from browsers.
     fn cors(&self) -> CorsLayer {
-        let origins = &self.broker.config.http_cors_origins;
-        let allowed = if origins.iter().any(|origin| origin == "*") {
-            AllowOrigin::any()
-        } else {
-            AllowOrigin::list(origins.iter().filter_map(|origin| origin.parse::<HeaderValue>().ok()))
-        };
+        let broker = self.broker.clone();
+        let may = move |origin: &HeaderValue, _: &_| broker.effective.permits_origin(origin.as_bytes());
+        let allowed = AllowOrigin::predicate(may);
         let methods = [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::POST, Method::DELETE];
         CorsLayer::new()
             .allow_origin(allowed)

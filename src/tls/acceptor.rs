@@ -57,7 +57,7 @@ pub enum TlsError {
 
 /// Makes a session for each connection of what the files say.
 pub struct Acceptor {
-    config: TlsConfig,
+    config: RwLock<Arc<TlsConfig>>,
     current: RwLock<Arc<ServerConfig>>,
     /// What the files looked like when they were read last, whether or not they could be used.
     seen: Mutex<Vec<Look>>,
@@ -71,19 +71,35 @@ impl Acceptor {
     pub fn load(config: TlsConfig) -> Result<Self, TlsError> {
         let seen = look(&config);
         let current = server_config(&config)?;
-        Ok(Self { current: RwLock::new(Arc::new(current)), seen: Mutex::new(seen), config })
+        Ok(Self {
+            current: RwLock::new(Arc::new(current)),
+            seen: Mutex::new(seen),
+            config: RwLock::new(Arc::new(config)),
+        })
     }
 
     /// Reads the files again if they have changed since they were read last, or if that is wanted in any case; new sessions go by them.
     /// `None` if nothing was done. After an error everything is as before.
     pub fn refresh(&self, in_any_case: bool) -> Option<Result<(), TlsError>> {
         let mut seen = self.seen.lock();
-        let now = look(&self.config);
+        let config = self.config.read().clone();
+        let now = look(&config);
         if *seen == now && !in_any_case {
             return None;
         }
         *seen = now;
-        Some(server_config(&self.config).map(|config| *self.current.write() = Arc::new(config)))
+        Some(server_config(&config).map(|config| *self.current.write() = Arc::new(config)))
+    }
+
+    /// Reads other files, or speaks TLS in another way; new sessions go by that. After an error everything is as before.
+    pub fn take(&self, config: TlsConfig) -> Result<(), TlsError> {
+        let mut seen = self.seen.lock();
+        let now = look(&config);
+        let current = server_config(&config)?;
+        *seen = now;
+        *self.config.write() = Arc::new(config);
+        *self.current.write() = Arc::new(current);
+        Ok(())
     }
 
     /// A session for a connection that begins.
@@ -98,14 +114,14 @@ impl Acceptor {
 
     /// When the first of the server's certificates expires, in seconds since the Unix epoch. `None` if they cannot be read now.
     pub fn expires(&self) -> Option<u64> {
-        let certificates = pem::certificates("tls-cert", &self.config.cert).ok()?;
+        let certificates = pem::certificates("tls-cert", &self.config.read().cert).ok()?;
         certificates.iter().filter_map(identity::expires).min()
     }
 
     /// What the client's certificate is taken for, by the configured part of it; `None` if it has shown none, or that part is not there.
     pub fn client_name(&self, session: &ServerConnection) -> Option<String> {
         let certificate = session.peer_certificates()?.first()?;
-        identity::name(certificate, self.config.login_from)
+        identity::name(certificate, self.config.read().login_from)
     }
 }
 

@@ -10,5 +10,5 @@ mod pem;
 mod self_signed;
 
 pub use acceptor::{Acceptor, TlsError};
-pub use keeping::keep_current;
+pub use keeping::{keep_current, refresh};
 pub use self_signed::{SelfSignedError, make_self_signed};

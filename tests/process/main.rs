@@ -4,6 +4,7 @@
 mod audit;
 #[path = "../support/broker.rs"]
 mod broker;
+mod config;
 mod definitions;
 mod jwks;
 mod limits;

@@ -5,6 +5,7 @@
 
 use super::arguments;
 use crate::core::dedup;
+use crate::limits::SPELLING_MISTAKES_MAX;
 use crate::protocol::FieldTable;
 
 /// What is declared with arguments.
@@ -54,29 +55,12 @@ impl Declared {
     }
 
     fn nearest(self, name: &[u8]) -> Option<&'static str> {
-        let name = name.to_ascii_lowercase();
-        let near = self.names().filter(|known| known.len().abs_diff(name.len()) <= MISTAKES_MAX);
-        let counted = near.map(|known| (mistakes(&name, known.as_bytes()), known));
-        counted.filter(|(mistakes, _)| *mistakes <= MISTAKES_MAX).min().map(|(_, known)| known)
+        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        let near = self.names().filter(|known| known.len().abs_diff(name.len()) <= SPELLING_MISTAKES_MAX);
+        let counted = near.map(|known| (strsim::levenshtein(&name, known), known));
+        counted.filter(|(mistakes, _)| *mistakes <= SPELLING_MISTAKES_MAX).min().map(|(_, known)| known)
     }
 }
-
-/// Letters to be changed, added or left out to make one name of another (Levenshtein). Two that are exchanged are two.
-fn mistakes(one: &[u8], other: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (index, letter) in one.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
-        for (at, expected) in other.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != expected);
-            diagonal = row[at + 1];
-            row[at + 1] = changed.min(diagonal + 1).min(row[at] + 1);
-        }
-    }
-    row[other.len()]
-}
-
-/// More of them, and another name is meant.
-const MISTAKES_MAX: usize = 3;
 
 const CONSUMER: &[&str] = &[
     "x-priority",
@@ -128,17 +112,5 @@ mod tests {
         );
         assert_eq!(found(Declared::Consumer, &["x-priority", "x-consumer-timeout", "note"]), []);
         assert_eq!(found(Declared::Queue, &["max-lenght", "", "x"]), []);
-    }
-
-    #[test]
-    fn mistakes_are_counted() {
-        for (one, other, count) in
-            [("", "", 0), ("", "ab", 2), ("abc", "abc", 0), ("abc", "acb", 2), ("abc", "xbcd", 2)]
-        {
-            assert_eq!(
-                (mistakes(one.as_bytes(), other.as_bytes()), mistakes(other.as_bytes(), one.as_bytes())),
-                (count, count)
-            );
-        }
     }
 }

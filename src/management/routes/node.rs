@@ -118,8 +118,8 @@ async fn memory(visitor: Visitor, State(api): State<Api>, Path(node): Path<Strin
     Ok(Json(json!({ "memory": memory })).into_response())
 }
 
-/// What was configured and what holds; no secrets.
+/// What was configured and what holds, each setting with where it comes from; no secrets. The same list as that of `leveret config show`.
 async fn configuration(visitor: Visitor, State(api): State<Api>) -> Answered {
     visitor.require_administrator()?;
-    Ok(Json(api.broker.config.shown()).into_response())
+    Ok(Json(api.broker.effective.shown()).into_response())
 }
