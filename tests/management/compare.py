@@ -45,6 +45,7 @@ HEAD = """\
 # does not differ any more; with --write it writes this file anew. What is left on purpose:
 # - what Erlang's machine has (reductions, garbage_collection, backing_queue_status, message_stats.disk_*) is not there;
 # - errors whose reason is a list in Erlang's words are texts; where RabbitMQ 3.10 answers 500 or 400 for what is not there, 404;
+# - what came and went in the whole broker is for who sees everything;
 # - messages_persistent counts all messages of durable queues;
 # - an empty set of properties is an object, as one that is not empty; a virtual host that is set again keeps what is not said;
 # - the cluster's internal id and the flags of features are those of another program.
