@@ -47,16 +47,17 @@ show_broker() {
   tail -n 20 "$broker_folder/stdout" "$broker_folder/stderr" | sed $'s/\033\\[[0-9;]*m//g'
 }
 
+# Nothing in it fails: under `set -e` that would be how the script ends.
 stop_broker() {
   [ -n "${broker_pid:-}" ] || return 0
-  kill "$broker_pid" 2>/dev/null
+  kill "$broker_pid" 2>/dev/null || true
   local _
   for _ in $(seq 50); do
     kill -0 "$broker_pid" 2>/dev/null || break
     sleep 0.1
   done
-  kill -KILL "$broker_pid" 2>/dev/null
-  wait "$broker_pid" 2>/dev/null
+  kill -KILL "$broker_pid" 2>/dev/null || true
+  wait "$broker_pid" 2>/dev/null || true
   rm -rf "$broker_folder"
   broker_pid=
 }

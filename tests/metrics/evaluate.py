@@ -161,7 +161,11 @@ class Prometheus:
         try:
             found = self.ask("query", query=query)["result"]
         except urllib.error.HTTPError as error:
-            return json.load(error)["error"]
+            text = error.read().decode(errors="replace")
+            try:
+                return json.loads(text)["error"]
+            except (ValueError, KeyError):
+                return text  # Prometheus is not ready yet
         if not found:
             return "no series"
         if all(math.isnan(float(series["value"][1])) for series in found):
