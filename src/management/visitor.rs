@@ -17,7 +17,7 @@ use crate::auth::{Claim, Identity, LoginError, Refused};
 use crate::broker::{Spoken, Vhost};
 use crate::connection::Within;
 use crate::core::{access::Permission, routing::ExchangeKind};
-use crate::protocol::ShortString;
+use crate::protocol::{Encode, ShortString};
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -158,6 +158,15 @@ impl Visitor {
         // Nobody but the broker writes to these, and messages do not begin there.
         names.retain(|name| name.as_str_lossy() != "amq.rabbitmq.trace");
         names.iter().try_for_each(|name| self.may_write(api, vhost, name))
+    }
+
+    /// Calls one method in a virtual host in its name, as a client that comes for that and goes.
+    pub async fn call(&self, api: &Api, vhost: &Arc<Vhost>, method: &impl Encode) -> Answered<()> {
+        let mut client = self.client(api, vhost).await?;
+        let called = client.call(method).await;
+        client.close().await;
+        called?;
+        Ok(())
     }
 
     /// A client of a virtual host in its name.

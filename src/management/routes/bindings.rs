@@ -218,20 +218,17 @@ async fn bind(
     let body = Body::read(&body)?;
     let (key, arguments) = (body.name("routing_key")?.unwrap_or_default(), body.table("arguments")?);
     let binding = Binding { source, destination, key, arguments };
-    let mut client = visitor.client(&api, &vhost).await?;
     let Binding { source, destination, key: routing_key, arguments } = binding.clone();
-    let bound = match destination {
+    match destination {
         Destination::Queue(queue) => {
-            client
-                .call(&queue::Bind { queue, exchange: source, routing_key, no_wait: false, arguments })
-                .await
+            let bind = queue::Bind { queue, exchange: source, routing_key, no_wait: false, arguments };
+            visitor.call(&api, &vhost, &bind).await?;
         }
         Destination::Exchange(destination) => {
-            client.call(&exchange::Bind { destination, source, routing_key, no_wait: false, arguments }).await
+            let bind = exchange::Bind { destination, source, routing_key, no_wait: false, arguments };
+            visitor.call(&api, &vhost, &bind).await?;
         }
-    };
-    client.close().await;
-    bound?;
+    }
     Ok(created(&binding))
 }
 
@@ -256,17 +253,15 @@ async fn unbind(
     if source.is_empty() {
         return Err(bad_request("the default exchange has the bindings that it has"));
     }
-    let mut client = visitor.client(&api, &vhost).await?;
-    let unbound = match destination {
+    match destination {
         Destination::Queue(queue) => {
-            client.call(&queue::Unbind { queue, exchange: source, routing_key, arguments }).await
+            let unbind = queue::Unbind { queue, exchange: source, routing_key, arguments };
+            visitor.call(&api, &vhost, &unbind).await?;
         }
         Destination::Exchange(destination) => {
             let unbind = exchange::Unbind { destination, source, routing_key, no_wait: false, arguments };
-            client.call(&unbind).await
+            visitor.call(&api, &vhost, &unbind).await?;
         }
-    };
-    client.close().await;
-    unbound?;
+    }
     Ok(done())
 }

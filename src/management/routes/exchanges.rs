@@ -136,10 +136,7 @@ async fn declare(
         arguments: body.table("arguments")?,
         ..exchange::Declare::default()
     };
-    let mut client = visitor.client(&api, &vhost).await?;
-    let declared = client.call(&declare).await;
-    client.close().await;
-    declared?;
+    visitor.call(&api, &vhost, &declare).await?;
     Ok(put(is_new))
 }
 
@@ -160,10 +157,7 @@ async fn remove(
     let spec = find(&vhost, &exchange)?;
     let if_unused = says_yes(conditions.if_unused.as_ref());
     let delete = exchange::Delete { exchange: spec.name, if_unused, ..exchange::Delete::default() };
-    let mut client = visitor.client(&api, &vhost).await?;
-    let deleted = client.call(&delete).await;
-    client.close().await;
-    deleted?;
+    visitor.call(&api, &vhost, &delete).await?;
     Ok(done())
 }
 

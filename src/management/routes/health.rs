@@ -37,19 +37,20 @@ pub(super) fn routes() -> Router<Api> {
 }
 
 fn fine(more: Value) -> Response {
-    let mut shown = json!({ "status": "ok" });
-    if let (Some(shown), Value::Object(more)) = (shown.as_object_mut(), more) {
-        shown.extend(more);
-    }
-    Json(shown).into_response()
+    Json(with(json!({ "status": "ok" }), more)).into_response()
 }
 
 fn failed(reason: &str, more: Value) -> Response {
-    let mut shown = json!({ "status": "failed", "reason": reason });
+    let shown = with(json!({ "status": "failed", "reason": reason }), more);
+    (StatusCode::SERVICE_UNAVAILABLE, Json(shown)).into_response()
+}
+
+/// An object with the fields of another one, if that is one.
+fn with(mut shown: Value, more: Value) -> Value {
     if let (Some(shown), Value::Object(more)) = (shown.as_object_mut(), more) {
         shown.extend(more);
     }
-    (StatusCode::SERVICE_UNAVAILABLE, Json(shown)).into_response()
+    shown
 }
 
 /// That it answers at all. For probes on the same machine, without credentials; from elsewhere with them.

@@ -221,10 +221,7 @@ async fn declare(
         arguments: body.table("arguments")?,
         ..queue::Declare::default()
     };
-    let mut client = visitor.client(&api, &vhost).await?;
-    let declared = client.call(&declare).await;
-    client.close().await;
-    declared?;
+    visitor.call(&api, &vhost, &declare).await?;
     Ok(put(is_new))
 }
 
@@ -255,10 +252,7 @@ async fn remove(
         if_empty: says_yes(conditions.if_empty.as_ref()),
         ..queue::Delete::default()
     };
-    let mut client = visitor.client(&api, &vhost).await?;
-    let deleted = client.call(&delete).await;
-    client.close().await;
-    deleted?;
+    visitor.call(&api, &vhost, &delete).await?;
     Ok(done())
 }
 
@@ -281,10 +275,7 @@ async fn purge(
     let vhost = visitor.entered(&api, &vhost)?;
     find(&vhost, &queue)?;
     let purge = queue::Purge { queue: name(&queue)?, ..queue::Purge::default() };
-    let mut client = visitor.client(&api, &vhost).await?;
-    let purged = client.call(&purge).await;
-    client.close().await;
-    purged?;
+    visitor.call(&api, &vhost, &purge).await?;
     Ok(done())
 }
 
