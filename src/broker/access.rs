@@ -79,6 +79,17 @@ impl Access {
         &self,
         changes: impl FnOnce(&Registry) -> C,
     ) -> Result<Commit, BadPattern> {
+        self.change_with(changes, |mut done| (self.journal.append(&mut done, true), ()))
+            .map(|(commit, ())| commit)
+    }
+
+    /// The same beside something else that changes: `append` gives the journal both as one group. It may lock virtual hosts and their
+    /// topology, which nobody does who waits for users and permissions.
+    pub(super) fn change_with<C: IntoIterator<Item = AccessChange>, T>(
+        &self,
+        changes: impl FnOnce(&Registry) -> C,
+        append: impl FnOnce(Changes) -> (Commit, T),
+    ) -> Result<(Commit, T), BadPattern> {
         let _alone = self.changing.lock();
         let mut registry = self.registry.write();
         let mut done = Changes::new();
@@ -91,11 +102,11 @@ impl Access {
             Ok(())
         });
         // Under the lock: the journal gets changes in the order in which they happened.
-        let commit = self.journal.append(&mut done, true);
-        self.last_change.store(commit.0, Ordering::Release);
+        let (commit, beside) = append(done);
+        self.last_change.fetch_max(commit.0, Ordering::Release);
         self.stamp.fetch_add(1, Ordering::Release);
         drop(registry);
         changes[..count].iter().for_each(audit::access_changed);
-        result.map(|()| commit)
+        result.map(|()| (commit, beside))
     }
 }

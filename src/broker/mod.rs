@@ -45,11 +45,13 @@ pub use totals::{Counted, Totals};
 pub use vhost::{Calls, Share, Vhost, of_channels};
 pub use vhosts::{Begun, Exists, Vhosts};
 
+use crate::audit;
 use crate::auth::{Authenticator, new_hash};
 use crate::config::{Config, Effective};
 use crate::core::{
     ConnectionId,
     access::{AccessChange, Limits, PermissionsSpec, Registry, UserSpec},
+    change::Changes,
     clock::Clock,
     commit::{Commit, Commits},
     counts::SizeTally,
@@ -128,7 +130,9 @@ impl Broker {
         }
         if needs_defaults {
             // One of a time when users were not stored may be there already.
-            let _exists = vhosts.make(&config.default_vhost, VhostSettings::default());
+            if vhosts.make(&config.default_vhost, VhostSettings::default(), Changes::new()).is_ok() {
+                audit::vhost_made(&config.default_vhost, &VhostSettings::default());
+            }
             access.change(defaults(&config)).expect("`.*` is an expression");
         }
         Self {
@@ -291,10 +295,14 @@ fn defaults(config: &Config) -> [AccessChange; 2] {
         tags: vec![ShortString::from_static("administrator")],
         limits: Limits::default(),
     };
+    [AccessChange::UserSet(user), everything(&name, &config.default_vhost)]
+}
+
+/// The change that lets a user do everything in a virtual host.
+fn everything(user: &ShortString, vhost: &ShortString) -> AccessChange {
     let [configure, write, read] = [".*"; 3].map(String::from);
-    let vhost = config.default_vhost.clone();
-    let permissions = PermissionsSpec { user: name, vhost, configure, write, read };
-    [AccessChange::UserSet(user), AccessChange::PermissionsSet(permissions)]
+    let (user, vhost) = (user.clone(), vhost.clone());
+    AccessChange::PermissionsSet(PermissionsSpec { user, vhost, configure, write, read })
 }
 
 /// A unique name: `prefix` and 16 random bytes in URL-safe letters, as RabbitMQ draws them.

@@ -45,7 +45,7 @@ fn policies_and_settings_survive_a_restart_whatever_is_lost_beside_the_log() {
             assert_eq!(vhost.delete_policy(PolicyKind::User, b"gone"), (false, None));
             let settings =
                 VhostSettings { default_queue_type: Some(QueueType::Quorum), ..VhostSettings::default() };
-            assert!(vhost.set_settings(settings).is_some());
+            assert!(vhost.begin(settings, Changes::new()).is_some());
         });
         lose(folder.path(), loss);
         with_broker(folder.path(), |broker| {
@@ -76,7 +76,8 @@ fn a_refused_policy_changes_nothing() {
 /// A virtual host with something of each kind.
 fn furnish(broker: &Broker, name: &'static str) -> Arc<Vhost> {
     let settings = VhostSettings { description: "for sale".into(), ..VhostSettings::default() };
-    let (vhost, commit) = broker.vhosts.make(&ShortString::from_static(name), settings).unwrap();
+    let (vhost, commit) =
+        broker.vhosts.make(&ShortString::from_static(name), settings, Changes::new()).unwrap();
     assert!(commit.is_some());
     let short = ShortString::from_static;
     let exchange = ExchangeDeclaration {
@@ -148,7 +149,8 @@ async fn a_virtual_host_is_gone_after_a_restart_wherever_its_end_was_cut_short()
             after.close();
             let later = Stored::open(folder.path());
             assert_eq!(later.broker.vhosts.all().len(), 1, "{loss:?} {how_far}");
-            let (vhost, _) = later.broker.vhosts.make(&shop, VhostSettings::default()).unwrap();
+            let (vhost, _) =
+                later.broker.vhosts.make(&shop, VhostSettings::default(), Changes::new()).unwrap();
             vhost.read(|topology| {
                 assert_eq!(topology.queues().count() + topology.parameters().len(), 0);
                 assert!(!topology.has_exchange(b"x") && topology.delay_queue().is_none());

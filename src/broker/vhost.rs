@@ -325,10 +325,15 @@ impl Vhost {
         self.policies_changed.load(Ordering::Relaxed)
     }
 
-    /// Sets what counts for the virtual host as a whole, when it is made. Gives the commit to wait for.
-    pub(super) fn set_settings(&self, settings: VhostSettings) -> Option<Commit> {
+    /// Sets what counts for the virtual host as a whole, when it is made; the journal gets `others` in the same group. Gives the commit
+    /// to wait for.
+    pub(super) fn begin(&self, settings: VhostSettings, others: Changes) -> Option<Commit> {
         self.rates.set(&settings.limits);
-        self.change(|topology| topology.set_settings(settings)).1
+        let begin = |topology: &mut Topology, _: &mut Seen, changes: &mut Changes| {
+            topology.set_settings(settings);
+            changes.extend(others);
+        };
+        self.change_all(begin).1
     }
 
     /// Changes what is set for the virtual host as a whole, durably. Whether it is other than before; not if it was deleted.

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::{Calls, Totals, Vhost};
 use crate::audit;
 use crate::core::{
-    change::TopologyChange,
+    change::{Changes, TopologyChange},
     clock::Clock,
     commit::Commit,
     declared::VhostSettings,
@@ -118,31 +118,38 @@ impl Vhosts {
         name: &ShortString,
         settings: VhostSettings,
     ) -> Result<(Arc<Vhost>, Option<Commit>), Exists> {
+        let made = self.when_free(name, || self.make(name, settings.clone(), Changes::new())).await?;
+        audit::vhost_made(name, &settings);
+        Ok(made)
+    }
+
+    /// Makes one when none of this name is being deleted any more. Nobody deletes one of this name meanwhile.
+    pub(super) async fn when_free<T>(&self, name: &ShortString, make: impl FnOnce() -> T) -> T {
         loop {
             let left = self.has_left.notified();
             {
-                // Nobody deletes one of this name before this one is made.
                 let leaving = self.leaving.lock();
                 if !leaving.contains_key(name) {
-                    return self.make(name, settings);
+                    return make();
                 }
             }
             left.await;
         }
     }
 
-    /// The same at the start, when none is being deleted.
+    /// Makes one, when none of this name is being deleted. The journal gets `others` in the same group. The audit is told by the
+    /// caller, when it holds no lock.
     pub(super) fn make(
         &self,
         name: &ShortString,
         settings: VhostSettings,
+        others: Changes,
     ) -> Result<(Arc<Vhost>, Option<Commit>), Exists> {
         let Entry::Vacant(vacant) = self.by_name.entry(name.clone()) else { return Err(Exists) };
         let (topology, calls) = self.empty(name);
         let vhost = self.vhost(name.clone(), topology, calls);
         vacant.insert(vhost.clone());
-        audit::vhost_made(name, &settings);
-        let commit = vhost.set_settings(settings);
+        let commit = vhost.begin(settings, others);
         Ok((vhost, commit))
     }
 

@@ -39,6 +39,7 @@ use crate::core::{
     clock::Millis,
 };
 use crate::limits::{CORS_AGE, HTTP_LARGE_BODIES_MAX, REFUSALS_LOGGED_MAX, REFUSALS_LOGGED_REFILL};
+use crate::protocol::ShortString;
 use crate::store::Metrics;
 use crate::tls::Acceptor;
 use failure::{Answered, Failure, bad_request};
@@ -121,9 +122,14 @@ impl Api {
 
     /// Makes what a document of definitions says, with the words for what cannot be.
     async fn import(&self, document: serde_json::Value) -> Answered<()> {
+        self.import_for(document, None).await
+    }
+
+    /// The same in the name of a user, who may do everything in virtual hosts that are new by it (RabbitMQ).
+    async fn import_for(&self, document: serde_json::Value, maker: Option<&ShortString>) -> Answered<()> {
         let bytes = serde_json::to_vec(&document).map_err(|error| Failure::Internal(error.to_string()))?;
         let document = Document::read(&bytes).map_err(|error| bad_request(error.to_string()))?;
-        match self.broker.import(&document).await {
+        match self.broker.import_for(&document, maker).await {
             Ok(_) => Ok(()),
             Err(problems) => {
                 let why: Vec<_> = problems.into_iter().map(|problem| problem.why).collect();

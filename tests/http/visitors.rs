@@ -81,3 +81,38 @@ fn lists_show_only_the_virtual_hosts_in_which_one_has_permissions() {
     assert_eq!(api.get("overview")["message_stats"]["publish"], 1);
     assert_eq!(api.get("queues").as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn passwords_are_hashed_for_administrators_alone() {
+    let Some(api) = Api::start(&[]) else { return };
+    for (tag, wanted) in [
+        ("", [401, 401]),
+        ("management", [401, 401]),
+        ("policymaker", [401, 401]),
+        ("monitoring", [401, 401]),
+        ("administrator", [200, 200]),
+    ] {
+        let user = format!("user-{tag}");
+        api.put(&format!("users/{user}"), &json!({ "password": "secret", "tags": tag }));
+        let visitor = api.being(&user, "secret");
+        let by_body = visitor.ask("POST", "auth/hash_password", &json!({ "password": "word" })).0;
+        assert_eq!([visitor.status("auth/hash_password/word"), by_body], wanted, "{tag}");
+    }
+    let hash = api.post("auth/hash_password", &json!({ "password": "word" }))["ok"].clone();
+    api.put("users/hashed", &json!({ "password_hash": hash, "tags": "management" }));
+    assert_eq!(api.being("hashed", "word").status("whoami"), 200);
+    for wrong in [json!({}), json!({ "password": 7 })] {
+        assert_eq!(api.ask("POST", "auth/hash_password", &wrong).0, 400, "{wrong}");
+    }
+}
+
+#[test]
+fn who_makes_a_virtual_host_may_do_everything_there() {
+    let Some(api) = Api::start(&[]) else { return };
+    assert_eq!(api.put("vhosts/shop", &json!({ "description": "orders" })), 201);
+    let all = json!({ "user": "guest", "vhost": "shop", "configure": ".*", "write": ".*", "read": ".*" });
+    assert_eq!(api.get("permissions/shop/guest"), all);
+    api.delete("permissions/shop/guest");
+    assert_eq!(api.put("vhosts/shop", &json!({ "description": "changed" })), 204);
+    assert_eq!(api.status("permissions/shop/guest"), 404, "it is not made anew");
+}

@@ -3,10 +3,12 @@
 use std::{collections::HashSet, fmt};
 
 use super::{Document, document, json::name, values};
-use crate::broker::{Broker, Vhost, completed::completed};
+use crate::audit;
+use crate::broker::{Broker, Exists, Vhost, completed::completed, everything};
 use crate::core::{
     ConnectionId,
     access::{AccessChange, Registry},
+    commit::Commit,
     declared::{Destination, PolicyKind, VhostSettings},
     error::AmqpError,
 };
@@ -129,6 +131,15 @@ impl Broker {
     /// sense by itself, nothing is changed; what a virtual host refuses is left out, and told together. What was made outlives a crash
     /// when this returns.
     pub async fn import(&self, document: &Document) -> Result<Imported, Vec<Problem>> {
+        self.import_for(document, None).await
+    }
+
+    /// The same in the name of a user, who may do everything in virtual hosts that are new by it, from the commit on that has them.
+    pub async fn import_for(
+        &self,
+        document: &Document,
+        maker: Option<&ShortString>,
+    ) -> Result<Imported, Vec<Problem>> {
         let mut values = Values::of(document);
         self.check_names(&mut values);
         let Values { vhosts, access, declarations, mut problems } = values;
@@ -137,7 +148,7 @@ impl Broker {
         }
         let mut imported = Imported::default();
         for Placed { value: (name, settings), .. } in vhosts {
-            imported.count(self.import_vhost(&name, settings).await);
+            imported.count(self.import_vhost(&name, settings, maker).await);
         }
         let registered = self.access.read(|registry| {
             let is_new = |placed: &Placed<AccessChange>| !has(registry, &placed.value);
@@ -242,13 +253,48 @@ impl Broker {
     }
 
     /// Whether it is new or has changed.
-    async fn import_vhost(&self, name: &ShortString, settings: VhostSettings) -> bool {
-        match self.vhosts.open(name, settings.clone()).await {
-            Ok(_) => true,
-            Err(_exists) => self.vhosts.find(name).is_some_and(|vhost| {
+    async fn import_vhost(
+        &self,
+        name: &ShortString,
+        settings: VhostSettings,
+        maker: Option<&ShortString>,
+    ) -> bool {
+        let made = match maker {
+            None => self.vhosts.open(name, settings.clone()).await.map(drop),
+            Some(maker) => self.vhosts.when_free(name, || self.make_for(name, settings.clone(), maker)).await,
+        };
+        match made {
+            Ok(()) => {
+                if maker.is_some() {
+                    audit::vhost_made(name, &settings);
+                }
+                true
+            }
+            Err(Exists) => self.vhosts.find(name).is_some_and(|vhost| {
                 vhost.change_settings(|before| VhostSettings { limits: before.limits.clone(), ..settings })
             }),
         }
+    }
+}
+
+impl Broker {
+    /// Makes a virtual host in which a user may do everything, if there is that user: one group for the journal.
+    fn make_for(
+        &self,
+        name: &ShortString,
+        settings: VhostSettings,
+        maker: &ShortString,
+    ) -> Result<(), Exists> {
+        let permission = |registry: &Registry| {
+            let is_free = self.vhosts.find(name).is_none();
+            (is_free && registry.user(maker).is_some()).then(|| everything(maker, name))
+        };
+        let made =
+            self.access.change_with(permission, |others| match self.vhosts.make(name, settings, others) {
+                Ok((_, commit)) => (commit.unwrap_or_default(), Ok(())),
+                Err(exists) => (Commit::default(), Err(exists)),
+            });
+        made.expect("`.*` is an expression").1
     }
 }
 

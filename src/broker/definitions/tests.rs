@@ -1,14 +1,15 @@
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use futures_lite::future::zip;
 use serde_json::json;
 
 use super::*;
 use crate::{
-    broker::{Begun, Broker},
+    broker::{Begun, Broker, host::Notebook},
     config::{Config, Settings},
     core::{
         access::{AccessChange, Limit, Permission},
+        change::{Change, TopologyChange},
         declared::{Destination, PolicyKind, QueueType},
     },
     limits::{
@@ -396,4 +397,47 @@ async fn clear_away(broker: &Broker) {
             return broker.clear_vhost_away(&vhost).await;
         }
     }
+}
+
+#[tokio::test]
+async fn who_makes_a_virtual_host_may_do_everything_there_from_its_commit_on() {
+    let notebook = Arc::new(Notebook::default());
+    let opened = Opened { journal: notebook.clone(), ..Opened::forgetful() };
+    let broker = Broker::new(Config::load(Settings::default()).unwrap(), opened);
+    let make = |vhost: &str| document(&json!({ "vhosts": [{ "name": vhost }] }));
+    let groups = |vhost: &'static str| {
+        let is_its = |change: &Change| match change {
+            Change::Topology { vhost: of, change: TopologyChange::VhostSet(_) } => *of == name(vhost),
+            Change::Access(change) => {
+                matches!(&**change, AccessChange::PermissionsSet(spec) if spec.vhost == name(vhost))
+            }
+            _ => false,
+        };
+        let groups = notebook.groups.lock();
+        let its =
+            groups.iter().map(|(changes, atomic)| (changes.iter().filter(|it| is_its(it)).count(), *atomic));
+        its.filter(|(count, _)| *count > 0).collect::<Vec<_>>()
+    };
+    let may_all = |user: &'static str, vhost: &'static str| {
+        let (grant, _) = broker.access.grant(&name(user), &name(vhost));
+        grant.is_some_and(|grant| grant.permits(Permission::Configure, b"anything"))
+    };
+    for (vhost, maker, wanted) in [
+        ("mine", Some("guest"), vec![(2, true)]),
+        ("nobodys", None, vec![(1, true)]),
+        ("of-a-stranger", Some("nobody"), vec![(1, true)]),
+    ] {
+        let maker = maker.map(ShortString::from_static);
+        let imported = broker.import_for(&make(vhost), maker.as_ref()).await.unwrap();
+        assert_eq!((imported.changed, imported.unchanged), (1, 0), "{vhost}");
+        assert_eq!(groups(vhost), wanted, "{vhost}: what one crash keeps or loses");
+        assert_eq!(may_all("guest", vhost), vhost == "mine", "{vhost}");
+        assert!(!may_all("nobody", vhost), "{vhost}");
+    }
+    // One that is there is nobody's to take.
+    let ann = json!({ "users": [{ "name": "ann", "password_hash": "", "tags": "" }] });
+    import(&broker, &ann).await.unwrap();
+    let imported = broker.import_for(&make("mine"), Some(&name("ann"))).await.unwrap();
+    assert_eq!((imported.changed, imported.unchanged), (0, 1));
+    assert!(!may_all("ann", "mine"));
 }

@@ -10,7 +10,7 @@ use axum::{
 use serde_json::{Map, Value, json};
 
 use super::{done, permissions, put};
-use crate::auth::write_hash;
+use crate::auth::{Secret, write_hash};
 use crate::core::access::{Limits, UserSpec};
 use crate::limits::TAGS_MAX;
 use crate::management::{
@@ -32,7 +32,8 @@ pub(super) fn routes() -> Router<Api> {
         .route("/api/users/{user}/permissions", get(permissions_of))
         .route("/api/users/{user}/topic-permissions", get(topic_permissions_of))
         .route("/api/whoami", get(whoami))
-        .route("/api/auth/hash_password/{password}", get(hash_password))
+        .route("/api/auth/hash_password", post(hash_password))
+        .route("/api/auth/hash_password/{password}", get(hash_password_in_path))
 }
 
 /// Limits as an object.
@@ -188,8 +189,27 @@ async fn whoami(visitor: Visitor) -> Answered {
     .into_response())
 }
 
-async fn hash_password(_: Visitor, State(api): State<Api>, Path(password): Path<String>) -> Answered {
-    let hash = api.broker.authenticator.hash(password.into_bytes().into()).await;
+/// As RabbitMQ's newer versions are asked: a password in a path stands in the logs of whatever is between.
+async fn hash_password(visitor: Visitor, State(api): State<Api>, body: Bytes) -> Answered {
+    visitor.require_administrator()?;
+    let body = Body::read(&body)?;
+    body.required("password")?;
+    let password = body.text("password")?.unwrap_or_default();
+    hashed(&api, password.as_bytes().to_vec().into()).await
+}
+
+async fn hash_password_in_path(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path(password): Path<String>,
+) -> Answered {
+    visitor.require_administrator()?;
+    hashed(&api, password.into_bytes().into()).await
+}
+
+/// It takes a turn of those that check logins.
+async fn hashed(api: &Api, password: Secret) -> Answered {
+    let hash = api.broker.authenticator.hash(password).await;
     let hash = hash.ok_or_else(|| Failure::Unavailable("too many passwords wait to be hashed".into()))?;
     Ok(Json(json!({ "ok": write_hash(&hash) })).into_response())
 }

@@ -101,17 +101,9 @@ async fn set(visitor: Visitor, State(api): State<Api>, Path(vhost): Path<String>
         "default_queue_type": queue_type,
         "tracing": body.flag("tracing", settings.tracing)?,
     }] });
-    api.import(document).await?;
-    if before.is_none() {
-        // RabbitMQ gives who makes a virtual host all permissions in it.
-        let all = ".*";
-        let permissions = json!({ "permissions": [{
-            "user": text(visitor.name()), "vhost": vhost, "configure": all, "write": all, "read": all,
-        }] });
-        if visitor.identity.token.is_none() {
-            api.import(permissions).await?;
-        }
-    }
+    // RabbitMQ gives who makes a virtual host all permissions in it.
+    let maker = visitor.identity.token.is_none().then(|| visitor.name());
+    api.import_for(document, maker).await?;
     Ok(put(before.is_none()))
 }
 
