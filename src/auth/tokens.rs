@@ -9,7 +9,7 @@ use std::{
 
 use parking_lot::RwLock;
 use tokio::{
-    sync::{Mutex, Notify},
+    sync::Mutex,
     task::spawn_blocking,
     time::{Instant, sleep_until},
 };
@@ -30,8 +30,6 @@ pub struct Tokens {
     keys: RwLock<Arc<Keys>>,
     /// Locked while keys are read again: when that was last done for a token.
     reading: Mutex<Option<Instant>>,
-    /// A token names a key that is not known, and whoever takes it cannot wait.
-    wanted: Notify,
 }
 
 impl Tokens {
@@ -57,7 +55,6 @@ impl Tokens {
             is_remote,
             keys: RwLock::new(Arc::new(Keys::none())),
             reading: Mutex::default(),
-            wanted: Notify::new(),
         })
     }
 
@@ -67,7 +64,7 @@ impl Tokens {
     }
 
     /// The keys that count now.
-    pub(super) fn keys(&self) -> Arc<Keys> {
+    pub fn keys(&self) -> Arc<Keys> {
         self.keys.read().clone()
     }
 
@@ -79,7 +76,7 @@ impl Tokens {
 
     /// Reads the keys again because a token names one that is not among `seen`, if there may be others, unless that was just done. Whether
     /// there are others than `seen` now. Many may ask at once: all but one wait for that one. It goes on if nobody waits any longer.
-    pub(super) async fn renew_for_token(self: &Arc<Self>, seen: &Arc<Keys>) -> bool {
+    pub async fn renew_for_token(self: &Arc<Self>, seen: &Arc<Keys>) -> bool {
         if !self.is_remote {
             return false;
         }
@@ -108,17 +105,10 @@ impl Tokens {
         };
         let mut due = next(self.keys().is_empty());
         loop {
-            tokio::select! {
-                () = sleep_until(due) => {
-                    let renewed = self.renew().await;
-                    told(&renewed);
-                    due = next(renewed.is_err());
-                }
-                () = self.wanted.notified() => {
-                    let seen = self.keys();
-                    self.renew_for_token(&seen).await;
-                }
-            }
+            sleep_until(due).await;
+            let renewed = self.renew().await;
+            told(&renewed);
+            due = next(renewed.is_err());
         }
     }
 
@@ -131,18 +121,8 @@ impl Tokens {
         Ok(())
     }
 
-    /// Checks a token now. Takes a fraction of a millisecond. If it names a key that is not known, keys are read again in the
-    /// background.
-    pub fn read(&self, token: &[u8]) -> Result<Token, BadToken> {
-        let read = self.read_by(&self.keys(), token);
-        if read == Err(BadToken::UnknownKey) {
-            self.wanted.notify_one();
-        }
-        read
-    }
-
-    /// Checks a token by these keys, now.
-    pub(super) fn read_by(&self, keys: &Keys, token: &[u8]) -> Result<Token, BadToken> {
+    /// Checks a token by these keys, now. Takes a fraction of a millisecond.
+    pub fn read_by(&self, keys: &Keys, token: &[u8]) -> Result<Token, BadToken> {
         self.server.read(token, keys, now())
     }
 }

@@ -48,6 +48,7 @@ impl Session {
     /// Whether this turn handles another frame: not before what is under way is done.
     fn takes_another(&mut self) -> bool {
         !self.phase.is_over()
+            && !self.is_asking()
             && !self.replies_full
             && (self.works.is_empty() || self.resume())
             && !self.turn.is_over()
@@ -85,8 +86,12 @@ impl Session {
             }
             match own(|| split(&bytes[at..], self.frame_bytes_max)) {
                 Ok(Some((frame, frame_bytes))) => {
-                    at += frame_bytes;
                     self.frame(&frame);
+                    if self.is_asking() {
+                        break;
+                    }
+                    self.forget_what_was_found();
+                    at += frame_bytes;
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -104,7 +109,7 @@ impl Session {
         self.channel_slot(number).is_some_and(|channel| channel.assembly.expect_method().is_ok())
     }
 
-    /// Handles one frame that is not part of a publish run.
+    /// Handles one frame that is not part of a publish run. If it [asks](Self::is_asking), it was put off.
     fn frame(&mut self, frame: &RawFrame<'_>) {
         if self.phase == Phase::Closing {
             self.turn.spend(1);

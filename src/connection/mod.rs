@@ -29,6 +29,7 @@ mod peer;
 mod proxy;
 mod reading;
 mod resuming;
+mod revoking;
 mod scan;
 mod session;
 mod socket;

@@ -14,6 +14,7 @@ use super::{
     heartbeat::{Silence, Ticks},
     inbound::Inbound,
     session::{Brought, Phase, Session, text},
+    work::Why,
 };
 use crate::broker::Attention;
 use crate::core::{error::AmqpError, outbox::send};
@@ -99,6 +100,9 @@ impl Reading {
                 },
             };
             self.silence.broken();
+            if self.session.is_asking() {
+                Box::pin(self.find_out()).await;
+            }
             if std::mem::take(&mut self.session.departed) && !self.session.vhost.has_room_for_departures() {
                 self.wait_for_departures().await;
             }
@@ -144,6 +148,29 @@ impl Reading {
         // A socket that fills the buffer again and again would keep this worker busy for ever, and consumers would have no turn.
         if bytes_read >= READ_BUFFER_BYTES / 2 {
             yield_now().await;
+        }
+    }
+
+    /// Finds out what the session has to know to go on, in a bounded time: whether the client has gone meanwhile makes no difference, for
+    /// what it has sent before is still handled.
+    async fn find_out(&mut self) {
+        let Some(asking) = self.session.wants() else { return };
+        let mut asking = pin!(asking);
+        loop {
+            tokio::select! {
+                biased;
+                found = &mut asking => {
+                    self.session.found(found);
+                    self.unhandled = true;
+                    return;
+                }
+                () = self.attention.called() => {
+                    if self.attend() {
+                        return;
+                    }
+                }
+                () = self.gone.cancelled() => return,
+            }
         }
     }
 
@@ -206,6 +233,10 @@ impl Reading {
     /// Does what the broker has called for. Whether that is the end of the connection.
     fn attend(&mut self) -> bool {
         if let Some(reason) = self.attention.closing() {
+            if self.session.vhost.is_leaving() {
+                // Its queues are deleted, and their consumers hear that first (RabbitMQ).
+                self.session.look_at_consumers_again(Why::VhostDeleted);
+            }
             self.session.close(&forced(reason), (0, 0), 0);
             return true;
         }

@@ -47,6 +47,7 @@ impl Session {
                 feed_by_channel(outbox, channel, effects, turn).then_some(Work::Feed(channel))
             }
             Work::Clear(clearing) => self.resume_clearing(clearing).map(Work::Clear),
+            Work::Revoke(revoking) => self.resume_revoking(revoking).map(Work::Revoke),
             Work::LetGo(mut deleted) => {
                 while !self.turn.is_over() {
                     let share = self.turn.share(DELETED_MESSAGES_AT_ONCE_MAX, 1);

@@ -4,6 +4,7 @@
 //! waits between turns. Work that may take several turns [begins](Session::begin) as a value of [`Work`]. The session itself
 //! handles no method and resumes no work: `failing`, `leaving`, `dispatch`, `resuming` and `frames` do, each above the one before.
 
+mod asking;
 mod gathered;
 pub(super) mod permission;
 mod remote;
@@ -13,6 +14,7 @@ use std::{
     sync::Arc,
 };
 
+use asking::Asking;
 use permission::Granted;
 pub(super) use remote::Remote;
 
@@ -87,6 +89,7 @@ pub(super) struct Session {
     /// What the user's connections have together.
     pub(super) usage: Arc<Usage>,
     granted: Granted,
+    asking: Asking,
     remote: Remote,
     pub(super) outbox: SharedOutbox,
     pub(super) phase: Phase,
@@ -161,6 +164,7 @@ impl Session {
             user: negotiated.user,
             usage: negotiated.usage,
             granted,
+            asking: Asking::default(),
             remote: negotiated.remote,
             outbox,
             phase: Phase::Open,
@@ -270,6 +274,8 @@ impl Session {
     /// Begins to release everything that the connection holds, its entry in the broker's list too. Nothing is delivered to it
     /// afterwards.
     pub(super) fn release_everything(&mut self, then: Then) {
+        // What was put off is not handled any more.
+        self.asking = Asking::default();
         self.begin(Work::Leave(Box::new(Leaving::new(Who::Connection, then))));
     }
 

@@ -86,9 +86,13 @@ impl Raw {
 
     /// Logged in, and not yet in a virtual host.
     async fn logged_in(address: SocketAddr) -> Self {
+        Self::logged_in_with(address, Self::start_ok()).await
+    }
+
+    async fn logged_in_with(address: SocketAddr, start_ok: connection::StartOk) -> Self {
         let mut raw = Self::connect(address).await;
         assert!(matches!(raw.next().await, Method::ConnectionStart(_)));
-        raw.send(0, &Self::start_ok()).await;
+        raw.send(0, &start_ok).await;
         assert!(matches!(raw.next().await, Method::ConnectionTune(_)));
         let tune_ok = connection::TuneOk { channel_max: 10, frame_max: 131_072, heartbeat: 0 };
         raw.send(0, &tune_ok).await;
@@ -97,7 +101,11 @@ impl Raw {
 
     /// Opened, with channel 1.
     async fn open(address: SocketAddr) -> Self {
-        let mut raw = Self::logged_in(address).await;
+        Self::logged_in(address).await.opened().await
+    }
+
+    async fn opened(self) -> Self {
+        let mut raw = self;
         let virtual_host = ShortString::from_static("/");
         raw.send(0, &connection::Open { virtual_host }).await;
         assert!(matches!(raw.next().await, Method::ConnectionOpenOk(_)));
@@ -290,6 +298,40 @@ async fn a_virtual_host_that_is_deleted_closes_its_connections_and_is_cleared_aw
     timeout(DEADLINE, broker.clear_vhost_away(&vhost)).await.unwrap();
     assert_eq!(vhost.read(|topology| topology.queues().count()), 0);
     assert_eq!(shut_out(address).await, "NOT_ALLOWED - vhost / not found");
+}
+
+#[tokio::test]
+async fn consumers_of_a_virtual_host_that_is_deleted_hear_of_it_before_their_connections_are_closed() {
+    // As RabbitMQ 3.10 does: on each channel, and only who understands it.
+    let (broker, address, mut deaf) = with_client().await;
+    let mut start_ok = Raw::start_ok();
+    let capabilities = FieldTable::new().with("consumer_cancel_notify", true);
+    start_ok.client_properties.insert(ShortString::from_static("capabilities"), capabilities);
+    let mut client = Raw::logged_in_with(address, start_ok).await.opened().await;
+    client.send(2, &channel::Open {}).await;
+    assert!(matches!(client.next().await, Method::ChannelOpenOk(_)));
+    client.send(1, &declare("q")).await;
+    assert!(matches!(client.next().await, Method::QueueDeclareOk(_)));
+    let tag = ShortString::from_static;
+    let consume = |consumer_tag| basic::Consume { queue: tag("q"), consumer_tag, ..Default::default() };
+    for (channel, name) in [(1, "a"), (2, "b")] {
+        client.send(channel, &consume(tag(name))).await;
+        assert!(matches!(client.next().await, Method::BasicConsumeOk(_)));
+    }
+    deaf.send(1, &consume(tag("c"))).await;
+    assert!(matches!(deaf.next().await, Method::BasicConsumeOk(_)));
+    let vhost = broker.vhosts.find(b"/").unwrap();
+    broker.delete_vhost(&vhost.name).unwrap();
+    let mut cancelled = Vec::new();
+    for _ in 0..2 {
+        let Method::BasicCancel(cancel) = client.next().await else { panic!("no basic.cancel") };
+        cancelled.push(cancel.consumer_tag);
+    }
+    cancelled.sort();
+    assert_eq!(cancelled, [tag("a"), tag("b")]);
+    forced(&mut client, "vhost '/' is down").await;
+    forced(&mut deaf, "vhost '/' is down").await;
+    timeout(DEADLINE, broker.clear_vhost_away(&vhost)).await.unwrap();
 }
 
 #[tokio::test]

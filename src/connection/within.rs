@@ -218,6 +218,11 @@ impl Open {
         let mut at = 0;
         loop {
             at += self.session.handle(&bytes[at..]);
+            if let Some(asking) = self.session.wants() {
+                let found = asking.await;
+                self.session.found(found);
+                continue;
+            }
             if at == bytes.len() && !self.session.is_busy() {
                 return;
             }

@@ -10,6 +10,7 @@ mod committing;
 mod fan_out;
 mod leaving;
 mod purging;
+mod revoking;
 mod settling;
 
 pub(super) use clearing::{Answer, Clearing};
@@ -17,6 +18,7 @@ pub(super) use committing::Committing;
 pub(super) use fan_out::FanOut;
 pub(super) use leaving::{Leaving, Left, Then, Who};
 pub(super) use purging::Purging;
+pub(super) use revoking::{Revoking, Why};
 pub(super) use settling::Settling;
 
 use crate::core::queue::Deleted;
@@ -37,6 +39,8 @@ pub(super) enum Work {
     Feed(u16),
     /// `queue.delete` or `exchange.delete` with many bindings.
     Clear(Clearing),
+    /// Consumers that may not go on.
+    Revoke(Box<Revoking>),
     /// What a queue leaves behind that is gone.
     LetGo(Box<Deleted>),
 }

@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Instant,
 };
 
 use jsonwebtoken::{Algorithm, Header, encode, jwk::Jwk};
@@ -22,10 +23,11 @@ use tempfile::TempDir;
 
 use crate::{
     assert_refused,
-    broker::Broker,
+    broker::{Broker, DEADLINE},
     oauth::{claims, key, logged_in, try_login},
     own, serve, signal,
     tls::{Ca, text},
+    wire::{Args, METHOD, frame, method, queue_declare},
 };
 
 /// Somebody who issues tokens, and says by HTTPS which keys sign them.
@@ -90,6 +92,20 @@ impl Issuer {
         self
     }
 
+    /// From now on it takes requests and does not answer.
+    fn signs_no_more(&self) {
+        *self.answer.lock().unwrap() = None;
+    }
+
+    /// Waits until it was asked so often.
+    fn is_asked(&self, times: usize) {
+        let start = Instant::now();
+        while self.asked() < times {
+            assert!(start.elapsed() < DEADLINE, "it was asked {} times", self.asked());
+            thread::yield_now();
+        }
+    }
+
     fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
@@ -144,6 +160,46 @@ fn keys_come_from_an_address_and_new_ones_with_the_first_token_that_names_one() 
     logged_in(&broker, &token(2));
     assert!(!is_let_in(&broker, 1), "the old key is gone, and it is too soon to ask again");
     assert_eq!(issuer.asked(), 2);
+}
+
+/// `connection.update-secret` with a token that the key of this seed has signed.
+fn update(seed: u8) -> Args {
+    method(10, 70).long(token(seed).as_bytes()).short("")
+}
+
+#[test]
+fn a_renewed_token_of_a_new_key_waits_for_the_keys_and_so_does_what_comes_behind_it() {
+    let issuer = Issuer::new();
+    issuer.signs_with(1);
+    let Some(broker) = issuer.broker() else { return };
+    let mut client = logged_in(&broker, &token(1));
+    issuer.signs_with(2);
+    let behind = [frame(METHOD, 0, &update(2).0), frame(METHOD, 1, &queue_declare("q1", 0).0)].concat();
+    client.raw(&behind).expect(0, 10, 71);
+    client.expect(1, 50, 11);
+    assert_eq!(issuer.asked(), 2);
+    client.send(0, &update(2)).expect(0, 10, 71);
+    issuer.signs_with(3);
+    let mut closed = client.send(0, &update(3)).expect(0, 10, 50);
+    let text = "NOT_ALLOWED - New secret was refused by one of the backends";
+    assert_eq!((closed.u16(), closed.short().as_str()), (530, text), "it is too soon to ask again");
+    client.send(0, &method(10, 51)).expect_eof();
+    assert_eq!(issuer.asked(), 2);
+}
+
+#[test]
+fn an_address_that_does_not_answer_holds_up_the_renewed_connection_alone() {
+    let issuer = Issuer::new();
+    issuer.signs_with(1);
+    let Some(broker) = issuer.broker() else { return };
+    let mut client = logged_in(&broker, &token(1));
+    issuer.signs_no_more();
+    client.send(0, &update(2));
+    issuer.is_asked(2);
+    logged_in(&broker, &token(1)).send(1, &queue_declare("q1", 0)).expect(1, 50, 11);
+    let mut closed = client.expect(0, 10, 50);
+    assert_eq!(closed.u16(), 530);
+    broker.log().expect(&["ERROR", "the keys that sign tokens stay what they were", "timeout"]);
 }
 
 #[test]

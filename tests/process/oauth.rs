@@ -17,8 +17,8 @@ use crate::{
     broker::Broker,
     own, serve,
     wire::{
-        CLIENT_CAPABILITIES, PASSIVE, PROTOCOL_HEADER, Wire, connection_open, method, queue_declare,
-        start_ok, tune_ok,
+        CLIENT_CAPABILITIES, NO_ACK, PASSIVE, PROTOCOL_HEADER, Wire, basic_consume, connection_open, method,
+        queue_declare, start_ok, tune_ok,
     },
 };
 
@@ -133,6 +133,30 @@ fn an_expired_token_closes_its_connection_unless_it_is_renewed() {
     let mut closed = renewed.send(0, &update).expect(0, 10, 50);
     let text = "NOT_ALLOWED - New secret was refused by one of the backends";
     assert_eq!((closed.u16(), closed.short().as_str()), (530, text));
+}
+
+#[test]
+fn what_a_new_token_does_not_permit_any_more_ends_for_consumers_and_known_routes() {
+    let Some((broker, ..)) = with_keys() else { return };
+    let mut client = logged_in(&broker, &token(1, 3_600, &json!({})));
+    for queue in ["q1", "q2"] {
+        client.send(1, &queue_declare(queue, 0)).expect(1, 50, 11);
+        client.send(1, &basic_consume(queue, &format!("of {queue}"), NO_ACK)).expect(1, 60, 21);
+    }
+    client.publish(1, "", "q1", 0, b"by a new route").expect_delivery(1, b"by a new route");
+    let narrower = "broker.read:%2F/q1 broker.configure:%2F/q*";
+    let update = method(10, 70).long(token(1, 3_600, &json!({ "scope": narrower })).as_bytes()).short("");
+    client.send(0, &update).expect(0, 10, 71);
+    assert_eq!(client.expect(1, 60, 30).short(), "of q2", "basic.cancel");
+    broker.log().expect(&["consumers cancelled", "cancelled=1"]);
+    // The other one goes on.
+    let mut other = Wire::open_to(broker.clone());
+    other.channel(1).publish(1, "", "q2", 0, b"for nobody").publish(1, "", "q1", 0, b"for the other");
+    client.expect_delivery(1, b"for the other");
+    let mut closed = client.publish(1, "", "q1", 0, b"by the known route").expect(1, 20, 40);
+    let text =
+        "ACCESS_REFUSED - write access to exchange 'amq.default' in vhost '/' refused for user 'alice'";
+    assert_eq!((closed.u16(), closed.short().as_str()), (403, text));
 }
 
 #[test]

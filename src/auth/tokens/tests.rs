@@ -135,19 +135,6 @@ async fn keys_are_read_again_now_and_then_and_soon_after_a_failure() {
     keeping.abort();
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_renewal_with_a_new_key_is_refused_and_has_the_keys_read_in_the_background() {
-    let issuer = Issuer::with(1);
-    let tokens = issuer.tokens().await;
-    let keeping = tokio::spawn(tokens.clone().keep_current());
-    issuer.key.store(2, Relaxed);
-    assert_eq!(tokens.read(&token(2)), Err(BadToken::UnknownKey));
-    while issuer.asked() == 1 || tokens.read_by(&tokens.keys(), &token(2)).is_err() {
-        tokio::task::yield_now().await;
-    }
-    keeping.abort();
-}
-
 #[tokio::test]
 async fn keys_of_a_file_are_not_read_again_for_a_token() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 use crate::connection::{
     session::{Phase, Session},
-    work::Then,
+    work::{Then, Why},
 };
 use crate::core::error::{AmqpError, channel_error};
 use crate::protocol::{Method, connection};
@@ -17,8 +17,11 @@ impl Session {
                 self.release_everything(Then::AnswerConnectionClose);
             }
             Method::ConnectionUpdateSecret(update) => {
-                self.renew_secret(&update.new_secret)?;
+                let has_changed = self.renew_secret(&update.new_secret)?;
                 self.reply(0, &connection::UpdateSecretOk {});
+                if has_changed {
+                    self.look_at_consumers_again(Why::TokenRenewed);
+                }
             }
             Method::ConnectionCloseOk(_) => self.phase = Phase::Closed,
             _ => return Err(channel_error(UNEXPECTED_ON_ZERO)),

@@ -62,8 +62,11 @@ impl Session {
             0 => self.connection_method(&method),
             _ => self.channel_method(number, method),
         };
-        if let Err(error) = result {
-            self.fail(number, &error, ids);
+        match result {
+            // It is put off: that is no error.
+            Err(_) if self.is_asking() => {}
+            Err(error) => self.fail(number, &error, ids),
+            Ok(()) => {}
         }
     }
 

@@ -21,8 +21,8 @@
 
 use std::sync::Arc;
 
-use super::Session;
-use crate::auth::oauth::Token;
+use super::{Session, asking::Wanted};
+use crate::auth::oauth::{BadToken, Token};
 use crate::broker::Broker;
 pub(in crate::connection) use crate::core::access::Permission;
 use crate::core::{
@@ -205,14 +205,25 @@ impl Session {
         }
     }
 
+    /// Whether the user may still read a queue from which it consumes.
+    pub(in crate::connection) fn may_go_on_reading(&self, queue: &[u8]) -> bool {
+        self.granted.permits(Permission::Read, &self.vhost.name, queue)
+    }
+
     /// Takes a new token for the one that the client has logged in with (RabbitMQ's `connection.update-secret`). Without one the secret
-    /// is that of a password, which does not expire, and nothing changes.
-    pub(in crate::connection) fn renew_secret(&mut self, secret: &[u8]) -> Result<(), AmqpError> {
+    /// is that of a password, which does not expire, and nothing changes. Whether something has.
+    pub(in crate::connection) fn renew_secret(&mut self, secret: &[u8]) -> Result<bool, AmqpError> {
         let (By::Token(_), Some(tokens)) = (&self.granted.by, self.broker.authenticator.tokens()) else {
-            return Ok(());
+            return Ok(false);
         };
         let refused = || not_allowed("New secret was refused by one of the backends");
-        let token = tokens.read(secret).map_err(|why| {
+        let keys = tokens.keys();
+        let read = tokens.read_by(&keys, secret);
+        if read == Err(BadToken::UnknownKey) && !self.has_asked_for_keys() {
+            let tokens = tokens.clone();
+            return Err(self.want(Wanted::Keys(tokens, keys)));
+        }
+        let token = read.map_err(|why| {
             tracing::warn!(parent: &self.span(), %why, "a new token was refused");
             refused()
         })?;
@@ -223,7 +234,7 @@ impl Session {
         self.broker.connections.expires(self.id, token.expires);
         self.granted = Granted::of_token(&self.broker, Arc::new(token));
         self.forget_routes();
-        Ok(())
+        Ok(true)
     }
 
     fn refused(&self, permission: &str, resource: Resource<'_>) -> AmqpError {
