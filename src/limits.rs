@@ -11,6 +11,8 @@ pub const FRAME_SIZE_BYTES_MAX: u32 = 131_072;
 pub const FRAME_SIZE_BYTES_MIN: u32 = 8_192;
 /// Largest frame before `connection.tune-ok`: credentials and client properties only.
 pub const HANDSHAKE_FRAME_SIZE_BYTES_MAX: usize = 8_192;
+/// What a client says of itself in the handshake, as it is kept; what is beyond is forgotten. Usual clients have two kilobytes.
+pub const CLIENT_PROPERTIES_BYTES_MAX: usize = 16 * 1024;
 /// How long a client may take from connecting to `connection.open` (RabbitMQ: 10 s).
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 /// As long as an operator may let it take, in milliseconds.

@@ -12,7 +12,7 @@ use super::{
 use crate::auth::{Identity, LoginError, Offered, Refused, oauth::Token};
 use crate::broker::{Admission, Bounds, Broker, ConnectionInfo, Spoken, Terms, TooMany, Vhost};
 use crate::core::error::{AmqpError, access_refused, channel_error, frame_error, not_allowed};
-use crate::limits::{FRAME_SIZE_BYTES_MIN, HANDSHAKE_FRAME_SIZE_BYTES_MAX};
+use crate::limits::{CLIENT_PROPERTIES_BYTES_MAX, FRAME_SIZE_BYTES_MIN, HANDSHAKE_FRAME_SIZE_BYTES_MAX};
 use crate::protocol::{
     Encode, FieldTable, Method, PROTOCOL_HEADER, ReplyCode, SERVER_CAPABILITIES, ShortString, connection,
     frame,
@@ -139,6 +139,8 @@ where
     let mut greeter = Greeter { reader, writer, buffer };
     let offered = broker.authenticator.offered(peer.certificate_name.as_deref());
     let mut start_ok = greeter.start(&offered).await?;
+    // Of a frame of small entries, half a megabyte would stay for as long as the client does.
+    start_ok.client_properties.keep_first(CLIENT_PROPERTIES_BYTES_MAX);
     let Identity { user, token } = log_in(broker, &offered, &mut start_ok, peer).await?;
     let tune_ok = greeter.tune(broker).await.map_err(|refusal| refusal.of(&user))?;
     let open = greeter.expect(|method| match method {

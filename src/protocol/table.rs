@@ -34,6 +34,24 @@ impl FieldTable {
         self.entries.capacity() * size_of::<(ShortString, FieldValue)>() + values.sum::<usize>()
     }
 
+    /// Keeps entries, the first ones first, as long as all of them take no more memory than this. Small ones take many times what they
+    /// took on the wire.
+    pub fn keep_first(&mut self, bytes_max: usize) {
+        // The name's allocation has two counters in front.
+        const ENTRY_BYTES: usize = size_of::<(ShortString, FieldValue)>() + 2 * size_of::<usize>();
+        let mut left = bytes_max;
+        let fits = self.entries.iter().take_while(|(name, value)| {
+            let bytes = ENTRY_BYTES + name.len() + value.memory_bytes();
+            left.checked_sub(bytes).is_some_and(|rest| {
+                left = rest;
+                true
+            })
+        });
+        let fits = fits.count();
+        self.entries.truncate(fits);
+        self.entries.shrink_to_fit();
+    }
+
     /// The value under `name`.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&FieldValue> {
         let name = name.as_ref();
@@ -695,6 +713,25 @@ mod tests {
             bytes = outer;
         }
         bytes
+    }
+
+    #[test]
+    fn the_first_entries_are_kept_as_far_as_there_is_memory_for_them() {
+        let entry = |name: &str, value: &str| (ShortString::try_from(name).unwrap(), FieldValue::from(value));
+        let table = || {
+            FieldTable::from_iter([entry("a", "first"), entry("b", &"x".repeat(1_000)), entry("c", "last")])
+        };
+        for (bytes_max, kept) in [(0, 0), (1_000, 1), (1_500, 3), (usize::MAX, 3)] {
+            let mut some = table();
+            some.keep_first(bytes_max);
+            assert_eq!(some.len(), kept, "{bytes_max}");
+            assert!(some.iter().eq(table().iter().take(kept)), "{bytes_max}");
+            assert!(some.memory_bytes() <= bytes_max, "{bytes_max}");
+        }
+        // As many as a frame can have.
+        let mut many = FieldTable::decode(&[0, b'V'].repeat(4_000)).unwrap();
+        many.keep_first(16 * 1024);
+        assert!(many.len() > 100 && many.memory_bytes() <= 16 * 1024, "{}", many.len());
     }
 
     #[test]

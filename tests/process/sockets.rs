@@ -1,12 +1,14 @@
 //! Sockets take no more descriptors than the store can spare, and silent ones keep nobody out.
 
-use std::{net::TcpStream, sync::Arc};
+use std::{io::Write, net::TcpStream, sync::Arc};
 
 use crate::{
     broker::Broker,
+    peak_kib,
+    tls::Files,
     wire::{
-        BODY, CLIENT_CAPABILITIES, DURABLE, HEADER, METHOD, Wire, basic_publish, confirm_select,
-        connection_open, content_header, frame, queue_declare, tune_ok,
+        BODY, CLIENT_CAPABILITIES, DURABLE, HEADER, METHOD, PROTOCOL_HEADER, Table, Wire, basic_publish,
+        confirm_select, connection_open, content_header, frame, queue_declare, start_ok, tune_ok,
     },
 };
 
@@ -46,6 +48,54 @@ fn silent_sockets_stop_neither_the_store_nor_new_clients() {
     log.expect(&["connection refused", "too many sockets: the oldest one that has not logged in makes room"]);
     drop(silent);
     publish_confirmed(&mut old, "old", 50);
+}
+
+/// How much more memory the broker has had at most, for each of these sockets, in KiB.
+fn taken_by<T>(broker: &Broker, sockets: usize, open: impl Fn(usize) -> T) -> (usize, Vec<T>) {
+    let before = peak_kib(broker);
+    let all: Vec<_> = (0..sockets).map(open).collect();
+    (peak_kib(broker).saturating_sub(before) / sockets, all)
+}
+
+/// What is said in SECURITY.md of sockets before the login.
+#[test]
+fn a_socket_that_has_not_logged_in_takes_little_whatever_it_sends() {
+    const SOCKETS: usize = 400;
+    let files = Files::new();
+    let Some(broker) = files.broker(&["--handshake-timeout-ms", "60000"]) else { return };
+    // Once, so that what is made with the first client is there.
+    Wire::open_to(broker.clone()).assert_alive();
+    // A frame that is not complete, behind it nothing.
+    let unfinished = &frame(METHOD, 0, &[0; 8_000])[..8_000];
+    let (plain, sockets) = taken_by(&broker, SOCKETS, |_| {
+        let mut wire = Wire::connect_to(broker.clone());
+        wire.raw(PROTOCOL_HEADER).expect(0, 10, 10);
+        wire.raw(unfinished);
+        wire
+    });
+    assert!(plain <= 40, "{plain} KiB");
+    drop(sockets);
+    // A handshake of TLS that does not end: a long message in records of the largest size.
+    let address = broker.tls_address.clone().unwrap();
+    let record = [&[22, 3, 1, 0x3f, 0xff][..], &[1, 0, 0x7f, 0xff], &[0; 16_379]].concat();
+    let rest = [&[22, 3, 1, 0x3f, 0][..], &[0; 0x3f00]].concat();
+    let (tls, sockets) = taken_by(&broker, SOCKETS, |_| {
+        let mut socket = TcpStream::connect(&address).unwrap();
+        // One that is refused at once is not there to take anything.
+        let _refused = socket.write_all(&record).and_then(|()| socket.write_all(&rest[..15_000]));
+        socket
+    });
+    assert!(tls <= 120, "{tls} KiB");
+    drop(sockets);
+    // Properties of which each entry takes many times what it takes on the wire, of clients that open nothing.
+    let (properties, _sockets) = taken_by(&broker, SOCKETS, |_| {
+        let mut wire = Wire::connect_to(broker.clone());
+        wire.raw(PROTOCOL_HEADER).expect(0, 10, 10);
+        wire.send(0, &start_ok(&Table([0, b'V'].repeat(3_900)), "PLAIN", b"\0guest\0guest"))
+            .expect(0, 10, 30);
+        wire
+    });
+    assert!(properties <= 80, "{properties} KiB");
 }
 
 #[test]
