@@ -266,6 +266,8 @@ pub const TRANSACTION_PUBLISH_BYTES: usize = 128;
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same when the broker stops and owes the client nothing (RabbitMQ does not wait at all).
 pub const CLOSE_TIMEOUT_AT_STOP: Duration = Duration::from_secs(1);
+/// How many connections that end have their turn at once.
+pub const ENDINGS_AT_ONCE_MAX: usize = 4;
 /// How long a socket is kept after a close, for the client to read it and to close the socket (RabbitMQ); no longer than a heartbeat.
 pub const LINGER_MAX: Duration = Duration::from_secs(30);
 /// How long it is kept when the client's bytes were no frames (RabbitMQ).

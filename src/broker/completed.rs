@@ -1,23 +1,35 @@
 //! Waiting for a commit, for tasks that are no connection.
 
-use std::{future::poll_fn, sync::Arc};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
+use tokio::sync::Notify;
 
-use crate::core::{commit::Commit, journal::Journal, outbox::Outbox};
-use crate::limits::FRAME_SIZE_BYTES_MAX;
+use crate::core::{
+    commit::{Commit, Done, Waiter},
+    journal::Journal,
+    outgoing::Outgoing,
+};
 
 /// Waits until a commit is complete.
 pub(super) async fn completed(journal: &dyn Journal, commit: Commit) {
     if commit == Commit::default() {
         return;
     }
-    // An outbox without a connection: its only octet leaves when the commit is complete.
-    let mut outbox = Outbox::new(FRAME_SIZE_BYTES_MAX as usize, false);
-    outbox.hold_back(commit);
-    outbox.send_frames(&[0]);
-    let outbox = Arc::new(Mutex::new(outbox));
-    journal.notify(commit, &outbox);
-    let mut octet = Vec::new();
-    poll_fn(|cx| outbox.lock().poll_take(&mut octet, cx)).await;
+    let task = Arc::new(Task { commit, is_complete: Notify::new() });
+    journal.notify(commit, task.clone());
+    task.is_complete.notified().await;
+}
+
+/// A task that waits for one commit.
+struct Task {
+    commit: Commit,
+    is_complete: Notify,
+}
+
+impl Waiter for Task {
+    fn committed(self: Arc<Self>, done: &Done, _outgoing: &mut Outgoing) {
+        if done.contains(self.commit) {
+            self.is_complete.notify_one();
+        }
+    }
 }

@@ -12,13 +12,13 @@ use crate::core::{
     ConnectionId,
     change::{Changes, note_published},
     clock::ManualClock,
-    commit::{Commit, Done},
+    commit::{Commit, Done, Waiter},
     declared::{Binding, Destination},
     effects::Effects,
     journal::{Forgetful, Journal},
     memory::{Gauge, Holder},
     message::{Publication, View, build_image},
-    outbox::{SharedOutbox, wake_writer},
+    outgoing::Outgoing,
     placement::QueueIds,
     queue::{Cursor, Enqueued, Origin, SharedQueue, Surroundings},
     source::Unacked,
@@ -33,7 +33,7 @@ pub(super) const NOW: u64 = 1_000_000;
 #[derive(Default)]
 pub(super) struct Notebook {
     pub(super) groups: Mutex<Vec<(Changes, bool)>>,
-    pub(super) waiting: Mutex<Vec<SharedOutbox>>,
+    pub(super) waiting: Mutex<Vec<Arc<dyn Waiter>>>,
     pub(super) is_slow: bool,
 }
 
@@ -41,13 +41,12 @@ impl Notebook {
     /// Tells those who wait.
     pub(super) fn complete(&self) {
         let waiting = std::mem::take(&mut *self.waiting.lock());
-        waiting.iter().for_each(tell);
+        waiting.into_iter().for_each(tell);
     }
 }
 
-fn tell(outbox: &SharedOutbox) {
-    outbox.lock().committed(&Done::up_to(Commit(u64::MAX)));
-    wake_writer(outbox);
+fn tell(waiter: Arc<dyn Waiter>) {
+    waiter.committed(&Done::up_to(Commit(u64::MAX)), &mut Outgoing::default());
 }
 
 impl Journal for Notebook {
@@ -57,11 +56,11 @@ impl Journal for Notebook {
         Commit(groups.len() as u64)
     }
 
-    fn notify(&self, _commit: Commit, outbox: &SharedOutbox) {
+    fn notify(&self, _commit: Commit, waiter: Arc<dyn Waiter>) {
         if self.is_slow {
-            self.waiting.lock().push(outbox.clone());
+            self.waiting.lock().push(waiter);
         } else {
-            tell(outbox);
+            tell(waiter);
         }
     }
 

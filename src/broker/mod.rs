@@ -64,7 +64,8 @@ use crate::core::{
     queue::{Cursor, Peek, SharedQueue},
 };
 use crate::limits::{
-    CONSUMER_TIMEOUT_INTERVAL, HELD_LOOKED_AT_ONCE_MAX, LINGERING_SOCKETS_MAX, SHARES_INTERVAL,
+    CONSUMER_TIMEOUT_INTERVAL, ENDINGS_AT_ONCE_MAX, HELD_LOOKED_AT_ONCE_MAX, LINGERING_SOCKETS_MAX,
+    SHARES_INTERVAL,
 };
 use crate::protocol::ShortString;
 use crate::store::Opened;
@@ -99,6 +100,8 @@ pub struct Broker {
     pub operations: TaskTracker,
     /// Logins.
     pub attempts: Attempts,
+    /// Turns of connections that end: of thousands that end at once, a few at a time, so that others have theirs in between.
+    pub endings: Semaphore,
     /// Places for sockets whose connection is over.
     pub lingering: Semaphore,
     /// The connections that are open.
@@ -148,6 +151,7 @@ impl Broker {
             clock,
             reply_consumers: ReplyConsumers::default(),
             operations: TaskTracker::new(),
+            endings: Semaphore::new(ENDINGS_AT_ONCE_MAX),
             lingering: Semaphore::new(LINGERING_SOCKETS_MAX),
             connections: Arc::default(),
             config,

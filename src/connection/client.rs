@@ -110,9 +110,14 @@ impl Client {
     async fn run(&mut self, shutdown: &CancellationToken) {
         let ending = self.reading.run(self.heartbeat, shutdown).await;
         let session = &mut self.reading.session;
+        let broker = session.broker.clone();
         session.release_everything(Then::Nothing);
-        ending.log(session);
-        while !session.finish() {
+        loop {
+            let turn = broker.endings.acquire().await;
+            if session.finish() {
+                return ending.log(session);
+            }
+            drop(turn);
             yield_now().await;
         }
     }

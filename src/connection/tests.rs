@@ -21,11 +21,11 @@ use crate::containment::failpoint;
 use crate::core::{
     access::{AccessChange, Limit, Limits, UserSpec},
     change::Changes,
-    commit::{Commit, Done},
+    commit::{Commit, Done, Waiter},
     declared::VhostSettings,
     journal::Journal,
     memory::{Gauge, Held, Holder, Kind},
-    outbox::SharedOutbox,
+    outgoing::Outgoing,
 };
 use crate::limits::{DEPARTURES_WAITING_MAX, OUTBOX_REPLY_BYTES_MAX};
 use crate::protocol::{
@@ -43,8 +43,8 @@ impl Journal for NoRoom {
         Commit::default()
     }
 
-    fn notify(&self, commit: Commit, outbox: &SharedOutbox) {
-        outbox.lock().committed(&Done::up_to(commit));
+    fn notify(&self, commit: Commit, waiter: Arc<dyn Waiter>) {
+        waiter.committed(&Done::up_to(commit), &mut Outgoing::default());
     }
 
     fn poll_room(&self, _cx: &mut Context<'_>) -> Poll<()> {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::outgoing::Outgoing;
+
 /// Changes that become durable together. The zeroth is complete from the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Commit(pub u64);
@@ -54,6 +56,12 @@ impl From<Commit> for Commits {
         commits.add(commit);
         commits
     }
+}
+
+/// Who waits for commits.
+pub trait Waiter: Send + Sync {
+    /// These are complete. What has something to send because of that is added to `outgoing`. The journal holds no lock.
+    fn committed(self: Arc<Self>, done: &Done, outgoing: &mut Outgoing);
 }
 
 /// Which commits are complete: all up to one, with exceptions while a full disk holds some of them back.

@@ -9,12 +9,15 @@
 //! Two sessions may append in another order than their queue took the messages: a settlement can come before the
 //! publish that it settles. Changes of topology come in the order in which they happened.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use crate::core::{
     change::Changes,
-    commit::{Commit, Done},
-    outbox::{SharedOutbox, wake_writer},
+    commit::{Commit, Done, Waiter},
+    outgoing::Outgoing,
     pager::{Page, Pager},
     placement::QueueId,
 };
@@ -27,8 +30,8 @@ pub trait Journal: Send + Sync {
     /// With `atomic`, a crash leaves all of them or none.
     fn append(&self, changes: &mut Changes, atomic: bool) -> Commit;
 
-    /// Calls [`Outbox::committed`](super::outbox::Outbox::committed) when the commit is complete; at once if it is already.
-    fn notify(&self, commit: Commit, outbox: &SharedOutbox);
+    /// Tells the waiter when the commit is complete; at once if it is already.
+    fn notify(&self, commit: Commit, waiter: Arc<dyn Waiter>);
 
     /// Pending while so much waits to be written that publishers should not bring more.
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()>;
@@ -50,9 +53,8 @@ impl Journal for Forgetful {
         Commit::default()
     }
 
-    fn notify(&self, commit: Commit, outbox: &SharedOutbox) {
-        outbox.lock().committed(&Done::up_to(commit));
-        wake_writer(outbox);
+    fn notify(&self, commit: Commit, waiter: Arc<dyn Waiter>) {
+        waiter.committed(&Done::up_to(commit), &mut Outgoing::default());
     }
 
     fn poll_room(&self, _cx: &mut Context<'_>) -> Poll<()> {

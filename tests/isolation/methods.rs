@@ -10,6 +10,10 @@ pub fn delete_queue(name: &str) -> Args {
     method(50, 40).u16(0).short(name).u8(4)
 }
 
+pub fn delete_exchange(name: &str) -> Args {
+    method(40, 20).u16(0).short(name).u8(2)
+}
+
 pub fn exchange(name: &str, kind: &str, arguments: &Table) -> Args {
     method(40, 10).u16(0).short(name).short(kind).u8(16).table(arguments)
 }

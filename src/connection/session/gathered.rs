@@ -79,7 +79,7 @@ impl Session {
             {
                 let awaited = outbox.lock().confirm(number, unconfirmed.due.drain(..), commit);
                 for commit in awaited.iter() {
-                    self.broker.journal.notify(commit, &self.outbox);
+                    self.broker.journal.notify(commit, self.outbox.clone());
                 }
             }
         }
@@ -95,7 +95,7 @@ impl Session {
     /// Everything that is sent from now on waits for a commit.
     pub(in crate::connection) fn hold_back(&self, commit: Commit) {
         self.outbox.lock().hold_back(commit);
-        self.broker.journal.notify(commit, &self.outbox);
+        self.broker.journal.notify(commit, self.outbox.clone());
     }
 
     /// What is answered from now on waits until what it says of the topology is durable.

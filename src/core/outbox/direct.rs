@@ -9,7 +9,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{Outbox, SharedOutbox};
-use crate::core::{outgoing::Outlet, wakes::wake_all};
+use crate::core::{
+    commit::{Done, Waiter},
+    outgoing::{Outgoing, Outlet},
+    wakes::wake_all,
+};
 
 impl Outlet for Mutex<Outbox> {
     fn send(self: Arc<Self>) {
@@ -18,6 +22,13 @@ impl Outlet for Mutex<Outbox> {
 
     fn wake_writer(self: Arc<Self>) {
         wake_writer(&self);
+    }
+}
+
+impl Waiter for Mutex<Outbox> {
+    fn committed(self: Arc<Self>, done: &Done, outgoing: &mut Outgoing) {
+        self.lock().committed(done);
+        outgoing.add(self);
     }
 }
 

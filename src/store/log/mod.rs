@@ -21,7 +21,11 @@ use std::{
 use pending::{Pending, Taken};
 use writer::Writer;
 
-use crate::core::{change::Changes, commit::Commit, journal::Journal, outbox::SharedOutbox};
+use crate::core::{
+    change::Changes,
+    commit::{Commit, Waiter},
+    journal::Journal,
+};
 use crate::limits::STORE_RETRY_INTERVAL;
 use crate::store::failure::Failure;
 
@@ -30,8 +34,8 @@ impl Journal for Pending {
         Self::append(self, changes, atomic)
     }
 
-    fn notify(&self, commit: Commit, outbox: &SharedOutbox) {
-        Self::notify(self, commit, outbox);
+    fn notify(&self, commit: Commit, waiter: Arc<dyn Waiter>) {
+        Self::notify(self, commit, waiter);
     }
 
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {

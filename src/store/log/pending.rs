@@ -13,8 +13,7 @@ use std::{
 use super::sync::{Condvar, Mutex, MutexGuard};
 use crate::core::{
     change::{Change, Changes},
-    commit::{Commit, Done},
-    outbox::{SharedOutbox, wake_writer},
+    commit::{Commit, Done, Waiter},
     outgoing::Outgoing,
     wakes::wake_all,
 };
@@ -128,7 +127,7 @@ struct State {
     done: Done,
     /// What was appended and is not written.
     waiting: Load,
-    waiters: Vec<(Commit, SharedOutbox)>,
+    waiters: Vec<(Commit, Arc<dyn Waiter>)>,
     publishers: Vec<Waker>,
     /// The last commit that the writer has seen to, and who waits for that.
     seen_to: (Commit, Option<Waker>),
@@ -200,20 +199,22 @@ impl Pending {
         self.state.lock().done.contains(commit)
     }
 
-    /// Tells an outbox when a commit is complete.
-    pub(in crate::store) fn notify(&self, commit: Commit, outbox: &SharedOutbox) {
+    /// Tells a waiter when a commit is complete.
+    pub(in crate::store) fn notify(&self, commit: Commit, waiter: Arc<dyn Waiter>) {
         let mut state = self.state.lock();
         if !state.done.contains(commit) {
-            let known = |(its, other): &(Commit, SharedOutbox)| *its == commit && Arc::ptr_eq(other, outbox);
+            let known = |(its, other): &(Commit, Arc<dyn Waiter>)| *its == commit && is_same(other, &waiter);
             if !state.waiters.last().is_some_and(known) {
-                state.waiters.push((commit, outbox.clone()));
+                state.waiters.push((commit, waiter));
             }
             return;
         }
         let done = state.done.clone();
         drop(state);
-        outbox.lock().committed(&done);
-        wake_writer(outbox);
+        let mut outgoing = Outgoing::default();
+        waiter.committed(&done, &mut outgoing);
+        // Whoever calls has more to do in its turn.
+        outgoing.wake_writers();
     }
 
     /// Pending while publishers should wait.
@@ -250,7 +251,8 @@ impl Pending {
     /// What was taken over and is not durable.
     pub(in crate::store) fn unsynced(&self) -> Unsynced {
         let state = self.state.lock();
-        let mut waiting: Vec<_> = state.waiters.iter().map(|(_, outbox)| Arc::as_ptr(outbox)).collect();
+        let address = |(_, waiter): &(Commit, Arc<dyn Waiter>)| Arc::as_ptr(waiter).cast::<()>();
+        let mut waiting: Vec<_> = state.waiters.iter().map(address).collect();
         waiting.sort_unstable();
         waiting.dedup();
         Unsynced {
@@ -290,10 +292,10 @@ impl Pending {
         state.done = done.clone();
         state.waiting.subtract(load);
         let mut due = Vec::new();
-        state.waiters.retain(|(its, outbox)| {
+        state.waiters.retain(|(its, waiter)| {
             let is_due = done.contains(*its);
             if is_due {
-                due.push(outbox.clone());
+                due.push(waiter.clone());
             }
             !is_due
         });
@@ -301,9 +303,8 @@ impl Pending {
         let publishers = if has_room { std::mem::take(&mut state.publishers) } else { Vec::new() };
         drop(state);
         let mut outgoing = Outgoing::default();
-        for outbox in due {
-            outbox.lock().committed(done);
-            outgoing.add(outbox);
+        for waiter in due {
+            waiter.committed(done, &mut outgoing);
         }
         outgoing.send();
         wake_all(publishers);
@@ -328,4 +329,9 @@ impl Pending {
         self.wake_writer(state);
         wake_all(publishers.into_iter().chain(waiting));
     }
+}
+
+/// Whether it is one waiter.
+fn is_same(one: &Arc<dyn Waiter>, other: &Arc<dyn Waiter>) -> bool {
+    std::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other))
 }

@@ -18,7 +18,7 @@ fn nothing_to_append_is_complete_at_once() {
     assert!(matches!(pending.take(Some(Duration::ZERO)), Taken::Nothing));
     outbox.lock().hold_back(commit);
     outbox.lock().send_frames(b"answer");
-    pending.notify(commit, &outbox);
+    pending.notify(commit, outbox.clone());
     let mut sent = Vec::new();
     let taken = outbox.lock().poll_take(&mut sent, &mut Context::from_waker(Waker::noop()));
     assert_eq!((taken, sent.as_slice()), (Poll::Ready(true), &b"answer"[..]));

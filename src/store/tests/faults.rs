@@ -161,7 +161,7 @@ fn the_sync_stands_between_the_write_of_a_message_and_its_confirm() {
     let commit = run.append_one(publish(&message(10), 0, &[QUEUE]));
     let published = PublishRange { first: 1, last: 1, outcome: Outcome::Journaled };
     assert!(!outbox.lock().confirm(1, [published], commit).is_empty());
-    run.parts.pending.notify(commit, &outbox);
+    run.parts.pending.notify(commit, outbox.clone());
     assert!(!sent());
     // The sync fails: nothing is confirmed. This is on a copy of what has happened so far.
     machine.disk.fail_at(2, io::ErrorKind::Other);
@@ -172,7 +172,7 @@ fn the_sync_stands_between_the_write_of_a_message_and_its_confirm() {
     let (machine, mut run) = begin();
     let before = machine.disk.journal().len();
     let commit = run.append_one(publish(&message(10), 0, &[QUEUE]));
-    run.parts.pending.notify(commit, &outbox);
+    run.parts.pending.notify(commit, outbox.clone());
     run.write().unwrap();
     assert!(matches!(machine.disk.journal()[before..], [Operation::Write { .. }, Operation::Sync { .. }]));
     assert!(sent());

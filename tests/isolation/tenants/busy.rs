@@ -6,7 +6,10 @@ use std::{
 };
 
 use crate::{
-    methods::{bind, bind_with, consume, delete_queue, exchange, headers, publish, publish_with, queue},
+    methods::{
+        bind, bind_with, consume, delete_exchange, delete_queue, exchange, headers, publish, publish_with,
+        queue,
+    },
     peer::{Flooded, Peer},
     scene::{ATTACKERS, Row, Scene, patience, rows_among_tenants, size},
     tenants::LIMITED,
@@ -111,7 +114,7 @@ fn declarations_and_bindings() -> Row {
                         2 => bind(&name, &exchange_name, "a.*.b.#"),
                         3 => bind(&name, "amq.topic", &format!("#.{n}.*")),
                         4 => bind(&name, "amq.direct", &name),
-                        5 => method(40, 20).u16(0).short(&exchange_name).u8(2),
+                        5 => delete_exchange(&exchange_name),
                         _ => delete_queue(&name),
                     }
                 })?;
@@ -238,6 +241,11 @@ fn attack_patterns(scene: &Scene) -> io::Result<()> {
             })?;
             peer.bytes_of_each(100 * lot..100 * (lot + 1), |n| {
                 publish("", &format!("{prefix}{n:06}{}", "x".repeat(230)), b"x")
+            })?;
+            // They would use up the memory for declarations, which is refused.
+            peer.each(100 * lot..100 * (lot + 1), |n| {
+                let name = format!("{prefix}{n:06}{}", "x".repeat(230));
+                if n % 2 == 0 { delete_queue(&name) } else { delete_exchange(&name) }
             })?;
             peer.barrier()?;
             if began.elapsed() > ENOUGH {

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::*;
 use crate::core::{
     change::Changes,
-    commit::{Commit, Done},
+    commit::{Commit, Done, Waiter},
     dedup::{X_CACHE_SIZE, X_DEDUPLICATION_HEADER, X_MESSAGE_DEDUPLICATION},
     journal::Journal,
+    outgoing::Outgoing,
 };
 use crate::limits::DEDUPLICATION_ENTRY_BYTES;
 use crate::protocol::{Properties, confirm};
@@ -16,14 +17,14 @@ use crate::protocol::{Properties, confirm};
 #[derive(Default)]
 struct Slow {
     last: AtomicU64,
-    waiting: Mutex<Vec<SharedOutbox>>,
+    waiting: Mutex<Vec<Arc<dyn Waiter>>>,
 }
 
 impl Slow {
     /// All commits are complete up to this one.
     fn complete(&self, last: u64) {
-        for outbox in &*self.waiting.lock() {
-            outbox.lock().committed(&Done::up_to(Commit(last)));
+        for waiter in &*self.waiting.lock() {
+            waiter.clone().committed(&Done::up_to(Commit(last)), &mut Outgoing::default());
         }
     }
 
@@ -41,8 +42,8 @@ impl Journal for Slow {
         Commit(self.last.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    fn notify(&self, _commit: Commit, outbox: &SharedOutbox) {
-        self.waiting.lock().push(outbox.clone());
+    fn notify(&self, _commit: Commit, waiter: Arc<dyn Waiter>) {
+        self.waiting.lock().push(waiter);
     }
 
     fn poll_room(&self, _cx: &mut Context<'_>) -> Poll<()> {

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::core::{
     change::{Change, Changes},
-    commit::{Commit, Done},
+    commit::{Commit, Done, Waiter},
     dedup::{X_DEDUPLICATION_HEADER, X_MESSAGE_DEDUPLICATION},
     journal::Journal,
+    outgoing::Outgoing,
     routing::ExchangeKind,
 };
 use crate::protocol::{Properties, confirm};
@@ -21,7 +22,7 @@ struct Held(Mutex<Ledger>);
 struct Ledger {
     last: u64,
     held_back: BTreeSet<u64>,
-    waiting: Vec<(Commit, SharedOutbox)>,
+    waiting: Vec<(Commit, Arc<dyn Waiter>)>,
     /// By its body, the commits that a message is part of.
     parts: BTreeMap<Vec<u8>, BTreeSet<u64>>,
 }
@@ -45,9 +46,9 @@ impl Held {
         let (due, waiting) = std::mem::take(&mut ledger.waiting).into_iter().partition(|it| it.0.0 == commit);
         ledger.waiting = waiting;
         drop(ledger);
-        let due: Vec<(Commit, SharedOutbox)> = due;
-        for (_, outbox) in due {
-            outbox.lock().committed(&done);
+        let due: Vec<(Commit, Arc<dyn Waiter>)> = due;
+        for (_, waiter) in due {
+            waiter.committed(&done, &mut Outgoing::default());
         }
     }
 
@@ -86,14 +87,14 @@ impl Journal for Held {
         Commit(commit)
     }
 
-    fn notify(&self, commit: Commit, outbox: &SharedOutbox) {
+    fn notify(&self, commit: Commit, waiter: Arc<dyn Waiter>) {
         let mut ledger = self.0.lock();
         let done = ledger.done();
         if !done.contains(commit) {
-            return ledger.waiting.push((commit, outbox.clone()));
+            return ledger.waiting.push((commit, waiter));
         }
         drop(ledger);
-        outbox.lock().committed(&done);
+        waiter.committed(&done, &mut Outgoing::default());
     }
 
     fn poll_room(&self, _cx: &mut Context<'_>) -> Poll<()> {

@@ -5,9 +5,10 @@ use std::io;
 use super::*;
 use crate::core::{
     change::Changes,
-    commit::{Commit, Done},
+    commit::{Commit, Done, Waiter},
     journal::Journal,
     outbox::Socket,
+    outgoing::Outgoing,
 };
 
 /// A journal and a socket that note what happens first.
@@ -29,8 +30,8 @@ impl Journal for Diary {
         Commit::default()
     }
 
-    fn notify(&self, commit: Commit, outbox: &SharedOutbox) {
-        outbox.lock().committed(&Done::up_to(commit));
+    fn notify(&self, commit: Commit, waiter: Arc<dyn Waiter>) {
+        waiter.committed(&Done::up_to(commit), &mut Outgoing::default());
     }
 
     fn poll_room(&self, _cx: &mut Context<'_>) -> Poll<()> {

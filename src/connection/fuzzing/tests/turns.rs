@@ -2,7 +2,11 @@
 
 use super::*;
 use crate::{
-    core::queue::{Cursor, SharedQueue},
+    core::{
+        commit::{Commit, Done, Waiter},
+        outgoing::Outgoing,
+        queue::{Cursor, SharedQueue},
+    },
     protocol::confirm,
 };
 
@@ -367,20 +371,16 @@ fn a_purge_is_answered_when_all_of_it_is_done() {
 struct Noting(Mutex<Vec<(usize, bool)>>);
 
 impl Journal for Noting {
-    fn append(
-        &self,
-        changes: &mut crate::core::change::Changes,
-        atomic: bool,
-    ) -> crate::core::commit::Commit {
+    fn append(&self, changes: &mut crate::core::change::Changes, atomic: bool) -> Commit {
         if !changes.is_empty() {
             self.0.lock().push((changes.len(), atomic));
         }
         changes.clear();
-        crate::core::commit::Commit::default()
+        Commit::default()
     }
 
-    fn notify(&self, commit: crate::core::commit::Commit, outbox: &SharedOutbox) {
-        outbox.lock().committed(&crate::core::commit::Done::up_to(commit));
+    fn notify(&self, commit: Commit, waiter: Arc<dyn Waiter>) {
+        waiter.committed(&Done::up_to(commit), &mut Outgoing::default());
     }
 
     fn poll_room(&self, _cx: &mut Context<'_>) -> Poll<()> {

@@ -8,6 +8,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::policy::QueueSettings;
 
 const QUEUES: Millis = 3_000;
 const ITS_OWN: Millis = 1_500;

@@ -214,7 +214,7 @@ impl Scene {
                 open.hold_back(commit);
                 open.send_frames(&[commit.0 as u8]);
             }
-            self.pending.notify(commit, outbox);
+            self.pending.notify(commit, outbox.clone());
             ((session, number), commit)
         };
         (0..CHANGES).map(append).collect()
