@@ -569,3 +569,9 @@ pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub const HTTP_SMALL_BODY_BYTES_MAX: usize = 1 << 20;
 /// Requests at once whose bodies are larger.
 pub const HTTP_LARGE_BODIES_MAX: usize = 4;
+/// Requests of the HTTP API in a second that one address, or one user, may be limited to.
+pub const HTTP_RATE_MAX: u32 = 1_000_000;
+/// Addresses, and users, whose requests are counted; of those that have asked least lately nothing is known any more.
+pub const HTTP_RATED_MAX: usize = 4_096;
+/// Bytes of what the HTTP API says in `Strict-Transport-Security`.
+pub const HSTS_BYTES_MAX: usize = 256;

@@ -7,7 +7,7 @@ mod sasl;
 mod stored;
 mod tokens;
 
-pub use authenticator::{Authenticator, Figures, Identity, LoginError, Refused, new_hash};
+pub use authenticator::{Authenticator, Figures, Identity, LoginError, Origin, Refused, new_hash};
 pub use password::BadHash;
 pub use sasl::{Claim, Offered, SaslError, Secret};
 pub use stored::{read_hash, write_hash};

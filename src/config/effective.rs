@@ -3,19 +3,26 @@
 use parking_lot::RwLock;
 use secrecy::ExposeSecret;
 
-use super::{Config, Origin, Shown};
+use super::{Config, HttpRates, Origin, Shown};
 
 /// The settings that hold now, shared by whoever changes them and whoever asks for them.
 #[derive(Debug)]
 pub struct Effective {
     shown: RwLock<Vec<Shown>>,
     origins: RwLock<Vec<String>>,
+    hsts: RwLock<Option<String>>,
+    rates: RwLock<HttpRates>,
 }
 
 impl Effective {
     /// What holds at the start.
     pub fn new(config: &Config) -> Self {
-        Self { shown: RwLock::new(config.shown()), origins: RwLock::new(config.http_cors_origins.clone()) }
+        Self {
+            shown: RwLock::new(config.shown()),
+            origins: RwLock::new(config.http_cors_origins.clone()),
+            hsts: RwLock::new(config.http_hsts.clone()),
+            rates: RwLock::new(config.http_rates),
+        }
     }
 
     /// All settings, with their values now.
@@ -31,6 +38,26 @@ impl Effective {
     /// From now on pages of these origins may use the HTTP API.
     pub fn permit_origins(&self, origins: Vec<String>) {
         *self.origins.write() = origins;
+    }
+
+    /// What the HTTP API says over TLS in `Strict-Transport-Security`, if it does.
+    pub fn hsts(&self) -> Option<String> {
+        self.hsts.read().clone()
+    }
+
+    /// From now on it says this.
+    pub fn say_hsts(&self, policy: Option<String>) {
+        *self.hsts.write() = policy;
+    }
+
+    /// How fast the HTTP API may be asked.
+    pub fn rates(&self) -> HttpRates {
+        *self.rates.read()
+    }
+
+    /// From now on it may be asked so fast.
+    pub fn limit_rates(&self, rates: HttpRates) {
+        *self.rates.write() = rates;
     }
 
     /// From now on a setting has this value.
@@ -59,6 +86,10 @@ pub enum Changeable {
     Tls,
     /// Which pages may use the HTTP API.
     Origins,
+    /// What the HTTP API says of HTTPS.
+    Hsts,
+    /// How fast the HTTP API may be asked.
+    Rates,
     /// The file of definitions.
     Definitions,
     /// Policies of the file.
@@ -69,13 +100,15 @@ pub enum Changeable {
 
 impl Changeable {
     /// Those that take effect without a restart.
-    pub const WHILE_RUNNING: [Self; 5] =
-        [Self::Log, Self::Tls, Self::Origins, Self::Definitions, Self::Policies];
+    pub const WHILE_RUNNING: [Self; 7] =
+        [Self::Log, Self::Tls, Self::Origins, Self::Hsts, Self::Rates, Self::Definitions, Self::Policies];
 
     fn of(name: &str) -> Self {
         match name {
             "log" => Self::Log,
             "http-cors-origins" => Self::Origins,
+            "http-hsts" => Self::Hsts,
+            "http-rate-per-address" | "http-rate-per-user" => Self::Rates,
             "load-definitions" => Self::Definitions,
             "policies" | "operator-policies" => Self::Policies,
             "tls-cert"
@@ -126,6 +159,15 @@ mod tests {
             (
                 Settings { http_cors_origins: Some(vec!["*".into()]), ..settings() },
                 ("http-cors-origins", Changeable::Origins),
+            ),
+            (Settings { http_hsts: Some("max-age=1".into()), ..settings() }, ("http-hsts", Changeable::Hsts)),
+            (
+                Settings { http_rate_per_address: Some(5), ..settings() },
+                ("http-rate-per-address", Changeable::Rates),
+            ),
+            (
+                Settings { http_rate_per_user: Some(5), ..settings() },
+                ("http-rate-per-user", Changeable::Rates),
             ),
             (
                 Settings { load_definitions: Some("/a".into()), ..settings() },

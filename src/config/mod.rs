@@ -7,6 +7,7 @@ mod environment;
 mod example;
 mod file;
 mod from_rabbitmq;
+mod http;
 mod keys;
 mod listen;
 mod log;
@@ -39,6 +40,7 @@ pub use effective::{Change, Changeable, Effective, changes};
 pub use example::example;
 pub use file::read_bounded;
 pub use from_rabbitmq::{Translation, from_rabbitmq};
+pub use http::HttpRates;
 pub use keys::{FILE_ONLY, Key, by_variable, keys};
 pub use log::{LogFilter, LogFormat};
 pub use memory::MemoryBudget;
@@ -73,6 +75,10 @@ pub struct Config {
     pub metrics_listen_is_default: bool,
     /// Origins of pages that may use the HTTP API from browsers.
     pub http_cors_origins: Vec<String>,
+    /// What the HTTP API says over TLS in `Strict-Transport-Security`, if it does.
+    pub http_hsts: Option<String>,
+    /// How fast the HTTP API may be asked.
+    pub http_rates: HttpRates,
     /// How listeners speak TLS.
     pub tls: Option<TlsConfig>,
     /// Who stands before clients and tells their addresses (PROXY protocol).
@@ -210,6 +216,8 @@ impl Config {
                 &["127.0.0.1:15692"],
             )?,
             http_cors_origins: settings.http_cors_origins.unwrap_or_default(),
+            http_hsts: settings.http_hsts.map(http::hsts).transpose()?,
+            http_rates: HttpRates::new(settings.http_rate_per_address, settings.http_rate_per_user)?,
             tls,
             proxy_protocol_from: tls::networks(
                 "proxy-protocol-from",

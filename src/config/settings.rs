@@ -42,6 +42,15 @@ pub struct Settings {
     #[serde(deserialize_with = "one_or_more")]
     #[arg(long, env = "LEVERET_HTTP_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     pub http_cors_origins: Option<Vec<String>>,
+    /// What the HTTP API says over TLS in Strict-Transport-Security (HSTS), such as `max-age=31536000` [default: nothing]
+    #[arg(long, env = "LEVERET_HTTP_HSTS", value_name = "POLICY")]
+    pub http_hsts: Option<String>,
+    /// Requests of the HTTP API in a second from one address, 0 without limit; more are answered with 429 [default: 0]
+    #[arg(long, env = "LEVERET_HTTP_RATE_PER_ADDRESS", value_name = "N")]
+    pub http_rate_per_address: Option<u32>,
+    /// The same of one user [default: 0]
+    #[arg(long, env = "LEVERET_HTTP_RATE_PER_USER", value_name = "N")]
+    pub http_rate_per_user: Option<u32>,
     /// The server's certificate, with those between it and the one that clients trust (PEM)
     #[arg(long, env = "LEVERET_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
@@ -260,6 +269,9 @@ each_setting! {
     https_listen
     metrics_listen
     http_cors_origins
+    http_hsts
+    http_rate_per_address
+    http_rate_per_user
     tls_cert
     tls_key
     tls_ca

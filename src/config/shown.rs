@@ -70,6 +70,9 @@ impl Config {
             ("https-listen", addresses(&self.https_listen)),
             ("metrics-listen", addresses(&self.metrics_listen)),
             ("http-cors-origins", json!(self.http_cors_origins)),
+            ("http-hsts", json!(self.http_hsts)),
+            ("http-rate-per-address", json!(self.http_rates.per_address)),
+            ("http-rate-per-user", json!(self.http_rates.per_user)),
         ]
     }
 

@@ -29,6 +29,11 @@ pub enum Failure {
     BadRequestOf(&'static str, String),
     /// 413: a body has more bytes than this.
     TooLarge(usize),
+    /// 429: somebody asks too often, and may do so again after this time.
+    TooMany {
+        /// In seconds.
+        wait_seconds: u64,
+    },
     /// 503: not now.
     Unavailable(String),
     /// 500.
@@ -45,6 +50,10 @@ pub fn bad_request(reason: impl Into<String>) -> Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
+        let wait_seconds = match &self {
+            Self::TooMany { wait_seconds } => Some(*wait_seconds),
+            _ => None,
+        };
         let (status, error, reason) = match self {
             // RabbitMQ spells them in two ways.
             Self::NotAuthenticated(reason) => (StatusCode::UNAUTHORIZED, "not_authorized", reason),
@@ -59,10 +68,18 @@ impl IntoResponse for Failure {
                 "payload_too_large",
                 format!("a body has at most {max} bytes here"),
             ),
+            Self::TooMany { wait_seconds } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_requests",
+                format!("there were too many requests: try again in {wait_seconds} s"),
+            ),
             Self::Unavailable(reason) => (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", reason),
             Self::Internal(reason) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error", reason),
         };
         let mut response = (status, Json(json!({ "error": error, "reason": reason }))).into_response();
+        if let Some(seconds) = wait_seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         if status == StatusCode::UNAUTHORIZED {
             let realm = HeaderValue::from_static("Basic realm=\"RabbitMQ Management\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);

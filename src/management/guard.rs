@@ -1,5 +1,5 @@
-//! What is asked of each request before its handler: a page of another origin changes nothing, and nobody who has not proven who that is
-//! makes the broker take a body.
+//! What is asked of each request before its handler: nobody asks too often, a page of another origin changes nothing, and nobody who has
+//! not proven who that is makes the broker take a body.
 
 use axum::{
     body::{Body, to_bytes},
@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use super::{
     Api,
     failure::{Answered, Failure, bad_request},
-    visitor::Visitor,
+    routes::ALIVE,
+    visitor::{PeerAddress, Visitor},
 };
 use crate::limits::{
     DEFINITIONS_BYTES_MAX, HTTP_BODY_BYTES_MAX, HTTP_BODY_TIMEOUT, HTTP_SMALL_BODY_BYTES_MAX,
@@ -21,12 +22,26 @@ use crate::limits::{
 
 /// Lets a request through that may go on, with its whole body.
 pub async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
+    if let Err(failure) = may_ask(&api, &request) {
+        return failure.into_response();
+    }
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return next.run(request).await;
     }
     match checked(&api, request).await {
         Ok(request) => next.run(request).await,
         Err(failure) => failure.into_response(),
+    }
+}
+
+/// 429 for an address that asks too often. A sign of life is never refused: whoever waits for one would end the broker.
+fn may_ask(api: &Api, request: &Request) -> Answered<()> {
+    let rates = api.broker.effective.rates();
+    match request.extensions().get::<PeerAddress>() {
+        Some(PeerAddress(peer)) if request.uri().path() != ALIVE => {
+            api.rates.count_address(peer.ip(), rates, api.uptime_ms())
+        }
+        _ => Ok(()),
     }
 }
 

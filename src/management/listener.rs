@@ -3,13 +3,18 @@
 
 use std::{
     collections::HashMap,
-    io,
+    future, io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
-use axum::Router;
+use axum::{
+    Router,
+    http::{HeaderValue, header},
+    middleware::map_response,
+    response::Response,
+};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -98,6 +103,17 @@ impl Api {
         }
     }
 
+    /// Has answers say that browsers are to come by TLS, as it is configured. For connections with TLS alone (RFC 6797, 7.2).
+    fn tell_hsts(self, router: Router) -> Router {
+        router.layer(map_response(move |mut response: Response| {
+            let policy = self.broker.effective.hsts();
+            if let Some(policy) = policy.and_then(|policy| HeaderValue::try_from(policy).ok()) {
+                response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, policy);
+            }
+            future::ready(response)
+        }))
+    }
+
     async fn serve(
         self,
         listener: HttpListener,
@@ -125,12 +141,12 @@ impl Api {
                 tracing::debug!(%peer, "too many connections for HTTP");
                 continue;
             };
-            let (router, tls, shutdown) = (router.clone(), tls.clone(), shutdown.clone());
+            let (api, router, tls, shutdown) = (self.clone(), router.clone(), tls.clone(), shutdown.clone());
             self.broker.operations.spawn(async move {
                 let serving = async {
                     match tls {
                         None => speak(socket, peer, router).await,
-                        Some(tls) => speak_tls(socket, peer, router, &tls).await,
+                        Some(tls) => speak_tls(socket, peer, api.tell_hsts(router), &tls).await,
                     }
                 };
                 tokio::select! {

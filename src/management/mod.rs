@@ -5,6 +5,7 @@
 //! ([`Within`](crate::connection::Within)), in the name of who asks. It runs on threads of its own.
 
 mod body;
+mod extract;
 mod failure;
 mod guard;
 mod json;
@@ -12,6 +13,7 @@ mod listener;
 mod listing;
 mod metrics;
 mod process;
+mod rates;
 mod redrives;
 mod routes;
 mod samples;
@@ -45,6 +47,7 @@ use crate::tls::Acceptor;
 use failure::{Answered, Failure, bad_request};
 pub use listener::HttpListener;
 use metrics::Scrapes;
+use rates::Rates;
 use redrives::Redrives;
 use samples::Samples;
 
@@ -84,6 +87,8 @@ pub struct Shared {
     scrapes: Scrapes,
     redrives: Redrives,
     refusals: Mutex<Sparing>,
+    rates: Rates,
+    made_at: Instant,
     /// Requests whose bodies may be large, at once.
     large_bodies: Arc<Semaphore>,
 }
@@ -105,6 +110,8 @@ impl Api {
             samples: Arc::default(),
             scrapes: Scrapes::default(),
             redrives: Redrives::default(),
+            rates: Rates::default(),
+            made_at: Instant::now(),
             large_bodies: Arc::new(Semaphore::new(HTTP_LARGE_BODIES_MAX)),
             refusals: Mutex::new(Sparing::new(REFUSALS_LOGGED_MAX, REFUSALS_LOGGED_REFILL)),
         }))
@@ -167,6 +174,11 @@ impl Api {
     /// When the first of the certificates of TLS expires, in seconds since the Unix epoch; `None` without TLS.
     fn certificate_expires(&self) -> Option<u64> {
         self.node.tls.as_ref()?.expires()
+    }
+
+    /// The time since it was made, and a bit more: of a clock that never goes back. In a second nothing has been asked for at its beginning.
+    fn uptime_ms(&self) -> Millis {
+        1_000 + self.made_at.elapsed().as_millis() as Millis
     }
 
     /// Whether a refused login is told, and then how many were not told before it.

@@ -223,6 +223,7 @@ impl FromRequestParts<Api> for Visitor {
             }
             Failure::NotAuthenticated("Login failed".into())
         })?;
+        api.rates.count_user(&identity.user, broker.effective.rates(), api.uptime_ms())?;
         let tags = match &identity.token {
             Some(token) => token.tags.clone(),
             None => broker.access.user(&identity.user).map(|user| user.tags.clone()).unwrap_or_default(),

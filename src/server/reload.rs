@@ -108,6 +108,8 @@ impl Reload {
             Changeable::Origins => {
                 self.broker.effective.permit_origins(new.http_cors_origins.clone());
             }
+            Changeable::Hsts => self.broker.effective.say_hsts(new.http_hsts.clone()),
+            Changeable::Rates => self.broker.effective.limit_rates(new.http_rates),
             Changeable::Definitions => self.definitions.clone_from(&new.load_definitions),
             Changeable::Policies => {
                 let policies = configured_policies(new).map_err(|error| error.to_string())?;

@@ -13,4 +13,5 @@ mod metrics;
 mod metrics_detailed;
 mod objects;
 mod operators;
+mod rates;
 mod visitors;

@@ -165,14 +165,16 @@ fn sighup_takes_what_can_change_and_names_what_needs_a_restart() {
         &file,
         format!(
             "log = 'info,leveret::connection=debug'\nheartbeat = 7\nconsumers-per-channel-max = 5\nframe-max = '8KiB'
-             http-cors-origins = 'https://a.example'\n{}
+             http-cors-origins = 'https://a.example'\nhttp-rate-per-user = 1000000\nhttp-hsts = 'max-age=5'\n{}
              [[policies]]\nname = 'short'\npattern = '^short'\ndefinition = {{ max-length = 2 }}",
             definitions(folder.path(), "loaded")
         ),
     )
     .unwrap();
     signal(&broker, "-HUP");
-    for setting in ["log", "http-cors-origins", "load-definitions", "policies"] {
+    let changed =
+        ["log", "http-cors-origins", "http-rate-per-user", "http-hsts", "load-definitions", "policies"];
+    for setting in changed {
         log.expect(&["a setting has changed", &format!("setting=\"{setting}\"")]);
     }
     log.expect(&["needs a restart", "setting=\"heartbeat\""]);
@@ -218,6 +220,26 @@ fn sighup_takes_what_can_change_and_names_what_needs_a_restart() {
     log.expect(&["SIGHUP: there is no file of definitions to load"]);
     assert!(!asked_from(&broker, "https://a.example").contains("access-control-allow-origin"));
     assert!(!may_change(&broker, "https://a.example"));
+}
+
+#[test]
+fn who_asks_too_often_is_refused_from_sighup_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("leveret.toml");
+    fs::write(&file, "log = 'info'\n").unwrap();
+    let Some(broker) = own(&["--config", file.to_str().unwrap(), "--http-listen=127.0.0.1:0"]) else {
+        return;
+    };
+    let is_refused = || asked(&broker, "GET /api/whoami", "").0.contains("http/1.1 429");
+    assert!((0..20).all(|_| !is_refused()));
+    fs::write(&file, "log = 'info'\nhttp-rate-per-address = 1\n").unwrap();
+    signal(&broker, "-HUP");
+    broker.log().expect(&["a setting has changed", "setting=\"http-rate-per-address\""]);
+    // One each second is let through.
+    let deadline = std::time::Instant::now() + crate::broker::DEADLINE;
+    while !is_refused() {
+        assert!(std::time::Instant::now() < deadline, "nobody was refused");
+    }
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub struct Broker {
     pub tls_address: Option<String>,
     /// Where it has the HTTP API.
     pub http_address: Option<String>,
+    /// Where it has that over TLS.
+    pub https_address: Option<String>,
     /// Where it has metrics alone.
     pub metrics_address: Option<String>,
     child: Option<Child>,
@@ -119,6 +121,7 @@ impl Broker {
             address,
             tls_address: None,
             http_address: None,
+            https_address: None,
             metrics_address: None,
             child: None,
             log: Log::default(),
@@ -178,6 +181,7 @@ impl Broker {
             address: String::new(),
             tls_address: None,
             http_address: None,
+            https_address: None,
             metrics_address: None,
             child: Some(child),
             log,
@@ -194,6 +198,7 @@ impl Broker {
             None => (&*announcement, None),
         };
         broker.http_address = announced_address(api, "http://");
+        broker.https_address = announced_address(api, "https://");
         broker.metrics_address = metrics.map(str::to_owned);
         broker
     }

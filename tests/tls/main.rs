@@ -7,6 +7,7 @@ mod certificates;
 mod closing;
 mod external;
 mod handshake;
+mod https;
 mod proxy;
 mod self_signed;
 #[path = "../support/tls.rs"]

@@ -21,7 +21,7 @@ use crate::limits::{
 
 /// From where a client comes: an address, or the network of 64 bits that is one customer's in IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Origin(IpAddr);
+pub struct Origin(IpAddr);
 
 impl From<IpAddr> for Origin {
     fn from(address: IpAddr) -> Self {

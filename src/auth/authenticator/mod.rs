@@ -33,8 +33,8 @@ use crate::config::{Config, PasswordHashing};
 use crate::core::access::{PasswordHash, UserSpec};
 use crate::protocol::ShortString;
 use checks::{Busy, Checks};
-pub use failures::Figures;
-use failures::{Failures, Origin};
+use failures::Failures;
+pub use failures::{Figures, Origin};
 use proven::Proven;
 
 /// Checks what clients say of themselves. One for all connections.

@@ -29,6 +29,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("definitions.local.path", "load-definitions"),
     ("management.load_definitions", "load-definitions"),
     ("anonymous_login_user", "anonymous-login-user"),
+    ("management.hsts.policy", "http-hsts"),
     ("ssl_options.cacertfile", "tls-ca"),
     ("ssl_options.certfile", "tls-cert"),
     ("ssl_options.keyfile", "tls-key"),

@@ -39,6 +39,7 @@ fn each_key_becomes_the_setting_that_means_the_same() {
         ("management.tcp.port = 15673", r#"http-listen = ["0.0.0.0:15673"]"#),
         ("prometheus.tcp.port = 15693", r#"metrics-listen = ["0.0.0.0:15693"]"#),
         ("management.cors.allow_origins.1 = https://a", r#"http-cors-origins = ["https://a"]"#),
+        ("management.hsts.policy = max-age=5; preload", r#"http-hsts = "max-age=5; preload""#),
         ("anonymous_login_user = none", r#"anonymous-login-user = "none""#),
         ("password_hashing_module = rabbit_password_hashing_sha256", r#"password-hashing = "sha256""#),
         ("log.console.level = warning", r#"log = "warn""#),

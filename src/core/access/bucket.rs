@@ -20,6 +20,19 @@ impl Bucket {
         self.even_us = self.even_us.max(full_us).saturating_add(cost_us);
     }
 
+    /// Takes units if all of them have come; else says in how many milliseconds they will have.
+    pub fn take_what_came(&mut self, units: u64, per_second: u64, now: Millis) -> Result<(), u64> {
+        let mut after = self.clone();
+        after.take(units, per_second, now);
+        match after.wait_ms(now) {
+            0 => {
+                *self = after;
+                Ok(())
+            }
+            wait_ms => Err(wait_ms),
+        }
+    }
+
     /// Milliseconds until nobody owes anything, rounded up; zero if that is so now.
     pub fn wait_ms(&self, now: Millis) -> u64 {
         self.even_us.saturating_sub(now.saturating_mul(1_000)).div_ceil(1_000)

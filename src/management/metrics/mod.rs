@@ -18,7 +18,7 @@ use std::{fmt, io, mem, sync::Arc, time::Instant};
 use axum::{
     Router,
     body::{Body, Bytes},
-    extract::{Query, State},
+    extract::State,
     http::header,
     response::{IntoResponse, Response},
     routing::get,
@@ -33,6 +33,7 @@ use tokio::{
 
 use super::{
     Api,
+    extract::Query,
     failure::{Answered, Failure, bad_request},
     visitor::Visitor,
 };

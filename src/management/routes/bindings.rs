@@ -3,7 +3,7 @@
 use axum::{
     Router,
     body::Bytes,
-    extract::{Path, Query, State},
+    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -19,6 +19,7 @@ use crate::core::declared::{Binding, Destination};
 use crate::management::{
     Api,
     body::{Body, name},
+    extract::{Path, Query},
     failure::{Answered, Failure, bad_request},
     json::{table, text},
     listing::Listing,

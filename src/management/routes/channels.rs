@@ -1,16 +1,13 @@
 //! Channels.
 
-use axum::{
-    Router,
-    extract::{Path, Query, State},
-    routing::get,
-};
+use axum::{Router, extract::State, routing::get};
 use serde_json::{Value, json};
 
 use super::connections::{self, Item};
 use crate::core::window::ChannelFigures;
 use crate::management::{
     Api,
+    extract::{Path, Query},
     failure::{Answered, Failure},
     json::text,
     listing::Listing,

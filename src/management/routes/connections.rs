@@ -2,12 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    extract::{Path, Query, State},
-    http::HeaderMap,
-    routing::get,
-};
+use axum::{Router, extract::State, http::HeaderMap, routing::get};
 use serde_json::{Value, json};
 
 use super::done;
@@ -15,6 +10,7 @@ use crate::broker::{ConnectionFigures, ConnectionInfo};
 use crate::core::ConnectionId;
 use crate::management::{
     Api,
+    extract::{Path, Query},
     failure::{Answered, Failure},
     json::{table, text},
     listing::{Listed, Listing},

@@ -2,11 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use axum::{
-    Router,
-    extract::{Path, Query, State},
-    routing::get,
-};
+use axum::{Router, extract::State, routing::get};
 use serde_json::{Value, json};
 
 use super::{channels, connections::Item};
@@ -17,6 +13,7 @@ use crate::core::{
 };
 use crate::management::{
     Api,
+    extract::{Path, Query},
     failure::Answered,
     json::{table, text},
     listing::Listing,

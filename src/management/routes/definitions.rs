@@ -1,11 +1,6 @@
 //! Definitions: everything that is declared and set, as one document, out and in.
 
-use axum::{
-    Router,
-    body::Bytes,
-    extract::{Path, Query, State},
-    routing::get,
-};
+use axum::{Router, body::Bytes, extract::State, routing::get};
 use serde_json::{Map, Value, json};
 
 use super::{done, parameters, permissions, policies, users};
@@ -13,6 +8,7 @@ use crate::broker::{Document, Vhost};
 use crate::core::declared::{Binding, Destination, PolicyKind, QueueType};
 use crate::management::{
     Api,
+    extract::{Path, Query},
     failure::{Answered, Failure, bad_request},
     json::{table, text, texts},
     listing::Listing,

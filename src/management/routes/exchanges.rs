@@ -3,7 +3,7 @@
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, Query, State},
+    extract::State,
     response::IntoResponse,
     routing::{get, post},
 };
@@ -17,6 +17,7 @@ use crate::core::declared::{Destination, ExchangeSpec, PolicyKind};
 use crate::management::{
     Api,
     body::{Body, name},
+    extract::{Path, Query},
     failure::{Answered, Failure, bad_request},
     json::{table, text},
     listing::Listing,

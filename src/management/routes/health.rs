@@ -2,7 +2,7 @@
 
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::get,
@@ -12,10 +12,14 @@ use serde_json::{Value, json};
 use crate::management::{
     Api,
     body::name,
+    extract::Path,
     failure::{Answered, Failure, bad_request},
     visitor::Visitor,
 };
 use crate::protocol::{Properties, basic, queue};
+
+/// Where the broker gives a sign of life.
+pub const ALIVE: &str = "/api/leveret/alive";
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -33,7 +37,7 @@ pub(super) fn routes() -> Router<Api> {
         .route("/api/health/checks/is-in-service", get(well))
         .route("/api/health/checks/ready-to-serve-clients", get(well))
         .route("/api/health/checks/below-node-connection-limit", get(connections))
-        .route("/api/leveret/alive", get(live))
+        .route(ALIVE, get(live))
 }
 
 fn fine(more: Value) -> Response {

@@ -1,11 +1,6 @@
 //! Limits of virtual hosts and of users.
 
-use axum::{
-    Router,
-    body::Bytes,
-    extract::{Path, Query, State},
-    routing::get,
-};
+use axum::{Router, body::Bytes, extract::State, routing::get};
 use serde_json::{Value, json};
 
 use super::{done, users::limits_shown};
@@ -17,6 +12,7 @@ use crate::core::{
 use crate::management::{
     Api,
     body::Body,
+    extract::{Path, Query},
     failure::{Answered, Failure, bad_request},
     json::text,
     listing::Listing,

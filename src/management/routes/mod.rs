@@ -18,6 +18,8 @@ mod queues;
 mod users;
 mod vhosts;
 
+pub use health::ALIVE;
+
 use axum::{
     Router,
     http::{Method, StatusCode},

@@ -1,17 +1,13 @@
 //! The node: the only one of its cluster.
 
-use axum::{
-    Json, Router,
-    extract::{Path, Query, State},
-    response::IntoResponse,
-    routing::get,
-};
+use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
 use serde_json::{Value, json};
 
 use super::overview;
 use crate::core::memory::Kind;
 use crate::management::{
     Api,
+    extract::{Path, Query},
     failure::{Answered, Failure},
     listing::Listing,
     process,

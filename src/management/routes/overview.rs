@@ -1,17 +1,13 @@
 //! What there is in all, and what is this.
 
-use axum::{
-    Json, Router,
-    extract::{Path, Query, State},
-    response::IntoResponse,
-    routing::get,
-};
+use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
 use serde_json::{Map, Value, json};
 
 use crate::core::routing::ExchangeKind;
 use crate::management::{
     Api,
     body::Body,
+    extract::{Path, Query},
     failure::{Answered, Failure},
     listing::Listing,
     samples::{self, Ages, Figures, Subject, message_stats},

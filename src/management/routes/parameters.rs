@@ -1,11 +1,6 @@
 //! Parameters of virtual hosts, and those of the whole broker.
 
-use axum::{
-    Router,
-    body::Bytes,
-    extract::{Path, Query, State},
-    routing::get,
-};
+use axum::{Router, body::Bytes, extract::State, routing::get};
 use serde_json::{Value, json};
 
 use super::{done, policies, put, users::limits_shown};
@@ -17,6 +12,7 @@ use crate::core::{
 use crate::management::{
     Api,
     body::{Body, name},
+    extract::{Path, Query},
     failure::{Answered, Failure},
     json::text,
     listing::Listing,

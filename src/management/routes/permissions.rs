@@ -1,11 +1,6 @@
 //! Permissions, and those of topics.
 
-use axum::{
-    Router,
-    body::Bytes,
-    extract::{Path, Query, State},
-    routing::get,
-};
+use axum::{Router, body::Bytes, extract::State, routing::get};
 use serde_json::{Value, json};
 
 use super::{done, put};
@@ -13,6 +8,7 @@ use crate::core::access::{AccessChange, PermissionsSpec, TopicPermissionsSpec};
 use crate::management::{
     Api,
     body::{Body, name},
+    extract::{Path, Query},
     failure::{Answered, Failure, bad_request},
     json::text,
     listing::Listing,

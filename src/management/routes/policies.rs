@@ -1,11 +1,6 @@
 //! Policies, and those of operators.
 
-use axum::{
-    Router,
-    body::Bytes,
-    extract::{Path, Query, State},
-    routing::get,
-};
+use axum::{Router, body::Bytes, extract::State, routing::get};
 use serde_json::{Value, json};
 
 use super::{done, put};
@@ -14,6 +9,7 @@ use crate::core::declared::{PolicyKind, PolicySpec};
 use crate::management::{
     Api,
     body::{Body, name},
+    extract::{Path, Query},
     failure::{Answered, Failure},
     json::{table, text},
     listing::Listing,

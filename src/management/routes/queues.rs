@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, Query, State},
+    extract::State,
     response::IntoResponse,
     routing::{delete, get, post},
 };
@@ -24,6 +24,7 @@ use crate::limits::{GOT_AT_ONCE_MAX, GOT_BYTES_MAX};
 use crate::management::{
     Api,
     body::{Body, name},
+    extract::{Path, Query},
     failure::{Answered, Failure, bad_request},
     json::{properties, table, text},
     listing::{Listed, Listing},

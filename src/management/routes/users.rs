@@ -3,7 +3,7 @@
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, Query, State},
+    extract::State,
     response::IntoResponse,
     routing::{get, post},
 };
@@ -16,6 +16,7 @@ use crate::limits::TAGS_MAX;
 use crate::management::{
     Api,
     body::{Body, name},
+    extract::{Path, Query},
     failure::{Answered, Failure, bad_request},
     json::{text, texts},
     listing::Listing,

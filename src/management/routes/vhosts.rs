@@ -3,7 +3,7 @@
 use axum::{
     Router,
     body::Bytes,
-    extract::{Path, Query, State},
+    extract::State,
     routing::{get, post},
 };
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use crate::core::declared::QueueType;
 use crate::management::{
     Api,
     body::{Body, name},
+    extract::{Path, Query},
     failure::{Answered, Failure},
     json::{text, texts},
     listing::Listing,

@@ -1,15 +1,13 @@
 //! Messages that were dropped, and why.
 
-use axum::{
-    Router,
-    extract::{Query, State},
-    routing::get,
-};
+use axum::{Router, extract::State, routing::get};
 use serde_json::{Value, json};
 
 use crate::broker::{Lost, Vhost};
 use crate::core::dead_letter::Reason;
-use crate::management::{Api, failure::Answered, json::text, listing::Listing, visitor::Visitor};
+use crate::management::{
+    Api, extract::Query, failure::Answered, json::text, listing::Listing, visitor::Visitor,
+};
 
 pub(super) fn routes() -> Router<Api> {
     Router::new().route("/api/leveret/drops", get(all))

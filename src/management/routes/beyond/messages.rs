@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, State},
+    extract::State,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -21,6 +21,7 @@ use crate::core::{
 use crate::limits::{PEEKED_AT_ONCE_MAX, PEEKED_PAYLOAD_BYTES_DEFAULT, PEEKED_PAYLOAD_BYTES_MAX};
 use crate::management::{
     Api,
+    extract::{Path, Query},
     failure::{Answered, Failure, bad_request},
     json::{self, text},
     visitor::Visitor,

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, sync::Arc};
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, Query, State},
+    extract::State,
     http::StatusCode,
     response::IntoResponse,
     routing::{get, post},
@@ -23,6 +23,7 @@ use crate::limits::{DRY_RUN_MESSAGES_MAX, REDRIVE_AT_ONCE_MAX};
 use crate::management::{
     Api,
     body::Body,
+    extract::{Path, Query},
     failure::{Answered, bad_request},
     listing::Listing,
     visitor::Visitor,
