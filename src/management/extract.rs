@@ -8,6 +8,12 @@ use serde::de::DeserializeOwned;
 
 use super::failure::{Failure, bad_request};
 
+/// Parameters behind a question mark, for the API's document.
+pub trait Asked {
+    /// Their names, each with its meaning.
+    const PARAMETERS: &'static [(&'static str, &'static str)];
+}
+
 /// The parts of a path that its route names, in order. 400 if they are not of their types.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<T>(pub T);

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
+    extract::Asked,
     failure::{Answered, Failure, bad_request},
     samples::{Age, Ages},
 };
@@ -36,6 +37,24 @@ pub struct Listing {
     msg_rates_incr: Option<String>,
     data_rates_age: Option<String>,
     data_rates_incr: Option<String>,
+}
+
+impl Asked for Listing {
+    const PARAMETERS: &'static [(&'static str, &'static str)] = &[
+        ("page", "The number of a page; the answer is an object with it then"),
+        ("page_size", "Things on a page: 100, and at most 500"),
+        ("name", "Only those whose names have this in them"),
+        ("use_regex", "true if that is a regular expression"),
+        ("sort", "The column that they are sorted by"),
+        ("sort_reverse", "true for the other order"),
+        ("columns", "Only these columns, with commas between them"),
+        ("lengths_age", "Samples of lengths are wanted of so many seconds"),
+        ("lengths_incr", "one each so many seconds"),
+        ("msg_rates_age", "Samples of rates of messages are wanted of so many seconds"),
+        ("msg_rates_incr", "one each so many seconds"),
+        ("data_rates_age", "Samples of rates of bytes are wanted of so many seconds"),
+        ("data_rates_incr", "one each so many seconds"),
+    ];
 }
 
 /// What a list is of.

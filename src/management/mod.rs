@@ -1,7 +1,7 @@
 //! The HTTP API: RabbitMQ's, so that its tools work, and what it does not have under `/api/leveret/`.
 //!
 //! `visitor` says who asks and what that one may see, `listing` answers with lists, `samples` knows rates, and `routes/` has a file for
-//! each kind of thing. What a client could do over AMQP is done by a client inside the broker
+//! each kind of thing, rows of a table of which `openapi/` makes the router and the API's own document. What a client could do over AMQP is done by a client inside the broker
 //! ([`Within`](crate::connection::Within)), in the name of who asks. It runs on threads of its own.
 
 mod body;
@@ -12,6 +12,7 @@ mod json;
 mod listener;
 mod listing;
 mod metrics;
+mod openapi;
 mod process;
 mod rates;
 mod redrives;
@@ -20,7 +21,12 @@ mod samples;
 mod time;
 mod visitor;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use axum::{
     Router,
@@ -33,6 +39,7 @@ use tower_http::{
     cors::{AllowOrigin, CorsLayer},
     normalize_path::NormalizePath,
 };
+use utoipa::openapi::OpenApi;
 
 use crate::broker::{Broker, Document, Vhost};
 use crate::connection::Sparing;
@@ -88,6 +95,7 @@ pub struct Shared {
     redrives: Redrives,
     refusals: Mutex<Sparing>,
     rates: Rates,
+    openapi: OnceLock<OpenApi>,
     made_at: Instant,
     /// Requests whose bodies may be large, at once.
     large_bodies: Arc<Semaphore>,
@@ -111,6 +119,7 @@ impl Api {
             scrapes: Scrapes::default(),
             redrives: Redrives::default(),
             rates: Rates::default(),
+            openapi: OnceLock::new(),
             made_at: Instant::now(),
             large_bodies: Arc::new(Semaphore::new(HTTP_LARGE_BODIES_MAX)),
             refusals: Mutex::new(Sparing::new(REFUSALS_LOGGED_MAX, REFUSALS_LOGGED_REFILL)),
@@ -202,8 +211,7 @@ impl Api {
     /// Everything that it answers.
     pub fn router(&self) -> Router {
         let guard = axum::middleware::from_fn_with_state(self.clone(), guard::guard);
-        let router = routes::all()
-            .merge(metrics::for_visitors())
+        let router = routes::router(routes::all())
             .with_state(self.clone())
             .layer(guard)
             .layer(axum::extract::DefaultBodyLimit::disable())

@@ -12,6 +12,7 @@ mod hostile;
 mod metrics;
 mod metrics_detailed;
 mod objects;
+mod openapi;
 mod operators;
 mod rates;
 mod visitors;

@@ -25,6 +25,7 @@ use axum::{
 };
 use http_body_util::channel::{Channel, Sender};
 use prometheus_client::{encoding::prometheus_text, registry::Registry};
+use serde::Deserialize;
 use tokio::{
     runtime::Handle,
     sync::Semaphore,
@@ -33,8 +34,9 @@ use tokio::{
 
 use super::{
     Api,
-    extract::Query,
+    extract::{Asked, Query},
     failure::{Answered, Failure, bad_request},
+    openapi::Routes,
     visitor::Visitor,
 };
 use crate::limits::{SCRAPE_CHUNK_BYTES, SCRAPE_CHUNKS_WAITING_MAX, SCRAPE_TIMEOUT, SCRAPES_AT_ONCE_MAX};
@@ -55,21 +57,45 @@ impl Default for Scrapes {
 }
 
 /// The pages on the port of the API: for those who see what belongs to others.
-pub fn for_visitors() -> Router<Api> {
-    Router::new()
-        .route("/metrics", get(async |visitor: Visitor, api| told(&visitor, api, Page::Aggregated).await))
-        .route(
-            "/metrics/per-object",
-            get(async |visitor: Visitor, api| told(&visitor, api, Page::PerObject).await),
-        )
-        .route(
-            "/metrics/memory-breakdown",
-            get(async |visitor: Visitor, api| told(&visitor, api, Page::Memory).await),
-        )
-        .route(
-            "/metrics/detailed",
-            get(async |visitor: Visitor, api, Query(query)| told(&visitor, api, detailed(query)?).await),
-        )
+pub fn for_visitors() -> Routes {
+    Routes::about("metrics", "Metrics for Prometheus")
+        .text("/metrics", aggregated, "Read metrics of the broker as a whole")
+        .for_monitors()
+        .text("/metrics/per-object", per_object, "Read metrics of each object")
+        .for_monitors()
+        .text("/metrics/memory-breakdown", memory_breakdown, "Read what takes memory")
+        .for_monitors()
+        .text("/metrics/detailed", chosen, "Read metrics of some families, virtual hosts and queues")
+        .for_monitors()
+}
+
+async fn aggregated(visitor: Visitor, State(api): State<Api>) -> Answered {
+    told(&visitor, api, Page::Aggregated).await
+}
+
+async fn per_object(visitor: Visitor, State(api): State<Api>) -> Answered {
+    told(&visitor, api, Page::PerObject).await
+}
+
+async fn memory_breakdown(visitor: Visitor, State(api): State<Api>) -> Answered {
+    told(&visitor, api, Page::Memory).await
+}
+
+async fn chosen(visitor: Visitor, State(api): State<Api>, Query(Choice(query)): Query<Choice>) -> Answered {
+    told(&visitor, api, detailed(query)?).await
+}
+
+/// What is said of the metrics that are wanted; each parameter may be there several times.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+struct Choice(Vec<(String, String)>);
+
+impl Asked for Choice {
+    const PARAMETERS: &'static [(&'static str, &'static str)] = &[
+        ("family", "A family of metrics, such as queue_coarse_metrics; may be there several times"),
+        ("vhost", "Only of this virtual host; may be there several times"),
+        ("queue", "Only of queues whose names match this regular expression"),
+    ];
 }
 
 /// The same on a port of their own, for everybody who reaches it (RabbitMQ).
@@ -87,7 +113,7 @@ fn detailed(query: Vec<(String, String)>) -> Answered<Page> {
     Ok(Page::Detailed(details))
 }
 
-async fn told(visitor: &Visitor, State(api): State<Api>, page: Page) -> Answered {
+async fn told(visitor: &Visitor, api: Api, page: Page) -> Answered {
     visitor.require_monitor()?;
     scrape(api, page).await
 }

@@ -1,12 +1,10 @@
 //! Bindings, those of the default exchange too: each queue is bound to it by its own name.
 
 use axum::{
-    Router,
     body::Bytes,
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -23,16 +21,29 @@ use crate::management::{
     failure::{Answered, Failure, bad_request},
     json::{table, text},
     listing::Listing,
+    openapi::{Kind, Routes, may},
     visitor::Visitor,
 };
 use crate::protocol::{FieldTable, ShortString, exchange, queue};
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/bindings", get(all))
-        .route("/api/bindings/{vhost}", get(of_vhost))
-        .route("/api/bindings/{vhost}/e/{source}/{kind}/{destination}", get(between).post(bind))
-        .route("/api/bindings/{vhost}/e/{source}/{kind}/{destination}/{properties}", get(one).delete(unbind))
+pub(super) fn routes() -> Routes {
+    Routes::about("bindings", "Bindings, those of the default exchange too")
+        .list("/api/bindings", all, "List bindings")
+        .list("/api/bindings/{vhost}", of_vhost, "List the bindings of a virtual host")
+        .list(
+            "/api/bindings/{vhost}/e/{source}/{kind}/{destination}",
+            between,
+            "List the bindings between two ends",
+        )
+        .post("/api/bindings/{vhost}/e/{source}/{kind}/{destination}", bind, "Bind a queue or an exchange")
+        .taking([may("routing_key", Kind::Text), may("arguments", Kind::Object)])
+        .answering(&[201])
+        .get("/api/bindings/{vhost}/e/{source}/{kind}/{destination}/{properties}", one, "Look at a binding")
+        .delete(
+            "/api/bindings/{vhost}/e/{source}/{kind}/{destination}/{properties}",
+            unbind,
+            "Unbind a queue or an exchange",
+        )
 }
 
 /// What stays as it is in an address.

@@ -1,6 +1,6 @@
 //! Channels.
 
-use axum::{Router, extract::State, routing::get};
+use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::connections::{self, Item};
@@ -11,16 +11,17 @@ use crate::management::{
     failure::{Answered, Failure},
     json::text,
     listing::Listing,
+    openapi::Routes,
     samples::{Subject, message_stats},
     visitor::Visitor,
 };
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/channels", get(all))
-        .route("/api/connections/{connection}/channels", get(in_connection))
-        .route("/api/channels/{channel}", get(one))
-        .route("/api/vhosts/{vhost}/channels", get(of_vhost))
+pub(super) fn routes() -> Routes {
+    Routes::about("channels", "Channels that are open")
+        .list("/api/channels", all, "List channels")
+        .list("/api/connections/{connection}/channels", in_connection, "List the channels of a connection")
+        .get("/api/channels/{channel}", one, "Look at a channel")
+        .list("/api/vhosts/{vhost}/channels", of_vhost, "List the channels of a virtual host")
 }
 
 /// A channel as RabbitMQ shows it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State, http::HeaderMap, routing::get};
+use axum::{extract::State, http::HeaderMap};
 use serde_json::{Value, json};
 
 use super::done;
@@ -14,17 +14,32 @@ use crate::management::{
     failure::{Answered, Failure},
     json::{table, text},
     listing::{Listed, Listing},
+    openapi::Routes,
     samples::{Ages, Subject},
     visitor::Visitor,
 };
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/connections", get(all))
-        .route("/api/connections/{connection}", get(one).delete(close))
-        .route("/api/connections/{connection}/sessions", get(sessions_of))
-        .route("/api/connections/username/{user}", get(of_user).delete(close_of_user))
-        .route("/api/vhosts/{vhost}/connections", get(of_vhost))
+pub(super) fn routes() -> Routes {
+    Routes::about("connections", "Connections that are open")
+        .list("/api/connections", all, "List connections: one's own, or with the tag monitoring all")
+        .get("/api/connections/{connection}", one, "Look at a connection")
+        .delete(
+            "/api/connections/{connection}",
+            close,
+            "Close a connection: one's own, or as an administrator any",
+        )
+        .list(
+            "/api/connections/{connection}/sessions",
+            sessions_of,
+            "List sessions of AMQP 1.0, of which there are none",
+        )
+        .list("/api/connections/username/{user}", of_user, "List the connections of a user")
+        .delete(
+            "/api/connections/username/{user}",
+            close_of_user,
+            "Close one's own connections, or as an administrator those of a user",
+        )
+        .list("/api/vhosts/{vhost}/connections", of_vhost, "List the connections of a virtual host")
 }
 
 /// A connection, to be shown.

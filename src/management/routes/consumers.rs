@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use axum::{Router, extract::State, routing::get};
+use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::{channels, connections::Item};
@@ -17,12 +17,17 @@ use crate::management::{
     failure::Answered,
     json::{table, text},
     listing::Listing,
+    openapi::Routes,
     samples::Ages,
     visitor::Visitor,
 };
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new().route("/api/consumers", get(all)).route("/api/consumers/{vhost}", get(of_vhost))
+pub(super) fn routes() -> Routes {
+    Routes::about("consumers", "Consumers of queues").list("/api/consumers", all, "List consumers").list(
+        "/api/consumers/{vhost}",
+        of_vhost,
+        "List the consumers of a virtual host",
+    )
 }
 
 /// The connections, by their outboxes.

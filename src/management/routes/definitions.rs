@@ -1,6 +1,6 @@
 //! Definitions: everything that is declared and set, as one document, out and in.
 
-use axum::{Router, body::Bytes, extract::State, routing::get};
+use axum::{body::Bytes, extract::State};
 use serde_json::{Map, Value, json};
 
 use super::{done, parameters, permissions, policies, users};
@@ -12,15 +12,40 @@ use crate::management::{
     failure::{Answered, Failure, bad_request},
     json::{table, text, texts},
     listing::Listing,
+    openapi::{Field, Kind, Routes, may},
     visitor::Visitor,
 };
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/definitions", get(export).post(import))
-        .route("/api/all-configuration", get(export).post(import))
-        .route("/api/definitions/{vhost}", get(export_vhost).post(import_vhost))
+pub(super) fn routes() -> Routes {
+    Routes::about("definitions", "Everything that is declared and set, as one document")
+        .get("/api/definitions", export, "Export everything")
+        .post("/api/definitions", import, "Import what a document says; nothing is deleted")
+        .taking(DOCUMENT)
+        .answering(&[204])
+        .get("/api/all-configuration", export, "Export everything, as old clients ask for it")
+        .post("/api/all-configuration", import, "Import what a document says, as old clients do it")
+        .taking(DOCUMENT)
+        .answering(&[204])
+        .get("/api/definitions/{vhost}", export_vhost, "Export a virtual host")
+        .post("/api/definitions/{vhost}", import_vhost, "Import what a document says into a virtual host")
+        .taking(DOCUMENT)
+        .answering(&[204])
+        .all_for_administrators()
 }
+
+/// The lists of a document.
+const DOCUMENT: [Field; 10] = [
+    may("users", Kind::Objects),
+    may("vhosts", Kind::Objects),
+    may("permissions", Kind::Objects),
+    may("topic_permissions", Kind::Objects),
+    may("parameters", Kind::Objects),
+    may("global_parameters", Kind::Objects),
+    may("policies", Kind::Objects),
+    may("queues", Kind::Objects),
+    may("exchanges", Kind::Objects),
+    may("bindings", Kind::Objects),
+];
 
 /// What a virtual host has, with its name on each thing.
 #[derive(Default)]

@@ -1,12 +1,6 @@
 //! Exchanges: what there is, declared and deleted, and published to.
 
-use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::State,
-    response::IntoResponse,
-    routing::{get, post},
-};
+use axum::{Json, body::Bytes, extract::State, response::IntoResponse};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,10 +11,11 @@ use crate::core::declared::{Destination, ExchangeSpec, PolicyKind};
 use crate::management::{
     Api,
     body::{Body, name},
-    extract::{Path, Query},
+    extract::{Asked, Path, Query},
     failure::{Answered, Failure, bad_request},
     json::{table, text},
     listing::Listing,
+    openapi::{Kind, Routes, may, must},
     samples::{Ages, Subject, exchange_stats},
     visitor::Visitor,
 };
@@ -29,14 +24,41 @@ use crate::protocol::{Properties, ShortString, basic, exchange};
 /// The name in addresses of the exchange without a name.
 const DEFAULT: &str = "amq.default";
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/exchanges", get(all))
-        .route("/api/exchanges/{vhost}", get(of_vhost))
-        .route("/api/exchanges/{vhost}/{exchange}", get(one).put(declare).delete(remove))
-        .route("/api/exchanges/{vhost}/{exchange}/publish", post(publish))
-        .route("/api/exchanges/{vhost}/{exchange}/bindings/source", get(bindings_from))
-        .route("/api/exchanges/{vhost}/{exchange}/bindings/destination", get(bindings_to))
+pub(super) fn routes() -> Routes {
+    Routes::about("exchanges", "Exchanges, and messages published to them")
+        .list("/api/exchanges", all, "List exchanges")
+        .list("/api/exchanges/{vhost}", of_vhost, "List the exchanges of a virtual host")
+        .get("/api/exchanges/{vhost}/{exchange}", one, "Look at an exchange")
+        .put("/api/exchanges/{vhost}/{exchange}", declare, "Declare an exchange")
+        .taking([
+            may("type", Kind::Text),
+            may("durable", Kind::Flag),
+            may("auto_delete", Kind::Flag),
+            may("internal", Kind::Flag),
+            may("arguments", Kind::Object),
+        ])
+        .delete("/api/exchanges/{vhost}/{exchange}", remove, "Delete an exchange")
+        .post(
+            "/api/exchanges/{vhost}/{exchange}/publish",
+            publish,
+            "Publish a message; the answer says whether it was routed",
+        )
+        .taking([
+            must("routing_key", Kind::Text),
+            must("payload", Kind::Text),
+            must("payload_encoding", Kind::Text),
+            may("properties", Kind::Object),
+        ])
+        .list(
+            "/api/exchanges/{vhost}/{exchange}/bindings/source",
+            bindings_from,
+            "List the bindings that begin at an exchange",
+        )
+        .list(
+            "/api/exchanges/{vhost}/{exchange}/bindings/destination",
+            bindings_to,
+            "List the bindings that lead to an exchange",
+        )
 }
 
 /// An exchange as RabbitMQ shows it.
@@ -146,6 +168,11 @@ async fn declare(
 #[serde(default, rename_all = "kebab-case")]
 struct Conditions {
     if_unused: Option<String>,
+}
+
+impl Asked for Conditions {
+    const PARAMETERS: &'static [(&'static str, &'static str)] =
+        &[("if-unused", "true: only if nothing is bound to it")];
 }
 
 async fn remove(

@@ -1,11 +1,10 @@
 //! Health checks: 200 with `{"status": "ok"}`, or 503 with what is wrong.
 
 use axum::{
-    Json, Router,
+    Json,
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::get,
 };
 use serde_json::{Value, json};
 
@@ -14,6 +13,7 @@ use crate::management::{
     body::name,
     extract::Path,
     failure::{Answered, Failure, bad_request},
+    openapi::Routes,
     visitor::Visitor,
 };
 use crate::protocol::{Properties, basic, queue};
@@ -21,24 +21,51 @@ use crate::protocol::{Properties, basic, queue};
 /// Where the broker gives a sign of life.
 pub const ALIVE: &str = "/api/leveret/alive";
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/aliveness-test/{vhost}", get(alive))
-        .route("/api/healthchecks/node", get(alarms))
-        .route("/api/healthchecks/node/{node}", get(alarms))
-        .route("/api/health/checks/alarms", get(alarms))
-        .route("/api/health/checks/local-alarms", get(alarms))
-        .route("/api/health/checks/virtual-hosts", get(well))
-        .route("/api/health/checks/port-listener/{port}", get(port))
-        .route("/api/health/checks/protocol-listener/{protocol}", get(protocol))
-        .route("/api/health/checks/certificate-expiration/{within}/{unit}", get(certificates))
-        .route("/api/health/checks/node-is-quorum-critical", get(alone))
-        .route("/api/health/checks/node-is-mirror-sync-critical", get(alone))
-        .route("/api/health/checks/is-in-service", get(well))
-        .route("/api/health/checks/ready-to-serve-clients", get(well))
-        .route("/api/health/checks/below-node-connection-limit", get(connections))
-        .route(ALIVE, get(live))
+pub(super) fn routes() -> Routes {
+    Routes::about("health", "Checks: 200 if all is well, 503 with what is not")
+        .get("/api/aliveness-test/{vhost}", alive, "Publish a message and take it out again")
+        .answering(CHECKED)
+        .get("/api/healthchecks/node", alarms, "Check that there is no alarm, as old clients do it")
+        .answering(CHECKED)
+        .get("/api/healthchecks/node/{node}", alarms, "Check that there is no alarm, as old clients do it")
+        .answering(CHECKED)
+        .get("/api/health/checks/alarms", alarms, "Check that there is no alarm")
+        .answering(CHECKED)
+        .get("/api/health/checks/local-alarms", alarms, "Check that there is no alarm on this node")
+        .answering(CHECKED)
+        .get("/api/health/checks/virtual-hosts", well, "Check that virtual hosts run")
+        .get("/api/health/checks/port-listener/{port}", port, "Check that something listens at a port")
+        .answering(CHECKED)
+        .get("/api/health/checks/protocol-listener/{protocol}", protocol, "Check that a protocol is spoken")
+        .answering(CHECKED)
+        .get(
+            "/api/health/checks/certificate-expiration/{within}/{unit}",
+            certificates,
+            "Check that no certificate expires soon",
+        )
+        .answering(CHECKED)
+        .get(
+            "/api/health/checks/node-is-quorum-critical",
+            alone,
+            "Check that no other node depends on this one",
+        )
+        .get(
+            "/api/health/checks/node-is-mirror-sync-critical",
+            alone,
+            "Check that no other node depends on this one",
+        )
+        .get("/api/health/checks/is-in-service", well, "Check that the broker serves clients")
+        .get("/api/health/checks/ready-to-serve-clients", well, "Check that the broker serves clients")
+        .get(
+            "/api/health/checks/below-node-connection-limit",
+            connections,
+            "Check that there may be more connections",
+        )
+        .answering(CHECKED)
+        .get(ALIVE, live, "Get a sign of life")
 }
+
+const CHECKED: &[u16] = &[200, 503];
 
 fn fine(more: Value) -> Response {
     Json(with(json!({ "status": "ok" }), more)).into_response()

@@ -1,6 +1,6 @@
 //! Limits of virtual hosts and of users.
 
-use axum::{Router, body::Bytes, extract::State, routing::get};
+use axum::{body::Bytes, extract::State};
 use serde_json::{Value, json};
 
 use super::{done, users::limits_shown};
@@ -16,18 +16,33 @@ use crate::management::{
     failure::{Answered, Failure, bad_request},
     json::text,
     listing::Listing,
+    openapi::{Field, Kind, Routes, must},
     visitor::Visitor,
 };
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/vhost-limits", get(all))
-        .route("/api/vhost-limits/{vhost}", get(of_vhost))
-        .route("/api/vhost-limits/{vhost}/{limit}", axum::routing::put(set).delete(remove))
-        .route("/api/user-limits", get(all_users))
-        .route("/api/user-limits/{user}", get(of_user))
-        .route("/api/user-limits/{user}/{limit}", axum::routing::put(set_user).delete(remove_user))
+pub(super) fn routes() -> Routes {
+    Routes::about("limits", "Limits of virtual hosts and users")
+        .list("/api/vhost-limits", all, "List limits of virtual hosts")
+        .list("/api/vhost-limits/{vhost}", of_vhost, "List the limits of a virtual host")
+        .put("/api/vhost-limits/{vhost}/{limit}", set, "Limit a virtual host; a negative value is no limit")
+        .taking(VALUE)
+        .answering(&[204])
+        .for_administrators()
+        .delete("/api/vhost-limits/{vhost}/{limit}", remove, "Take a limit of a virtual host away")
+        .for_administrators()
+        .list("/api/user-limits", all_users, "List limits of users")
+        .for_administrators()
+        .list("/api/user-limits/{user}", of_user, "List the limits of a user")
+        .for_administrators()
+        .put("/api/user-limits/{user}/{limit}", set_user, "Limit a user; a negative value is no limit")
+        .taking(VALUE)
+        .answering(&[204])
+        .for_administrators()
+        .delete("/api/user-limits/{user}/{limit}", remove_user, "Take a limit of a user away")
+        .for_administrators()
 }
+
+const VALUE: [Field; 1] = [must("value", Kind::Whole)];
 
 fn shown(vhost: &Vhost) -> Option<Value> {
     let limits = vhost.limits();

@@ -26,32 +26,36 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Api, failure::Failure};
+use super::{Api, failure::Failure, metrics, openapi::Routes};
 
-/// All of them.
-pub fn all() -> Router<Api> {
-    Router::new()
-        .merge(beyond::routes())
-        .merge(bindings::routes())
-        .merge(channels::routes())
-        .merge(connections::routes())
-        .merge(consumers::routes())
-        .merge(definitions::routes())
-        .merge(exchanges::routes())
-        .merge(health::routes())
-        .merge(limits::routes())
-        .merge(node::routes())
-        .merge(overview::routes())
-        .merge(parameters::routes())
-        .merge(permissions::routes())
-        .merge(policies::routes())
-        .merge(queues::routes())
-        .merge(users::routes())
-        .merge(vhosts::routes())
-        .fallback(async || Failure::NotFound)
-        .method_not_allowed_fallback(async |method: Method| {
-            Failure::NotAllowed(format!("{method} is not allowed here"))
-        })
+/// All of them, as a table.
+pub fn all() -> Routes {
+    Routes::default()
+        .and(overview::routes())
+        .and(node::routes())
+        .and(connections::routes())
+        .and(channels::routes())
+        .and(consumers::routes())
+        .and(exchanges::routes())
+        .and(queues::routes())
+        .and(bindings::routes())
+        .and(vhosts::routes())
+        .and(users::routes())
+        .and(permissions::routes())
+        .and(policies::routes())
+        .and(parameters::routes())
+        .and(limits::routes())
+        .and(definitions::routes())
+        .and(health::routes())
+        .and(metrics::for_visitors())
+        .and(beyond::routes())
+}
+
+/// What answers a table, and what is no part of it.
+pub fn router(table: Routes) -> Router<Api> {
+    let nowhere = async || Failure::NotFound;
+    let otherwise = async |method: Method| Failure::NotAllowed(format!("{method} is not allowed here"));
+    table.into_router().fallback(nowhere).method_not_allowed_fallback(otherwise)
 }
 
 /// 201 for what was made, 204 for what was there (RabbitMQ).

@@ -1,6 +1,6 @@
 //! The node: the only one of its cluster.
 
-use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
+use axum::{Json, extract::State, response::IntoResponse};
 use serde_json::{Value, json};
 
 use super::overview;
@@ -10,16 +10,21 @@ use crate::management::{
     extract::{Path, Query},
     failure::{Answered, Failure},
     listing::Listing,
+    openapi::Routes,
     process,
     visitor::Visitor,
 };
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/config/effective", get(configuration))
-        .route("/api/nodes", get(all))
-        .route("/api/nodes/{node}", get(one))
-        .route("/api/nodes/{node}/memory", get(memory))
+pub(super) fn routes() -> Routes {
+    Routes::about("nodes", "The node, and how it is configured")
+        .get("/api/config/effective", configuration, "See how the broker is configured, without secrets")
+        .for_administrators()
+        .list("/api/nodes", all, "List nodes: there is one")
+        .for_monitors()
+        .get("/api/nodes/{node}", one, "Look at the node")
+        .for_monitors()
+        .get("/api/nodes/{node}/memory", memory, "See what takes memory")
+        .for_monitors()
 }
 
 /// The node as RabbitMQ shows it.

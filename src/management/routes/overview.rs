@@ -1,6 +1,6 @@
 //! What there is in all, and what is this.
 
-use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
+use axum::{Json, extract::State, response::IntoResponse};
 use serde_json::{Map, Value, json};
 
 use crate::core::routing::ExchangeKind;
@@ -10,6 +10,7 @@ use crate::management::{
     extract::{Path, Query},
     failure::{Answered, Failure},
     listing::Listing,
+    openapi::{Kind, Routes, document, must},
     samples::{self, Ages, Figures, Subject, message_stats},
     visitor::Visitor,
 };
@@ -17,16 +18,24 @@ use crate::management::{
 /// The version of RabbitMQ whose API this is: some clients choose by it what they ask for.
 pub(super) const RABBITMQ_VERSION: &str = crate::connection::COMPATIBLE_VERSION;
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/overview", get(overview))
-        .route("/api/cluster-name", get(cluster_name).put(set_cluster_name))
-        .route("/api/version", get(version))
-        .route("/api/extensions", get(extensions))
-        .route("/api/feature-flags", get(feature_flags))
-        .route("/api/feature-flags/{flag}/enable", axum::routing::put(enable))
-        .route("/api/deprecated-features", get(deprecated))
-        .route("/api/deprecated-features/used", get(nothing))
+pub(super) fn routes() -> Routes {
+    Routes::about("overview", "The broker as a whole")
+        .get("/api/overview", overview, "See what is going on, at a glance")
+        .get("/api/cluster-name", cluster_name, "See the name of the cluster")
+        .put("/api/cluster-name", set_cluster_name, "Name the cluster")
+        .taking([must("name", Kind::Text)])
+        .answering(&[204])
+        .for_administrators()
+        .get("/api/version", version, "See the version of RabbitMQ that is spoken")
+        .get("/api/extensions", extensions, "See extensions of RabbitMQ's web page")
+        .list("/api/feature-flags", feature_flags, "List feature flags")
+        .for_monitors()
+        .put("/api/feature-flags/{flag}/enable", enable, "Enable a feature flag: all of them are")
+        .answering(&[204])
+        .for_administrators()
+        .list("/api/deprecated-features", deprecated, "List what RabbitMQ will do without some day")
+        .list("/api/deprecated-features/used", nothing, "List what is used of that: it is not counted")
+        .get("/api/leveret/openapi.json", openapi, "Get this document")
 }
 
 /// What came and went, by RabbitMQ's names, in the order of [`Figures::churn`].
@@ -223,4 +232,10 @@ async fn deprecated(_: Visitor, Query(listing): Query<Listing>) -> Answered {
 
 async fn nothing(_: Visitor, Query(listing): Query<Listing>) -> Answered {
     listing.answer(Vec::<Value>::new())
+}
+
+/// The table of all routes as an `OpenAPI` document.
+async fn openapi(_: Visitor, State(api): State<Api>) -> Answered {
+    let document = api.openapi.get_or_init(|| document(&super::all()));
+    Ok(Json(document).into_response())
 }

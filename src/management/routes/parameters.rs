@@ -1,6 +1,6 @@
 //! Parameters of virtual hosts, and those of the whole broker.
 
-use axum::{Router, body::Bytes, extract::State, routing::get};
+use axum::{body::Bytes, extract::State};
 use serde_json::{Value, json};
 
 use super::{done, policies, put, users::limits_shown};
@@ -16,18 +16,41 @@ use crate::management::{
     failure::{Answered, Failure},
     json::text,
     listing::Listing,
+    openapi::{Field, Kind, Routes, must},
     visitor::Visitor,
 };
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/parameters", get(all))
-        .route("/api/parameters/{component}", get(of_component))
-        .route("/api/parameters/{component}/{vhost}", get(in_vhost))
-        .route("/api/parameters/{component}/{vhost}/{parameter}", get(one).put(set).delete(remove))
-        .route("/api/global-parameters", get(all_global))
-        .route("/api/global-parameters/{parameter}", get(one_global).put(set_global).delete(remove_global))
+pub(super) fn routes() -> Routes {
+    Routes::about("parameters", "Parameters of virtual hosts, and global ones")
+        .list("/api/parameters", all, "List parameters")
+        .for_policymakers()
+        .list("/api/parameters/{component}", of_component, "List the parameters of a component")
+        .for_policymakers()
+        .list(
+            "/api/parameters/{component}/{vhost}",
+            in_vhost,
+            "List the parameters of a component in a virtual host",
+        )
+        .for_policymakers()
+        .get("/api/parameters/{component}/{vhost}/{parameter}", one, "Look at a parameter")
+        .for_policymakers()
+        .put("/api/parameters/{component}/{vhost}/{parameter}", set, "Set a parameter")
+        .taking(VALUE)
+        .for_policymakers()
+        .delete("/api/parameters/{component}/{vhost}/{parameter}", remove, "Take a parameter away")
+        .for_policymakers()
+        .list("/api/global-parameters", all_global, "List global parameters")
+        .for_policymakers()
+        .get("/api/global-parameters/{parameter}", one_global, "Look at a global parameter")
+        .for_policymakers()
+        .put("/api/global-parameters/{parameter}", set_global, "Set a global parameter")
+        .taking(VALUE)
+        .for_administrators()
+        .delete("/api/global-parameters/{parameter}", remove_global, "Take a global parameter away")
+        .for_administrators()
 }
+
+const VALUE: [Field; 1] = [must("value", Kind::Any)];
 
 /// The value of a parameter, which is kept as text.
 fn value(json: &str) -> Value {

@@ -1,6 +1,6 @@
 //! Permissions, and those of topics.
 
-use axum::{Router, body::Bytes, extract::State, routing::get};
+use axum::{body::Bytes, extract::State};
 use serde_json::{Value, json};
 
 use super::{done, put};
@@ -12,16 +12,41 @@ use crate::management::{
     failure::{Answered, Failure, bad_request},
     json::text,
     listing::Listing,
+    openapi::{Kind, Routes, must},
     visitor::Visitor,
 };
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/permissions", get(all))
-        .route("/api/permissions/{vhost}/{user}", get(one).put(set).delete(remove))
-        .route("/api/topic-permissions", get(all_topics))
-        .route("/api/topic-permissions/{vhost}/{user}", get(topics).put(set_topic).delete(remove_topics))
-        .route("/api/topic-permissions/{vhost}/{user}/{exchange}", get(topic).delete(remove_topic))
+pub(super) fn routes() -> Routes {
+    Routes::about("permissions", "Permissions and topic permissions of users in virtual hosts")
+        .list("/api/permissions", all, "List permissions")
+        .get("/api/permissions/{vhost}/{user}", one, "Look at the permissions of a user in a virtual host")
+        .put("/api/permissions/{vhost}/{user}", set, "Set permissions, each a regular expression of names")
+        .taking([must("configure", Kind::Text), must("write", Kind::Text), must("read", Kind::Text)])
+        .delete("/api/permissions/{vhost}/{user}", remove, "Take permissions away")
+        .list("/api/topic-permissions", all_topics, "List topic permissions")
+        .list(
+            "/api/topic-permissions/{vhost}/{user}",
+            topics,
+            "List the topic permissions of a user in a virtual host",
+        )
+        .put(
+            "/api/topic-permissions/{vhost}/{user}",
+            set_topic,
+            "Set topic permissions, each a regular expression of keys",
+        )
+        .taking([must("exchange", Kind::Text), must("write", Kind::Text), must("read", Kind::Text)])
+        .delete("/api/topic-permissions/{vhost}/{user}", remove_topics, "Take topic permissions away")
+        .list(
+            "/api/topic-permissions/{vhost}/{user}/{exchange}",
+            topic,
+            "Look at the topic permissions for an exchange",
+        )
+        .delete(
+            "/api/topic-permissions/{vhost}/{user}/{exchange}",
+            remove_topic,
+            "Take the topic permissions for an exchange away",
+        )
+        .all_for_administrators()
 }
 
 /// Permissions as RabbitMQ shows them.

@@ -1,6 +1,6 @@
 //! Policies, and those of operators.
 
-use axum::{Router, body::Bytes, extract::State, routing::get};
+use axum::{body::Bytes, extract::State};
 use serde_json::{Value, json};
 
 use super::{done, put};
@@ -13,21 +13,36 @@ use crate::management::{
     failure::{Answered, Failure},
     json::{table, text},
     listing::Listing,
+    openapi::{Field, Kind, Routes, may, must},
     visitor::Visitor,
 };
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/policies", get(users))
-        .route("/api/policies/{vhost}", get(users_in))
-        .route("/api/policies/{vhost}/{policy}", get(user).put(set_user).delete(remove_user))
-        .route("/api/operator-policies", get(operators))
-        .route("/api/operator-policies/{vhost}", get(operators_in))
-        .route(
-            "/api/operator-policies/{vhost}/{policy}",
-            get(operator).put(set_operator).delete(remove_operator),
-        )
+pub(super) fn routes() -> Routes {
+    Routes::about("policies", "Policies, and those of operators")
+        .list("/api/policies", users, "List policies")
+        .list("/api/policies/{vhost}", users_in, "List the policies of a virtual host")
+        .get("/api/policies/{vhost}/{policy}", user, "Look at a policy")
+        .put("/api/policies/{vhost}/{policy}", set_user, "Set a policy")
+        .taking(POLICY)
+        .for_policymakers()
+        .delete("/api/policies/{vhost}/{policy}", remove_user, "Take a policy away")
+        .for_policymakers()
+        .list("/api/operator-policies", operators, "List operator policies")
+        .list("/api/operator-policies/{vhost}", operators_in, "List the operator policies of a virtual host")
+        .get("/api/operator-policies/{vhost}/{policy}", operator, "Look at an operator policy")
+        .put("/api/operator-policies/{vhost}/{policy}", set_operator, "Set an operator policy")
+        .taking(POLICY)
+        .for_administrators()
+        .delete("/api/operator-policies/{vhost}/{policy}", remove_operator, "Take an operator policy away")
+        .for_administrators()
 }
+
+const POLICY: [Field; 4] = [
+    must("pattern", Kind::Text),
+    must("definition", Kind::Object),
+    may("priority", Kind::Whole),
+    may("apply-to", Kind::Text),
+];
 
 /// A policy as RabbitMQ shows it.
 pub(super) fn shown(vhost: &Vhost, spec: &PolicySpec) -> Value {

@@ -2,13 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::State,
-    response::IntoResponse,
-    routing::{delete, get, post},
-};
+use axum::{Json, body::Bytes, extract::State, response::IntoResponse};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,26 +18,43 @@ use crate::limits::{GOT_AT_ONCE_MAX, GOT_BYTES_MAX};
 use crate::management::{
     Api,
     body::{Body, name},
-    extract::{Path, Query},
+    extract::{Asked, Path, Query},
     failure::{Answered, Failure, bad_request},
     json::{properties, table, text},
     listing::{Listed, Listing},
+    openapi::{Kind, Routes, may, must},
     samples::{Ages, Subject, message_stats},
     time,
     visitor::Visitor,
 };
 use crate::protocol::{basic, queue};
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/queues", get(all))
-        .route("/api/queues/detailed", get(all))
-        .route("/api/queues/{vhost}", get(of_vhost))
-        .route("/api/queues/{vhost}/{queue}", get(one).put(declare).delete(remove))
-        .route("/api/queues/{vhost}/{queue}/bindings", get(bindings_of))
-        .route("/api/queues/{vhost}/{queue}/contents", delete(purge))
-        .route("/api/queues/{vhost}/{queue}/get", post(take))
-        .route("/api/queues/{vhost}/{queue}/actions", post(act))
+pub(super) fn routes() -> Routes {
+    Routes::about("queues", "Queues, and messages taken from them")
+        .list("/api/queues", all, "List queues")
+        .list("/api/queues/detailed", all, "List queues, as newer clients ask for it")
+        .list("/api/queues/{vhost}", of_vhost, "List the queues of a virtual host")
+        .get("/api/queues/{vhost}/{queue}", one, "Look at a queue")
+        .put("/api/queues/{vhost}/{queue}", declare, "Declare a queue")
+        .taking([may("durable", Kind::Flag), may("auto_delete", Kind::Flag), may("arguments", Kind::Object)])
+        .delete("/api/queues/{vhost}/{queue}", remove, "Delete a queue with its messages")
+        .list("/api/queues/{vhost}/{queue}/bindings", bindings_of, "List the bindings that lead to a queue")
+        .delete(
+            "/api/queues/{vhost}/{queue}/contents",
+            purge,
+            "Take all messages out of a queue that no consumer holds",
+        )
+        .post("/api/queues/{vhost}/{queue}/get", take, "Take messages from a queue")
+        .taking([
+            must("count", Kind::Whole),
+            must("encoding", Kind::Text),
+            may("ackmode", Kind::Text),
+            may("requeue", Kind::Flag),
+            may("truncate", Kind::Whole),
+        ])
+        .post("/api/queues/{vhost}/{queue}/actions", act, "Do what replicas would need: nothing")
+        .taking([must("action", Kind::Text)])
+        .answering(&[204])
 }
 
 /// A queue, to be shown.
@@ -232,6 +243,13 @@ async fn declare(
 struct Conditions {
     if_unused: Option<String>,
     if_empty: Option<String>,
+}
+
+impl Asked for Conditions {
+    const PARAMETERS: &'static [(&'static str, &'static str)] = &[
+        ("if-unused", "true: only if it has no consumers"),
+        ("if-empty", "true: only if it has no messages"),
+    ];
 }
 
 /// Whether a parameter says yes.

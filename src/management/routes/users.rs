@@ -1,12 +1,6 @@
 //! Users, and who asks.
 
-use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::State,
-    response::IntoResponse,
-    routing::{get, post},
-};
+use axum::{Json, body::Bytes, extract::State, response::IntoResponse};
 use serde_json::{Map, Value, json};
 
 use super::{done, permissions, put};
@@ -20,21 +14,45 @@ use crate::management::{
     failure::{Answered, Failure, bad_request},
     json::{text, texts},
     listing::Listing,
+    openapi::{Kind, Routes, may, must},
     visitor::Visitor,
 };
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/users", get(all))
-        .route("/api/users/", get(all))
-        .route("/api/users/bulk-delete", post(remove_all))
-        .route("/api/users/without-permissions", get(without_permissions))
-        .route("/api/users/{user}", get(one).put(set).delete(remove))
-        .route("/api/users/{user}/permissions", get(permissions_of))
-        .route("/api/users/{user}/topic-permissions", get(topic_permissions_of))
-        .route("/api/whoami", get(whoami))
-        .route("/api/auth/hash_password", post(hash_password))
-        .route("/api/auth/hash_password/{password}", get(hash_password_in_path))
+pub(super) fn routes() -> Routes {
+    Routes::about("users", "Users, and who one is")
+        .list("/api/users", all, "List users")
+        .post("/api/users/bulk-delete", remove_all, "Delete several users")
+        .taking([must("users", Kind::Texts)])
+        .answering(&[204])
+        .list(
+            "/api/users/without-permissions",
+            without_permissions,
+            "List users that have no permissions anywhere",
+        )
+        .get("/api/users/{user}", one, "Look at a user")
+        .put("/api/users/{user}", set, "Set a user")
+        .taking([
+            may("tags", Kind::Any),
+            may("password", Kind::Text),
+            may("password_hash", Kind::Text),
+            may("hashing_algorithm", Kind::Text),
+        ])
+        .delete("/api/users/{user}", remove, "Delete a user")
+        .list("/api/users/{user}/permissions", permissions_of, "List the permissions of a user")
+        .list(
+            "/api/users/{user}/topic-permissions",
+            topic_permissions_of,
+            "List the topic permissions of a user",
+        )
+        .post("/api/auth/hash_password", hash_password, "Hash a password")
+        .taking([must("password", Kind::Text)])
+        .get(
+            "/api/auth/hash_password/{password}",
+            hash_password_in_path,
+            "Hash a password, as old clients ask for it",
+        )
+        .all_for_administrators()
+        .get("/api/whoami", whoami, "See who one is")
 }
 
 /// Limits as an object.

@@ -1,11 +1,6 @@
 //! Virtual hosts: made, changed, deleted.
 
-use axum::{
-    Router,
-    body::Bytes,
-    extract::State,
-    routing::{get, post},
-};
+use axum::{body::Bytes, extract::State};
 use serde_json::{Value, json};
 
 use super::{done, permissions, put};
@@ -18,17 +13,36 @@ use crate::management::{
     failure::{Answered, Failure},
     json::{text, texts},
     listing::Listing,
+    openapi::{Kind, Routes, may},
     samples::{Ages, Subject, message_stats},
     visitor::Visitor,
 };
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/vhosts", get(all))
-        .route("/api/vhosts/{vhost}", get(one).put(set).delete(remove))
-        .route("/api/vhosts/{vhost}/permissions", get(permissions_in))
-        .route("/api/vhosts/{vhost}/topic-permissions", get(topic_permissions_in))
-        .route("/api/vhosts/{vhost}/start/{node}", post(start))
+pub(super) fn routes() -> Routes {
+    Routes::about("vhosts", "Virtual hosts")
+        .list("/api/vhosts", all, "List virtual hosts")
+        .get("/api/vhosts/{vhost}", one, "Look at a virtual host")
+        .put("/api/vhosts/{vhost}", set, "Set a virtual host; what is not said stays")
+        .taking([
+            may("description", Kind::Text),
+            may("tags", Kind::Any),
+            may("default_queue_type", Kind::Text),
+            may("tracing", Kind::Flag),
+        ])
+        .for_administrators()
+        .delete("/api/vhosts/{vhost}", remove, "Delete a virtual host with all that is in it")
+        .for_administrators()
+        .list("/api/vhosts/{vhost}/permissions", permissions_in, "List the permissions in a virtual host")
+        .for_administrators()
+        .list(
+            "/api/vhosts/{vhost}/topic-permissions",
+            topic_permissions_in,
+            "List the topic permissions in a virtual host",
+        )
+        .for_administrators()
+        .post("/api/vhosts/{vhost}/start/{node}", start, "Start a virtual host: it runs")
+        .answering(&[204])
+        .for_administrators()
 }
 
 /// A virtual host as RabbitMQ shows it.

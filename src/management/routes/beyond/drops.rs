@@ -1,16 +1,20 @@
 //! Messages that were dropped, and why.
 
-use axum::{Router, extract::State, routing::get};
+use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::broker::{Lost, Vhost};
 use crate::core::dead_letter::Reason;
 use crate::management::{
-    Api, extract::Query, failure::Answered, json::text, listing::Listing, visitor::Visitor,
+    Api, extract::Query, failure::Answered, json::text, listing::Listing, openapi::Routes, visitor::Visitor,
 };
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new().route("/api/leveret/drops", get(all))
+pub(super) fn routes() -> Routes {
+    Routes::about("drops", "Messages that were dropped").list(
+        "/api/leveret/drops",
+        all,
+        "List what was dropped, by queue and reason",
+    )
 }
 
 /// What was dropped in a virtual host: by queues, which have no dead-letter exchange, and on the way between queues.

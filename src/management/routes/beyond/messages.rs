@@ -3,10 +3,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use axum::{
-    Json, Router,
+    Json,
     extract::State,
     response::{IntoResponse, Response},
-    routing::get,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,19 +20,38 @@ use crate::core::{
 use crate::limits::{PEEKED_AT_ONCE_MAX, PEEKED_PAYLOAD_BYTES_DEFAULT, PEEKED_PAYLOAD_BYTES_MAX};
 use crate::management::{
     Api,
-    extract::{Path, Query},
+    extract::{Asked, Path, Query},
     failure::{Answered, Failure, bad_request},
     json::{self, text},
+    openapi::Routes,
     visitor::Visitor,
 };
 use crate::protocol::{Properties, ShortString};
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/leveret/queues/{vhost}/{queue}/messages", get(look))
-        .route("/api/leveret/queues/{vhost}/{queue}/delayed/{cursor}", axum::routing::delete(cancel))
-        .route("/api/leveret/delayed/{vhost}", get(look_at_delayed))
-        .route("/api/leveret/delayed/{vhost}/{cursor}", axum::routing::delete(cancel_delayed))
+pub(super) fn routes() -> Routes {
+    Routes::about("messages", "Messages where they stand")
+        .get(
+            "/api/leveret/queues/{vhost}/{queue}/messages",
+            look,
+            "Look at messages that are ready, held, or wait for their time",
+        )
+        .delete(
+            "/api/leveret/queues/{vhost}/{queue}/delayed/{cursor}",
+            cancel,
+            "Cancel a message that waits in a queue",
+        )
+        .get(
+            "/api/leveret/delayed/{vhost}",
+            look_at_delayed,
+            "Look at messages that were published with a delay",
+        )
+        .for_monitors()
+        .delete(
+            "/api/leveret/delayed/{vhost}/{cursor}",
+            cancel_delayed,
+            "Cancel a message that was published with a delay",
+        )
+        .for_administrators()
 }
 
 /// What is asked for.
@@ -46,6 +64,16 @@ struct Looking {
     offset: Option<u64>,
     limit: Option<usize>,
     payload_bytes: Option<usize>,
+}
+
+impl Asked for Looking {
+    const PARAMETERS: &'static [(&'static str, &'static str)] = &[
+        ("state", "ready, unacked or delayed"),
+        ("from", "Where to begin: a position, or what the answer before has said is next"),
+        ("offset", "About so many messages behind the first"),
+        ("limit", "How many: 50, and at most 500"),
+        ("payload_bytes", "Bytes of each body: 4096"),
+    ];
 }
 
 /// Where messages stand.

@@ -4,10 +4,8 @@ mod drops;
 mod messages;
 mod redrive;
 
-use axum::Router;
+use crate::management::openapi::Routes;
 
-use crate::management::Api;
-
-pub(super) fn routes() -> Router<Api> {
-    Router::new().merge(drops::routes()).merge(messages::routes()).merge(redrive::routes())
+pub(super) fn routes() -> Routes {
+    Routes::default().and(messages::routes()).and(redrive::routes()).and(drops::routes())
 }

@@ -2,14 +2,7 @@
 
 use std::{num::NonZeroU32, sync::Arc};
 
-use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::State,
-    http::StatusCode,
-    response::IntoResponse,
-    routing::{get, post},
-};
+use axum::{Json, body::Bytes, extract::State, http::StatusCode, response::IntoResponse};
 use serde_json::{Value, json};
 
 use super::super::queues;
@@ -26,15 +19,27 @@ use crate::management::{
     extract::{Path, Query},
     failure::{Answered, bad_request},
     listing::Listing,
+    openapi::{Kind, Routes, may, must},
     visitor::Visitor,
 };
 use crate::protocol::ShortString;
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/leveret/queues/{vhost}/{queue}/redrive", post(begin))
-        .route("/api/leveret/redrives", get(all))
-        .route("/api/leveret/redrives/{number}", get(one).delete(stop))
+pub(super) fn routes() -> Routes {
+    Routes::about("redrives", "Messages moved or copied elsewhere, above all dead ones back to work")
+        .post("/api/leveret/queues/{vhost}/{queue}/redrive", begin, "Move or copy messages of a queue")
+        .taking([
+            must("to", Kind::Object),
+            may("filter", Kind::Object),
+            may("limit", Kind::Whole),
+            may("per_second", Kind::Whole),
+            may("copy", Kind::Flag),
+            may("dry_run", Kind::Flag),
+        ])
+        .answering(&[200, 202])
+        .list("/api/leveret/redrives", all, "List redrives that run, and the last ones that have ended")
+        .get("/api/leveret/redrives/{number}", one, "Look at a redrive")
+        .delete("/api/leveret/redrives/{number}", stop, "Stop a redrive of one's own")
+        .answering(&[200])
 }
 
 /// What a request orders.
