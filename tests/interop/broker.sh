@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Sourced by tests/interop/run and examples/run, which set $root and $cache. After start_broker AMQP_URL names a broker: the one of
-# --uri, or one of its own that ends with the script. Of its own one amqps_url has the port with TLS, and tls_folder the certificates.
+# --uri, or one of its own that ends with the script. Of its own one LEVERET_URL has the HTTP API, amqps_url the port with TLS, and
+# tls_folder the certificates.
 
 # start_broker [URI]
 start_broker() {
@@ -14,7 +15,7 @@ start_broker() {
   : >"$broker_folder/stdout"
   tls_folder=$broker_folder/tls
   "$binary" tls self-signed "$tls_folder" >/dev/null || exit 2
-  "$binary" serve --amqp-listen 127.0.0.1:0 --data-dir "$broker_folder/data" \
+  "$binary" serve --amqp-listen 127.0.0.1:0 --http-listen 127.0.0.1:0 --metrics-listen none --data-dir "$broker_folder/data" \
     --amqps-listen 127.0.0.1:0 --tls-cert "$tls_folder/server_certificate.pem" --tls-key "$tls_folder/server_key.pem" \
     --tls-ca "$tls_folder/ca_certificate.pem" --tls-verify optional \
     >"$broker_folder/stdout" 2>"$broker_folder/stderr" </dev/null &
@@ -29,6 +30,8 @@ start_broker() {
       address=$(grep -oE 'amqps://127\.0\.0\.1:[0-9]+' "$broker_folder/stdout" | head -n 1)
       # shellcheck disable=SC2034 # the caller's
       amqps_url=${address/'amqps://'/'amqps://guest:guest@'}
+      LEVERET_URL=$(grep -oE 'http://127\.0\.0\.1:[0-9]+' "$broker_folder/stdout" | head -n 1)
+      export LEVERET_URL
       return
     fi
     kill -0 "$broker_pid" 2>/dev/null || break
