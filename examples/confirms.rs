@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, env, error::Error, process, time::Instant};
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
     options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions},
-    types::{AMQPValue, FieldTable, ShortString},
+    types::{AMQPValue, ShortString},
 };
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
@@ -66,7 +66,7 @@ async fn publish(
     channel: &Channel,
     queue: &ShortString,
     order: &str,
-) -> Result<impl Future<Output = lapin::Result<Confirmation>>> {
+) -> Result<impl Future<Output = lapin::Result<Confirmation>> + use<>> {
     let properties = BasicProperties::default().with_delivery_mode(2);
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     Ok(channel.basic_publish("".into(), queue.clone(), options, order.as_bytes(), properties).await?)
