@@ -7,15 +7,15 @@ use crate::{
     wire::{PASSIVE, Wire, queue_declare},
 };
 
-/// The example of README.md, as it stands there.
+/// The example of docs/configuration.md, as it stands there.
 fn example() -> String {
-    let readme = include_str!("../../README.md");
-    let (_, rest) = readme.split_once("```toml\n").unwrap();
+    let page = include_str!("../../docs/configuration.md");
+    let (_, rest) = page.split_once("```toml\n").unwrap();
     rest.split_once("```").unwrap().0.to_owned()
 }
 
 #[test]
-fn the_policies_of_the_readme_apply_to_what_their_patterns_match() {
+fn the_policies_of_the_example_apply_to_what_their_patterns_match() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(example().as_bytes()).unwrap();
     let Some(broker) = own(&["--config", file.path().to_str().unwrap()]) else { return };
