@@ -1,0 +1,12 @@
+"""Shipping writes down each parcel that leaves the house."""
+
+from common import database, handle_once
+
+db = database("shipping", "CREATE TABLE IF NOT EXISTS parcels (order_number INTEGER NOT NULL);")
+
+
+def ship(order):
+    db.execute("INSERT INTO parcels VALUES (?)", [order["order"]])
+
+
+handle_once("shipping", db, ship)
