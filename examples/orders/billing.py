@@ -1,11 +1,10 @@
 """Billing adds up what is to be paid: 25 for a hat."""
 
-from common import database, handle_once
+from common import Transaction, database, handle_once
 
-db = database("billing", """
-    CREATE TABLE IF NOT EXISTS account (due INTEGER NOT NULL, bills INTEGER NOT NULL);
-    INSERT INTO account SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM account);
-""")
+db = database("billing")
+with Transaction(db):
+    db.execute("INSERT INTO account SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM account)")
 
 
 def bill(order):

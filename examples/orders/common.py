@@ -16,21 +16,60 @@ from pika.exceptions import AMQPError
 
 QUEUES = {"warehouse": "order", "billing": "order", "shipping": "parcel"}  # and the kind of message that each takes
 
+TABLES = {  # of each service, beside those of all
+    "shop": ["orders (number INTEGER PRIMARY KEY, hats INTEGER NOT NULL)"],
+    "warehouse": ["shelf (hats INTEGER NOT NULL)"],
+    "billing": ["account (due INTEGER NOT NULL, bills INTEGER NOT NULL)"],
+    "shipping": ["parcels (order_number INTEGER NOT NULL)"],
+}
 
-def database(service, tables):
-    """The service's own database; what it has committed is on the disk."""
-    path = os.path.join(os.environ.get("ORDERS_FOLDER", "."), f"{service}.sqlite")
-    db = sqlite3.connect(path, isolation_level=None, timeout=30)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.executescript(f"""
-        BEGIN IMMEDIATE;
-        CREATE TABLE IF NOT EXISTS outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, body TEXT NOT NULL);
-        CREATE TABLE IF NOT EXISTS seen (message TEXT PRIMARY KEY) WITHOUT ROWID;
-        {tables}
-        COMMIT;
-    """)
+
+def database(service):
+    """The service's own database; what it has committed is on the disk. A file of SQLite in ORDERS_FOLDER, or a schema of the PostgreSQL
+    that ORDERS_DATABASE names. The statements are those that both know; `?` is a value."""
+    address = os.environ.get("ORDERS_DATABASE")
+    db = PostgreSQL(address, service) if address else SQLite(service)
+    with Transaction(db):
+        db.lock()
+        for table in (f"outbox (number {db.NUMBER}, kind TEXT NOT NULL, body TEXT NOT NULL)", "seen (message TEXT PRIMARY KEY)", *TABLES[service]):
+            db.execute(f"CREATE TABLE IF NOT EXISTS {table}")
     return db
+
+
+class SQLite:
+    BEGIN = "BEGIN IMMEDIATE"  # one that writes; a later change of mind could fail
+    NUMBER = "INTEGER PRIMARY KEY AUTOINCREMENT"
+
+    def __init__(self, service):
+        path = os.path.join(os.environ.get("ORDERS_FOLDER", "."), f"{service}.sqlite")
+        self.connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        self.connection.execute("PRAGMA synchronous = FULL")
+
+    def lock(self):
+        """Nothing to do: one writes at a time."""
+
+    def execute(self, statement, values=()):
+        return self.connection.execute(statement, values)
+
+
+class PostgreSQL:
+    BEGIN = "BEGIN"
+    NUMBER = "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
+
+    def __init__(self, address, service):
+        import psycopg
+
+        self.connection = psycopg.connect(address, autocommit=True, options=f"-c search_path={service}")
+        self.service = service
+
+    def lock(self):
+        """Two processes that make the same tables do it one after the other."""
+        self.execute("SELECT pg_advisory_xact_lock(1)")
+        self.execute(f"CREATE SCHEMA IF NOT EXISTS {self.service}")
+
+    def execute(self, statement, values=()):
+        return self.connection.execute(statement.replace("?", "%s"), values)
 
 
 class Transaction:
@@ -40,7 +79,7 @@ class Transaction:
         self.db = db
 
     def __enter__(self):
-        self.db.execute("BEGIN IMMEDIATE")
+        self.db.execute(self.db.BEGIN)
 
     def __exit__(self, failed, *_):
         self.db.execute("ROLLBACK" if failed else "COMMIT")
@@ -80,7 +119,7 @@ def handle_once(service, db, handle):
         channel.basic_qos(prefetch_count=20)
         for method, properties, body in channel.consume(service):
             with Transaction(db):
-                new = db.execute("INSERT OR IGNORE INTO seen VALUES (?)", [properties.message_id]).rowcount
+                new = db.execute("INSERT INTO seen VALUES (?) ON CONFLICT DO NOTHING", [properties.message_id]).rowcount
                 if new:
                     handle(json.loads(body))
             channel.basic_ack(method.delivery_tag)

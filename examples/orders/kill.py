@@ -1,5 +1,6 @@
 """Runs the shop with all of its services and a broker, kills one after the other with SIGKILL, the broker too, and looks whether an order
-was lost or done twice: kill.py [SEED] [KILLS] [ORDERS]. LEVERET_BIN names the broker (default: target/release/leveret).
+was lost or done twice: kill.py [--postgresql] [SEED] [KILLS] [ORDERS]. LEVERET_BIN names the broker (default: target/release/leveret).
+With --postgresql the services have their tables in a PostgreSQL that it starts (Debian's; it is not among what is killed), else in files of SQLite.
 
 Which part is killed and how far the orders are by then follow from the seed.
 """
@@ -7,13 +8,15 @@ Which part is killed and how far the orders are by then follow from the seed.
 import os
 import random
 import shutil
+import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from common import TABLES, database
 
 HERE = Path(__file__).resolve().parent
 BROKER = os.environ.get("LEVERET_BIN", HERE.parents[1] / "target/release/leveret")
@@ -28,13 +31,40 @@ WAIT_SECONDS = 90
 class House:
     """All parts as processes, in a folder of their own."""
 
-    def __init__(self, orders):
+    def __init__(self, orders, postgresql):
         self.folder = Path(tempfile.mkdtemp(prefix="leveret-orders-"))
         address = f"127.0.0.1:{free_port()}"
+        os.environ.pop("ORDERS_DATABASE", None)
         self.environment = os.environ | {"AMQP_URL": f"amqp://guest:guest@{address}", "ORDERS_FOLDER": str(self.folder),
                                          "ORDERS_COUNT": str(orders), "LEVERET_AMQP_LISTEN": address,
                                          "LEVERET_DATA_DIR": str(self.folder / "broker")}
         self.running = {}
+        self.cluster = None
+        if postgresql:
+            self.start_postgresql()
+        os.environ.update(self.environment)
+        self.databases = {service: database(service) for service in TABLES}
+
+    def start_postgresql(self):
+        """A cluster in the folder, that only listens there. PostgreSQL does not run as root."""
+        programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+        user = {"user": "postgres"} if os.getuid() == 0 else {}
+        home = self.folder / "postgresql"
+        home.mkdir()
+        self.folder.chmod(0o755)
+        if user:
+            shutil.chown(home, "postgres")
+        subprocess.run([programs / "initdb", "-D", home / "data", "-U", "shop", "-A", "trust", "--no-sync"], check=True, cwd=home,
+                       stdout=subprocess.DEVNULL, **user)
+        command = [programs / "postgres", "-D", home / "data", "-k", home, "-c", "listen_addresses="]
+        with open(self.folder / "postgresql.log", "ab") as log:
+            self.cluster = subprocess.Popen(command, cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **user)
+        deadline = time.monotonic() + WAIT_SECONDS
+        while subprocess.run([programs / "pg_isready", "-q", "-h", home], check=False).returncode != 0:
+            if time.monotonic() > deadline or self.cluster.poll() is not None:
+                self.fail("PostgreSQL does not start")
+            time.sleep(0.1)
+        self.environment["ORDERS_DATABASE"] = f"host={home} user=shop dbname=postgres"
 
     def start(self, part):
         command = PARTS[part] if part == "broker" else [sys.executable, "-B", HERE / PARTS[part][0], *PARTS[part][1:]]
@@ -46,23 +76,12 @@ class House:
         self.running[part].wait()
 
     def fetch(self, service, query):
-        """A row of a service's database; zeros while it has none yet."""
-        path = self.folder / f"{service}.sqlite"
-        if not path.exists():
-            return (0, 0)
-        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
-        try:
-            return db.execute(query).fetchone() or (0, 0)
-        except sqlite3.OperationalError as error:
-            if "no such table" in str(error):
-                return (0, 0)
-            raise
-        finally:
-            db.close()
+        """A row of a service's database."""
+        return self.databases[service].execute(query).fetchone()
 
     def done(self):
         """How many orders have come to their end: billed, and shipped."""
-        return min(self.fetch("billing", "SELECT bills FROM account")[0], self.fetch("shipping", "SELECT COUNT(*) FROM parcels")[0])
+        return min(self.fetch("billing", "SELECT COALESCE(SUM(bills), 0) FROM account")[0], self.fetch("shipping", "SELECT COUNT(*) FROM parcels")[0])
 
     def wait_for(self, orders):
         deadline = time.monotonic() + WAIT_SECONDS
@@ -90,6 +109,9 @@ class House:
     def end(self):
         for part in self.running:
             self.kill(part)
+        if self.cluster:
+            self.cluster.send_signal(signal.SIGQUIT)  # at once
+            self.cluster.wait()
         shutil.rmtree(self.folder)
 
 
@@ -109,9 +131,10 @@ def equal(what, got, wanted):
 
 
 def main():
-    seed, kills, orders = (int(value) for value in (sys.argv[1:] + [str(random.randrange(1 << 32)), "20", "300"][len(sys.argv) - 1:]))
+    numbers = [int(value) for value in sys.argv[1:] if value != "--postgresql"]
+    seed, kills, orders = numbers + [random.randrange(1 << 32), 20, 300][len(numbers):]
     print(f"seed {seed}, {kills} kills, {orders} orders", flush=True)
-    chance, house = random.Random(seed), House(orders)
+    chance, house = random.Random(seed), House(orders, "--postgresql" in sys.argv)
     moments = sorted(chance.randrange(orders) for _ in range(kills))
     # Each part at least once, if there are enough kills.
     victims = [*PARTS, *chance.choices(list(PARTS), k=max(0, kills - len(PARTS)))][:kills]

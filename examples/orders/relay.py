@@ -8,7 +8,7 @@ import pika
 from common import database, with_channel
 
 service = sys.argv[1]
-db = database(service, "")
+db = database(service)
 
 
 def serve(channel):

@@ -2,7 +2,7 @@
 
 from common import database, handle_once
 
-db = database("shipping", "CREATE TABLE IF NOT EXISTS parcels (order_number INTEGER NOT NULL);")
+db = database("shipping")
 
 
 def ship(order):

@@ -5,7 +5,7 @@ import time
 
 from common import Transaction, database, say
 
-db = database("shop", "CREATE TABLE IF NOT EXISTS orders (number INTEGER PRIMARY KEY, hats INTEGER NOT NULL);")
+db = database("shop")
 wanted = int(os.environ.get("ORDERS_COUNT", "100"))
 
 while (number := db.execute("SELECT COALESCE(MAX(number), 0) + 1 FROM orders").fetchone()[0]) <= wanted:

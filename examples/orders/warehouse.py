@@ -1,11 +1,10 @@
 """The warehouse takes hats from its shelf for each order, and tells shipping of the parcel."""
 
-from common import database, handle_once, say
+from common import Transaction, database, handle_once, say
 
-db = database("warehouse", """
-    CREATE TABLE IF NOT EXISTS shelf (hats INTEGER NOT NULL);
-    INSERT INTO shelf SELECT 100000 WHERE NOT EXISTS (SELECT 1 FROM shelf);
-""")
+db = database("warehouse")
+with Transaction(db):
+    db.execute("INSERT INTO shelf SELECT 100000 WHERE NOT EXISTS (SELECT 1 FROM shelf)")
 
 
 def pack(order):
