@@ -1,9 +1,13 @@
-//! Every bound in the program, in one place, with its unit in its name.
+//! Every bound in the program, in one place, with its unit in its name; those of moving in from a RabbitMQ in `moving`.
 //!
 //! Relations between bounds are asserted at compile time. What an operator may change starts from here as a
 //! default and is checked in [`crate::config`]; everything else is fixed.
 
+mod moving;
+
 use std::time::Duration;
+
+pub use moving::*;
 
 /// Largest frame that we negotiate, header and end octet included (RabbitMQ's default).
 pub const FRAME_SIZE_BYTES_MAX: u32 = 131_072;
@@ -357,6 +361,8 @@ pub const QUEUE_RESIDENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const PEEK_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Messages that are moved or copied in one group of the journal (redrive).
 pub const REDRIVE_AT_ONCE_MAX: usize = 256;
+/// Messages that move in from another broker's queue at once.
+pub const MOVED_IN_AT_ONCE_MAX: usize = 256;
 /// How long a consumer may hold a message of a quorum queue (RabbitMQ: 30 minutes).
 pub const CONSUMER_TIMEOUT_MS: u64 = 30 * 60 * 1_000;
 /// The longest that can be configured, in milliseconds: ten years.

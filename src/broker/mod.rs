@@ -12,6 +12,7 @@ mod definitions;
 mod drops;
 #[cfg(test)]
 mod host;
+mod moving_in;
 mod paging;
 mod rates;
 mod reading;
@@ -37,6 +38,7 @@ pub use connections::{
 };
 pub use definitions::{Document, Imported, Problem, json_name, json_table};
 pub use drops::{Drops, Lost};
+pub use moving_in::{Arrived, Stopped};
 pub use rates::Rates;
 pub use reading::Quiet;
 pub use redrive::{Ended, Progress, RedriveError};

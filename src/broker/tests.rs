@@ -250,25 +250,25 @@ fn who_was_let_in_before_a_deletion_and_is_registered_after_it_is_closed_too() {
 }
 
 /// A broker on a folder.
-struct Stored {
-    broker: Broker,
+pub(super) struct Stored {
+    pub(super) broker: Broker,
     store: Store,
 }
 
 impl Stored {
-    fn open(folder: &Path) -> Self {
+    pub(super) fn open(folder: &Path) -> Self {
         let config = StoreConfig { segment_bytes: 1 << 20, disk_free_limit: 0 };
         let (store, opened) = Store::open(folder, &config).unwrap();
         Self { broker: Broker::new(Config::load(Settings::default()).unwrap(), opened), store }
     }
 
-    fn close(self) {
+    pub(super) fn close(self) {
         drop(self.broker);
         self.store.close(crate::limits::STORE_CLOSE_TIMEOUT).unwrap();
     }
 }
 
-const ME: ConnectionId = ConnectionId(1);
+pub(super) const ME: ConnectionId = ConnectionId(1);
 
 fn with_broker(folder: &Path, run: impl FnOnce(&Broker)) {
     let config = StoreConfig { segment_bytes: 1 << 20, disk_free_limit: 0 };
@@ -288,7 +288,7 @@ fn lose(folder: &Path, loss: Loss) {
     }
 }
 
-fn declaration(name: &'static str) -> QueueDeclaration {
+pub(super) fn declaration(name: &'static str) -> QueueDeclaration {
     QueueDeclaration {
         name: ShortString::from_static(name),
         server_named: false,

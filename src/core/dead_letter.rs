@@ -5,7 +5,7 @@
 //! of that kind that came from a client are no history (RabbitMQ since 3.13): a consumer that publishes a message
 //! again with its headers would else continue counts that mean nothing. The broker knows its own by the mark that
 //! [`rewrite`] puts on a message; what bears none is delivered as it came, and replaced when the message dies here
-//! for the first time.
+//! for the first time. Those of a message that moves in from another broker's queue are believed ([`believe`]).
 //!
 //! A message may have died a thousand times, so a death only adds to what is encoded: the headers are copied, the entry of
 //! this death is put before the others, and other entries are read only if they have to be.
@@ -155,6 +155,16 @@ pub fn origin(view: &View<'_>) -> Option<Origin> {
 /// What a message last died of; `None` if the broker knows of no death.
 pub fn last_reason(view: &View<'_>) -> Option<Reason> {
     Deaths::of(view).iter().next().map(|(_, reason)| reason)
+}
+
+/// Has the deaths in the headers of a message count, as if they had happened here: another broker has written them. Its
+/// properties must be checked. Without a death that can be read it stays as it is.
+pub fn believe(layout: Layout, image: &mut [u8]) {
+    let bits_at = layout.bits_at();
+    image[bits_at] |= DEAD_LETTERED;
+    if last_reason(&View::new(layout, image)).is_none() {
+        image[bits_at] &= !DEAD_LETTERED;
+    }
 }
 
 /// Makes the message in `view` a dead letter.

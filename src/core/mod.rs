@@ -19,6 +19,7 @@ pub mod error;
 pub mod journal;
 pub mod memory;
 pub mod message;
+pub mod moved_in;
 pub mod numbers;
 pub mod outbox;
 pub mod outgoing;

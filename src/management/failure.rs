@@ -5,8 +5,9 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::broker::Problem;
 use crate::core::error::AmqpError;
 use crate::protocol::ReplyCode;
 
@@ -27,6 +28,8 @@ pub enum Failure {
     BadRequest(String),
     /// 400 with another word for it.
     BadRequestOf(&'static str, String),
+    /// 400: definitions cannot be imported, or not all of them. The body has the problems one by one, too.
+    NotImported(Vec<Problem>),
     /// 413: a body has more bytes than this.
     TooLarge(usize),
     /// 429: somebody asks too often, and may do so again after this time.
@@ -54,6 +57,7 @@ impl IntoResponse for Failure {
             Self::TooMany { wait_seconds } => Some(*wait_seconds),
             _ => None,
         };
+        let problems = self.problems();
         let (status, error, reason) = match self {
             // RabbitMQ spells them in two ways.
             Self::NotAuthenticated(reason) => (StatusCode::UNAUTHORIZED, "not_authorized", reason),
@@ -63,6 +67,10 @@ impl IntoResponse for Failure {
             Self::NotAllowed(reason) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", reason),
             Self::BadRequest(reason) => (StatusCode::BAD_REQUEST, "bad_request", reason),
             Self::BadRequestOf(error, reason) => (StatusCode::BAD_REQUEST, error, reason),
+            Self::NotImported(problems) => {
+                let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+                (StatusCode::BAD_REQUEST, "bad_request", told.join("; "))
+            }
             Self::TooLarge(max) => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "payload_too_large",
@@ -76,7 +84,11 @@ impl IntoResponse for Failure {
             Self::Unavailable(reason) => (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", reason),
             Self::Internal(reason) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error", reason),
         };
-        let mut response = (status, Json(json!({ "error": error, "reason": reason }))).into_response();
+        let mut body = json!({ "error": error, "reason": reason });
+        if let Some(problems) = problems {
+            body["problems"] = problems;
+        }
+        let mut response = (status, Json(body)).into_response();
         if let Some(seconds) = wait_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
@@ -85,6 +97,15 @@ impl IntoResponse for Failure {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
         }
         response
+    }
+}
+
+impl Failure {
+    /// What was wrong with definitions: the list and the place in it (`queues[3]`), the name of what stands there, and why.
+    fn problems(&self) -> Option<Value> {
+        let Self::NotImported(problems) = self else { return None };
+        let shown = |it: &Problem| json!({ "place": it.place, "name": it.name, "why": it.why });
+        Some(problems.iter().map(shown).collect())
     }
 }
 

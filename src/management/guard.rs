@@ -51,7 +51,7 @@ async fn checked(api: &Api, request: Request) -> Answered<Request> {
         return Err(Failure::NotAuthorised("a page of another origin changes nothing here".into()));
     }
     let visitor = Visitor::from_request_parts(&mut parts, api).await?;
-    let max = body_bytes_max(&parts, &visitor);
+    let max = body_bytes_max(api, &parts, &visitor);
     let late = |_| bad_request("the body did not come in time");
     let said = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let said: Option<usize> = said.and_then(|length| length.parse().ok());
@@ -81,10 +81,15 @@ fn may_change(api: &Api, headers: &HeaderMap) -> bool {
 }
 
 /// How large a body may be, which depends on who sends it and what it is.
-fn body_bytes_max(parts: &Parts, visitor: &Visitor) -> usize {
+fn body_bytes_max(api: &Api, parts: &Parts, visitor: &Visitor) -> usize {
     let path = parts.uri.path();
     let is_definitions = path.starts_with("/api/definitions") || path.starts_with("/api/all-configuration");
+    let moves_in = path.starts_with("/api/leveret/queues/") && path.ends_with("/move-in");
     match () {
+        // The largest message, and what frames it.
+        () if moves_in && visitor.is_administrator() => {
+            HTTP_BODY_BYTES_MAX.max(api.broker.config.max_message_size as usize + HTTP_SMALL_BODY_BYTES_MAX)
+        }
         () if is_definitions && visitor.is_administrator() => DEFINITIONS_BYTES_MAX,
         () if path.ends_with("/publish") => HTTP_BODY_BYTES_MAX,
         () => HTTP_SMALL_BODY_BYTES_MAX,

@@ -146,3 +146,21 @@ fn one_virtual_host_is_exported_without_its_name_and_comes_into_another_one() {
     assert_eq!(api.get("queues/other/q")["arguments"], json!({ "x-max-length": 4 }));
     assert_eq!(api.get("bindings/other/e/e/q/q")[0]["routing_key"], "a");
 }
+
+#[test]
+fn what_is_wrong_with_definitions_is_told_thing_by_thing() {
+    let Some(api) = Api::start(&[]) else { return };
+    let queue = |name: &str, arguments: Value| json!({ "name": name, "vhost": "/", "arguments": arguments });
+    let document = json!({
+        "queues": [queue("a", json!({})), queue("b", json!({ "x-queue-type": "stream" })), queue("c", json!({}))],
+        "exchanges": [{ "name": "x", "vhost": "/", "type": "sundial" }],
+    });
+    let (status, answer) = api.ask("POST", "definitions", &document);
+    assert_eq!((status, &answer["error"]), (400, &json!("bad_request")));
+    let problems = answer["problems"].as_array().unwrap();
+    let places: Vec<_> = problems.iter().map(|problem| (&problem["place"], &problem["name"])).collect();
+    assert_eq!(places, [(&json!("exchanges[0]"), &json!("x")), (&json!("queues[1]"), &json!("b"))]);
+    assert!(problems.iter().all(|problem| problem["why"].as_str().is_some_and(|why| !why.is_empty())));
+    assert!(answer["reason"].as_str().unwrap().contains("queues[1] ('b'): "));
+    assert_eq!(api.get("queues?columns=name"), json!([{ "name": "a" }, { "name": "c" }]));
+}

@@ -11,6 +11,7 @@ mod definitions;
 mod hostile;
 mod metrics;
 mod metrics_detailed;
+mod moving_in;
 mod objects;
 mod openapi;
 mod operators;

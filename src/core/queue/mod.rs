@@ -13,6 +13,7 @@ mod dispatch_round;
 mod expiry;
 mod leaving;
 mod line;
+mod moved_in;
 mod peek;
 mod ready;
 mod seldom;

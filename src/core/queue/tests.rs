@@ -4,6 +4,7 @@ mod client;
 mod lines;
 mod memory;
 mod model;
+mod moved_in;
 mod operator;
 mod overdue;
 mod queue;

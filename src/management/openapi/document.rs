@@ -116,7 +116,9 @@ fn operation(row: &Row) -> Operation {
         .operation_id(Some(id(row)))
         .parameters(Some(parameters(row)))
         .responses(responses(row));
-    if row.inputs.has_body {
+    if row.takes_bytes {
+        operation = operation.request_body(Some(bytes()));
+    } else if row.inputs.has_body {
         operation = operation.request_body(Some(body(&row.fields)));
     }
     let tag = match row.who {
@@ -177,6 +179,13 @@ fn parameters(row: &Row) -> Vec<Parameter> {
         .has_reason
         .then(|| parameter(ParameterIn::Header, "x-reason", "Why: the client is told, and the log"));
     in_path.chain(in_query).chain(reason).collect()
+}
+
+fn bytes() -> RequestBody {
+    RequestBodyBuilder::new()
+        .content("application/octet-stream", content(of_type(Type::String)))
+        .required(Some(Required::True))
+        .build()
 }
 
 fn body(fields: &[Field]) -> RequestBody {
@@ -350,6 +359,8 @@ mod tests {
         assert!(one.contains(&"columns".into()) && !one.contains(&"page".into()), "{one:?}");
         let close = named(&document["paths"]["/api/connections/{connection}"]["delete"]);
         assert_eq!(close, ["connection", "x-reason"]);
+        let move_in = &document["paths"]["/api/leveret/queues/{vhost}/{queue}/move-in"]["post"];
+        assert!(move_in["requestBody"]["content"]["application/octet-stream"].is_object(), "{move_in}");
         let alive = &document["paths"]["/api/leveret/alive"]["get"];
         assert!(alive.get("security").is_none());
         let check = &document["paths"]["/api/health/checks/alarms"]["get"]["responses"];

@@ -35,6 +35,8 @@ pub struct Row {
     pub inputs: Inputs,
     /// Fields of the body.
     pub fields: Vec<Field>,
+    /// The body is no JSON.
+    pub takes_bytes: bool,
     /// Statuses of answers to requests that succeed, or that a check fails.
     pub statuses: &'static [u16],
     /// The form of the answer.
@@ -202,7 +204,18 @@ impl Routes {
         let kind = self.kinds.last().map_or("", |(kind, _)| *kind);
         let inputs = T::inputs();
         let who = if inputs.takes_anybody { Who::Anybody } else { Who::Visitors };
-        self.rows.push(Row { method, path, kind, summary, who, inputs, fields: Vec::new(), statuses, form });
+        self.rows.push(Row {
+            method,
+            path,
+            kind,
+            summary,
+            who,
+            inputs,
+            fields: Vec::new(),
+            takes_bytes: false,
+            statuses,
+            form,
+        });
         self
     }
 
@@ -210,6 +223,12 @@ impl Routes {
     #[must_use]
     pub fn taking(self, fields: impl IntoIterator<Item = Field>) -> Self {
         self.last(|row| row.fields = fields.into_iter().collect())
+    }
+
+    /// The last row's body is no JSON.
+    #[must_use]
+    pub fn taking_bytes(self) -> Self {
+        self.last(|row| row.takes_bytes = true)
     }
 
     /// The last row is answered with these statuses, if it succeeds or a check fails.

@@ -205,13 +205,8 @@ async fn export_vhost(
 }
 
 async fn carry_out(api: &Api, document: &Document) -> Answered {
-    match api.broker.import(document).await {
-        Ok(_) => Ok(done()),
-        Err(problems) => {
-            let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
-            Err(bad_request(told.join("; ")))
-        }
-    }
+    api.broker.import(document).await.map_err(Failure::NotImported)?;
+    Ok(done())
 }
 
 async fn import(visitor: Visitor, State(api): State<Api>, body: Bytes) -> Answered {

@@ -2,10 +2,15 @@
 
 mod drops;
 mod messages;
+mod moving_in;
 mod redrive;
 
 use crate::management::openapi::Routes;
 
 pub(super) fn routes() -> Routes {
-    Routes::default().and(messages::routes()).and(redrive::routes()).and(drops::routes())
+    Routes::default()
+        .and(messages::routes())
+        .and(moving_in::routes())
+        .and(redrive::routes())
+        .and(drops::routes())
 }
