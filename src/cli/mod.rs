@@ -1,6 +1,7 @@
 //! The command line: `leveret [serve]` and the tools. The only module that prints.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program talks to people")]
 
+mod amqp;
 mod bench;
 mod config;
 mod fsck;

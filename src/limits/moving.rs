@@ -18,6 +18,8 @@ pub const MOVED_POLL: Duration = Duration::from_millis(100);
 pub const MOVED_PATIENCE: Duration = Duration::from_secs(5);
 /// How often a request is made again because publishers are held up; each waits [`OPERATOR_WAITS_MAX`](super::OPERATOR_WAITS_MAX).
 pub const MOVED_HELD_UP_TIMES_MAX: u32 = 10;
+/// If it is because there are too many requests, so long is waited before.
+pub const MOVED_HELD_UP_WAIT: Duration = Duration::from_secs(1);
 /// How often a queue is looked at again, because it has got new messages meanwhile.
 pub const MOVED_ROUNDS_MAX: usize = 100;
 /// How often all queues are, and how often definitions are imported without what was refused of them.

@@ -12,6 +12,7 @@ mod lists;
 mod local;
 mod logins;
 mod messages;
+mod moving;
 mod objects;
 mod operator;
 mod watching;

@@ -105,19 +105,22 @@ fn the_storage_engine_is_known_to_one_file() {
     assert!(wrong.is_empty(), "{wrong:?} mention sled");
 }
 
-/// `leveret bench` is a client: it knows of the broker what any client knows.
+/// `leveret bench` is a client: it knows of the broker what any client knows. What it connects with is shared with other commands.
 #[test]
 fn the_load_generator_shares_the_protocol_with_the_broker_and_nothing_else() {
-    let is_its = |module: &str| module == "cli::bench" || module.starts_with("cli::bench::");
-    let is_shared =
-        |module: &str| module == "limits" || module == "protocol" || module.starts_with("protocol::");
+    let is_of = |module: &str, folder: &str| {
+        module.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    let is_bench = |module: &str| is_of(module, "cli::bench");
+    let is_amqp = |module: &str| is_of(module, "cli::amqp");
+    let is_shared = |module: &str| module == "limits" || is_of(module, "protocol");
     let mut wrong = String::new();
     for (module, others) in circles::all_arrows() {
         for other in others {
-            let may = match (is_its(&module), is_its(&other)) {
-                (true, false) => is_shared(&other),
-                (false, true) => module == "cli",
-                _ => true,
+            let may = match () {
+                () if is_bench(&module) => is_shared(&other) || is_bench(&other) || is_amqp(&other),
+                () if is_amqp(&module) => is_shared(&other) || is_amqp(&other),
+                () => !is_bench(&other) || module == "cli",
             };
             if !may {
                 writeln!(wrong, "{module} refers to {other}").unwrap();
@@ -131,7 +134,7 @@ fn the_load_generator_shares_the_protocol_with_the_broker_and_nothing_else() {
             path.starts_with(outside)
                 || path
                     .strip_prefix("crate::cli::")
-                    .is_some_and(|rest| rest.split("::").next() != Some("bench"))
+                    .is_some_and(|rest| !matches!(rest.split("::").next(), Some("bench" | "amqp")))
         };
         for path in paths(&source.text).iter().filter(|path| leaves(path)) {
             writeln!(wrong, "{} refers to {path}", source.path.display()).unwrap();
@@ -140,7 +143,7 @@ fn the_load_generator_shares_the_protocol_with_the_broker_and_nothing_else() {
     assert!(wrong.is_empty(), "the load generator is no client of its own:\n{wrong}");
 }
 
-/// What operators do is asked for over HTTP: values for people, settings' types and hashes are all that is shared with the broker.
+/// What operators do is asked for over HTTP, and AMQP where another broker is asked: values for people, settings' types and hashes are all that is shared with the broker.
 #[test]
 fn the_operators_commands_are_clients_of_the_api_and_nothing_else() {
     let is_its = |module: &str| module == "cli::operate" || module.starts_with("cli::operate::");
@@ -149,7 +152,8 @@ fn the_operators_commands_are_clients_of_the_api_and_nothing_else() {
     for (module, others) in circles::all_arrows().into_iter().filter(|(module, _)| is_its(module)) {
         for other in others {
             let layer = other.split("::").next().unwrap_or_default();
-            if !is_its(&other) && !shared.contains(&layer) {
+            let is_amqp = other == "cli::amqp" || other.starts_with("cli::amqp::");
+            if !is_its(&other) && !is_amqp && !shared.contains(&layer) {
                 writeln!(wrong, "{module} refers to {other}").unwrap();
             }
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::uri::Uri;
+use crate::cli::amqp::uri::Uri;
 
 /// Measure throughput, latency or churn of an AMQP 0-9-1 broker
 ///

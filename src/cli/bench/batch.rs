@@ -6,7 +6,7 @@ use crate::protocol::{
     FRAME_HEADER_BYTES, Properties, ShortString, basic, write_bodies, write_header, write_method,
 };
 
-use super::client::CHANNEL;
+use crate::cli::amqp::client::CHANNEL;
 
 /// Octets of a body that hold its time.
 pub(super) const TIME_BYTES: usize = 8;

@@ -10,15 +10,15 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::args::Churn;
-use super::client::Client;
 use super::clock::{Clock, seconds};
-use super::error::Error;
 use super::interrupt;
 use super::plan::Plan;
 use super::report::{Record, Report, Spread, rate};
 use super::stats::{Latencies, Meter, histogram};
-use super::uri::Uri;
 use super::worker::{Context, Event, Role};
+use crate::cli::amqp::client::Client;
+use crate::cli::amqp::error::Error;
+use crate::cli::amqp::uri::Uri;
 use crate::protocol::{FieldTable, Method, ShortString, basic, queue};
 
 /// Runs the plan's churn to its end and prints the summary.

@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use super::batch::{STAMP_BYTES, due_time_ns};
-use super::client::{CHANNEL, CLOSE_TIMEOUT, Client, goodbye, refuse_close, write_all};
 use super::clock::Pace;
-use super::error::Error;
-use super::inbox::Inbox;
 use super::plan::Consuming;
 use super::stats::ConsumerStats;
-use super::stream::Stream;
 use super::worker::Context;
+use crate::cli::amqp::client::{CHANNEL, CLOSE_TIMEOUT, Client, goodbye, refuse_close, write_all};
+use crate::cli::amqp::error::Error;
+use crate::cli::amqp::inbox::Inbox;
+use crate::cli::amqp::stream::Stream;
 use crate::protocol::{
     ContentHeader, FRAME_BODY, FRAME_HEADER, FRAME_METHOD, Method, RawFrame, ShortString, basic, write_method,
 };

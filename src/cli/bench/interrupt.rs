@@ -5,8 +5,8 @@ use std::thread;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::error::Error;
 use super::worker::Event;
+use crate::cli::amqp::error::Error;
 
 /// Sends [`Event::Interrupted`] at the first signal. The thread that waits for it ends with the program.
 pub(super) fn watch(events: Sender<Event>) -> Result<(), Error> {

@@ -8,22 +8,17 @@ mod args;
 mod argv;
 mod batch;
 mod churn;
-mod client;
 mod clock;
 mod consumer;
-mod error;
 mod figures;
-mod inbox;
 mod interrupt;
 mod plan;
 mod producer;
 mod report;
 mod run;
 mod stats;
-mod stream;
 mod topology;
 mod unconfirmed;
-mod uri;
 mod worker;
 
 use std::process::ExitCode;
@@ -31,8 +26,8 @@ use std::process::ExitCode;
 pub(super) use args::Args;
 pub(super) use argv::rewrite;
 
-use self::error::Error;
 use self::plan::Plan;
+use crate::cli::amqp::error::Error;
 
 /// Measures, and answers 1 with a line on stderr if that was not possible.
 pub(super) fn run(args: Args) -> ExitCode {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::args::{Args, Churn, ExchangeType, Flag};
-use super::error::Error;
-use super::uri::Uri;
+use crate::cli::amqp::error::Error;
+use crate::cli::amqp::uri::Uri;
 use crate::protocol::{SHORT_STRING_BYTES_MAX, ShortString};
 
 /// A run of messages or of churn.

@@ -7,15 +7,15 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use super::batch::Batch;
-use super::client::{CLOSE_TIMEOUT, Client, POLL, goodbye, refuse_close, write_all};
 use super::clock::Pace;
-use super::error::Error;
-use super::inbox::Inbox;
 use super::plan::Publishing;
 use super::stats::ProducerStats;
-use super::stream::Stream;
 use super::unconfirmed::Unconfirmed;
 use super::worker::{Context, Event};
+use crate::cli::amqp::client::{CLOSE_TIMEOUT, Client, POLL, goodbye, refuse_close, write_all};
+use crate::cli::amqp::error::Error;
+use crate::cli::amqp::inbox::Inbox;
+use crate::cli::amqp::stream::Stream;
 use crate::protocol::{FRAME_METHOD, Method, ShortString, confirm, write_method};
 
 /// A connection that is ready to publish.

@@ -12,10 +12,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::client::Client;
 use super::clock::{Clock, seconds};
 use super::consumer::Consumer;
-use super::error::Error;
 use super::figures::{Columns, Durations, Interval, Summary, Totals};
 use super::interrupt;
 use super::plan::Plan;
@@ -24,6 +22,8 @@ use super::report::Report;
 use super::stats::{ConsumerStats, Meter, ProducerStats, histogram};
 use super::topology::Topology;
 use super::worker::{Context, Event, Role};
+use crate::cli::amqp::client::Client;
+use crate::cli::amqp::error::Error;
 
 /// Runs the plan to its end and prints the summary.
 pub(super) fn run(plan: &Plan) -> Result<(), Error> {

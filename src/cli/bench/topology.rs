@@ -2,9 +2,9 @@
 //! deleted after they end. The exchange stays, as PerfTest's does.
 
 use super::args::ExchangeType;
-use super::client::Client;
-use super::error::Error;
 use super::plan::{Plan, TopologyPlan};
+use crate::cli::amqp::client::Client;
+use crate::cli::amqp::error::Error;
 use crate::protocol::{FieldTable, Method, ShortString, exchange, queue};
 
 /// Where producers publish to and consumers consume from. Holds the connection that made it.

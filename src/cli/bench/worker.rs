@@ -6,9 +6,9 @@ use std::sync::mpsc::Sender;
 use std::thread::{self, Builder, JoinHandle};
 use std::time::Duration;
 
-use super::client::POLL;
 use super::clock::Clock;
-use super::error::Error;
+use crate::cli::amqp::client::POLL;
+use crate::cli::amqp::error::Error;
 
 /// What the thread in charge is told.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use ureq::{
     Agent,
-    http::{Request, Uri},
+    http::{Request, Uri, request::Builder},
     tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
@@ -16,7 +16,7 @@ use super::{
     credentials::Credentials,
     error::{Error, usage},
 };
-use crate::limits::{ANSWER_BYTES_MAX, ANSWER_TIMEOUT, CONNECT_TIMEOUT};
+use crate::limits::{ANSWER_BYTES_MAX, ANSWER_TIMEOUT, CONNECT_TIMEOUT, HTTP_BODY_BYTES_MAX};
 
 /// What is asked about: where it is, and what it is called when it is not there.
 #[derive(Debug, Clone)]
@@ -81,6 +81,7 @@ impl Client {
             .proxy(None)
             // Whoever is elsewhere shall not have the password.
             .max_redirects(0)
+            .max_idle_connections_per_host(CONNECTIONS_KEPT)
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_global(Some(ANSWER_TIMEOUT));
         if is_tls {
@@ -142,18 +143,33 @@ impl Client {
         body: &Value,
         reason: Option<&str>,
     ) -> Result<Answer, Error> {
-        let mut request = Request::builder().method(method).uri(format!("{}/api/{}", self.url, address.path));
-        if let Some(authorization) = &self.authorization {
-            request = request.header("authorization", authorization.expose_secret());
-        }
+        let mut request = Request::builder().method(method);
         if let Some(reason) = reason {
             request = request.header("x-reason", reason);
         }
-        let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        if !bytes.is_empty() {
-            request = request.header("content-type", "application/json");
+        if body.is_null() {
+            return self.send(request, address, &[]);
         }
-        let request = request.body(bytes).map_err(|error| usage(format!("cannot be asked for: {error}")))?;
+        self.send(request.header("content-type", "application/json"), address, body.to_string().as_bytes())
+    }
+
+    /// Has something done with bytes that are no JSON; the answer to it, whatever its status is.
+    pub fn post_bytes(&self, address: &Address, bytes: &[u8]) -> Result<Answer, Error> {
+        let mut request =
+            Request::builder().method("POST").header("content-type", "application/octet-stream");
+        if bytes.len() > HTTP_BODY_BYTES_MAX {
+            // If that is too much, it is heard before all is sent into a connection that is closed.
+            request = request.header("expect", "100-continue");
+        }
+        self.send(request, address, bytes)
+    }
+
+    fn send(&self, mut request: Builder, address: &Address, body: &[u8]) -> Result<Answer, Error> {
+        request = request.uri(format!("{}/api/{}", self.url, address.path));
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization.expose_secret());
+        }
+        let request = request.body(body).map_err(|error| usage(format!("cannot be asked for: {error}")))?;
         let mut response = self.agent.run(request).map_err(|error| self.unreachable(error))?;
         let status = response.status().as_u16();
         let read = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
@@ -268,6 +284,8 @@ fn tls(cacert: Option<&Path>) -> Result<TlsConfig, Error> {
         .build())
 }
 
+/// Connections that are kept for the next request: some commands ask from several threads.
+const CONNECTIONS_KEPT: usize = 16;
 /// What stays as it is in an address.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 

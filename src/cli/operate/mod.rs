@@ -22,6 +22,7 @@ mod health;
 mod lists;
 mod local;
 mod messages;
+mod moving;
 mod options;
 mod output;
 mod policies;
@@ -79,6 +80,8 @@ pub(super) enum Command {
     Policies(policies::Command),
     #[command(flatten)]
     Definitions(definitions::Command),
+    #[command(flatten)]
+    Moving(moving::Command),
     #[command(flatten)]
     Local(local::Command),
 }
@@ -142,6 +145,7 @@ fn carry_out(command: &Command, matches: &ArgMatches, root: clap::Command) -> Re
         Command::Vhosts(its) => vhosts::run(its, &context),
         Command::Policies(its) => policies::run(its, &context),
         Command::Definitions(its) => definitions::run(its, &context),
+        Command::Moving(its) => moving::run(its, &context),
         Command::Local(_) => Ok(()),
     }
 }

@@ -11,7 +11,7 @@ use crate::limits::{FRAME_SIZE_BYTES_MAX, HANDSHAKE_FRAME_SIZE_BYTES_MAX};
 use crate::protocol::{RawFrame, split};
 
 /// A read buffer that hands out frames.
-pub(super) struct Inbox {
+pub struct Inbox {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -20,7 +20,7 @@ pub(super) struct Inbox {
 
 impl Inbox {
     /// An empty one for the handshake; it grows when it must.
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             buffer: vec![0; BUFFER_BYTES_MIN],
             start: 0,
@@ -30,23 +30,23 @@ impl Inbox {
     }
 
     /// The negotiated `frame_max`, at most ours.
-    pub(super) fn allow_frames_of(&mut self, frame_size_bytes_max: usize) {
+    pub fn allow_frames_of(&mut self, frame_size_bytes_max: usize) {
         self.frame_size_bytes_max = frame_size_bytes_max.min(FRAME_SIZE_BYTES_MAX as usize);
     }
 
     /// What [`allow_frames_of`](Self::allow_frames_of) set.
-    pub(super) fn frame_size_bytes_max(&self) -> usize {
+    pub fn frame_size_bytes_max(&self) -> usize {
         self.frame_size_bytes_max
     }
 
     /// Makes reads as large as they get.
-    pub(super) fn widen(&mut self) {
+    pub fn widen(&mut self) {
         self.buffer.resize(BUFFER_BYTES_MAX, 0);
     }
 
     /// The next complete frame, if there is one.
     #[inline]
-    pub(super) fn next(&mut self) -> Result<Option<RawFrame<'_>>, Error> {
+    pub fn next(&mut self) -> Result<Option<RawFrame<'_>>, Error> {
         let Some((frame, used)) = split(&self.buffer[self.start..self.end], self.frame_size_bytes_max)?
         else {
             return Ok(None);
@@ -56,7 +56,7 @@ impl Inbox {
     }
 
     /// Reads once. False when the socket's read timeout passed first; the end of the stream is an error.
-    pub(super) fn fill(&mut self, stream: &Stream) -> Result<bool, Error> {
+    pub fn fill(&mut self, stream: &Stream) -> Result<bool, Error> {
         self.make_room();
         match stream.read(&mut self.buffer[self.end..]) {
             Ok(0) => Err(Error::Disconnected),
@@ -82,7 +82,7 @@ impl Inbox {
 }
 
 /// Whether a socket's operation only ran into its timeout, or into a signal.
-pub(super) fn is_timeout(kind: ErrorKind) -> bool {
+pub fn is_timeout(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 

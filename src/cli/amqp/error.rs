@@ -1,12 +1,12 @@
-//! Why a benchmark ends before its time. `Display` is the one line that people see.
+//! Why a client of a broker gives up. `Display` is the one line that people see.
 
 use std::io;
 
 use crate::protocol::{FrameError, MethodError};
 
-/// Everything that ends a benchmark with exit code 1.
+/// Everything that ends what a client was about to do.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub enum Error {
     /// Options that do not fit together.
     #[error("{0}")]
     Options(String),

@@ -2,7 +2,8 @@
 //! Specification); `amqps://` is AMQP over TLS.
 //!
 //! One deviation: a path of `/` alone is the default virtual host `/`, not the virtual host without a name, because
-//! nobody means the latter. Of a query the files of TLS are heeded, as in RabbitMQ's clients: `cacertfile`, `certfile` and `keyfile`.
+//! nobody means the latter. Of a query what TLS takes is heeded, as in RabbitMQ's clients: `cacertfile`, `certfile`, `keyfile`, and
+//! `verify`, which is `verify_peer` or `verify_none`.
 
 use std::{path::PathBuf, str::FromStr};
 
@@ -10,7 +11,7 @@ use crate::protocol::DEFAULT_PORT;
 
 /// Where the broker is, and who connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Uri {
+pub struct Uri {
     /// Name or address, an IPv6 address without its brackets.
     pub host: String,
     /// TCP port.
@@ -27,9 +28,11 @@ pub(super) struct Uri {
 
 /// Files for TLS.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct TlsFiles {
-    /// Whose certificates a broker may show; anybody's if this is not said.
+pub struct TlsFiles {
+    /// Whose certificates a broker may show.
     pub ca: Option<PathBuf>,
+    /// Whether its certificate is looked at (`verify_peer` or `verify_none`). If this is not said, it is where a file says whose count.
+    pub verify: Option<bool>,
     /// The certificate to show,
     pub cert: Option<PathBuf>,
     /// and its key.
@@ -63,13 +66,16 @@ impl FromStr for Uri {
 
 /// Why a text is not an AMQP URI that can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum UriError {
+pub enum UriError {
     /// Something other than `amqp://` and `amqps://`.
     #[error("a URI begins with amqp:// or amqps://")]
     Scheme,
     /// A certificate without its key, or a key without its certificate.
     #[error("certfile and keyfile go together")]
     Certificate,
+    /// Something other than `verify_peer` and `verify_none`.
+    #[error("verify is verify_peer or verify_none")]
+    Verify,
     /// The port is no number, or too large.
     #[error("the port is not a number from 1 to 65535")]
     Port,
@@ -88,6 +94,14 @@ fn tls_files(query: &str) -> Result<TlsFiles, UriError> {
             "cacertfile" => &mut files.ca,
             "certfile" => &mut files.cert,
             "keyfile" => &mut files.key,
+            "verify" => {
+                files.verify = Some(match value {
+                    "verify_peer" => true,
+                    "verify_none" => false,
+                    _ => return Err(UriError::Verify),
+                });
+                continue;
+            }
             _ => continue,
         };
         *file = Some(decoded(value)?.into());
@@ -182,7 +196,10 @@ mod tests {
         assert_eq!("amqps://h".parse(), with(TlsFiles::default()));
         let [ca, cert, key] = ["/a b", "c", "k"].map(|path| Some(path.into()));
         let text = "amqps://h/?cacertfile=/a%20b&verify=verify_peer&certfile=c&keyfile=k";
-        assert_eq!(text.parse(), with(TlsFiles { ca, cert, key }));
+        assert_eq!(text.parse(), with(TlsFiles { ca, cert, key, verify: Some(true) }));
+        let none = TlsFiles { verify: Some(false), ..TlsFiles::default() };
+        assert_eq!("amqps://h?verify=verify_none".parse(), with(none));
+        assert_eq!("amqps://h?verify=no".parse::<Uri>(), Err(UriError::Verify));
         assert_eq!("amqps://h?certfile=c".parse::<Uri>(), Err(UriError::Certificate));
         assert_eq!("amqp://h?certfile=c".parse::<Uri>().map(|uri| uri.tls), Ok(None));
     }

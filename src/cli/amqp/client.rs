@@ -1,5 +1,5 @@
-//! A small blocking AMQP client: connect, one request at a time, close. Producers and consumers take it apart when
-//! their real work begins.
+//! A small blocking AMQP client: connect, one request at a time, close. Who publishes or consumes much takes it apart when
+//! the real work begins.
 //!
 //! Invariant: nothing waits for the broker longer than [`ANSWER_TIMEOUT`]. No heartbeats are negotiated: every thread
 //! either writes, reads, or is about to end.
@@ -15,27 +15,27 @@ use super::stream::Stream;
 use super::uri::Uri;
 use crate::limits::FRAME_SIZE_BYTES_MAX;
 use crate::protocol::{
-    CLIENT_CAPABILITIES, Encode, FRAME_METHOD, FieldTable, FieldValue, Method, PROTOCOL_HEADER, ReplyCode,
-    ShortString, channel, connection, write_method,
+    CLIENT_CAPABILITIES, Encode, FRAME_METHOD, FieldTable, FieldValue, Method, PROTOCOL_HEADER, RawFrame,
+    ReplyCode, ShortString, channel, connection, write_method,
 };
 
 /// The channel that everything here uses.
-pub(super) const CHANNEL: u16 = 1;
+pub const CHANNEL: u16 = 1;
 
 /// How often a thread that waits for its socket looks whether it should stop.
-pub(super) const POLL: Duration = Duration::from_millis(100);
+pub const POLL: Duration = Duration::from_millis(100);
 
 /// How long a broker may take to accept a connection, or to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long we wait for `connection.close-ok`: a courtesy to the broker's log.
-pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a broker that does not read may hold up the end of a run.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// A connection on which requests are answered one by one.
-pub(super) struct Client {
+pub struct Client {
     stream: Stream,
     inbox: Inbox,
     out: Vec<u8>,
@@ -43,7 +43,7 @@ pub(super) struct Client {
 
 impl Client {
     /// Connects and logs in. `name` is what the broker's management shows.
-    pub(super) fn connect(uri: &Uri, name: &str) -> Result<Self, Error> {
+    pub fn connect(uri: &Uri, name: &str) -> Result<Self, Error> {
         let stream = connect_tcp(uri)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
@@ -55,15 +55,15 @@ impl Client {
     }
 
     /// Opens [`CHANNEL`].
-    pub(super) fn open_channel(&mut self) -> Result<(), Error> {
+    pub fn open_channel(&mut self) -> Result<(), Error> {
         self.call(&channel::Open, "channel.open").map(drop)
     }
 
     /// Closes [`CHANNEL`].
-    pub(super) fn close_channel(&mut self) -> Result<(), Error> {
+    pub fn close_channel(&mut self) -> Result<(), Error> {
         let close = channel::Close {
             reply_code: ReplyCode::ReplySuccess.code(),
-            reply_text: ShortString::from_static("bench"),
+            reply_text: ShortString::from_static("done"),
             class_id: 0,
             method_id: 0,
         };
@@ -71,14 +71,14 @@ impl Client {
     }
 
     /// Sends a request on [`CHANNEL`] and waits for its answer; `name` is for the error text.
-    pub(super) fn call(&mut self, method: &impl Encode, name: &'static str) -> Result<Method, Error> {
+    pub fn call(&mut self, method: &impl Encode, name: &'static str) -> Result<Method, Error> {
         self.send(CHANNEL, method)?;
         let answer = self.receive(name)?;
         if answer.name().ends_with("-ok") { Ok(answer) } else { Err(Error::Unexpected(answer.name())) }
     }
 
     /// Says goodbye and waits for the answer.
-    pub(super) fn close(mut self) -> Result<(), Error> {
+    pub fn close(mut self) -> Result<(), Error> {
         self.stream.set_timeouts(CLOSE_TIMEOUT, CLOSE_TIMEOUT)?;
         self.send(0, &goodbye())?;
         match self.receive("connection.close") {
@@ -88,12 +88,12 @@ impl Client {
     }
 
     /// The largest frame that may be sent.
-    pub(super) fn frame_size_bytes_max(&self) -> usize {
+    pub fn frame_size_bytes_max(&self) -> usize {
         self.inbox.frame_size_bytes_max()
     }
 
     /// The socket, from now on with [`POLL`] as its timeout, and what has been read from it.
-    pub(super) fn into_parts(mut self) -> Result<(Stream, Inbox), Error> {
+    pub fn into_parts(mut self) -> Result<(Stream, Inbox), Error> {
         self.stream.set_timeouts(POLL, POLL)?;
         self.inbox.widen();
         Ok((self.stream, self.inbox))
@@ -129,7 +129,33 @@ impl Client {
         }
     }
 
-    fn send(&mut self, channel: u16, method: &impl Encode) -> Result<(), Error> {
+    /// How long a read may wait from now on.
+    pub fn wait_at_most(&self, read: Duration) -> Result<(), Error> {
+        Ok(self.stream.set_timeouts(read, ANSWER_TIMEOUT)?)
+    }
+
+    /// Hands over the next frame. `None` if none came in the time that a read may wait.
+    pub fn next_frame<T>(
+        &mut self,
+        take: impl FnOnce(&RawFrame<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        loop {
+            if let Some(frame) = self.inbox.next()? {
+                return take(&frame).map(Some);
+            }
+            if !self.inbox.fill(&self.stream)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Writes frames.
+    pub fn write(&self, frames: &[u8]) -> Result<(), Error> {
+        Ok(self.stream.write_all(frames)?)
+    }
+
+    /// Sends a method.
+    pub fn send(&mut self, channel: u16, method: &impl Encode) -> Result<(), Error> {
         self.out.clear();
         write_method(&mut self.out, channel, method);
         self.stream.write_all(&self.out)?;
@@ -157,7 +183,7 @@ impl Client {
 }
 
 /// Makes an error of the methods by which a broker ends a channel or a connection.
-pub(super) fn refuse_close(method: Method) -> Result<Method, Error> {
+pub fn refuse_close(method: Method) -> Result<Method, Error> {
     match method {
         Method::ConnectionClose(close) => {
             Err(Error::ConnectionClosed { code: close.reply_code, text: close.reply_text.to_string() })
@@ -170,7 +196,7 @@ pub(super) fn refuse_close(method: Method) -> Result<Method, Error> {
 }
 
 /// The `connection.close` of a client that is done.
-pub(super) fn goodbye() -> connection::Close {
+pub fn goodbye() -> connection::Close {
     connection::Close {
         reply_code: ReplyCode::ReplySuccess.code(),
         reply_text: ShortString::from_static("done"),
@@ -181,7 +207,7 @@ pub(super) fn goodbye() -> connection::Close {
 
 /// Writes everything to a socket whose timeout is [`POLL`]. False if that was not possible within [`STOP_GRACE`] after
 /// `stop` rose; the stream then ends inside a frame and is of no further use.
-pub(super) fn write_all(stream: &Stream, mut bytes: &[u8], stop: &AtomicBool) -> Result<bool, Error> {
+pub fn write_all(stream: &Stream, mut bytes: &[u8], stop: &AtomicBool) -> Result<bool, Error> {
     let mut stopped_since: Option<Instant> = None;
     while !bytes.is_empty() {
         match stream.write(bytes) {
@@ -218,7 +244,7 @@ fn start_ok(uri: &Uri, name: &str) -> connection::StartOk {
     let capabilities =
         CLIENT_CAPABILITIES.iter().fold(FieldTable::new(), |table, name| table.with(name, true));
     let properties = FieldTable::new()
-        .with("product", "leveret bench")
+        .with("product", "leveret")
         .with("version", env!("CARGO_PKG_VERSION"))
         .with("connection_name", name)
         .with("capabilities", FieldValue::Table(capabilities));

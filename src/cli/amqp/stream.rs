@@ -26,7 +26,7 @@ use super::uri::{TlsFiles, Uri};
 
 /// A connection to the broker.
 #[derive(Clone)]
-pub(super) struct Stream {
+pub struct Stream {
     tcp: Arc<TcpStream>,
     tls: Option<Arc<Tls>>,
 }
@@ -57,7 +57,7 @@ struct Outgoing {
 
 impl Stream {
     /// Shakes hands, if `uri` wants TLS.
-    pub(super) fn new(tcp: TcpStream, uri: &Uri) -> Result<Self, Error> {
+    pub fn new(tcp: TcpStream, uri: &Uri) -> Result<Self, Error> {
         let Some(files) = &uri.tls else { return Ok(Self { tcp: Arc::new(tcp), tls: None }) };
         let refused = |error: &dyn std::fmt::Display| Error::Tls(error.to_string());
         let name = ServerName::try_from(uri.host.clone()).map_err(|error| refused(&error))?;
@@ -75,7 +75,7 @@ impl Stream {
 
     /// Reads once; an error when the timeout passed first.
     #[inline]
-    pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.tls {
             None => (&*self.tcp).read(buffer),
             Some(tls) => tls.read(&self.tcp, buffer),
@@ -84,7 +84,7 @@ impl Stream {
 
     /// Writes once. After an error the next call has to begin with the same bytes.
     #[inline]
-    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         match &self.tls {
             None => (&*self.tcp).write(bytes),
             Some(tls) => tls.write(&self.tcp, bytes),
@@ -92,7 +92,7 @@ impl Stream {
     }
 
     /// Writes everything.
-    pub(super) fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+    pub fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.write(bytes)? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
@@ -103,18 +103,18 @@ impl Stream {
     }
 
     /// How long reads and writes may wait.
-    pub(super) fn set_timeouts(&self, read: Duration, write: Duration) -> io::Result<()> {
+    pub fn set_timeouts(&self, read: Duration, write: Duration) -> io::Result<()> {
         self.tcp.set_read_timeout(Some(read))?;
         self.tcp.set_write_timeout(Some(write))
     }
 
     /// How long reads may wait.
-    pub(super) fn read_timeout(&self) -> io::Result<Option<Duration>> {
+    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
         self.tcp.read_timeout()
     }
 
     /// Ends it for all copies.
-    pub(super) fn shutdown(&self) -> io::Result<()> {
+    pub fn shutdown(&self) -> io::Result<()> {
         self.tcp.shutdown(Shutdown::Both)
     }
 }
@@ -186,11 +186,18 @@ fn client_config(files: &TlsFiles) -> Result<ClientConfig, Error> {
     let refused = |error: &dyn std::fmt::Display| Error::Tls(error.to_string());
     let provider = Arc::new(ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match &files.ca {
-        None => Arc::new(Anybody(provider.clone())),
-        Some(ca) => {
+        None if files.verify != Some(true) => Arc::new(Anybody(provider.clone())),
+        Some(_) if files.verify == Some(false) => Arc::new(Anybody(provider.clone())),
+        ca => {
             let mut roots = RootCertStore::empty();
-            for certificate in certificates(ca)? {
-                roots.add(certificate).map_err(|error| refused(&error))?;
+            match ca {
+                Some(ca) => {
+                    for certificate in certificates(ca)? {
+                        roots.add(certificate).map_err(|error| refused(&error))?;
+                    }
+                }
+                // What of them cannot be read does not count.
+                None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
             }
             let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
             builder.build().map_err(|error| refused(&error))?
