@@ -513,6 +513,26 @@ def what_cannot_move(args, rabbit, leveret):
     print("what cannot move is named:", *(f"  {row['name']}: {row['why']}" for row in rows if row["why"]), sep="\n")
 
 
+def way_back(args, rabbit):
+    """A shovel of the RabbitMQ takes messages out of Leveret again."""
+    filler = Filler(args.amqp, "/")
+    for number in range(500):
+        filler.publish("", "queue-0001", pika.BasicProperties(message_id=str(number), delivery_mode=2), b"back")
+    filler.close()
+    value = {
+        "src-protocol": "amqp091", "src-uri": args.amqp + "/%2F", "src-queue": "queue-0001", "src-delete-after": "queue-length",
+        "dest-protocol": "amqp091", "dest-uri": args.rabbitmq_amqp + "/%2F", "dest-queue": "queue-0001", "ack-mode": "on-confirm",
+    }
+    rabbit.ask("PUT", "parameters/shovel/%2F/back", {"value": value})
+    end = time.monotonic() + 60
+    connection = pika.BlockingConnection(pika.URLParameters(args.rabbitmq_amqp + "/%2F"))
+    while connection.channel().queue_declare("queue-0001", passive=True).method.message_count < 500:
+        assert time.monotonic() < end, "the shovel does not bring them"
+        time.sleep(0.2)
+    connection.close()
+    print("a shovel of RabbitMQ brings 500 messages back")
+
+
 def main():
     parser = argparse.ArgumentParser()
     for name in ("leveret", "amqp", "http", "rabbitmq-amqp", "rabbitmq-http"):
@@ -524,6 +544,7 @@ def main():
     move_undisturbed(args, rabbit, leveret)
     move_and_kill(args, rabbit, leveret)
     what_cannot_move(args, rabbit, leveret)
+    way_back(args, rabbit)
 
 
 main()

@@ -54,8 +54,9 @@ impl Report {
         let rate = u64::try_from(u128::from(moved) * 1_000 / took.as_millis().max(1)).unwrap_or(u64::MAX);
         let queues = self.queues.iter().filter(|queue| queue.moved > 0).count();
         eprintln!(
-            "moved {} messages of {queues} queues in {seconds:.1} s: {} in a second",
+            "moved {} messages of {} in {seconds:.1} s: {} in a second",
             HumanCount(moved),
+            counted(queues as u64, "queue"),
             HumanCount(rate)
         );
     }
