@@ -45,6 +45,11 @@ pub fn login(connection: &Span, login: &Login<'_>) {
     );
 }
 
+/// Somebody has logged in on the web console.
+pub fn console_login(user: &ShortString, peer: SocketAddr) {
+    tracing::info!(target: TARGET, event = display("console-login"), %user, %peer, "session of the console opened");
+}
+
 /// A client was not let in. `user` is who it says it is, if it has said so; `left_out` counts refusals that were not told before this one.
 pub fn refused(peer: SocketAddr, user: Option<&dyn Display>, why: &dyn Display, left_out: u64) {
     let cut = |user| display(Printable::new(user).cut_at(CLAIMED_USER_SHOWN_CHARS_MAX));

@@ -1,7 +1,7 @@
 //! Leveret, a message broker that speaks AMQP 0-9-1 as RabbitMQ does.
 //!
 //! The map, from the inside out; dependencies point one way:
-//! `protocol <- core <- store <- broker <- connection <- management <- server <- cli`.
+//! `protocol <- core <- store <- broker <- connection <- management <- console <- server <- cli`.
 //!
 //! * [`protocol`]: bytes to frames, methods, properties and field tables, and back. Pure.
 //! * [`core`]: the rules of AMQP: messages, routing, topology, queues, channels. Pure.
@@ -11,6 +11,7 @@
 //! * [`broker`]: the concurrent shell round the core.
 //! * [`connection`]: listener, handshake, reader and writer of each connection, a handler for each AMQP class.
 //! * [`management`]: the HTTP API.
+//! * [`console`]: the web console on it.
 //! * [`server`]: the composition root.
 //! * [`config`] and [`limits`]: what can be configured, and every bound there is.
 //! * [`audit`]: what the log says of who came in and what was changed, in one form.
@@ -23,6 +24,7 @@ pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod connection;
+pub mod console;
 pub mod containment;
 pub mod core;
 pub mod limits;

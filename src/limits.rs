@@ -1,12 +1,14 @@
-//! Every bound in the program, in one place, with its unit in its name; those of moving in from a RabbitMQ in `moving`.
+//! Every bound in the program, in one place, with its unit in its name; those of moving in from a RabbitMQ in `moving`, of the web console in `console`.
 //!
 //! Relations between bounds are asserted at compile time. What an operator may change starts from here as a
 //! default and is checked in [`crate::config`]; everything else is fixed.
 
+mod console;
 mod moving;
 
 use std::time::Duration;
 
+pub use console::*;
 pub use moving::*;
 
 /// Largest frame that we negotiate, header and end octet included (RabbitMQ's default).

@@ -19,6 +19,7 @@ use crate::auth::{BadKeySource, Tokens};
 use crate::broker::{Begun, Broker, Vhost, configured_policies};
 use crate::config::{Config, OauthConfig};
 use crate::connection::{self, Gate};
+use crate::console;
 use crate::limits::{SHUTDOWN_TIMEOUT, STORE_CLOSE_TIMEOUT};
 use crate::management::{Api, HttpListener, Node};
 use crate::store::{DataDir, DataDirError, RecoveryError, Store};
@@ -252,8 +253,9 @@ impl Server {
         }
         named(&mut background, &Handle::current(), "the reload at SIGHUP", self.reload.at_each(self.hangup));
         named(&mut background, operators, "the samples for rates", api.clone().keep_samples());
+        let console = console::router(api.clone());
         for http in self.http {
-            operators.spawn(api.clone().listen(http.listener, shutdown.clone()));
+            operators.spawn(api.clone().listen(http.listener, console.clone(), shutdown.clone()));
         }
         for metrics in self.metrics {
             operators.spawn(api.clone().listen_for_scrapes(metrics.listener, shutdown.clone()));

@@ -173,3 +173,9 @@ fn virtual_hosts_are_told_when_they_come_change_and_go() {
     );
     assert!(audit(|| assert!(broker.delete_vhost(&short("shop")).is_none())).is_empty());
 }
+
+#[test]
+fn a_login_on_the_console_is_told_with_where_it_came_from() {
+    let told = audit(|| super::console_login(&short("ann"), "127.0.0.1:5000".parse().unwrap()));
+    assert_eq!(told, ["session of the console opened event=console-login user=ann peer=127.0.0.1:5000"]);
+}

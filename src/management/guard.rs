@@ -47,7 +47,7 @@ fn may_ask(api: &Api, request: &Request) -> Answered<()> {
 
 async fn checked(api: &Api, request: Request) -> Answered<Request> {
     let (mut parts, body) = request.into_parts();
-    if !may_change(api, &parts.headers) {
+    if !api.takes_changes_from(&parts.headers) {
         return Err(Failure::NotAuthorised("a page of another origin changes nothing here".into()));
     }
     let visitor = Visitor::from_request_parts(&mut parts, api).await?;
@@ -71,13 +71,26 @@ async fn checked(api: &Api, request: Request) -> Answered<Request> {
     Ok(Request::from_parts(parts, Body::from(bytes.map_err(|_| Failure::TooLarge(max))?)))
 }
 
-/// Browsers say from where a request comes. One that does not say it is no browser's.
-fn may_change(api: &Api, headers: &HeaderMap) -> bool {
+impl Api {
+    /// Whether a request may change something, by the page that it comes from. Browsers say from where a request comes; one that does not
+    /// say it is no browser's.
+    pub fn takes_changes_from(&self, headers: &HeaderMap) -> bool {
+        is_own(headers).unwrap_or_else(|origin| self.broker.effective.permits_origin(origin.as_bytes()))
+    }
+}
+
+/// Whether a request comes from a page of this origin, or from no page; the other origin if it tells one.
+fn is_own(headers: &HeaderMap) -> Result<bool, &str> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(origin) = text("origin") else { return text("sec-fetch-site") != Some("cross-site") };
+    let Some(origin) = text("origin") else { return Ok(text("sec-fetch-site") != Some("cross-site")) };
     let is_own = text("host")
         .is_some_and(|host| origin.split_once("://").is_some_and(|(_, its)| its.eq_ignore_ascii_case(host)));
-    is_own || api.broker.effective.permits_origin(origin.as_bytes())
+    if is_own { Ok(true) } else { Err(origin) }
+}
+
+/// Whether a request comes from a page of this origin, or from no page at all. The forms of the console are sent by nobody else.
+pub fn is_of_this_origin(headers: &HeaderMap) -> bool {
+    is_own(headers).unwrap_or(false)
 }
 
 /// How large a body may be, which depends on who sends it and what it is.

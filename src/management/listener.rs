@@ -47,6 +47,10 @@ pub struct HttpListener {
     pub tls: Option<Arc<Acceptor>>,
 }
 
+/// Whether a request has come over TLS.
+#[derive(Debug, Clone, Copy)]
+pub struct OverTls(pub bool);
+
 /// How many connections there are, of all and of each address.
 struct Places {
     all: Arc<Semaphore>,
@@ -87,9 +91,8 @@ impl Drop for Place {
 }
 
 impl Api {
-    /// Serves requests at an address until shutdown. Runs on the runtime of whoever calls.
-    pub async fn listen(self, listener: HttpListener, shutdown: CancellationToken) {
-        let router = self.router();
+    /// Serves requests at an address until shutdown: by the API's router, or one that hands on to it. Runs on the runtime of whoever calls.
+    pub async fn listen(self, listener: HttpListener, router: Router, shutdown: CancellationToken) {
         if let Err(error) = self.serve(listener, router, shutdown).await {
             tracing::error!(%error, "HTTP cannot be served");
         }
@@ -145,7 +148,7 @@ impl Api {
             self.broker.operations.spawn(async move {
                 let serving = async {
                     match tls {
-                        None => speak(socket, peer, router).await,
+                        None => speak(socket, peer, OverTls(false), router).await,
                         Some(tls) => speak_tls(socket, peer, api.tell_hsts(router), &tls).await,
                     }
                 };
@@ -163,18 +166,24 @@ async fn speak_tls(socket: TcpStream, peer: SocketAddr, router: Router, tls: &Ac
     let handshake = TlsAcceptor::from(tls.config()).accept(socket);
     let late = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
     match timeout(late, handshake).await {
-        Ok(Ok(stream)) => speak(stream, peer, router).await,
+        Ok(Ok(stream)) => speak(stream, peer, OverTls(true), router).await,
         Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS handshake on the port of HTTPS"),
         Err(_late) => tracing::debug!(%peer, "no TLS handshake in time on the port of HTTPS"),
     }
 }
 
-async fn speak(stream: impl AsyncRead + AsyncWrite + Send + 'static, peer: SocketAddr, router: Router) {
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Send + 'static,
+    peer: SocketAddr,
+    over_tls: OverTls,
+    router: Router,
+) {
     let mut stream = TimeoutStream::new(stream);
     stream.set_read_timeout(Some(HTTP_IDLE_TIMEOUT));
     stream.set_write_timeout(Some(SEND_TIMEOUT));
     let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(PeerAddress(peer));
+        request.extensions_mut().insert(over_tls);
         request
     });
     let connection = http1::Builder::new()

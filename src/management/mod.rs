@@ -4,6 +4,7 @@
 //! each kind of thing, rows of a table of which `openapi/` makes the router and the API's own document. What a client could do over AMQP is done by a client inside the broker
 //! ([`Within`](crate::connection::Within)), in the name of who asks. It runs on threads of its own.
 
+mod attention;
 mod body;
 mod extract;
 mod failure;
@@ -13,6 +14,7 @@ mod listener;
 mod listing;
 mod metrics;
 mod openapi;
+mod pass;
 mod process;
 mod rates;
 mod redrives;
@@ -20,6 +22,7 @@ mod routes;
 mod samples;
 mod time;
 mod visitor;
+pub mod words;
 
 use std::{
     net::SocketAddr,
@@ -51,12 +54,18 @@ use crate::limits::{CORS_AGE, HTTP_LARGE_BODIES_MAX, REFUSALS_LOGGED_MAX, REFUSA
 use crate::protocol::ShortString;
 use crate::store::Metrics;
 use crate::tls::Acceptor;
-use failure::{Answered, Failure, bad_request};
-pub use listener::HttpListener;
+use attention::Watch;
+pub use failure::Failure;
+use failure::{Answered, bad_request};
+pub use guard::is_of_this_origin;
+pub use listener::{HttpListener, OverTls};
 use metrics::Scrapes;
+pub use pass::Pass;
 use rates::Rates;
 use redrives::Redrives;
 use samples::Samples;
+pub use time::iso;
+pub use visitor::{PeerAddress, Visitor};
 
 /// What the API shows beside the broker.
 pub struct Node {
@@ -93,6 +102,7 @@ pub struct Shared {
     samples: Arc<Samples>,
     scrapes: Scrapes,
     redrives: Redrives,
+    watch: Watch,
     refusals: Mutex<Sparing>,
     rates: Rates,
     openapi: OnceLock<OpenApi>,
@@ -121,6 +131,7 @@ impl Api {
             rates: Rates::default(),
             openapi: OnceLock::new(),
             made_at: Instant::now(),
+            watch: Watch::default(),
             large_bodies: Arc::new(Semaphore::new(HTTP_LARGE_BODIES_MAX)),
             refusals: Mutex::new(Sparing::new(REFUSALS_LOGGED_MAX, REFUSALS_LOGGED_REFILL)),
         }))

@@ -20,7 +20,8 @@ use crate::core::{
     placement::QueueId,
 };
 use crate::limits::{
-    SAMPLE_INTERVAL, SAMPLED_AT_ONCE_MAX, SAMPLES_MAX, SAMPLES_SHOWN_MAX, SERIES_WITH_PAST_MAX,
+    COARSE_SAMPLE_INTERVAL, COARSE_SAMPLES_MAX, SAMPLE_INTERVAL, SAMPLED_AT_ONCE_MAX, SAMPLES_MAX,
+    SAMPLES_SHOWN_MAX, SERIES_WITH_PAST_MAX,
 };
 use crate::protocol::ShortString;
 
@@ -79,7 +80,7 @@ pub struct Age {
 impl Age {
     /// `None` if it makes no sense, or asks for more than is kept or shown.
     pub fn new(span: u64, step: u64) -> Option<Self> {
-        let span = span.min(SAMPLE_INTERVAL.as_secs() * SAMPLES_MAX as u64);
+        let span = span.min(COARSE_SAMPLE_INTERVAL.as_secs() * COARSE_SAMPLES_MAX as u64);
         (step > 0 && span >= step && span / step <= SAMPLES_SHOWN_MAX).then_some(Self { span, step })
     }
 }
@@ -119,7 +120,8 @@ impl Change {
         let at = |back: u64| newest.saturating_sub(back * step * 1_000);
         let value = |time: Millis| {
             // What is not kept was what it is now, or had not begun.
-            let before = self.past.iter().rev().find(|(taken, _)| *taken <= time);
+            let later = self.past.partition_point(|(taken, _)| *taken <= time);
+            let before = later.checked_sub(1).and_then(|at| self.past.get(at));
             of(before.or(self.past.first()).map_or(&self.to, |(_, figures)| figures))
         };
         let samples: Vec<(i64, Millis)> = (0..=span / step).map(at).map(|time| (value(time), time)).collect();
@@ -149,6 +151,29 @@ struct Series {
     before: Option<Box<(Figures, Millis)>>,
     /// Those of the last minutes, the oldest first, of what has moved in them.
     past: VecDeque<(Millis, Figures)>,
+    /// Of the broker as a whole: those of the last hour, further apart.
+    coarse: VecDeque<(Millis, Figures)>,
+}
+
+impl Series {
+    /// All samples of the past, the oldest first.
+    fn all_past(&self) -> Vec<(Millis, Figures)> {
+        let first = self.past.front().map_or(Millis::MAX, |(taken, _)| *taken);
+        let coarse = self.coarse.iter().filter(|(taken, _)| *taken < first);
+        coarse.chain(&self.past).copied().collect()
+    }
+}
+
+/// Adds to the samples that are further apart, if the last one is of an interval before this one.
+fn remember_coarsely(coarse: &mut VecDeque<(Millis, Figures)>, figures: Figures, now: Millis) {
+    let interval = |at: Millis| at / COARSE_SAMPLE_INTERVAL.as_millis() as Millis;
+    if coarse.back().is_some_and(|(taken, _)| interval(*taken) == interval(now)) {
+        return;
+    }
+    if coarse.len() >= COARSE_SAMPLES_MAX {
+        coarse.pop_front();
+    }
+    coarse.push_back((now, figures));
 }
 
 /// The last samples of what moves, and the last one of what has moved before.
@@ -249,15 +274,19 @@ impl Samples {
         if series.is_none() && figures == Figures::default() {
             return;
         }
-        let (mut last, mut at, mut past) = (Figures::default(), now, VecDeque::new());
+        let (mut last, mut at) = (Figures::default(), now);
+        let (mut past, mut coarse) = (VecDeque::new(), VecDeque::new());
         if let Some(series) = series {
             (last, at) = (series.last, series.at);
-            past = std::mem::take(&mut series.past);
+            (past, coarse) = (std::mem::take(&mut series.past), std::mem::take(&mut series.coarse));
+        }
+        if subject == Subject::Broker {
+            remember_coarsely(&mut coarse, figures, now);
         }
         let has_moved = last != figures;
         self.remember(&mut past, figures, now, has_moved);
         let before = has_moved.then(|| Box::new((last, at)));
-        next.insert(subject, Series { last: figures, at: now, before, past });
+        next.insert(subject, Series { last: figures, at: now, before, past, coarse });
     }
 
     /// Adds to the past of what moves, as long as not too many things have one, and forgets it when nothing in it moves.
@@ -295,9 +324,24 @@ impl Samples {
             to: series.last,
             between: Duration::from_millis(series.at.saturating_sub(since)),
             at: series.at,
-            past: if wants_past { series.past.iter().copied().collect() } else { Vec::new() },
+            past: if wants_past { series.all_past() } else { Vec::new() },
             ages,
         }
+    }
+
+    /// Figures of something at the last sample and about `span` before it, and the milliseconds between the two: fewer than asked for if it
+    /// has begun later, or has no past.
+    pub fn over(&self, of: &Subject, span: Duration) -> Option<(Figures, Figures, Millis)> {
+        let all = self.series.read();
+        let series = all.get(of)?;
+        let since = series.at.saturating_sub(span.as_millis() as Millis);
+        let later = series.past.partition_point(|(taken, _)| *taken <= since);
+        let (from, at) = match (series.past.get(later.saturating_sub(1)), series.before.as_deref()) {
+            (Some((at, from)), _) => (*from, *at),
+            (None, Some(before)) => *before,
+            (None, None) => (series.last, series.at.saturating_sub(SAMPLE_INTERVAL.as_millis() as Millis)),
+        };
+        Some((from, series.last, series.at.saturating_sub(at)))
     }
 
     /// The last sample of something.
@@ -424,6 +468,43 @@ mod tests {
             assert!(Age::new(span, step).is_none(), "{span} {step}");
         }
         assert!(Age::new(u64::MAX, 1).is_some(), "no more than is kept");
+    }
+
+    #[test]
+    fn of_the_broker_an_hour_is_kept_in_steps_of_half_a_minute() {
+        let samples = Samples::default();
+        taken(&samples, 1..=1_000);
+        let change = shown(&samples, Age::new(3_600, 600));
+        let levels: Vec<_> = change["samples"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|sample| sample["sample"].as_i64().unwrap())
+            .collect();
+        // Every five seconds one more: at 600 s it was the 120th.
+        assert_eq!(
+            levels,
+            [960, 840, 720, 600, 480, 360, 282],
+            "what is not kept any more is as the oldest that is"
+        );
+        assert_eq!(samples.series.read()[&Subject::Broker].coarse.len(), COARSE_SAMPLES_MAX);
+    }
+
+    #[test]
+    fn what_has_changed_over_a_span_is_told_with_the_time_that_it_took() {
+        let samples = Samples::default();
+        let over = |span| {
+            samples
+                .over(&Subject::Broker, Duration::from_secs(span))
+                .map(|(from, to, took)| (from.ready, to.ready, took))
+        };
+        assert_eq!(over(60), None);
+        taken(&samples, [5]);
+        assert_eq!(over(60), Some((5, 5, 0)), "it has just begun");
+        taken(&samples, [10, 20, 30, 40]);
+        assert_eq!((over(10), over(60)), (Some((20, 40, 10_000)), Some((10, 40, 15_000))));
+        taken(&samples, [40; SAMPLES_MAX + 2]);
+        assert_eq!(over(60), Some((40, 40, 5_000)), "its past is forgotten");
     }
 
     #[test]

@@ -210,25 +210,38 @@ impl FromRequestParts<Api> for Visitor {
         let claim = claim(parts)?;
         let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
         let peer = peer.ok_or_else(|| Failure::Internal("no address".into()))?;
-        let broker = &api.broker;
-        let logged_in = broker.authenticator.log_in(&claim, peer.ip(), |name| broker.access.user(name)).await;
+        api.let_in(&claim, peer).await
+    }
+}
+
+impl Api {
+    /// Lets somebody in whose claim is right, and whose tags let it see anything here: 401 otherwise, 503 if too many passwords wait to be
+    /// checked. What is refused is counted, told in the audit, and answered the later the more was refused lately.
+    pub(super) async fn let_in(&self, claim: &Claim, peer: SocketAddr) -> Answered<Visitor> {
+        let broker = &self.broker;
+        let logged_in = broker.authenticator.log_in(claim, peer.ip(), |name| broker.access.user(name)).await;
         broker.attempts.count(Spoken::Http, logged_in.as_ref().map(drop).map_err(|refused| &refused.why));
         let identity = logged_in.map_err(|refused: Refused| {
             if refused.why == LoginError::Busy {
                 return Failure::Unavailable(refused.to_string());
             }
             let user = String::from_utf8_lossy(claim.user()).into_owned();
-            if let Some(left_out) = api.tell_refusal() {
+            if let Some(left_out) = self.tell_refusal() {
                 audit::refused(peer, Some(&user), &refused, left_out);
             }
             Failure::NotAuthenticated("Login failed".into())
         })?;
-        api.rates.count_user(&identity.user, broker.effective.rates(), api.uptime_ms())?;
+        self.rates.count_user(&identity.user, broker.effective.rates(), self.uptime_ms())?;
+        self.visitor_of(identity, peer)
+    }
+
+    /// Who has come with a proven identity: 401 without a tag that lets it see anything here.
+    pub(super) fn visitor_of(&self, identity: Identity, peer: SocketAddr) -> Answered<Visitor> {
         let tags = match &identity.token {
             Some(token) => token.tags.clone(),
-            None => broker.access.user(&identity.user).map(|user| user.tags.clone()).unwrap_or_default(),
+            None => self.broker.access.user(&identity.user).map(|user| user.tags.clone()).unwrap_or_default(),
         };
-        let visitor = Self { identity, tags, peer };
+        let visitor = Visitor { identity, tags, peer };
         let may = visitor.is_monitor() || visitor.is_policymaker() || visitor.has("management");
         require(may, "User can not log in: it has no tag for management")?;
         Ok(visitor)

@@ -1,4 +1,5 @@
 //! A broker with the HTTP API, and who asks it.
+#![allow(dead_code, reason = "each test crate uses its own part of it")]
 
 use std::sync::Arc;
 

@@ -31,7 +31,22 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("broker", &["audit", "store", "core", "protocol", "auth", "config"]),
     ("connection", &["audit", "broker", "store", "core", "protocol", "auth", "tls", "config", "containment"]),
     ("management", &["connection", "audit", "broker", "store", "core", "protocol", "auth", "tls", "config"]),
-    ("server", &["connection", "management", "broker", "store", "core", "protocol", "auth", "tls", "config"]),
+    ("console", &["management", "protocol"]),
+    (
+        "server",
+        &[
+            "connection",
+            "console",
+            "management",
+            "broker",
+            "store",
+            "core",
+            "protocol",
+            "auth",
+            "tls",
+            "config",
+        ],
+    ),
     (
         "cli",
         &[

@@ -5,6 +5,7 @@
 
 pub(in crate::core) mod keys;
 mod merge;
+pub mod origin;
 pub mod retry;
 mod settings;
 

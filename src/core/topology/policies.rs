@@ -6,7 +6,10 @@ use super::{Exchange, Topology};
 use crate::core::{
     change::TopologyChange,
     declared::{Definition, ExchangeSpec, PolicyKind, QueueSpec, Subject, VhostSettings},
-    policy::{self, Policy, QueueSettings},
+    policy::{
+        self, Policy, QueueSettings,
+        origin::{Counting, counting},
+    },
 };
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 
@@ -72,6 +75,12 @@ impl Topology {
     pub fn policy_definition_of_queue(&self, queue: &QueueSpec) -> Definition {
         let definition = |kind| self.policy_of_queue(kind, queue).map(|policy| &policy.spec.definition);
         policy::merged(definition(PolicyKind::User), definition(PolicyKind::Operator))
+    }
+
+    /// What counts for a queue now, and what says so.
+    pub fn counting_for_queue(&self, queue: &QueueSpec) -> Vec<Counting> {
+        let definition = |kind| self.policy_of_queue(kind, queue).map(|policy| &policy.spec.definition);
+        counting(&queue.arguments, definition(PolicyKind::User), definition(PolicyKind::Operator))
     }
 
     /// What counts for a queue now.

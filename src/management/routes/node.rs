@@ -73,7 +73,10 @@ fn shown(api: &Api) -> Value {
         "sockets_total": node.sockets_max,
         "sockets_used": broker.connections.count(),
         "type": "disc",
-        "leveret": { "processor_seconds": process::processor_seconds() },
+        "leveret": {
+            "processor_seconds": process::processor_seconds(),
+            "sync_p99_ms": store.sync.1.as_secs_f64() * 1_000.0,
+        },
         "uptime": broker.clock.now().saturating_sub(node.started_at),
     })
 }

@@ -12,6 +12,7 @@ use crate::broker::Vhost;
 use crate::connection::Got;
 use crate::core::{
     declared::{Destination, PolicyKind},
+    policy::origin::{Counting, Origin},
     queue::{QueueStatus, SharedQueue},
 };
 use crate::limits::{GOT_AT_ONCE_MAX, GOT_BYTES_MAX};
@@ -20,7 +21,7 @@ use crate::management::{
     body::{Body, name},
     extract::{Asked, Path, Query},
     failure::{Answered, Failure, bad_request},
-    json::{properties, table, text},
+    json::{field, properties, table, text},
     listing::{Listed, Listing},
     openapi::{Kind, Routes, may, must},
     samples::{Ages, Subject, message_stats},
@@ -213,7 +214,26 @@ async fn one(
     item["consumer_details"] = Value::Array(consumers::of_queue(&api, &vhost, &queue));
     item["deliveries"] = json!([]);
     item["incoming"] = json!([]);
+    item["leveret"] = json!({ "settings": settings(&vhost, &queue) });
     Ok(listing.answer_one(&item))
+}
+
+/// What counts for a queue, each thing with what says so.
+fn settings(vhost: &Vhost, queue: &SharedQueue) -> Vec<Value> {
+    let spec = &queue.spec;
+    vhost.read(|topology| {
+        let policy = |kind| topology.policy_of_queue(kind, spec).map(|policy| text(&policy.spec.name));
+        let shown = |counting: Counting| {
+            let (from, policy) = match counting.origin {
+                Origin::Argument => ("argument", None),
+                Origin::Policy(kind @ PolicyKind::User) => ("policy", policy(kind)),
+                Origin::Policy(kind @ PolicyKind::Operator) => ("operator policy", policy(kind)),
+                Origin::Default => ("default", None),
+            };
+            json!({ "name": text(&counting.key), "value": field(&counting.value), "from": from, "policy": policy })
+        };
+        topology.counting_for_queue(spec).into_iter().map(shown).collect()
+    })
 }
 
 async fn declare(

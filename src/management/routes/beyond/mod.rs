@@ -1,5 +1,6 @@
 //! What RabbitMQ does not have, under `/api/leveret/`.
 
+mod attention;
 mod drops;
 mod messages;
 mod moving_in;
@@ -13,4 +14,5 @@ pub(super) fn routes() -> Routes {
         .and(moving_in::routes())
         .and(redrive::routes())
         .and(drops::routes())
+        .and(attention::routes())
 }

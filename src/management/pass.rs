@@ -1,0 +1,69 @@
+//! What somebody keeps who has logged in once and comes back, as browsers do: it counts as long as a new login would.
+
+use std::net::SocketAddr;
+
+use super::{
+    Api,
+    failure::{Answered, Failure},
+    visitor::Visitor,
+};
+use crate::audit;
+use crate::auth::{Claim, Identity};
+use crate::core::{access::PasswordHash, clock::Millis};
+use crate::protocol::ShortString;
+
+/// Proof of a login. It does not outlive the user, its password or its token, and one that was given on this machine counts here alone, so
+/// that users who must come from here do.
+#[derive(Clone)]
+pub struct Pass {
+    identity: Identity,
+    /// What the password was compared with; `None` for a token.
+    password: Option<PasswordHash>,
+    is_local: bool,
+}
+
+impl Pass {
+    /// Whose it is.
+    pub fn user(&self) -> &ShortString {
+        &self.identity.user
+    }
+}
+
+impl Api {
+    /// Lets a user in by name and password, or by a token as the password: what [`Self::admit`] takes from then on. 401 and 503 as for
+    /// each request of the API, and as slowly.
+    pub async fn log_in(&self, user: &str, password: String, peer: SocketAddr) -> Answered<Pass> {
+        let name = user.as_bytes().to_vec();
+        let before = self.broker.access.user(&name).map(|spec| spec.password.clone());
+        let claim = Claim::Password { user: name, password: password.into_bytes().into() };
+        let visitor = self.let_in(&claim, peer).await?;
+        let is_local = peer.ip().to_canonical().is_loopback();
+        let password = if visitor.identity.token.is_some() { None } else { before };
+        let pass = Pass { identity: visitor.identity, password, is_local };
+        // The password may have been changed while it was checked.
+        self.admit(&pass, peer).ok_or_else(|| Failure::NotAuthenticated("Login failed".into()))?;
+        audit::console_login(pass.user(), peer);
+        Ok(pass)
+    }
+
+    /// Who has come with a pass, with the tags of now; `None` if it does not count any more.
+    pub fn admit(&self, pass: &Pass, peer: SocketAddr) -> Option<Visitor> {
+        if pass.is_local && !peer.ip().to_canonical().is_loopback() {
+            return None;
+        }
+        let counts = match &pass.identity.token {
+            Some(token) => token.expires.is_none_or(|at| self.broker.clock.now() < at * 1_000),
+            None => self
+                .broker
+                .access
+                .user(pass.user())
+                .is_some_and(|user| pass.password.as_ref() == Some(&user.password)),
+        };
+        if counts { self.visitor_of(pass.identity.clone(), peer).ok() } else { None }
+    }
+
+    /// The time.
+    pub fn now(&self) -> Millis {
+        self.broker.clock.now()
+    }
+}
