@@ -55,6 +55,30 @@ pub const LOGIN_FAILURES_FREE: u32 = 3;
 pub const LOGIN_DELAY_MIN: Duration = Duration::from_millis(50);
 /// but no longer than this. Nor later than half of the handshake's time.
 pub const LOGIN_DELAY_MAX: Duration = Duration::from_secs(3);
+/// How long the HTTP service of `auth-http-...` may take to answer, in milliseconds: less than a client has for its handshake,
+pub const AUTH_HTTP_TIMEOUT_MS: u64 = 5_000;
+/// and at most.
+pub const AUTH_HTTP_TIMEOUT_MS_MAX: u64 = 60_000;
+/// How long what it has allowed is remembered, in milliseconds (RabbitMQ's `auth_cache.cache_ttl`),
+pub const AUTH_HTTP_CACHE_MS: u64 = 15_000;
+/// what it has refused or not answered, so that who is refused again and again does not have it asked each time,
+pub const AUTH_HTTP_CACHE_REFUSALS_MS: u64 = 1_000;
+/// and either at most.
+pub const AUTH_HTTP_CACHE_MS_MAX: u64 = 24 * 3_600_000;
+/// How often the log is told that it does not answer, at most.
+pub const AUTH_HTTP_TOLD_PAUSE: Duration = Duration::from_secs(5);
+/// The longest answer that is read: a word, and the tags of a user.
+pub const AUTH_HTTP_ANSWER_BYTES_MAX: u64 = 8 * 1_024;
+/// Questions about what clients that have logged in may do, at once; the others wait in line, one for each connection.
+pub const AUTH_HTTP_QUESTIONS_AT_ONCE: usize = 32;
+/// Questions that one frame may ask: a message may have many keys. What is beyond is refused.
+pub const AUTH_HTTP_QUESTIONS_OF_A_FRAME_MAX: usize = 128;
+/// Logins about which it is asked at once: they take nothing of what those have who are in.
+pub const AUTH_HTTP_LOGINS_AT_ONCE: usize = 16;
+/// Answers that are remembered.
+pub const AUTH_HTTP_ANSWERS_MAX: usize = 8_192;
+/// Virtual hosts about which it is asked for one request of the HTTP API that lists what somebody may see.
+pub const AUTH_HTTP_VHOSTS_ASKED_MAX: usize = 256;
 /// The largest token, in bytes.
 pub const OAUTH_TOKEN_BYTES_MAX: usize = 16 * 1_024;
 /// Scopes of a token for this server: each question of a permission goes through them.

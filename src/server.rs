@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::auth::{BadKeySource, Tokens};
+use crate::auth::{BadAuthority, BadKeySource, Tokens, http::HttpBackend};
 use crate::broker::{Begun, Broker, Vhost, configured_policies};
 use crate::config::{Config, OauthConfig};
 use crate::connection::{self, Gate};
@@ -46,6 +46,9 @@ pub enum StartError {
     /// The keys that sign tokens.
     #[error(transparent)]
     Keys(#[from] BadKeySource),
+    /// Whose certificate the HTTP service has to have.
+    #[error(transparent)]
+    Service(#[from] BadAuthority),
     /// The files of TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -165,6 +168,8 @@ impl Server {
         let descriptors = descriptors::raise();
         let policies = configured_policies(&config).map_err(|error| StartError::Policy(error.to_string()))?;
         let tokens = open_tokens(config.oauth.as_ref()).await?;
+        let service =
+            config.backends.http.as_ref().map(|http| HttpBackend::new(http, rand::random())).transpose()?;
         let data_dir = DataDir::open(&config.data_dir)?;
         let tls = config.tls.clone().map(Acceptor::load).transpose()?.map(Arc::new);
         let mut listeners = Vec::new();
@@ -196,6 +201,9 @@ impl Server {
         let broker = Broker::new(config, opened);
         if let Some(tokens) = tokens {
             broker.authenticator.take_tokens(tokens);
+        }
+        if let Some(service) = service {
+            broker.authenticator.ask_service(service);
         }
         reload::set_policies(&broker, policies).map_err(StartError::Policy)?;
         let gate = Arc::new(Gate::new(share.sockets_max));

@@ -1,13 +1,19 @@
 //! Who may connect: hashes of passwords, the SASL mechanisms by which clients say who they are, and what checks that.
 
 mod authenticator;
+mod bounded;
+pub mod http;
+mod https;
+mod identity;
 pub mod oauth;
 mod password;
 mod sasl;
 mod stored;
 mod tokens;
 
-pub use authenticator::{Authenticator, Figures, Identity, LoginError, Origin, Refused, new_hash};
+pub use authenticator::{Authenticator, Figures, LoginError, Origin, Refused, new_hash};
+pub use https::BadAuthority;
+pub use identity::{Authority, Identity};
 pub use password::BadHash;
 pub use sasl::{Claim, Offered, SaslError, Secret};
 pub use stored::{read_hash, write_hash};

@@ -60,7 +60,7 @@ impl Attempts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::BadHash;
+    use crate::auth::{BadHash, http::Unanswered};
 
     #[test]
     fn each_refusal_counts_by_its_word_and_each_login_by_what_is_spoken() {
@@ -71,14 +71,16 @@ mod tests {
             LoginError::BadHash { user: user(), why: BadHash::Md5 },
             LoginError::LoopbackOnly(user()),
             LoginError::Busy,
+            LoginError::Denied { user: user(), reason: None },
+            LoginError::Unanswered { user: user(), why: Unanswered::Late },
         ];
         for error in &errors {
             attempts.count(Spoken::Amqp, Err(error));
         }
         attempts.count(Spoken::Http, Ok(()));
         attempts.count(Spoken::Http, Err(&errors[0]));
-        assert_eq!((attempts.of(Spoken::Amqp), attempts.of(Spoken::Http)), ((0, 5), (1, 1)));
-        let wanted: Vec<_> = LoginError::WORDS.into_iter().zip([2, 1, 1, 0, 1, 1]).collect();
+        assert_eq!((attempts.of(Spoken::Amqp), attempts.of(Spoken::Http)), ((0, 7), (1, 1)));
+        let wanted: Vec<_> = LoginError::WORDS.into_iter().zip([2, 1, 1, 0, 1, 1, 1, 1]).collect();
         assert_eq!(attempts.refused().collect::<Vec<_>>(), wanted);
     }
 }

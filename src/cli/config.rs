@@ -10,7 +10,7 @@ use std::{
 use clap::{ArgMatches, Args as Arguments, Subcommand, ValueEnum};
 use tokio::runtime::Builder;
 
-use crate::auth::Tokens;
+use crate::auth::{Tokens, http::HttpBackend};
 use crate::broker::{Document, configured_policies};
 use crate::config::{self, Config, ConfigError, Settings, Shown, read_bounded};
 use crate::limits::{DEFINITIONS_BYTES_MAX, RABBITMQ_CONF_BYTES_MAX};
@@ -98,6 +98,9 @@ fn check(settings: Settings) -> Result<String, String> {
             let runtime = Builder::new_current_thread().build().map_err(|error| one_line(&error))?;
             runtime.block_on(tokens.renew()).map_err(|error| one_line(&error))?;
         }
+    }
+    if let Some(http) = &config.backends.http {
+        HttpBackend::new(http, [0; 32]).map_err(|error| one_line(&error))?;
     }
     if let Some(file) = &config.load_definitions {
         let of_file = |why: &dyn Display| one_line(&format!("definitions {}: {why}", file.display()));

@@ -3,6 +3,7 @@
 //! Keys and values are those of RabbitMQ's `rabbit.schema`; a line is `key = value`, with comments behind `#` unless single quotes are around
 //! the value (cuttlefish). Of a key that stands there twice the last one counts.
 
+mod backends;
 mod meaning;
 mod tls;
 
@@ -49,6 +50,8 @@ struct Found {
     settings: BTreeMap<&'static str, toml::Value>,
     /// What has been said of clients' certificates.
     tls: tls::Clients,
+    /// What has been said of who is asked about clients.
+    backends: backends::Backends,
     left: Vec<String>,
 }
 
@@ -66,6 +69,7 @@ impl Found {
                 }
             }
             Meaning::Clients(said) => self.tls.take(said),
+            Meaning::Backends(said) => self.backends.take(said),
             Meaning::Left(why) => {
                 let value = if key.contains("pass") { "[masked]" } else { value };
                 self.left.push(format!("{key} = {value}: {why}"));
@@ -77,6 +81,11 @@ impl Found {
         if self.settings.contains_key("tls-ca") || self.tls != tls::Clients::default() {
             self.settings.insert("tls-verify", self.tls.verify().into());
         }
+        let (order, unknown) = self.backends.ours();
+        if !order.is_empty() {
+            self.settings.insert("auth-backends", order.into());
+        }
+        self.left.extend(unknown.into_iter().map(|line| format!("{line}: {}", meaning::NO_BACKEND)));
         while let Err(error) = check(&self.settings) {
             let ConfigError::Invalid { name, message } = &error else {
                 self.left.push(error.to_string());

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 use serde::Deserialize;
-use tracing::level_filters::LevelFilter;
+use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::filter::Targets;
 
 /// What is written to the log.
@@ -62,6 +62,9 @@ const PROGRAM: &str = "leveret";
 /// What this library writes about peers is up to them, and without bound. What counts of it is told with a refused connection.
 const TLS: &str = "rustls";
 
+/// What these libraries would write of each request that is sent has passwords in it.
+const HTTP: &str = "ureq";
+
 impl Default for LogFilter {
     fn default() -> Self {
         Self { text: "info".into(), targets: Self::of(LevelFilter::INFO) }
@@ -84,6 +87,12 @@ impl FromStr for LogFilter {
             }
             targets = targets.with_target(target, level(word)?);
         }
+        // Also where only a part of them is named.
+        for (target, _) in words().filter_map(|word| word.split_once('=')).chain([(HTTP, "")]) {
+            if target.starts_with(HTTP) && targets.would_enable(target, &Level::TRACE) {
+                targets = targets.with_target(target, LevelFilter::DEBUG);
+            }
+        }
         Ok(Self { text: text.into(), targets })
     }
 }
@@ -98,12 +107,27 @@ fn level(word: &str) -> Result<LevelFilter, String> {
 
 #[cfg(test)]
 mod tests {
-    use tracing::Level;
-
     use super::*;
 
     fn writes(filter: &str, target: &str, level: Level) -> bool {
         filter.parse::<LogFilter>().unwrap().targets().would_enable(target, &level)
+    }
+
+    #[test]
+    fn what_is_sent_to_others_is_not_written_whatever_is_asked_for() {
+        for filter in [
+            "trace",
+            "ureq=trace",
+            "u=trace",
+            "ureq::run=trace",
+            "ureq_proto=trace",
+            "ureq_proto::util=trace",
+        ] {
+            for target in ["ureq", "ureq::run", "ureq::util", "ureq_proto", "ureq_proto::util"] {
+                assert!(!writes(filter, target, Level::TRACE), "{filter} {target}");
+            }
+        }
+        assert!(writes("ureq=trace", "ureq::run", Level::DEBUG), "where it goes is");
     }
 
     #[test]

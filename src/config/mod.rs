@@ -1,6 +1,7 @@
 //! What the broker is told: flags over environment over file over defaults, merged into one validated, immutable
 //! [`Config`]. Nobody else reads flags or the environment.
 
+mod backends;
 mod cgroup;
 mod effective;
 mod environment;
@@ -36,6 +37,7 @@ use zeroize::Zeroizing;
 
 use ipnet::IpNet;
 
+pub use backends::{Backend, BackendPair, BackendsConfig, HttpBackendConfig, HttpMethod};
 pub use effective::{Change, Changeable, Effective, changes};
 pub use example::example;
 pub use file::read_bounded;
@@ -97,6 +99,8 @@ pub struct Config {
     pub anonymous_login_user: Option<ShortString>,
     /// Tokens that are taken for passwords, if any are.
     pub oauth: Option<OauthConfig>,
+    /// Who is asked about clients that log in.
+    pub backends: BackendsConfig,
     /// Definitions that are made at each start.
     pub load_definitions: Option<PathBuf>,
     /// Users that may connect from the same machine only.
@@ -203,6 +207,7 @@ impl Config {
         let settings = said.all.clone();
         let memory = MemoryBudget::new(settings.memory_limit_bytes)?;
         let oauth = OauthConfig::from_settings(&settings)?;
+        let backends = BackendsConfig::from_settings(&settings)?;
         let tls = TlsConfig::new(&settings)?;
         Ok(Self {
             amqps_listen: tls_addresses("amqps-listen", settings.amqps_listen, tls.as_ref())?,
@@ -230,6 +235,7 @@ impl Config {
             default_pass: password::default_pass(settings.default_pass, settings.default_pass_file)?,
             password_hashing: settings.password_hashing.unwrap_or_default(),
             oauth,
+            backends,
             anonymous_login_user: name("anonymous-login-user", settings.anonymous_login_user, "none")
                 .map(|name| Some(name).filter(|name| *name != "none"))?,
             load_definitions: settings.load_definitions,

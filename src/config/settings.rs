@@ -132,6 +132,38 @@ pub struct Settings {
         value_delimiter = ','
     )]
     pub oauth_preferred_username_claims: Option<Vec<String>>,
+    /// Who is asked about a client that logs in, in this order: internal, http, internal/http or http/internal (who it is, and what it
+    /// may do) [default: internal]
+    #[serde(deserialize_with = "one_or_more")]
+    #[arg(long, env = "LEVERET_AUTH_BACKENDS", value_name = "BACKENDS", value_delimiter = ',')]
+    pub auth_backends: Option<Vec<String>>,
+    /// Address that says whether a user has a password (RabbitMQ's HTTP backend)
+    #[arg(long, env = "LEVERET_AUTH_HTTP_USER_PATH", value_name = "URL")]
+    pub auth_http_user_path: Option<String>,
+    /// Address that says whether a user may open a virtual host
+    #[arg(long, env = "LEVERET_AUTH_HTTP_VHOST_PATH", value_name = "URL")]
+    pub auth_http_vhost_path: Option<String>,
+    /// Address that says whether a user may configure, write or read a queue or an exchange
+    #[arg(long, env = "LEVERET_AUTH_HTTP_RESOURCE_PATH", value_name = "URL")]
+    pub auth_http_resource_path: Option<String>,
+    /// Address that says whether a user may use a key with a topic exchange
+    #[arg(long, env = "LEVERET_AUTH_HTTP_TOPIC_PATH", value_name = "URL")]
+    pub auth_http_topic_path: Option<String>,
+    /// How they are asked: get, or post, by which no password stands in the logs of that service [default: get]
+    #[arg(long, env = "LEVERET_AUTH_HTTP_METHOD", value_name = "METHOD")]
+    pub auth_http_method: Option<String>,
+    /// Certificates of those who sign that of their server (PEM) [default: those that the system trusts]
+    #[arg(long, env = "LEVERET_AUTH_HTTP_CA", value_name = "FILE")]
+    pub auth_http_ca: Option<PathBuf>,
+    /// How long they may take to answer, in milliseconds; then the answer is no [default: 5000]
+    #[arg(long, env = "LEVERET_AUTH_HTTP_TIMEOUT_MS", value_name = "MS")]
+    pub auth_http_timeout_ms: Option<u64>,
+    /// How long they are not asked again what they have allowed, in milliseconds, 0 for always [default: 15000]
+    #[arg(long, env = "LEVERET_AUTH_HTTP_CACHE_MS", value_name = "MS")]
+    pub auth_http_cache_ms: Option<u64>,
+    /// The same of what they have refused or not answered [default: 1000]
+    #[arg(long, env = "LEVERET_AUTH_HTTP_CACHE_REFUSALS_MS", value_name = "MS")]
+    pub auth_http_cache_refusals_ms: Option<u64>,
     /// Users, virtual hosts, policies, queues and so on that are made at each start (RabbitMQ's definitions.json)
     #[arg(long, env = "LEVERET_LOAD_DEFINITIONS", value_name = "FILE")]
     pub load_definitions: Option<PathBuf>,
@@ -296,6 +328,16 @@ each_setting! {
     oauth_scope_prefix
     oauth_additional_scopes_key
     oauth_preferred_username_claims
+    auth_backends
+    auth_http_user_path
+    auth_http_vhost_path
+    auth_http_resource_path
+    auth_http_topic_path
+    auth_http_method
+    auth_http_ca
+    auth_http_timeout_ms
+    auth_http_cache_ms
+    auth_http_cache_refusals_ms
     load_definitions
     loopback_users
     frame_max

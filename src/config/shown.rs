@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Config, JwksAt, Origin, Size, TlsConfig};
+use crate::limits::{AUTH_HTTP_CACHE_MS, AUTH_HTTP_CACHE_REFUSALS_MS, AUTH_HTTP_TIMEOUT_MS};
 
 /// What is shown in place of a password.
 const MASKED: &str = "[masked]";
@@ -55,6 +56,7 @@ impl Config {
             self.of_tls(),
             self.of_users(),
             self.of_oauth(),
+            self.of_backends(),
             self.of_limits(),
             self.rest(),
         ];
@@ -127,6 +129,27 @@ impl Config {
             ("oauth-scope-prefix", json!(oauth.and_then(|it| it.scope_prefix.as_ref()))),
             ("oauth-additional-scopes-key", json!(oauth.and_then(|it| it.additional_scopes_key.as_ref()))),
             ("oauth-preferred-username-claims", json!(oauth.map(|it| &it.preferred_username_claims))),
+        ]
+    }
+
+    fn of_backends(&self) -> Vec<(&'static str, Value)> {
+        let order: Vec<_> = self.backends.order.iter().map(|pair| pair.text()).collect();
+        let said = &self.said.all;
+        let ms = |said: Option<u64>, default: u64| json!(said.unwrap_or(default));
+        vec![
+            ("auth-backends", json!(order)),
+            ("auth-http-user-path", json!(said.auth_http_user_path)),
+            ("auth-http-vhost-path", json!(said.auth_http_vhost_path)),
+            ("auth-http-resource-path", json!(said.auth_http_resource_path)),
+            ("auth-http-topic-path", json!(said.auth_http_topic_path)),
+            ("auth-http-method", json!(said.auth_http_method.as_deref().unwrap_or("get"))),
+            ("auth-http-ca", path(said.auth_http_ca.as_ref())),
+            ("auth-http-timeout-ms", ms(said.auth_http_timeout_ms, AUTH_HTTP_TIMEOUT_MS)),
+            ("auth-http-cache-ms", ms(said.auth_http_cache_ms, AUTH_HTTP_CACHE_MS)),
+            (
+                "auth-http-cache-refusals-ms",
+                ms(said.auth_http_cache_refusals_ms, AUTH_HTTP_CACHE_REFUSALS_MS),
+            ),
         ]
     }
 

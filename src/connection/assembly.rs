@@ -39,6 +39,11 @@ pub(super) struct Assembled {
 }
 
 impl Assembled {
+    /// Bytes that it takes.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.image.capacity()
+    }
+
     /// Its parts.
     pub(super) fn view(&self) -> View<'_> {
         View::new(self.layout, &self.image)

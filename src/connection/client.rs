@@ -25,6 +25,7 @@ use super::{
     writer,
 };
 use crate::audit::{self, Login};
+use crate::auth::Authority;
 use crate::broker::{Attention, Broker};
 use crate::containment::contained_future;
 use crate::core::outbox::{Outbox, SharedOutbox};
@@ -87,8 +88,11 @@ impl Client {
         });
         let attention = Arc::new(Attention::default());
         let (user, vhost) = (info.user.clone(), info.vhost.clone());
-        let is_own_user = negotiated.token.is_none();
-        let expires = negotiated.token.as_ref().and_then(|token| token.expires);
+        let is_own_user = negotiated.authority.is_of_own_user();
+        let expires = match &negotiated.authority {
+            Authority::Token(token) => token.expires,
+            Authority::Own | Authority::Http(_) => None,
+        };
         let id = broker.connected(info, is_own_user, outbox.clone(), &attention, admission);
         broker.connections.expires(id, expires);
         let session = Session::new(broker, id, negotiated, outbox);

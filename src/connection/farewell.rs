@@ -126,6 +126,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        auth::Authority,
         broker::Broker,
         config::{Config, Settings},
         connection::session::{Negotiated, Remote},
@@ -144,7 +145,7 @@ mod tests {
         let negotiated = Negotiated {
             vhost: broker.vhosts.all().remove(0),
             user: ShortString::from_static("guest"),
-            token: None,
+            authority: Authority::Own,
             usage: Arc::default(),
             frame_max: 4_096,
             channel_max: 1,

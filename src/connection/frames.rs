@@ -86,11 +86,9 @@ impl Session {
             }
             match own(|| split(&bytes[at..], self.frame_bytes_max)) {
                 Ok(Some((frame, frame_bytes))) => {
-                    self.frame(&frame);
-                    if self.is_asking() {
+                    if !self.frame(&frame) {
                         break;
                     }
-                    self.forget_what_was_found();
                     at += frame_bytes;
                 }
                 Ok(None) => break,
@@ -109,12 +107,12 @@ impl Session {
         self.channel_slot(number).is_some_and(|channel| channel.assembly.expect_method().is_ok())
     }
 
-    /// Handles one frame that is not part of a publish run. If it [asks](Self::is_asking), it was put off.
-    fn frame(&mut self, frame: &RawFrame<'_>) {
+    /// Handles one frame that is not part of a publish run. Whether it has: it may have to be put off.
+    fn frame(&mut self, frame: &RawFrame<'_>) -> bool {
         if self.phase == Phase::Closing {
             self.turn.spend(1);
             self.frame_while_closing(frame);
-            return;
+            return true;
         }
         if let [0, 60, 0, 80, tag @ .., bits] = frame.payload
             && frame.kind == FRAME_METHOD
@@ -125,7 +123,7 @@ impl Session {
             if let Err(error) = result {
                 self.fail(frame.channel, &error, (60, 80));
             }
-            return;
+            return true;
         }
         self.turn.spend(FRAME_STEPS + steps_of_bytes(frame.payload.len()));
         self.settle_acked();
@@ -136,8 +134,9 @@ impl Session {
                 self.fail(0, &unexpected_frame(frame.describe()), (0, 0));
             }
             FRAME_HEADER | FRAME_BODY => self.content_frame(frame),
-            _ => self.method_frame(frame),
+            _ => return self.method_frame(frame),
         }
+        true
     }
 
     /// Handles a content header or body frame of a message that did not come in one piece.
@@ -155,10 +154,7 @@ impl Session {
         self.brings_a_message();
         match result {
             Ok(None) => {}
-            Ok(Some(message)) => {
-                // A single message is never put off.
-                self.publish(frame.channel, message.bits, &mut [Publication::new(message.view())]);
-            }
+            Ok(Some(message)) => self.publish_assembled(frame.channel, message),
             Err(error) => self.fail(frame.channel, &error, ids),
         }
     }

@@ -33,10 +33,21 @@ pub use login::{Login, write_proxy_header};
 pub use steps::{Mutation, STEP_KINDS, Step, write_session};
 pub use visitor::{TlsVersion, Visitor, Wiretap};
 
+#[cfg(test)]
+use std::time::Duration;
+
+#[cfg(test)]
+use tokio::time::Instant;
+
+#[cfg(test)]
+use super::session::Found;
 use super::{
     session::{Negotiated, Phase, Remote, Session},
     work::Then,
 };
+use crate::auth::Authority;
+#[cfg(test)]
+use crate::auth::http::{Question, Said, Verdict};
 use crate::broker::{Admission, Bounds, Broker, ConnectionInfo, Terms, Vhost};
 use crate::config::{Config, PasswordHashing, Settings};
 use crate::core::{
@@ -87,6 +98,11 @@ impl Default for TestHost {
 impl TestHost {
     /// A connection that has been opened.
     pub fn client(&self) -> Client {
+        self.client_by(Authority::Own)
+    }
+
+    /// One of whose user somebody says what it may do.
+    pub(super) fn client_by(&self, authority: Authority) -> Client {
         let user = ShortString::from_static("guest");
         let info = ConnectionInfo {
             peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
@@ -104,7 +120,7 @@ impl TestHost {
             remote: Remote::new(info.peer, &info.client_properties),
             vhost: self.vhost.clone(),
             user,
-            token: None,
+            authority,
             usage: admission.usage.clone(),
             frame_max: config.frame_max,
             channel_max: config.channel_max,
@@ -185,16 +201,32 @@ impl Client {
             self.unread.drain(..used);
             if std::mem::take(&mut self.session.replies_full) {
                 self.drain();
-            } else if !self.session.is_busy() {
+            } else if !self.session.is_busy() || self.session.is_asking() {
                 break;
             }
         }
         let _publishers_would_pause = std::mem::take(&mut self.session.congested);
         let open = !self.session.phase.is_over();
         let kept_bytes_max = LEFTOVER_BYTES_MAX.max(self.frame_bytes_max + frame::FRAME_OVERHEAD_BYTES);
-        assert!(!open || self.unread.len() <= kept_bytes_max, "the session waits for more than a frame");
+        let is_idle = open && !self.session.is_asking();
+        assert!(!is_idle || self.unread.len() <= kept_bytes_max, "the session waits for more than a frame");
         assert!(self.session.broker.gauge.used_bytes() < usize::MAX / 2, "the gauge is below zero");
         open
+    }
+
+    /// What the HTTP service is to be asked before the session goes on.
+    #[cfg(test)]
+    pub(super) fn question(&self) -> Option<Question> {
+        self.session.wanted_question().cloned()
+    }
+
+    /// Answers that, for so long, and lets the session go on.
+    #[cfg(test)]
+    pub(super) fn answer(&mut self, said: Said, span: Duration) -> bool {
+        let Some(question) = self.question() else { return true };
+        let verdict = Verdict { said, until: Instant::now() + span };
+        self.session.found(Found::Permission(Box::new(question), verdict));
+        self.feed(&[])
     }
 
     /// Answers `channel.close` as a client does that goes on: `channel.close-ok`, then the channel is opened again. Does

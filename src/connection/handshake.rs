@@ -1,6 +1,6 @@
 //! From the protocol header to `connection.open-ok` (AMQP 2.2.4; the answers to what goes wrong are RabbitMQ's).
 
-use std::{fmt::Display, mem, sync::Arc};
+use std::{fmt::Display, mem, net::IpAddr, sync::Arc};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use zeroize::{Zeroize, Zeroizing};
@@ -9,7 +9,10 @@ use super::{
     peer::Peer,
     session::{MethodIds, Negotiated, Remote, text},
 };
-use crate::auth::{Identity, LoginError, Offered, Refused, oauth::Token};
+use crate::auth::{
+    Authority, Identity, LoginError, Offered, Refused,
+    http::{About, Question, Said},
+};
 use crate::broker::{Admission, Bounds, Broker, ConnectionInfo, Spoken, Terms, TooMany, Vhost};
 use crate::core::error::{AmqpError, access_refused, channel_error, frame_error, not_allowed};
 use crate::limits::{CLIENT_PROPERTIES_BYTES_MAX, FRAME_SIZE_BYTES_MIN, HANDSHAKE_FRAME_SIZE_BYTES_MAX};
@@ -49,7 +52,7 @@ pub(super) enum Refusal {
         /// Who it says it is.
         user: String,
         /// For the log only.
-        why: Refused,
+        why: Box<Refused>,
         /// The text that it is told.
         told: Option<AmqpError>,
     },
@@ -141,14 +144,14 @@ where
     let mut start_ok = greeter.start(&offered).await?;
     // Of a frame of small entries, half a megabyte would stay for as long as the client does.
     start_ok.client_properties.keep_first(CLIENT_PROPERTIES_BYTES_MAX);
-    let Identity { user, token } = log_in(broker, &offered, &mut start_ok, peer).await?;
+    let Identity { user, authority } = log_in(broker, &offered, &mut start_ok, peer).await?;
     let tune_ok = greeter.tune(broker).await.map_err(|refusal| refusal.of(&user))?;
     let open = greeter.expect(|method| match method {
         Method::ConnectionOpen(open) => Some(open),
         _ => None,
     });
     let open = open.await.map_err(|refusal| refusal.of(&user))?;
-    let admitted = admit(broker, &user, token.as_deref(), &open.virtual_host);
+    let admitted = admit(broker, &user, &authority, &open.virtual_host, peer.address.ip()).await;
     let (vhost, admission) = admitted.map_err(|refusal| refusal.of(&user))?;
     greeter.send(&connection::OpenOk {}).await?;
     let remote = Remote::new(peer.address, &start_ok.client_properties);
@@ -171,7 +174,7 @@ where
         negotiated: Negotiated {
             vhost,
             user,
-            token,
+            authority,
             usage: admission.usage.clone(),
             remote,
             frame_max: tune_ok.frame_max,
@@ -186,11 +189,12 @@ where
 }
 
 /// Lets a user into a virtual host, unless a limit is reached, or it is not permitted there. In RabbitMQ's order and words.
-fn admit(
+async fn admit(
     broker: &Broker,
     user: &ShortString,
-    token: Option<&Token>,
+    authority: &Authority,
     name: &ShortString,
+    ip: IpAddr,
 ) -> Result<(Arc<Vhost>, Admission), Refusal> {
     let refused = |text: String| close(not_allowed(text), (10, 40));
     let vhost = broker.vhosts.find(name).ok_or_else(|| refused(format!("vhost {name} not found")))?;
@@ -213,12 +217,23 @@ fn admit(
     if vhost.is_leaving() {
         return Err(refused(format!("vhost {name} not found")));
     }
-    let is_permitted = match token {
-        Some(token) => token.permits_vhost(name),
-        None => broker.access.grant(user, name).0.is_some(),
+    let said = match authority {
+        Authority::Own => Said::from(broker.access.grant(user, name).0.is_some()),
+        Authority::Token(token) => Said::from(token.permits_vhost(name)),
+        Authority::Http(user) => {
+            let question = Question { user: user.clone(), vhost: name.clone(), about: About::Vhost { ip } };
+            broker.authenticator.ask(&question).await.said
+        }
     };
-    if !is_permitted {
-        return Err(refused(format!("access to vhost '{name}' refused for user '{user}'")));
+    if said != Said::Yes {
+        return Err(refused(format!(
+            "access to vhost '{name}' refused for user '{user}'{}",
+            said.of_a_backend()
+        )));
+    }
+    // It may have been deleted while the service was asked.
+    if vhost.is_leaving() {
+        return Err(refused(format!("vhost {name} not found")));
     }
     Ok((vhost, admission))
 }
@@ -249,7 +264,7 @@ async fn log_in(
             let understands = capability(&start_ok.client_properties, "authentication_failure_close");
             let told = understands.then(|| told(&why.why, &start_ok.mechanism));
             let user = String::from_utf8_lossy(claim.user()).into_owned();
-            Err(Refusal::Login { user, why, told })
+            Err(Refusal::Login { user, why: Box::new(why), told })
         }
     }
 }

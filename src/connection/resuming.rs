@@ -14,7 +14,7 @@ impl Session {
     /// Resumes what is under way, as far as this turn allows. Whether nothing is left of it.
     pub(super) fn resume(&mut self) -> bool {
         while let Some(work) = self.works.pop_front() {
-            if self.turn.is_over() {
+            if self.turn.is_over() || self.is_asking() {
                 self.works.push_front(work);
                 return false;
             }
@@ -37,6 +37,9 @@ impl Session {
     /// Resumes one piece of work; gives what is left of it when the turn is over.
     fn resume_one(&mut self, work: Work) -> Option<Work> {
         match work {
+            Work::Publish(publishing) => {
+                self.resume_publishing(*publishing).map(|rest| Work::Publish(Box::new(rest)))
+            }
             Work::FanOut(fan_out) => self.resume_fan_out(fan_out).map(Work::FanOut),
             Work::Settle(settling) => self.resume_settling(settling).map(Work::Settle),
             Work::Commit(committing) => self.resume_committing(committing).map(Work::Commit),

@@ -24,13 +24,11 @@ impl Session {
             self.turn.spend(PATTERN_STEPS + CONSUMER_STEPS);
             let (number, consumers) = &mut revoking.consumers;
             let Some((tag, who)) = consumers.pop() else {
-                match revoking.channels.pop_front() {
-                    Some(next) => revoking.consumers = (next, self.consumers_of(next)),
-                    None => {
-                        self.tell_of_revoked(&revoking);
-                        return None;
-                    }
-                }
+                let Some(next) = revoking.channels.pop_front() else {
+                    self.tell_of_revoked(&revoking);
+                    return None;
+                };
+                revoking.consumers = (next, self.consumers_of(next));
                 continue;
             };
             let (source, id) = &who;

@@ -15,6 +15,8 @@ use std::{
 };
 
 use asking::Asking;
+#[cfg(test)]
+pub(super) use asking::Found;
 use permission::Granted;
 pub(super) use remote::Remote;
 
@@ -23,7 +25,7 @@ use super::{
     sparing::Sparing,
     work::{Leaving, Then, Who, Work},
 };
-use crate::auth::oauth::Token;
+use crate::auth::Authority;
 use crate::broker::{Broker, Rates, Usage, Vhost};
 use crate::core::{
     ConnectionId,
@@ -134,8 +136,8 @@ pub(super) struct Session {
 pub(super) struct Negotiated {
     pub(super) vhost: Arc<Vhost>,
     pub(super) user: ShortString,
-    /// What says what the user may do, if it has logged in with a token.
-    pub(super) token: Option<Arc<Token>>,
+    /// What says what the user may do.
+    pub(super) authority: Authority,
     /// What the user's connections have together.
     pub(super) usage: Arc<Usage>,
     pub(super) remote: Remote,
@@ -152,10 +154,7 @@ impl Session {
     ) -> Self {
         let memory = Holder::new(broker.gauge);
         outbox.lock().count_on(&memory);
-        let granted = match negotiated.token {
-            Some(token) => Granted::of_token(&broker, token),
-            None => Granted::of(&broker, &negotiated.user, &negotiated.vhost.name),
-        };
+        let granted = Granted::of(&broker, negotiated.authority, &negotiated.user, &negotiated.vhost.name);
         Self {
             memory,
             broker,
@@ -276,6 +275,7 @@ impl Session {
     pub(super) fn release_everything(&mut self, then: Then) {
         // What was put off is not handled any more.
         self.asking = Asking::default();
+        self.works.retain(|work| !matches!(work, Work::Publish(_)));
         self.begin(Work::Leave(Box::new(Leaving::new(Who::Connection, then))));
     }
 

@@ -78,7 +78,7 @@ impl Within {
         let negotiated = Negotiated {
             vhost,
             user: identity.user,
-            token: identity.token,
+            authority: identity.authority,
             usage,
             remote: Remote::new(peer, &FieldTable::new()),
             frame_max: FRAME_SIZE_BYTES_MAX,
@@ -315,7 +315,7 @@ mod tests {
     };
 
     async fn guest(broker: &Arc<Broker>) -> Within {
-        let identity = Identity { user: ShortString::from_static("guest"), token: None };
+        let identity = Identity::own(ShortString::from_static("guest"));
         let vhost = broker.vhosts.find(b"/").unwrap();
         Within::open(broker, vhost, identity, ([127, 0, 0, 1], 1).into()).await.unwrap()
     }
@@ -392,7 +392,7 @@ mod tests {
         let mut nobody = Within::open(
             &broker,
             broker.vhosts.find(b"/").unwrap(),
-            Identity { user: ShortString::from_static("nobody"), token: None },
+            Identity::own(ShortString::from_static("nobody")),
             ([127, 0, 0, 1], 1).into(),
         )
         .await

@@ -9,6 +9,7 @@ mod clearing;
 mod committing;
 mod fan_out;
 mod leaving;
+mod publishing;
 mod purging;
 mod revoking;
 mod settling;
@@ -17,6 +18,7 @@ pub(super) use clearing::{Answer, Clearing};
 pub(super) use committing::Committing;
 pub(super) use fan_out::FanOut;
 pub(super) use leaving::{Leaving, Left, Then, Who};
+pub(super) use publishing::Publishing;
 pub(super) use purging::Purging;
 pub(super) use revoking::{Revoking, Why};
 pub(super) use settling::Settling;
@@ -25,6 +27,8 @@ use crate::core::queue::Deleted;
 
 /// One piece of work that is under way.
 pub(super) enum Work {
+    /// A message that waits until it is known whether it may be published.
+    Publish(Box<Publishing>),
     /// A message for many queues.
     FanOut(Box<FanOut>),
     /// Many messages that a client settles at once.

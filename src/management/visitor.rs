@@ -13,10 +13,14 @@ use super::{
     failure::{Answered, Failure},
 };
 use crate::audit;
-use crate::auth::{Claim, Identity, LoginError, Refused};
+use crate::auth::{
+    Authority, Claim, Identity, LoginError, Refused,
+    http::{About, HttpUser, Question, Said},
+};
 use crate::broker::{Spoken, Vhost};
 use crate::connection::Within;
 use crate::core::{access::Permission, routing::ExchangeKind};
+use crate::limits::AUTH_HTTP_VHOSTS_ASKED_MAX;
 use crate::protocol::{Encode, ShortString};
 
 /// Who asks.
@@ -71,55 +75,83 @@ impl Visitor {
     }
 
     /// Whether it has permissions in a virtual host.
-    pub fn may_enter(&self, api: &Api, vhost: &ShortString) -> bool {
-        match &self.identity.token {
-            Some(token) => token.permits_vhost(vhost),
-            None => api.broker.access.grant(self.name(), vhost).0.is_some(),
+    pub async fn may_enter(&self, api: &Api, vhost: &ShortString) -> bool {
+        self.enters(api, vhost).await == Said::Yes
+    }
+
+    async fn enters(&self, api: &Api, vhost: &ShortString) -> Said {
+        match &self.identity.authority {
+            Authority::Own => api.broker.access.grant(self.name(), vhost).0.is_some().into(),
+            Authority::Token(token) => token.permits_vhost(vhost).into(),
+            Authority::Http(user) => {
+                let about = About::Vhost { ip: self.peer.ip() };
+                api.broker.authenticator.ask(&asked(user, vhost, about)).await.said
+            }
         }
     }
 
     /// Whether it may look at a virtual host.
-    pub fn may_see(&self, api: &Api, vhost: &ShortString) -> bool {
-        self.is_monitor() || self.may_enter(api, vhost)
+    pub async fn may_see(&self, api: &Api, vhost: &ShortString) -> bool {
+        self.is_monitor() || self.may_enter(api, vhost).await
     }
 
     /// A virtual host that it may look at: 404 if there is none.
-    pub fn seen(&self, api: &Api, name: &str) -> Answered<Arc<Vhost>> {
+    pub async fn seen(&self, api: &Api, name: &str) -> Answered<Arc<Vhost>> {
         let vhost = api.vhost(name)?;
-        require(self.may_see(api, &vhost.name), "User not authorised to access virtual host")?;
+        require(self.may_see(api, &vhost.name).await, "User not authorised to access virtual host")?;
         Ok(vhost)
     }
 
     /// A virtual host in which it may do something: 404 if there is none.
-    pub fn entered(&self, api: &Api, name: &str) -> Answered<Arc<Vhost>> {
+    pub async fn entered(&self, api: &Api, name: &str) -> Answered<Arc<Vhost>> {
         let vhost = api.vhost(name).map_err(|_| Failure::Missing("vhost_not_found".into()))?;
-        require(self.may_enter(api, &vhost.name), "User not authorised to access virtual host")?;
+        require(self.may_enter(api, &vhost.name).await, "User not authorised to access virtual host")?;
         Ok(vhost)
     }
 
-    /// The virtual hosts that it may look at, by name.
-    pub fn all_seen(&self, api: &Api) -> Vec<Arc<Vhost>> {
+    /// The virtual hosts that it may look at, by name. Where the HTTP service has to say that, it is asked about the first
+    /// [`AUTH_HTTP_VHOSTS_ASKED_MAX`], and no longer if it does not answer.
+    pub async fn all_seen(&self, api: &Api) -> Vec<Arc<Vhost>> {
         let mut all = api.broker.vhosts.all();
-        all.retain(|vhost| self.may_see(api, &vhost.name));
         all.sort_by(|one, other| one.name.cmp(&other.name));
-        all
+        if self.is_monitor() {
+            return all;
+        }
+        if matches!(self.identity.authority, Authority::Http(_)) {
+            all.truncate(AUTH_HTTP_VHOSTS_ASKED_MAX);
+        }
+        let mut seen = Vec::new();
+        for vhost in all {
+            match self.enters(api, &vhost.name).await {
+                Said::Yes => seen.push(vhost),
+                Said::No => {}
+                Said::Nothing => break,
+            }
+        }
+        seen
     }
 
     /// Whether it has a permission for a queue or an exchange by its name, or `amq.default`: 401 if not.
-    fn permitted(
+    async fn permitted(
         &self,
         api: &Api,
         vhost: &Vhost,
         permission: Permission,
-        name: &ShortString,
+        (kind, name): (&'static str, &ShortString),
     ) -> Answered<()> {
         let default = ShortString::from_static("amq.default");
         let name = if name.is_empty() { &default } else { name };
-        let is_permitted = if let Some(token) = &self.identity.token {
-            token.permits(permission, &vhost.name, name)
-        } else {
-            let (grant, _) = api.broker.access.grant(self.name(), &vhost.name);
-            grant.is_some_and(|grant| grant.permits(permission, name))
+        let is_permitted = match &self.identity.authority {
+            Authority::Own => {
+                let (grant, _) = api.broker.access.grant(self.name(), &vhost.name);
+                grant.is_some_and(|grant| grant.permits(permission, name))
+            }
+            Authority::Token(token) => token.permits(permission, &vhost.name, name),
+            Authority::Http(user) => {
+                let about = About::Resource { kind, name: name.clone(), permission };
+                let question = asked(user, &vhost.name, about);
+                api.broker.authenticator.ask(&question).await.said == Said::Yes
+            }
         };
         require(is_permitted, &format!("{} access to '{name}' refused", permission.name()))
     }
@@ -127,18 +159,18 @@ impl Visitor {
     /// Whether topic permissions may keep it from some keys.
     fn heeds_topics(&self, api: &Api, vhost: &Vhost) -> bool {
         let (grant, _) = api.broker.access.grant(self.name(), &vhost.name);
-        self.identity.token.is_some() || grant.is_some_and(|grant| grant.has_topics())
+        self.identity.authority != Authority::Own || grant.is_some_and(|grant| grant.has_topics())
     }
 
     /// 401 for who may not read a queue.
-    pub fn may_read(&self, api: &Api, vhost: &Vhost, queue: &ShortString) -> Answered<()> {
-        self.permitted(api, vhost, Permission::Read, queue)
+    pub async fn may_read(&self, api: &Api, vhost: &Vhost, queue: &ShortString) -> Answered<()> {
+        self.permitted(api, vhost, Permission::Read, ("queue", queue)).await
     }
 
     /// 401 for who may not write any message to an exchange: clients may not write to internal ones, and who is kept from some keys of topic
     /// exchanges is not asked for each message.
-    pub fn may_write(&self, api: &Api, vhost: &Vhost, exchange: &ShortString) -> Answered<()> {
-        self.permitted(api, vhost, Permission::Write, exchange)?;
+    pub async fn may_write(&self, api: &Api, vhost: &Vhost, exchange: &ShortString) -> Answered<()> {
+        self.permitted(api, vhost, Permission::Write, ("exchange", exchange)).await?;
         let spec = vhost.read(|topology| topology.exchanges().find(|spec| spec.name == *exchange).cloned());
         let Some(spec) = spec else { return Ok(()) };
         require(!spec.internal, &format!("cannot publish to internal exchange '{exchange}'"))?;
@@ -147,17 +179,20 @@ impl Visitor {
     }
 
     /// 401 for who may not configure a queue.
-    pub fn may_configure(&self, api: &Api, vhost: &Vhost, queue: &ShortString) -> Answered<()> {
-        self.permitted(api, vhost, Permission::Configure, queue)
+    pub async fn may_configure(&self, api: &Api, vhost: &Vhost, queue: &ShortString) -> Answered<()> {
+        self.permitted(api, vhost, Permission::Configure, ("queue", queue)).await
     }
 
     /// 401 for who may not write to each exchange that there is: messages may come from any of them.
-    pub fn may_write_anywhere(&self, api: &Api, vhost: &Vhost) -> Answered<()> {
+    pub async fn may_write_anywhere(&self, api: &Api, vhost: &Vhost) -> Answered<()> {
         let mut names: Vec<_> =
             vhost.read(|topology| topology.exchanges().map(|spec| spec.name.clone()).collect());
         // Nobody but the broker writes to these, and messages do not begin there.
         names.retain(|name| name.as_str_lossy() != "amq.rabbitmq.trace");
-        names.iter().try_for_each(|name| self.may_write(api, vhost, name))
+        for name in &names {
+            self.may_write(api, vhost, name).await?;
+        }
+        Ok(())
     }
 
     /// Calls one method in a virtual host in its name, as a client that comes for that and goes.
@@ -173,6 +208,11 @@ impl Visitor {
     pub async fn client(&self, api: &Api, vhost: &Arc<Vhost>) -> Answered<Within> {
         Ok(Within::open(&api.broker, vhost.clone(), self.identity.clone(), self.peer).await?)
     }
+}
+
+/// What the HTTP service is asked about it.
+fn asked(user: &Arc<HttpUser>, vhost: &ShortString, about: About) -> Question {
+    Question { user: user.clone(), vhost: vhost.clone(), about }
 }
 
 fn require(has: bool, reason: &str) -> Answered<()> {
@@ -237,8 +277,8 @@ impl Api {
 
     /// Who has come with a proven identity: 401 without a tag that lets it see anything here.
     pub(super) fn visitor_of(&self, identity: Identity, peer: SocketAddr) -> Answered<Visitor> {
-        let tags = match &identity.token {
-            Some(token) => token.tags.clone(),
+        let tags = match identity.authority.tags() {
+            Some(tags) => tags.to_vec(),
             None => self.broker.access.user(&identity.user).map(|user| user.tags.clone()).unwrap_or_default(),
         };
         let visitor = Visitor { identity, tags, peer };

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::doc_markdown, reason = "tests")]
 
 mod audit;
+mod auth_http;
 #[path = "../support/broker.rs"]
 mod broker;
 mod config;
@@ -12,6 +13,8 @@ mod log;
 mod oauth;
 mod passwords;
 mod policies;
+#[path = "../support/service.rs"]
+mod service;
 mod settings;
 mod sockets;
 #[path = "../support/tls.rs"]

@@ -13,7 +13,7 @@ use std::{
 use lru::LruCache;
 use tokio::time::Instant;
 
-use super::bounded::at_most;
+use crate::auth::bounded::at_most;
 use crate::limits::{
     LOGIN_DELAY_MAX, LOGIN_DELAY_MIN, LOGIN_FAILURES_COUNTED_MAX, LOGIN_FAILURES_FREE,
     LOGIN_FAILURES_HALF_LIFE,

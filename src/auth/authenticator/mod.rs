@@ -6,7 +6,6 @@
 //!
 //! Who the users are is asked of a function, by name: this folder does not know where they are kept.
 
-mod bounded;
 mod checks;
 mod failures;
 mod proven;
@@ -24,13 +23,16 @@ use secrecy::ExposeSecret;
 use tokio::time::{Instant, sleep};
 
 use super::{
+    Authority, Identity,
+    http::{HttpBackend, HttpUser, LoginSaid, Question, Said, Unanswered, Verdict},
     oauth::{BadToken, Keys, Token},
     password::{self, BadHash},
     sasl::{Claim, Offered, Secret},
     tokens::{Tokens, is_token},
 };
-use crate::config::{Config, PasswordHashing};
+use crate::config::{Backend, BackendPair, Config, PasswordHashing};
 use crate::core::access::{PasswordHash, UserSpec};
+use crate::limits::AUTH_HTTP_LOGINS_AT_ONCE;
 use crate::protocol::ShortString;
 use checks::{Busy, Checks};
 use failures::Failures;
@@ -50,17 +52,14 @@ pub struct Authenticator {
     proven: Proven,
     failures: Mutex<Failures>,
     checks: Checks,
+    /// Who is asked about passwords, in order.
+    backends: Vec<BackendPair>,
+    /// The HTTP service, if it is one of them.
+    service: OnceLock<Arc<HttpBackend>>,
+    /// Turns to ask it.
+    asking: Checks,
     /// Where tokens are taken for passwords.
     tokens: OnceLock<Arc<Tokens>>,
-}
-
-/// Who has logged in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// Its name.
-    pub user: ShortString,
-    /// What says so, and what it may do, if it came with a token.
-    pub token: Option<Arc<Token>>,
 }
 
 /// Why a login is refused; for the log, the client only hears that it was.
@@ -91,6 +90,22 @@ pub enum LoginError {
     /// RabbitMQ's `loopback_users`.
     #[error("user '{0}' can only connect via localhost")]
     LoopbackOnly(String),
+    /// The HTTP service says no.
+    #[error("user '{user}' - denied by the HTTP service{}", .reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
+    Denied {
+        /// The user.
+        user: String,
+        /// Why, if it says that.
+        reason: Option<String>,
+    },
+    /// The HTTP service says nothing.
+    #[error("user '{user}' - the HTTP service: {why}")]
+    Unanswered {
+        /// The user.
+        user: String,
+        /// Why it does not.
+        why: Unanswered,
+    },
     /// The password was not looked at.
     #[error("too many passwords wait to be checked")]
     Busy,
@@ -98,8 +113,16 @@ pub enum LoginError {
 
 impl LoginError {
     /// The words for why, for counters.
-    pub const WORDS: [&str; 6] =
-        ["invalid_credentials", "blank_password", "bad_hash", "bad_token", "loopback_only", "busy"];
+    pub const WORDS: [&str; 8] = [
+        "invalid_credentials",
+        "blank_password",
+        "bad_hash",
+        "bad_token",
+        "loopback_only",
+        "busy",
+        "denied",
+        "unanswered",
+    ];
 
     /// One of [`Self::WORDS`].
     pub fn word(&self) -> &'static str {
@@ -110,6 +133,8 @@ impl LoginError {
             Self::BadToken { .. } => 3,
             Self::LoopbackOnly(_) => 4,
             Self::Busy => 5,
+            Self::Denied { .. } => 6,
+            Self::Unanswered { .. } => 7,
         };
         Self::WORDS[at]
     }
@@ -151,6 +176,9 @@ impl Authenticator {
             failures: Mutex::new(Failures::new()),
             // The other half of them serves clients. Tests take the only turn.
             checks: Checks::new(if cfg!(test) { 1 } else { cores / 2 }),
+            backends: config.backends.order.clone(),
+            service: OnceLock::new(),
+            asking: Checks::new(AUTH_HTTP_LOGINS_AT_ONCE),
             tokens: OnceLock::new(),
         }
     }
@@ -159,6 +187,25 @@ impl Authenticator {
     pub fn take_tokens(&self, tokens: Arc<Tokens>) {
         // A second call changes nothing.
         self.tokens.get_or_init(|| tokens);
+    }
+
+    /// The HTTP service that is asked where it is configured. To be called once.
+    pub fn ask_service(&self, service: Arc<HttpBackend>) {
+        // A second call changes nothing.
+        self.service.get_or_init(|| service);
+    }
+
+    /// The HTTP service that says what some users may do, if there is one.
+    pub fn service(&self) -> Option<&Arc<HttpBackend>> {
+        self.service.get()
+    }
+
+    /// Whether the HTTP service permits something, in a bounded time.
+    pub async fn ask(&self, question: &Question) -> Verdict {
+        match self.service.get() {
+            Some(service) => service.ask(question).await,
+            None => Verdict { said: Said::Nothing, until: Instant::now() },
+        }
     }
 
     /// What checks tokens, if they are taken.
@@ -183,13 +230,13 @@ impl Authenticator {
     ) -> Result<Identity, Refused> {
         let (began, origin) = (Instant::now(), Origin::from(peer));
         let (user, proven) = match claim {
-            Claim::Vouched { user } => (user, find(user).ok_or_else(|| invalid(user)).map(Identity::from)),
+            Claim::Vouched { user } => (user, self.by_backends(user, None, origin, &find).await),
             Claim::Password { user, password } => {
                 let proven = match self.tokens.get() {
                     Some(tokens) if is_token(password.expose_secret()) => {
                         self.read_token(tokens, user, password, origin).await
                     }
-                    _ => self.prove(user, password, origin, find).await.map(Identity::from),
+                    _ => self.by_backends(user, Some(password), origin, &find).await,
                 };
                 (user, proven)
             }
@@ -229,7 +276,7 @@ impl Authenticator {
             read = self.read_token_by(tokens, &tokens.keys(), token, origin).await?;
         }
         let token = read.map_err(|why| LoginError::BadToken { user: lossy(user), why })?;
-        Ok(Identity { user: token.user.clone(), token: Some(Arc::new(token)) })
+        Ok(Identity { user: token.user.clone(), authority: Authority::Token(Arc::new(token)) })
     }
 
     async fn read_token_by(
@@ -244,17 +291,94 @@ impl Authenticator {
         turn.run(move || tokens.read_by(&keys, token.expose_secret())).await
     }
 
+    /// Who somebody is, by the first one that knows it, with its password or vouched for.
+    async fn by_backends(
+        &self,
+        user: &[u8],
+        password: Option<&Secret>,
+        origin: Origin,
+        find: &impl Fn(&[u8]) -> Option<Arc<UserSpec>>,
+    ) -> Result<Identity, LoginError> {
+        // Some services let in who has no password.
+        if password.is_some_and(|password| password.expose_secret().is_empty()) {
+            return Err(LoginError::BlankPassword(lossy(user)));
+        }
+        let mut refused = invalid(user);
+        for pair in &self.backends {
+            match self.by_backend(*pair, user, password, origin, find).await {
+                Err(why @ LoginError::Busy) => return Err(why),
+                // Whoever says more than that it does not know the user is told of.
+                Err(why) if matches!(refused, LoginError::InvalidCredentials(_)) => refused = why,
+                Err(_) => {}
+                Ok(identity) => return Ok(identity),
+            }
+        }
+        Err(refused)
+    }
+
+    async fn by_backend(
+        &self,
+        pair: BackendPair,
+        user: &[u8],
+        password: Option<&Secret>,
+        origin: Origin,
+        find: &impl Fn(&[u8]) -> Option<Arc<UserSpec>>,
+    ) -> Result<Identity, LoginError> {
+        let found = || find(user).ok_or_else(|| invalid(user));
+        let own = match (pair.authn, password) {
+            (Backend::Internal, Some(password)) => Some(self.prove(user, password, origin, find).await?),
+            (Backend::Internal, None) => Some(found()?),
+            (Backend::Http, _) => None,
+        };
+        if let (Some(spec), Backend::Internal) = (&own, pair.authz) {
+            return Ok(spec.clone().into());
+        }
+        let name = ShortString::try_from(user).map_err(|_| invalid(user))?;
+        let mut tags = self.ask_about(user, password, origin).await?;
+        if pair.authz == Backend::Internal {
+            return Ok(found()?.into());
+        }
+        if let Some(spec) = &own {
+            tags.extend(spec.tags.iter().cloned());
+        }
+        let known = HttpUser { name: name.clone(), tags, is_own: own.is_some() };
+        Ok(Identity { user: name, authority: Authority::Http(Arc::new(known)) })
+    }
+
+    /// The tags of somebody whom the HTTP service knows by its password, or who is vouched for.
+    async fn ask_about(
+        &self,
+        user: &[u8],
+        password: Option<&Secret>,
+        origin: Origin,
+    ) -> Result<Vec<ShortString>, LoginError> {
+        let refused = |said| match said {
+            LoginSaid::Yes(tags) => Ok(tags),
+            LoginSaid::No(reason) => Err(LoginError::Denied { user: lossy(user), reason }),
+            LoginSaid::Nothing(why) => Err(LoginError::Unanswered { user: lossy(user), why }),
+        };
+        let Some(service) = self.service.get() else { return refused(LoginSaid::Nothing(Unanswered::Ended)) };
+        let login = service.login(user, password.map(|password| password.expose_secret()));
+        if let Some(said) = service.login_said_lately(&login) {
+            return refused(said);
+        }
+        let turn = self.asking.turn(Some(origin)).await?;
+        // Of many clients that come at once with the same password, only the first one is asked about.
+        if let Some(said) = service.login_said_lately(&login) {
+            return refused(said);
+        }
+        let service = service.clone();
+        refused(turn.run(move || service.ask_about_login(&login)).await?)
+    }
+
     /// The user, if this is its password.
     async fn prove(
         &self,
         user: &[u8],
         password: &Secret,
         origin: Origin,
-        find: impl Fn(&[u8]) -> Option<Arc<UserSpec>>,
+        find: &impl Fn(&[u8]) -> Option<Arc<UserSpec>>,
     ) -> Result<Arc<UserSpec>, LoginError> {
-        if password.expose_secret().is_empty() {
-            return Err(LoginError::BlankPassword(lossy(user)));
-        }
         let found = find(user);
         let hash = found.as_ref().map_or(&self.decoy, |spec| &spec.password);
         let verified = self.verify(user, hash, password, origin).await?;
@@ -323,12 +447,6 @@ impl Authenticator {
 /// The hash of a new password, made here: argon2id takes tens of milliseconds.
 pub fn new_hash(hashing: PasswordHashing, password: &Secret) -> PasswordHash {
     password::hash(hashing, password.expose_secret(), &rand::random())
-}
-
-impl From<Arc<UserSpec>> for Identity {
-    fn from(spec: Arc<UserSpec>) -> Self {
-        Self { user: spec.name.clone(), token: None }
-    }
 }
 
 impl From<Busy> for LoginError {

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use sha2::Sha256;
 use tokio::time::Instant;
 
-use super::bounded::at_most;
+use crate::auth::bounded::at_most;
 use crate::core::access::PasswordHash;
 use crate::limits::{PASSWORD_PROVEN_FOR, PASSWORDS_PROVEN_MAX};
 

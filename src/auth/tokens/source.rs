@@ -6,21 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use rustls::{
-    crypto::ring,
-    pki_types::{
-        CertificateDer,
-        pem::{self, PemObject},
-    },
-};
-use ureq::{
-    Agent,
-    tls::{Certificate, RootCerts, TlsConfig},
-};
+use ureq::{Agent, tls::TlsConfig};
 
+use crate::auth::https::{self, BadAuthority};
 use crate::auth::oauth::{BadKeys, Keys};
 use crate::config::{JwksAt, read_bounded};
-use crate::limits::{OAUTH_KEYS_BYTES_MAX, OAUTH_KEYS_TIMEOUT, TLS_FILE_BYTES_MAX};
+use crate::limits::{OAUTH_KEYS_BYTES_MAX, OAUTH_KEYS_TIMEOUT};
 
 /// Reads the keys that there are now. Takes as long as a file or a network does.
 pub(super) type Source = Arc<dyn Fn() -> Result<Keys, BadKeySource> + Send + Sync>;
@@ -60,20 +51,12 @@ pub enum BadKeySource {
         /// Why.
         source: BadKeys,
     },
-    /// The file with the certificates that are trusted cannot be used.
-    #[error("oauth-jwks-ca {}: {why}", path.display())]
-    Ca {
-        /// As configured.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
+    /// Nobody's certificate can be checked.
+    #[error(transparent)]
+    Authority(#[from] BadAuthority),
     /// The process ends.
     #[error("the keys could not be read: {0}")]
     Ended(tokio::task::JoinError),
-    /// The system trusts nobody.
-    #[error("oauth-jwks-ca: has to be set, because the system has no certificates that it trusts")]
-    NoCa,
 }
 
 /// The source that is configured. Nothing is read of the keys.
@@ -84,7 +67,7 @@ pub(super) fn source(at: &JwksAt) -> Result<Source, BadKeySource> {
             Ok(Arc::new(move || read(&path)))
         }
         JwksAt::Url { url, ca } => {
-            let (url, agent) = (url.clone(), agent(trusted(ca.as_deref())?));
+            let (url, agent) = (url.clone(), agent(https::tls("oauth-jwks-ca", ca.as_deref())?));
             Ok(Arc::new(move || fetch(&agent, &url)))
         }
     }
@@ -105,11 +88,7 @@ fn fetch(agent: &Agent, url: &str) -> Result<Keys, BadKeySource> {
 }
 
 /// Who asks an address: over TLS alone, for a bounded time, and in no connection of before.
-fn agent(roots: RootCerts) -> Agent {
-    let tls = TlsConfig::builder()
-        .root_certs(roots)
-        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
-        .build();
+fn agent(tls: TlsConfig) -> Agent {
     let config = Agent::config_builder()
         .tls_config(tls)
         .https_only(true)
@@ -118,25 +97,4 @@ fn agent(roots: RootCerts) -> Agent {
         .max_idle_connections(0)
         .user_agent("leveret");
     config.build().new_agent()
-}
-
-/// Whose certificates count.
-fn trusted(ca: Option<&Path>) -> Result<RootCerts, BadKeySource> {
-    let trusted: Vec<CertificateDer<'static>> = match ca {
-        None => rustls_native_certs::load_native_certs().certs,
-        Some(path) => {
-            let bad = |why: String| BadKeySource::Ca { path: path.into(), why };
-            let pem = read_bounded(path, TLS_FILE_BYTES_MAX).map_err(|error| bad(error.to_string()))?;
-            let all: Result<_, pem::Error> = CertificateDer::pem_slice_iter(&pem).collect();
-            let all: Vec<_> = all.map_err(|error| bad(format!("is not PEM: {error}")))?;
-            if all.is_empty() {
-                return Err(bad("has no certificate in it".into()));
-            }
-            all
-        }
-    };
-    if trusted.is_empty() {
-        return Err(BadKeySource::NoCa);
-    }
-    Ok(trusted.iter().map(|der| Certificate::from_der(der).to_owned()).collect::<Vec<_>>().into())
 }

@@ -1,6 +1,6 @@
 //! What each key of `rabbitmq.conf` means here.
 
-use super::tls::Said;
+use super::{backends, tls::Said};
 use crate::config::Size;
 
 /// What a key and its value come to.
@@ -12,6 +12,8 @@ pub(super) enum Meaning {
     OneOf(&'static str, String),
     /// Something about clients' certificates.
     Clients(Said),
+    /// Something about who is asked about clients.
+    Backends(backends::Said),
     /// It is so anyway.
     Holds,
     /// It cannot be translated.
@@ -42,6 +44,12 @@ const TEXTS: &[(&str, &str)] = &[
     ("auth_oauth2.https.cacertfile", "oauth-jwks-ca"),
     ("auth_oauth2.scope_prefix", "oauth-scope-prefix"),
     ("auth_oauth2.additional_scopes_key", "oauth-additional-scopes-key"),
+    ("auth_http.user_path", "auth-http-user-path"),
+    ("auth_http.vhost_path", "auth-http-vhost-path"),
+    ("auth_http.resource_path", "auth-http-resource-path"),
+    ("auth_http.topic_path", "auth-http-topic-path"),
+    ("auth_http.http_method", "auth-http-method"),
+    ("auth_http.ssl_options.cacertfile", "auth-http-ca"),
 ];
 
 /// Keys whose values are numbers.
@@ -52,6 +60,8 @@ const NUMBERS: &[(&str, &str)] = &[
     ("consumer_max_per_channel", "consumers-per-channel-max"),
     ("consumer_timeout", "consumer-timeout"),
     ("handshake_timeout", "handshake-timeout-ms"),
+    ("auth_http.request_timeout", "auth-http-timeout-ms"),
+    ("auth_cache.cache_ttl", "auth-http-cache-ms"),
     ("ssl_cert_login_san_index", "ssl-cert-login-san-index"),
 ];
 
@@ -87,9 +97,13 @@ const NO_COUNTERPART: &[(&str, &str)] = &[
     ("ssl_options.", "only files, versions and clients' certificates can be chosen"),
     ("prometheus.", "metrics of single objects are at /metrics/per-object"),
     ("management.ssl.", "the certificate is that of tls-cert and tls-key"),
-    ("auth_ldap.", "users are kept here, or come with tokens"),
-    ("auth_http.", "users are kept here, or come with tokens"),
-    ("auth_backends.", "users are kept here, or come with tokens: oauth-resource-server-id"),
+    ("auth_ldap.", "users are kept here, come with tokens, or are known to an HTTP service"),
+    ("auth_http.connection_timeout", "it is a part of the time that auth-http-timeout-ms gives"),
+    ("auth_http.ssl_options.", "its certificate is always checked, and none is shown to it: auth-http-ca"),
+    ("auth_http.", "only the addresses, the method, the time and the authority can be chosen"),
+    ("auth_cache.cache_refusals", "what is refused is remembered for auth-http-cache-refusals-ms"),
+    ("auth_cache.", "what the HTTP service says is remembered for auth-http-cache-ms"),
+    ("auth_backends.", NO_BACKEND),
     ("auth_mechanisms.", "mechanisms are those that are configured: PLAIN, AMQPLAIN, EXTERNAL, ANONYMOUS"),
     ("auth_oauth2.", "not all of a token's rules can be chosen"),
     ("log.", "the log goes to standard error, at one level: log"),
@@ -101,6 +115,10 @@ const NO_COUNTERPART: &[(&str, &str)] = &[
     ("web_", "only AMQP 0-9-1 is spoken"),
     ("stream.", "only AMQP 0-9-1 is spoken"),
 ];
+
+/// Why there is no other one.
+pub(super) const NO_BACKEND: &str =
+    "users are kept here, come with tokens (oauth-resource-server-id), or are known to an HTTP service";
 
 /// What a key and its value come to.
 pub(super) fn of(key: &str, value: &str) -> Meaning {
@@ -115,6 +133,9 @@ pub(super) fn of(key: &str, value: &str) -> Meaning {
     }
     if let Some(name) = named(SIZES) {
         return value.parse::<Size>().map_or(Left("it is no size"), |_| Is(name, value.into()));
+    }
+    if let Some(said) = backends::of(key, value) {
+        return Meaning::Backends(said);
     }
     listening(key, value)
         .or_else(|| of_users(key, value))
@@ -169,11 +190,6 @@ fn of_users(key: &str, value: &str) -> Option<Meaning> {
         | ("default_user_tags.administrator" | "definitions.skip_if_unchanged", "true")
         | ("definitions.import_backend", "local_filesystem")
         | ("vm_memory_high_watermark.relative", "0.4") => Holds,
-        (_, "internal" | "rabbit_auth_backend_internal" | "oauth2" | "rabbit_auth_backend_oauth2")
-            if key.starts_with("auth_backends.") =>
-        {
-            Holds
-        }
         (_, "PLAIN" | "AMQPLAIN" | "EXTERNAL" | "ANONYMOUS") if key.starts_with("auth_mechanisms.") => Holds,
         ("password_hashing_module", "rabbit_password_hashing_sha256") => {
             Is("password-hashing", "sha256".into())

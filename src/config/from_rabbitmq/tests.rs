@@ -94,6 +94,45 @@ fn tokens_come_over_as_a_whole() {
 }
 
 #[test]
+fn an_http_service_comes_over_with_who_is_asked_before_it() {
+    let paths = ["user", "vhost", "resource", "topic"]
+        .map(|path| format!("auth_http.{path}_path = http://auth/{path}\n"))
+        .concat();
+    for (backends, ours) in [
+        ("auth_backends.1 = internal\nauth_backends.2 = http", r#"["internal", "http"]"#),
+        ("auth_backends.2 = internal\nauth_backends.1 = rabbit_auth_backend_http", r#"["http", "internal"]"#),
+        ("auth_backends.1.authn = internal\nauth_backends.1.authz = http", r#"["internal/http"]"#),
+        ("auth_backends.1 = oauth2\nauth_backends.2 = http", r#"["http"]"#),
+        (
+            "auth_backends.1 = cache\nauth_cache.cached_backend = http\nauth_cache.cache_ttl = 2000",
+            r#"["http"]"#,
+        ),
+        (
+            "auth_backends.1 = cache\nauth_cache.cached_backend.authn = http\nauth_cache.cached_backend.authz = internal",
+            r#"["http/internal"]"#,
+        ),
+    ] {
+        let more = "auth_http.http_method = post\nauth_http.request_timeout = 3000\nauth_http.ssl_options.cacertfile = /ca\n";
+        let text = format!("{paths}{more}{backends}");
+        let lines = made(&text);
+        for line in [
+            &*format!("auth-backends = {ours}"),
+            r#"auth-http-user-path = "http://auth/user""#,
+            r#"auth-http-vhost-path = "http://auth/vhost""#,
+            r#"auth-http-resource-path = "http://auth/resource""#,
+            r#"auth-http-topic-path = "http://auth/topic""#,
+            r#"auth-http-method = "post""#,
+            r#"auth-http-ca = "/ca""#,
+            "auth-http-timeout-ms = 3000",
+        ] {
+            assert!(lines.contains(&line.into()), "{line} in {lines:?}");
+        }
+        assert_eq!(lines.contains(&"auth-http-cache-ms = 2000".into()), text.contains("cache_ttl"));
+        assert_eq!(from_rabbitmq(&text).left, NOTHING, "{text}");
+    }
+}
+
+#[test]
 fn what_holds_anyway_is_nothing_to_say() {
     let text =
         "# a comment\n\n## another\nlog.console = true\nauth_backends.1 = internal\nauth_mechanisms.1 = PLAIN
@@ -116,6 +155,16 @@ fn what_cannot_be_translated_is_listed_with_the_reason() {
         ("vm_memory_high_watermark.relative = 0.6", "number of bytes"),
         ("disk_free_limit.relative = 1.0", "number of bytes"),
         ("auth_backends.1 = ldap", "users are kept here"),
+        (
+            "auth_backends.1 = internal\nauth_backends.2.authn = http\nauth_backends.2.authz = ldap",
+            "auth_backends.2 = http, ldap",
+        ),
+        ("auth_backends.1 = http", "auth-http-user-path: has to be set"),
+        ("auth_http.vhost_path = http://a/v", "auth-http-vhost-path: left out with auth-http-user-path"),
+        ("auth_http.connection_timeout = 100", "a part of the time"),
+        ("auth_http.ssl_options.verify = verify_none", "its certificate is always checked"),
+        ("auth_cache.cache_refusals = true", "auth-http-cache-refusals-ms"),
+        ("auth_backends.one = http", "users are kept here"),
         ("auth_mechanisms.1 = RABBIT-CR-DEMO", "mechanisms"),
         ("deprecated_features.permit.transient_nonexcl_queues = true", "nothing to permit"),
         ("default_permissions.read = ^a", "definitions"),
@@ -169,7 +218,9 @@ fn what_is_made_can_be_used_whatever_the_values_are() {
     let keys = "listeners.tcp.default default_user default_pass default_vhost loopback_users.guest loopback_users.a heartbeat frame_max \
                 channel_max connection_max max_message_size consumer_timeout load_definitions ssl_options.cacertfile \
                 ssl_options.certfile ssl_options.keyfile ssl_options.verify management.tcp.port prometheus.tcp.port log.console.level \
-                vm_memory_high_watermark.absolute disk_free_limit.absolute auth_oauth2.jwks_url auth_oauth2.issuer";
+                vm_memory_high_watermark.absolute disk_free_limit.absolute auth_oauth2.jwks_url auth_oauth2.issuer \
+                auth_backends.1 auth_backends.2.authz auth_http.user_path auth_http.vhost_path auth_http.http_method \
+                auth_http.request_timeout auth_cache.cache_ttl auth_cache.cached_backend";
     for value in values {
         for keys in keys.split_whitespace().map(|key| vec![key]).chain([keys.split_whitespace().collect()]) {
             let text = keys.iter().map(|key| format!("{key} = {value}")).collect::<Vec<_>>().join("\n");

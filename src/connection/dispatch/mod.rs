@@ -38,36 +38,38 @@ use crate::protocol::{
 };
 
 impl Session {
-    /// One method frame on an open connection.
-    pub(super) fn method_frame(&mut self, frame: &RawFrame<'_>) {
+    /// One method frame on an open connection. Whether it was handled: it is put off if something has to be found out first.
+    pub(super) fn method_frame(&mut self, frame: &RawFrame<'_>) -> bool {
         let number = frame.channel;
         if number > 0 && self.channel_slot(number).is_some_and(|channel| channel.closing) {
             self.method_while_channel_closes(number, frame.payload);
-            return;
+            return true;
         }
         let method = match own(|| Method::decode(frame.payload)) {
             Ok(method) => method,
             Err(error) => {
                 let (error, ids) = undecodable(frame.payload, error);
                 self.fail(0, &error, ids);
-                return;
+                return true;
             }
         };
         let ids = method.ids();
         if let Err(error) = self.expect_method(number) {
             self.fail(number, &error, (basic_methods::CLASS_ID, basic_methods::Publish::METHOD_ID));
-            return;
+            return true;
         }
         let result = match number {
             0 => self.connection_method(&method),
             _ => self.channel_method(number, method),
         };
         match result {
-            // It is put off: that is no error.
-            Err(_) if self.is_asking() => {}
+            // That is no error.
+            Err(_) if self.is_asking() => return false,
             Err(error) => self.fail(number, &error, ids),
             Ok(()) => {}
         }
+        self.forget_what_was_found();
+        true
     }
 
     /// No method may come between the frames of a message.

@@ -7,11 +7,14 @@ use super::{
 };
 use crate::broker::REPLY_TO;
 use crate::connection::{
+    assembly::Assembled,
     channel::Mode,
     session::{Brought, Session, permission::Permission},
+    work::{Publishing, Work},
 };
 use crate::core::{
     error::{AmqpError, channel_error, not_implemented, precondition_failed},
+    memory::{Held, Kind},
     message::{Layout, Publication, View},
     routing::extra_keys,
     turn::steps_of_bytes,
@@ -51,11 +54,40 @@ impl Session {
             }
             Some(channel) => channel.assembly.expect_method(),
         };
-        let result = result.and_then(|()| self.publish_on_open_channel(number, bits, run));
-        result.unwrap_or_else(|error| {
-            self.fail(number, &error, (basic::CLASS_ID, basic::Publish::METHOD_ID));
-            run.len()
-        })
+        match result.and_then(|()| self.publish_on_open_channel(number, bits, run)) {
+            Ok(taken) => {
+                self.forget_what_was_found();
+                taken
+            }
+            // They are put off.
+            Err(_) if self.is_asking() => 0,
+            Err(error) => {
+                self.fail(number, &error, (basic::CLASS_ID, basic::Publish::METHOD_ID));
+                run.len()
+            }
+        }
+    }
+
+    /// Publishes a message that did not come in one piece. If it has to wait for what the HTTP service says, that is work under way.
+    pub(in crate::connection) fn publish_assembled(&mut self, number: u16, message: Assembled) {
+        if let Some(waiting) = self.publish_or_wait(number, message) {
+            let held = Held::of(&self.memory, Kind::Assemblies, waiting.size_bytes());
+            self.begin(Work::Publish(Box::new(Publishing { number, message: waiting, held })));
+        }
+    }
+
+    /// Gives what has to wait longer.
+    pub(in crate::connection) fn resume_publishing(&mut self, publishing: Publishing) -> Option<Publishing> {
+        let Publishing { number, message, held } = publishing;
+        let message = self.publish_or_wait(number, message)?;
+        Some(Publishing { number, message, held })
+    }
+
+    /// Gives the message back if it has to wait.
+    fn publish_or_wait(&mut self, number: u16, message: Assembled) -> Option<Assembled> {
+        // A single message is never put off, but for that.
+        self.publish(number, message.bits, &mut [Publication::new(message.view())]);
+        self.is_asking().then_some(message)
     }
 
     fn publish_on_open_channel(
@@ -79,7 +111,11 @@ impl Session {
             }
             let properties_bytes = publication.view().properties().len();
             self.turn.spend(PROPERTIES_STEPS + properties_bytes / STEP_PROPERTIES_BYTES);
-            self.publish_with_rules(number, mandatory, publication)?;
+            match self.publish_with_rules(number, mandatory, publication) {
+                // Those before it are published.
+                Err(_) if self.is_asking() && taken > 0 => break,
+                published => published?,
+            }
             taken += 1;
         }
         Ok(taken)
@@ -175,7 +211,10 @@ impl Session {
                 break;
             }
             let view = publication.view();
-            self.find_route(number, &view, &vhost, Asked::Now)?;
+            match self.find_route(number, &view, &vhost, Asked::Now) {
+                Err(_) if self.is_asking() && taken > 0 => break,
+                found => drop(found?),
+            }
             self.turn.spend(1 + steps_of_bytes(view.image().len()));
             taken += 1;
             if has_telling_headers(&view) {

@@ -59,7 +59,7 @@ impl Session {
     ) -> Result<Arc<SharedQueue>, AmqpError> {
         let server_named = name.is_empty();
         let declaration = QueueDeclaration {
-            name: if server_named { server_name(&declare.arguments)? } else { name },
+            name: if server_named { self.drawn_once(|| server_name(&declare.arguments))? } else { name },
             server_named,
             // An exclusive queue is deleted with its connection, so it is never durable (RabbitMQ).
             durable: declare.durable && !declare.exclusive,

@@ -18,11 +18,20 @@
 //!
 //! The queues of direct reply-to belong to their client and ask nothing. A publish asks when its route is worked out, and the answer
 //! is remembered with the route: when permissions change, [`Session::renew_grant`] forgets both.
+//!
+//! What the HTTP service has to say is not known at once: the handler ends with an error that nobody is told of, its frame is put
+//! off, and it is begun again when there is an answer (`asking`). The answer is remembered with the route, too, for its time.
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::{Session, asking::Wanted};
-use crate::auth::oauth::{BadToken, Token};
+use crate::auth::{
+    Authority,
+    http::{About, HttpUser, Question, Said},
+    oauth::{BadToken, Token},
+};
 use crate::broker::Broker;
 pub(in crate::connection) use crate::core::access::Permission;
 use crate::core::{
@@ -55,6 +64,8 @@ impl<'a> Resource<'a> {
 pub(super) struct Granted {
     by: By,
     stamp: u64,
+    /// From then on the HTTP service is to be asked again.
+    until: Option<Instant>,
 }
 
 /// What says what a user may do.
@@ -63,38 +74,28 @@ enum By {
     Permissions(Option<Arc<Grant>>),
     /// The scopes of the token with which it has logged in.
     Token(Arc<Token>),
+    /// The HTTP service, which knows the user.
+    Http(Arc<HttpUser>),
 }
 
 impl Granted {
-    pub(super) fn of(broker: &Broker, user: &ShortString, vhost: &ShortString) -> Self {
-        let (grant, stamp) = broker.access.grant(user, vhost);
-        Self { by: By::Permissions(grant), stamp }
-    }
-
-    /// The same of a user that has logged in with a token.
-    pub(super) fn of_token(broker: &Broker, token: Arc<Token>) -> Self {
-        Self { by: By::Token(token), stamp: broker.access.stamp() }
-    }
-
-    fn permits(&self, permission: Permission, vhost: &ShortString, name: &[u8]) -> bool {
-        match &self.by {
-            By::Permissions(grant) => grant.as_ref().is_some_and(|grant| grant.permits(permission, name)),
-            By::Token(token) => token.permits(permission, vhost, name),
-        }
-    }
-
-    fn permits_topic(
-        &self,
-        permission: Permission,
-        vhost: &ShortString,
-        exchange: &[u8],
-        key: &[u8],
-    ) -> bool {
-        match &self.by {
-            By::Permissions(grant) => {
-                grant.as_ref().is_none_or(|grant| grant.permits_topic(permission, exchange, key))
+    pub(super) fn of(broker: &Broker, authority: Authority, user: &ShortString, vhost: &ShortString) -> Self {
+        let (by, stamp) = match authority {
+            Authority::Own => {
+                let (grant, stamp) = broker.access.grant(user, vhost);
+                (By::Permissions(grant), stamp)
             }
-            By::Token(token) => token.permits_topic(permission, vhost, exchange, key),
+            Authority::Token(token) => (By::Token(token), broker.access.stamp()),
+            Authority::Http(user) => (By::Http(user), broker.access.stamp()),
+        };
+        Self { by, stamp, until: None }
+    }
+
+    fn authority(&self) -> Authority {
+        match &self.by {
+            By::Permissions(_) => Authority::Own,
+            By::Token(token) => Authority::Token(token.clone()),
+            By::Http(user) => Authority::Http(user.clone()),
         }
     }
 
@@ -102,17 +103,24 @@ impl Granted {
     fn has_topics(&self) -> bool {
         match &self.by {
             By::Permissions(grant) => grant.as_ref().is_some_and(|grant| grant.has_topics()),
-            By::Token(_) => true,
+            By::Token(_) | By::Http(_) => true,
         }
+    }
+
+    #[inline]
+    fn has_expired(&self) -> bool {
+        self.until.is_some_and(|until| until <= Instant::now())
     }
 }
 
 impl Session {
-    /// Forgets what was permitted, and the routes that go by it, if permissions have changed since. To be called before something
-    /// is remembered, or what is remembered is used.
+    /// Forgets what was permitted, and the routes that go by it, if permissions have changed since, or what the HTTP service has said no
+    /// longer counts. To be called before something is remembered, or what is remembered is used.
     #[inline]
     pub(in crate::connection) fn renew_grant(&mut self) {
-        if self.granted.stamp != self.broker.access.stamp() {
+        if self.granted.stamp != self.broker.access.stamp()
+            || self.granted.has_expired() && !self.has_been_told()
+        {
             self.grant_anew();
         }
     }
@@ -122,10 +130,10 @@ impl Session {
         if let Some(user) = self.broker.access.user(&self.user) {
             self.usage.rates.set(&user.limits);
         }
-        self.granted = match &self.granted.by {
-            By::Permissions(_) => Granted::of(&self.broker, &self.user, &self.vhost.name),
-            By::Token(token) => Granted::of_token(&self.broker, token.clone()),
-        };
+        let authority = self.granted.authority();
+        self.granted = Granted::of(&self.broker, authority, &self.user, &self.vhost.name);
+        // What was found out for the frame at hand counts for what it makes remembered.
+        self.granted.until = self.told_until();
         self.forget_routes();
     }
 
@@ -143,22 +151,74 @@ impl Session {
         tests::asked(permission, resource);
         self.turn.spend(PATTERN_STEPS);
         self.renew_grant();
-        let (_, name) = resource.kind_and_name();
-        if self.granted.permits(permission, &self.vhost.name, name) {
-            return Ok(());
+        match self.permits(permission, resource)? {
+            Said::Yes => Ok(()),
+            said => Err(self.refused(permission.name(), resource, said)),
         }
-        Err(self.refused(permission.name(), resource))
     }
 
     /// Whether the user has any permission for it; 403 if not.
     pub(in crate::connection) fn may_ask_for(&mut self, resource: Resource<'_>) -> Result<(), AmqpError> {
         const ANY: [Permission; 3] = [Permission::Configure, Permission::Write, Permission::Read];
         self.renew_grant();
-        let (_, name) = resource.kind_and_name();
-        if ANY.into_iter().any(|permission| self.granted.permits(permission, &self.vhost.name, name)) {
-            return Ok(());
+        let mut refused = Said::No;
+        for permission in ANY {
+            match self.permits(permission, resource)? {
+                Said::Yes => return Ok(()),
+                said => refused = said,
+            }
         }
-        Err(self.refused(Permission::Configure.name(), resource))
+        Err(self.refused(Permission::Configure.name(), resource, refused))
+    }
+
+    /// What is said of a permission. An error: the HTTP service is to be asked first.
+    fn permits(&mut self, permission: Permission, resource: Resource<'_>) -> Result<Said, AmqpError> {
+        let (kind, name) = resource.kind_and_name();
+        let user = match &self.granted.by {
+            By::Permissions(grant) => {
+                return Ok(grant.as_ref().is_some_and(|grant| grant.permits(permission, name)).into());
+            }
+            By::Token(token) => return Ok(token.permits(permission, &self.vhost.name, name).into()),
+            By::Http(user) => user.clone(),
+        };
+        let name = ShortString::try_from(name).unwrap_or_default();
+        self.ask_service(user, About::Resource { kind, name, permission })
+    }
+
+    fn permits_topic(
+        &mut self,
+        permission: Permission,
+        exchange: &[u8],
+        key: &[u8],
+    ) -> Result<Said, AmqpError> {
+        let user = match &self.granted.by {
+            By::Permissions(grant) => {
+                let denies = |grant: &Arc<Grant>| !grant.permits_topic(permission, exchange, key);
+                return Ok((!grant.as_ref().is_some_and(denies)).into());
+            }
+            By::Token(token) => {
+                return Ok(token.permits_topic(permission, &self.vhost.name, exchange, key).into());
+            }
+            By::Http(user) => user.clone(),
+        };
+        let (Ok(exchange), Ok(key)) = (ShortString::try_from(exchange), ShortString::try_from(key)) else {
+            return Ok(Said::No);
+        };
+        self.ask_service(user, About::Topic { exchange, key, permission })
+    }
+
+    /// What the HTTP service says, if it was asked for this frame; otherwise it is to be asked first.
+    fn ask_service(&mut self, user: Arc<HttpUser>, about: About) -> Result<Said, AmqpError> {
+        let question = Question { user, vhost: self.vhost.name.clone(), about };
+        match self.told(&question) {
+            Some(verdict) => {
+                let until = self.granted.until.map_or(verdict.until, |until| until.min(verdict.until));
+                self.granted.until = Some(until);
+                Ok(verdict.said)
+            }
+            None if self.may_be_told_more() => Err(self.want(Wanted::Permission(Box::new(question)))),
+            None => Ok(Said::No),
+        }
     }
 
     /// Whether the user may use keys with an exchange, if that is a topic exchange; 403 if not.
@@ -175,18 +235,23 @@ impl Session {
         let is_topic = self.vhost.read(|topology| {
             topology.check_exchange(exchange).is_ok_and(|spec| spec.routes_as() == ExchangeKind::Topic)
         });
-        let vhost = &self.vhost.name;
-        let refused = |key: &&[u8]| !self.granted.permits_topic(permission, vhost, exchange, key);
-        match keys.into_iter().find(refused) {
-            Some(key) if is_topic => Err(access_refused(format!(
-                "{} access to topic '{}' in {} refused for user '{}'",
-                permission.name(),
-                String::from_utf8_lossy(key),
-                Named { kind: "exchange", name: exchange, vhost: &self.vhost.name },
-                self.user
-            ))),
-            _ => Ok(()),
+        if !is_topic {
+            return Ok(());
         }
+        for key in keys {
+            let said = self.permits_topic(permission, exchange, key)?;
+            if said != Said::Yes {
+                return Err(access_refused(format!(
+                    "{} access to topic '{}' in {} refused for user '{}'{}",
+                    permission.name(),
+                    String::from_utf8_lossy(key),
+                    Named { kind: "exchange", name: exchange, vhost: &self.vhost.name },
+                    self.user,
+                    said.of_a_backend()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Whether keys count for any topic exchange.
@@ -195,19 +260,25 @@ impl Session {
         self.granted.has_topics()
     }
 
+    /// Whether somebody else has to be asked what is permitted.
+    pub(in crate::connection) fn asks_service(&self) -> bool {
+        matches!(self.granted.by, By::Http(_))
+    }
+
     /// Whether the user may publish in the name of others (RabbitMQ's tag `impersonator`).
     pub(in crate::connection) fn may_impersonate(&self) -> bool {
-        match &self.granted.by {
-            By::Permissions(_) => {
-                self.broker.access.user(&self.user).is_some_and(|user| user.has_tag("impersonator"))
-            }
-            By::Token(token) => token.tags.iter().any(|tag| **tag == *b"impersonator"),
+        match self.granted.authority().tags() {
+            None => self.broker.access.user(&self.user).is_some_and(|user| user.has_tag("impersonator")),
+            Some(tags) => tags.iter().any(|tag| **tag == *b"impersonator"),
         }
     }
 
-    /// Whether the user may still read a queue from which it consumes.
+    /// Whether the user may still read a queue from which it consumes, by its token.
     pub(in crate::connection) fn may_go_on_reading(&self, queue: &[u8]) -> bool {
-        self.granted.permits(Permission::Read, &self.vhost.name, queue)
+        match &self.granted.by {
+            By::Token(token) => token.permits(Permission::Read, &self.vhost.name, queue),
+            By::Permissions(_) | By::Http(_) => true,
+        }
     }
 
     /// Takes a new token for the one that the client has logged in with (RabbitMQ's `connection.update-secret`). Without one the secret
@@ -232,15 +303,17 @@ impl Session {
             return Err(refused());
         }
         self.broker.connections.expires(self.id, token.expires);
-        self.granted = Granted::of_token(&self.broker, Arc::new(token));
+        let authority = Authority::Token(Arc::new(token));
+        self.granted = Granted::of(&self.broker, authority, &self.user, &self.vhost.name);
         self.forget_routes();
         Ok(true)
     }
 
-    fn refused(&self, permission: &str, resource: Resource<'_>) -> AmqpError {
+    fn refused(&self, permission: &str, resource: Resource<'_>, said: Said) -> AmqpError {
         let (kind, name) = resource.kind_and_name();
         let named = Named { kind, name, vhost: &self.vhost.name };
-        access_refused(format!("{permission} access to {named} refused for user '{}'", self.user))
+        let why = said.of_a_backend();
+        access_refused(format!("{permission} access to {named} refused for user '{}'{why}", self.user))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::core::pattern::{BadPattern, Pattern};
 use crate::protocol::ShortString;
 
 /// What may be permitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Permission {
     /// To make, change and delete it.
     Configure,

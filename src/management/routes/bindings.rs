@@ -129,7 +129,7 @@ async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Lis
     let of = |vhost: &std::sync::Arc<Vhost>| {
         bindings_of(vhost).iter().map(|binding| shown(vhost, binding)).collect::<Vec<_>>()
     };
-    listing.answer(visitor.all_seen(&api).iter().flat_map(of).collect::<Vec<_>>())
+    listing.answer(visitor.all_seen(&api).await.iter().flat_map(of).collect::<Vec<_>>())
 }
 
 async fn of_vhost(
@@ -138,7 +138,7 @@ async fn of_vhost(
     Path(vhost): Path<String>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     listing.answer(bindings_of(&vhost).iter().map(|binding| shown(&vhost, binding)).collect::<Vec<_>>())
 }
 
@@ -186,7 +186,7 @@ async fn between(
     Path((vhost, source, kind, destination)): Path<(String, String, String, String)>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     let bindings = Ends::of(&source, &kind, &destination)?.bindings(&vhost)?;
     listing.answer(bindings.iter().map(|binding| shown(&vhost, binding)).collect::<Vec<_>>())
 }
@@ -214,7 +214,7 @@ async fn one(
     Path((vhost, source, kind, destination, key)): Path<(String, String, String, String, String)>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     let binding = find(&Ends::of(&source, &kind, &destination)?.bindings(&vhost)?, &key)?;
     Ok(listing.answer_one(&shown(&vhost, &binding)))
 }
@@ -225,7 +225,7 @@ async fn bind(
     Path((vhost, source, kind, destination)): Path<(String, String, String, String)>,
     body: Bytes,
 ) -> Answered {
-    let vhost = visitor.entered(&api, &vhost)?;
+    let vhost = visitor.entered(&api, &vhost).await?;
     let Ends { source, destination } = Ends::of(&source, &kind, &destination)?;
     let body = Body::read(&body)?;
     let (key, arguments) = (body.name("routing_key")?.unwrap_or_default(), body.table("arguments")?);
@@ -259,7 +259,7 @@ async fn unbind(
     State(api): State<Api>,
     Path((vhost, source, kind, destination, key)): Path<(String, String, String, String, String)>,
 ) -> Answered {
-    let vhost = visitor.entered(&api, &vhost)?;
+    let vhost = visitor.entered(&api, &vhost).await?;
     let Binding { source, destination, key: routing_key, arguments } =
         find(&Ends::of(&source, &kind, &destination)?.bindings(&vhost)?, &key)?;
     if source.is_empty() {

@@ -83,7 +83,7 @@ async fn of_vhost(
     Path(vhost): Path<String>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     let connections = connections::seen(&api, &visitor, listing.ages());
     let there = connections.iter().filter(|item| item.info.vhost == vhost.name);
     listing.answer(there.flat_map(of_connection).collect::<Vec<_>>())

@@ -157,7 +157,7 @@ async fn of_vhost(
     Path(vhost): Path<String>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     let mut all = seen(&api, &visitor, listing.ages());
     all.retain(|item| item.info.vhost == vhost.name);
     listing.answer(all)

@@ -103,8 +103,9 @@ fn of(api: &Api, visitor: &Visitor, vhost: &Vhost) -> Vec<Value> {
 }
 
 async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
-    listing
-        .answer(visitor.all_seen(&api).iter().flat_map(|vhost| of(&api, &visitor, vhost)).collect::<Vec<_>>())
+    listing.answer(
+        visitor.all_seen(&api).await.iter().flat_map(|vhost| of(&api, &visitor, vhost)).collect::<Vec<_>>(),
+    )
 }
 
 async fn of_vhost(
@@ -113,6 +114,6 @@ async fn of_vhost(
     Path(vhost): Path<String>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     listing.answer(of(&api, &visitor, &vhost))
 }

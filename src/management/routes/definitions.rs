@@ -190,7 +190,7 @@ async fn export_vhost(
     Query(listing): Query<Listing>,
 ) -> Answered {
     visitor.require_administrator()?;
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     let mut document = head("single_virtual_host");
     let mut contents = Contents::default();
     contents.add(&vhost);

@@ -101,6 +101,7 @@ async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Lis
     listing.answer(
         visitor
             .all_seen(&api)
+            .await
             .iter()
             .flat_map(|vhost| shown_of(&api, vhost, listing.ages()))
             .collect::<Vec<_>>(),
@@ -113,7 +114,7 @@ async fn of_vhost(
     Path(vhost): Path<String>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     listing.answer(shown_of(&api, &vhost, listing.ages()))
 }
 
@@ -134,7 +135,7 @@ async fn one(
     Path((vhost, exchange)): Path<(String, String)>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     let mut item = shown(&api, &vhost, &find(&vhost, &exchange)?, listing.ages());
     item["incoming"] = json!([]);
     item["outgoing"] = json!([]);
@@ -147,7 +148,7 @@ async fn declare(
     Path((vhost, exchange)): Path<(String, String)>,
     body: Bytes,
 ) -> Answered {
-    let vhost = visitor.entered(&api, &vhost)?;
+    let vhost = visitor.entered(&api, &vhost).await?;
     let body = Body::read(&body)?;
     let is_new = find(&vhost, &exchange).is_err();
     let declare = exchange::Declare {
@@ -181,7 +182,7 @@ async fn remove(
     Path((vhost, exchange)): Path<(String, String)>,
     Query(conditions): Query<Conditions>,
 ) -> Answered {
-    let vhost = visitor.entered(&api, &vhost)?;
+    let vhost = visitor.entered(&api, &vhost).await?;
     let spec = find(&vhost, &exchange)?;
     let if_unused = says_yes(conditions.if_unused.as_ref());
     let delete = exchange::Delete { exchange: spec.name, if_unused, ..exchange::Delete::default() };
@@ -195,7 +196,7 @@ async fn publish(
     Path((vhost, exchange)): Path<(String, String)>,
     body: Bytes,
 ) -> Answered {
-    let vhost = visitor.entered(&api, &vhost)?;
+    let vhost = visitor.entered(&api, &vhost).await?;
     let spec = find(&vhost, &exchange)?;
     let body = Body::read(&body)?;
     let routing_key = name(body.required_text("routing_key")?)?;
@@ -264,7 +265,7 @@ async fn bindings_from(
     Path((vhost, exchange)): Path<(String, String)>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     let name = find(&vhost, &exchange)?.name;
     listing.answer(bindings::beginning_at(&vhost, &name))
 }
@@ -275,7 +276,7 @@ async fn bindings_to(
     Path((vhost, exchange)): Path<(String, String)>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     let name = find(&vhost, &exchange)?.name;
     listing.answer(bindings::leading_to(&vhost, &Destination::Exchange(name)))
 }

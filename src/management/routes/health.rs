@@ -174,7 +174,7 @@ async fn connections(_: Visitor, State(api): State<Api>) -> Answered {
 /// Publishes a message to a queue of its own and takes it out again (RabbitMQ's `aliveness-test`).
 async fn alive(visitor: Visitor, State(api): State<Api>, Path(vhost): Path<String>) -> Answered {
     api.vhost(&vhost)?;
-    let vhost = visitor.entered(&api, &vhost)?;
+    let vhost = visitor.entered(&api, &vhost).await?;
     let queue = name("aliveness-test")?;
     let mut client = visitor.client(&api, &vhost).await?;
     let tried = async {

@@ -51,7 +51,7 @@ fn shown(vhost: &Vhost) -> Option<Value> {
 }
 
 async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
-    listing.answer(visitor.all_seen(&api).iter().filter_map(|vhost| shown(vhost)).collect::<Vec<_>>())
+    listing.answer(visitor.all_seen(&api).await.iter().filter_map(|vhost| shown(vhost)).collect::<Vec<_>>())
 }
 
 async fn of_vhost(
@@ -60,7 +60,7 @@ async fn of_vhost(
     Path(vhost): Path<String>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     listing.answer(shown(&vhost).into_iter().collect::<Vec<_>>())
 }
 

@@ -50,7 +50,7 @@ const CHURN: [&str; 7] = [
 ];
 
 async fn overview(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
-    let vhosts = visitor.all_seen(&api);
+    let vhosts = visitor.all_seen(&api).await;
     let queues: Vec<_> = vhosts
         .iter()
         .flat_map(|vhost| vhost.read(|topology| topology.named_queues().cloned().collect::<Vec<_>>()))

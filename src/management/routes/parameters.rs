@@ -84,7 +84,7 @@ pub(super) fn all_global_of(api: &Api) -> Vec<Value> {
 
 async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
     visitor.require_policymaker()?;
-    listing.answer(visitor.all_seen(&api).iter().flat_map(|vhost| all_of(vhost)).collect::<Vec<_>>())
+    listing.answer(visitor.all_seen(&api).await.iter().flat_map(|vhost| all_of(vhost)).collect::<Vec<_>>())
 }
 
 async fn of_component(
@@ -94,7 +94,7 @@ async fn of_component(
     Query(listing): Query<Listing>,
 ) -> Answered {
     visitor.require_policymaker()?;
-    let mut found: Vec<_> = visitor.all_seen(&api).iter().flat_map(|vhost| all_of(vhost)).collect();
+    let mut found: Vec<_> = visitor.all_seen(&api).await.iter().flat_map(|vhost| all_of(vhost)).collect();
     found.retain(|shown| shown["component"] == *component);
     listing.answer(found)
 }
@@ -106,7 +106,7 @@ async fn in_vhost(
     Query(listing): Query<Listing>,
 ) -> Answered {
     visitor.require_policymaker()?;
-    let mut found = all_of(&*visitor.seen(&api, &vhost)?);
+    let mut found = all_of(&*visitor.seen(&api, &vhost).await?);
     found.retain(|shown| shown["component"] == *component);
     listing.answer(found)
 }
@@ -123,7 +123,7 @@ async fn one(
     Query(listing): Query<Listing>,
 ) -> Answered {
     visitor.require_policymaker()?;
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     Ok(listing.answer_one(&find(&vhost, &component, &parameter)?))
 }
 
@@ -138,7 +138,7 @@ async fn set(
         // They have addresses of their own.
         visitor.require_administrator()?;
     }
-    let entered = visitor.entered(&api, &vhost)?;
+    let entered = visitor.entered(&api, &vhost).await?;
     let body = Body::read(&body)?;
     let is_new = find(&entered, &component, &parameter).is_err();
     api.import(json!({ "parameters": [{
@@ -154,7 +154,7 @@ async fn remove(
     Path((component, vhost, parameter)): Path<(String, String, String)>,
 ) -> Answered {
     visitor.require_policymaker()?;
-    let vhost = visitor.entered(&api, &vhost)?;
+    let vhost = visitor.entered(&api, &vhost).await?;
     let (component, parameter) = (name(&component)?, name(&parameter)?);
     let (was_there, commit) = match &*component {
         // They have addresses of their own.

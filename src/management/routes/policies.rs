@@ -60,12 +60,19 @@ pub(super) fn all_of(vhost: &Vhost, kind: PolicyKind) -> Vec<Value> {
     vhost.read(|topology| topology.policies(kind).map(|policy| shown(vhost, &policy.spec)).collect())
 }
 
-fn answer_all(visitor: &Visitor, api: &Api, kind: PolicyKind, listing: &Listing) -> Answered {
-    listing.answer(visitor.all_seen(api).iter().flat_map(|vhost| all_of(vhost, kind)).collect::<Vec<_>>())
+async fn answer_all(visitor: &Visitor, api: &Api, kind: PolicyKind, listing: &Listing) -> Answered {
+    listing
+        .answer(visitor.all_seen(api).await.iter().flat_map(|vhost| all_of(vhost, kind)).collect::<Vec<_>>())
 }
 
-fn answer_of(visitor: &Visitor, api: &Api, kind: PolicyKind, vhost: &str, listing: &Listing) -> Answered {
-    listing.answer(all_of(&*visitor.seen(api, vhost)?, kind))
+async fn answer_of(
+    visitor: &Visitor,
+    api: &Api,
+    kind: PolicyKind,
+    vhost: &str,
+    listing: &Listing,
+) -> Answered {
+    listing.answer(all_of(&*visitor.seen(api, vhost).await?, kind))
 }
 
 fn find(vhost: &Vhost, kind: PolicyKind, name: &str) -> Option<Value> {
@@ -75,7 +82,7 @@ fn find(vhost: &Vhost, kind: PolicyKind, name: &str) -> Option<Value> {
     })
 }
 
-fn answer_one(
+async fn answer_one(
     visitor: &Visitor,
     api: &Api,
     kind: PolicyKind,
@@ -83,7 +90,7 @@ fn answer_one(
     policy: &str,
     listing: &Listing,
 ) -> Answered {
-    let vhost = visitor.seen(api, vhost)?;
+    let vhost = visitor.seen(api, vhost).await?;
     Ok(listing.answer_one(&find(&vhost, kind, policy).ok_or(Failure::NotFound)?))
 }
 
@@ -104,7 +111,7 @@ async fn set(
     body: &Bytes,
 ) -> Answered {
     may_change(visitor, kind)?;
-    let entered = visitor.entered(api, vhost)?;
+    let entered = visitor.entered(api, vhost).await?;
     let body = Body::read(body)?;
     let is_new = find(&entered, kind, policy).is_none();
     let mut said = json!({
@@ -129,7 +136,7 @@ async fn set(
 
 async fn remove(visitor: &Visitor, api: &Api, kind: PolicyKind, vhost: &str, policy: &str) -> Answered {
     may_change(visitor, kind)?;
-    let vhost = visitor.entered(api, vhost)?;
+    let vhost = visitor.entered(api, vhost).await?;
     let (was_there, commit) = vhost.delete_policy(kind, &name(policy)?);
     if !was_there {
         return Err(Failure::NotFound);
@@ -141,11 +148,11 @@ async fn remove(visitor: &Visitor, api: &Api, kind: PolicyKind, vhost: &str, pol
 type Named = Path<(String, String)>;
 
 async fn users(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
-    answer_all(&visitor, &api, PolicyKind::User, &listing)
+    answer_all(&visitor, &api, PolicyKind::User, &listing).await
 }
 
 async fn operators(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
-    answer_all(&visitor, &api, PolicyKind::Operator, &listing)
+    answer_all(&visitor, &api, PolicyKind::Operator, &listing).await
 }
 
 async fn users_in(
@@ -154,7 +161,7 @@ async fn users_in(
     Path(vhost): Path<String>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    answer_of(&visitor, &api, PolicyKind::User, &vhost, &listing)
+    answer_of(&visitor, &api, PolicyKind::User, &vhost, &listing).await
 }
 
 async fn operators_in(
@@ -163,7 +170,7 @@ async fn operators_in(
     Path(vhost): Path<String>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    answer_of(&visitor, &api, PolicyKind::Operator, &vhost, &listing)
+    answer_of(&visitor, &api, PolicyKind::Operator, &vhost, &listing).await
 }
 
 async fn user(
@@ -172,7 +179,7 @@ async fn user(
     Path((vhost, policy)): Named,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    answer_one(&visitor, &api, PolicyKind::User, &vhost, &policy, &listing)
+    answer_one(&visitor, &api, PolicyKind::User, &vhost, &policy, &listing).await
 }
 
 async fn operator(
@@ -181,7 +188,7 @@ async fn operator(
     Path((vhost, policy)): Named,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    answer_one(&visitor, &api, PolicyKind::Operator, &vhost, &policy, &listing)
+    answer_one(&visitor, &api, PolicyKind::Operator, &vhost, &policy, &listing).await
 }
 
 async fn set_user(

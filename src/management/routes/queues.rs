@@ -166,8 +166,12 @@ fn shown(api: &Api, vhost: &Vhost, queue: &SharedQueue, ages: Ages) -> Value {
 }
 
 async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
-    let items =
-        visitor.all_seen(&api).into_iter().flat_map(|vhost| items_of(&api, &vhost, listing.ages())).collect();
+    let items = visitor
+        .all_seen(&api)
+        .await
+        .into_iter()
+        .flat_map(|vhost| items_of(&api, &vhost, listing.ages()))
+        .collect();
     listing.answer::<Item>(items)
 }
 
@@ -177,7 +181,7 @@ async fn of_vhost(
     Path(vhost): Path<String>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     listing.answer(items_of(&api, &vhost, listing.ages()))
 }
 
@@ -208,7 +212,7 @@ async fn one(
     Path((vhost, queue)): Path<(String, String)>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     let queue = find(&vhost, &queue)?;
     let mut item = shown(&api, &vhost, &queue, listing.ages());
     item["consumer_details"] = Value::Array(consumers::of_queue(&api, &vhost, &queue));
@@ -242,7 +246,7 @@ async fn declare(
     Path((vhost, queue)): Path<(String, String)>,
     body: Bytes,
 ) -> Answered {
-    let vhost = visitor.entered(&api, &vhost)?;
+    let vhost = visitor.entered(&api, &vhost).await?;
     let body = Body::read(&body)?;
     let name = name(&queue)?;
     let is_new = vhost.read(|topology| topology.queue(&name).is_none());
@@ -283,7 +287,7 @@ async fn remove(
     Path((vhost, queue)): Path<(String, String)>,
     Query(conditions): Query<Conditions>,
 ) -> Answered {
-    let vhost = visitor.entered(&api, &vhost)?;
+    let vhost = visitor.entered(&api, &vhost).await?;
     find(&vhost, &queue)?;
     let delete = queue::Delete {
         queue: name(&queue)?,
@@ -301,7 +305,7 @@ async fn bindings_of(
     Path((vhost, queue)): Path<(String, String)>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     let name = find(&vhost, &queue)?.spec.name.clone();
     listing.answer(bindings::leading_to(&vhost, &Destination::Queue(name)))
 }
@@ -311,7 +315,7 @@ async fn purge(
     State(api): State<Api>,
     Path((vhost, queue)): Path<(String, String)>,
 ) -> Answered {
-    let vhost = visitor.entered(&api, &vhost)?;
+    let vhost = visitor.entered(&api, &vhost).await?;
     find(&vhost, &queue)?;
     let purge = queue::Purge { queue: name(&queue)?, ..queue::Purge::default() };
     visitor.call(&api, &vhost, &purge).await?;
@@ -368,7 +372,7 @@ async fn take(
     Path((vhost, queue)): Path<(String, String)>,
     body: Bytes,
 ) -> Answered {
-    let vhost = visitor.entered(&api, &vhost)?;
+    let vhost = visitor.entered(&api, &vhost).await?;
     find(&vhost, &queue).map_err(|_| Failure::Missing("queue_not_found".into()))?;
     let taking = Taking::of(&Body::read(&body)?)?;
     let mut client = visitor.client(&api, &vhost).await?;
@@ -440,7 +444,7 @@ async fn act(
     Path((vhost, queue)): Path<(String, String)>,
     body: Bytes,
 ) -> Answered {
-    let vhost = visitor.entered(&api, &vhost)?;
+    let vhost = visitor.entered(&api, &vhost).await?;
     find(&vhost, &queue)?;
     match Body::read(&body)?.required_text("action")? {
         "sync" | "cancel_sync" => Ok(done()),

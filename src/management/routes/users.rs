@@ -199,7 +199,7 @@ async fn topic_permissions_of(
 }
 
 async fn whoami(visitor: Visitor) -> Answered {
-    let is_internal = visitor.identity.token.is_none();
+    let is_internal = visitor.identity.authority.is_of_own_user();
     Ok(Json(json!({
         "is_internal_user": is_internal,
         "name": text(visitor.name()),

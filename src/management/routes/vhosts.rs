@@ -84,7 +84,12 @@ fn shown(api: &Api, vhost: &Vhost, ages: Ages) -> Value {
 
 async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
     listing.answer(
-        visitor.all_seen(&api).iter().map(|vhost| shown(&api, vhost, listing.ages())).collect::<Vec<_>>(),
+        visitor
+            .all_seen(&api)
+            .await
+            .iter()
+            .map(|vhost| shown(&api, vhost, listing.ages()))
+            .collect::<Vec<_>>(),
     )
 }
 
@@ -94,7 +99,7 @@ async fn one(
     Path(vhost): Path<String>,
     Query(listing): Query<Listing>,
 ) -> Answered {
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     Ok(listing.answer_one(&shown(&api, &vhost, listing.ages())))
 }
 
@@ -117,7 +122,7 @@ async fn set(visitor: Visitor, State(api): State<Api>, Path(vhost): Path<String>
         "tracing": body.flag("tracing", settings.tracing)?,
     }] });
     // RabbitMQ gives who makes a virtual host all permissions in it.
-    let maker = visitor.identity.token.is_none().then(|| visitor.name());
+    let maker = visitor.identity.authority.is_of_own_user().then(|| visitor.name());
     api.import_for(document, maker).await?;
     Ok(put(before.is_none()))
 }
@@ -136,7 +141,7 @@ async fn permissions_in(
     Query(listing): Query<Listing>,
 ) -> Answered {
     visitor.require_administrator()?;
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     listing.answer(permissions::all_of(&api, |spec| spec.vhost == vhost.name))
 }
 
@@ -147,7 +152,7 @@ async fn topic_permissions_in(
     Query(listing): Query<Listing>,
 ) -> Answered {
     visitor.require_administrator()?;
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     listing.answer(permissions::all_topics_of(&api, |spec| spec.vhost == vhost.name))
 }
 

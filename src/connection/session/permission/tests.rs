@@ -1,10 +1,11 @@
-use std::cell::RefCell;
+use std::{cell::RefCell, time::Duration};
 
 use super::*;
 use crate::connection::fuzzing::{Client, TestHost};
 use crate::core::access::{
     AccessChange, HashAlgorithm, Limits, PasswordHash, PermissionsSpec, TopicPermissionsSpec, UserSpec,
 };
+use crate::limits::AUTH_HTTP_QUESTIONS_OF_A_FRAME_MAX;
 use crate::protocol::{
     Encode, FieldTable, FieldValue, Properties, ShortString, basic, channel, exchange, frame, queue, tx,
 };
@@ -381,4 +382,169 @@ fn a_transaction_is_committed_whole_though_a_permission_has_gone_since_it_publis
     let heard = String::from_utf8_lossy(&client.drain()).into_owned();
     assert!(heard.contains("ACCESS_REFUSED"), "the commit has remembered nothing that is not permitted");
     client.leave();
+}
+
+/// Somebody whom the HTTP service knows.
+fn known() -> Authority {
+    Authority::Http(Arc::new(HttpUser { name: name("guest"), tags: vec![], is_own: false }))
+}
+
+/// A question in the words of [`asked`].
+fn in_words(question: &Question) -> String {
+    match &question.about {
+        About::Vhost { .. } => "vhost".into(),
+        About::Resource { kind, name, permission } => {
+            let name = name.to_string();
+            let name = if name.starts_with("amq.gen-") { "amq.gen-" } else { &*name };
+            format!("{permission:?} {kind} '{}'", if name == "amq.default" { "" } else { name })
+        }
+        About::Topic { exchange, key, permission } => format!("{permission:?} topic '{exchange}' '{key}'"),
+    }
+}
+
+/// What a client's bytes make it ask the service, which says yes for so long. They come in pieces of this size.
+fn asked_of_the_service(client: &mut Client, bytes: &[u8], piece: usize, span: Duration) -> Vec<String> {
+    let mut asked = Vec::new();
+    for piece in bytes.chunks(piece) {
+        assert!(client.feed(piece), "the connection stays open");
+        while let Some(question) = client.question() {
+            asked.push(in_words(&question));
+            assert!(client.answer(Said::Yes, span));
+        }
+    }
+    asked
+}
+
+#[test]
+fn who_has_to_be_asked_about_asks_the_same_and_hears_the_same() {
+    let hour = Duration::from_hours(1);
+    for piece in [usize::MAX, 1, 7] {
+        let (own, other) = (TestHost::default(), TestHost::default());
+        let (mut own_client, mut client) = (own.client(), other.client_by(known()));
+        for (what, bytes, expected) in rows() {
+            assert!(own_client.feed(&bytes));
+            let asked = asked_of_the_service(&mut client, &bytes, piece, hour);
+            // Topics are asked about behind what each method asks for.
+            let topics = |question: &&String| question.contains(" topic ");
+            let (topics, asked): (Vec<&String>, Vec<&String>) = asked.iter().partition(topics);
+            let passive = ["Configure exchange 'x'".to_owned(), "Configure queue 'q'".to_owned()];
+            match what {
+                "passively" => assert!(asked.len() == 1 && passive.contains(asked[0]), "{asked:?}"),
+                _ => assert_eq!(asked, expected, "{what}"),
+            }
+            let has_topics = ["queue.bind", "queue.unbind", "exchange.bind", "exchange.unbind"];
+            let publishes = ["basic.publish", "by another key", "a publish in a transaction"];
+            let wanted = usize::from(has_topics.contains(&what) || publishes.contains(&what));
+            assert_eq!(topics.len(), wanted, "{what}: {topics:?}");
+            let (own_heard, heard) = (own_client.drain(), client.drain());
+            let text = String::from_utf8_lossy(&heard).into_owned();
+            if text.contains("amq.gen-") || text.contains("amq.ctag-") {
+                assert_eq!(own_heard.len(), heard.len(), "{what}: names are drawn");
+            } else {
+                assert_eq!(own_heard, heard, "{what}");
+            }
+        }
+        own_client.finish(&own);
+        client.finish(&other);
+    }
+}
+
+#[test]
+fn the_first_no_is_a_403_and_nothing_has_happened() {
+    for (row, (what, _, questions)) in rows().into_iter().enumerate() {
+        if what == "passively" {
+            continue;
+        }
+        for (at, question) in questions.iter().enumerate() {
+            for said in [Said::No, Said::Nothing] {
+                let host = TestHost::default();
+                let mut client = host.client_by(known());
+                for (_, bytes, _) in &rows()[..row] {
+                    asked_of_the_service(&mut client, bytes, usize::MAX, Duration::from_hours(1));
+                }
+                client.drain();
+                let queues = host.queue_count();
+                assert!(client.feed(&rows()[row].1));
+                for _ in 0..at {
+                    assert!(client.answer(Said::Yes, Duration::ZERO));
+                }
+                assert_eq!(client.question().as_ref().map(in_words).as_deref(), Some(*question), "{what}");
+                assert!(client.answer(said, Duration::ZERO));
+                assert!(client.question().is_none());
+                let heard = String::from_utf8_lossy(&client.drain()).into_owned();
+                assert!(heard.contains("ACCESS_REFUSED - "), "{what} {question}: {heard}");
+                let is_told = heard.contains(", backend rabbit_auth_backend_http returned an error");
+                assert_eq!(is_told, said == Said::Nothing, "{heard}");
+                assert_eq!(host.queue_count(), queues, "{what} {question}");
+                client.finish(&host);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_service_has_said_is_asked_for_again_when_its_time_is_over() {
+    let host = TestHost::default();
+    let mut client = host.client_by(known());
+    let hour = Duration::from_hours(1);
+    for bytes in [method(&channel::Open {}), method(&exchange("x", FieldTable::new()))] {
+        asked_of_the_service(&mut client, &bytes, usize::MAX, hour);
+    }
+    let both = ["Write exchange 'x'", "Write topic 'x' 'k'"];
+    let one = publish("x", "k");
+    assert_eq!(asked_of_the_service(&mut client, &one, usize::MAX, hour), both);
+    assert!(asked_of_the_service(&mut client, &one, usize::MAX, hour).is_empty(), "the route is known");
+    // What other users are permitted changes: everything is asked for again, and some of it counts for no time.
+    permit_everything(&host);
+    assert_eq!(asked_of_the_service(&mut client, &one, usize::MAX, Duration::ZERO), both);
+    assert_eq!(asked_of_the_service(&mut client, &one, usize::MAX, Duration::ZERO), both);
+    // A run of messages asks once.
+    let run = one.repeat(100);
+    assert_eq!(asked_of_the_service(&mut client, &run, usize::MAX, Duration::ZERO), both);
+    assert_eq!(asked_of_the_service(&mut client, &run, usize::MAX, hour), both);
+    assert!(asked_of_the_service(&mut client, &run, usize::MAX, hour).is_empty());
+    client.finish(&host);
+}
+
+#[test]
+fn a_message_may_not_ask_for_ever() {
+    let host = TestHost::default();
+    let mut client = host.client_by(known());
+    for bytes in [method(&channel::Open {}), method(&exchange("x", FieldTable::new()))] {
+        asked_of_the_service(&mut client, &bytes, usize::MAX, Duration::ZERO);
+    }
+    client.drain();
+    let copies: Vec<_> = (0..1_000).map(|n| FieldValue::from(format!("k{n}").as_str())).collect();
+    let headers = FieldTable::new().with("CC", copies);
+    let mut properties = Vec::new();
+    Properties { headers: Some(headers), ..Properties::default() }.encode(&mut properties);
+    let mut bytes =
+        method(&basic::Publish { exchange: name("x"), routing_key: name("k"), ..Default::default() });
+    frame::write_header(&mut bytes, 1, basic::CLASS_ID, 0, &properties);
+    let asked = asked_of_the_service(&mut client, &bytes, usize::MAX, Duration::from_hours(1));
+    assert_eq!(asked.len(), AUTH_HTTP_QUESTIONS_OF_A_FRAME_MAX);
+    assert!(String::from_utf8_lossy(&client.drain()).contains("ACCESS_REFUSED - write access to topic"));
+    client.finish(&host);
+}
+
+#[test]
+fn who_leaves_in_the_middle_of_a_question_leaves_nothing() {
+    for bytes in [publish("", "q"), method(&queue("r", FieldTable::new()))] {
+        let host = TestHost::default();
+        let mut own = host.client();
+        assert!(own.feed(&method(&channel::Open {})) && own.feed(&method(&queue("q", FieldTable::new()))));
+        for piece in [usize::MAX, 1] {
+            let mut client = host.client_by(known());
+            assert!(client.feed(&method(&channel::Open {})));
+            for piece in bytes.chunks(piece) {
+                assert!(client.feed(piece));
+            }
+            assert!(client.question().is_some());
+            client.leave();
+        }
+        assert_eq!(host.queue_count(), 1);
+        let ready = host.vhost.read(|topology| topology.queue(b"q").unwrap().status().ready);
+        assert_eq!(ready, 0);
+        own.finish(&host);
+    }
 }

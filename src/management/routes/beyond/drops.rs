@@ -43,5 +43,5 @@ fn of(vhost: &Vhost) -> Vec<Value> {
 }
 
 async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
-    listing.answer(visitor.all_seen(&api).iter().flat_map(|vhost| of(vhost)).collect::<Vec<_>>())
+    listing.answer(visitor.all_seen(&api).await.iter().flat_map(|vhost| of(vhost)).collect::<Vec<_>>())
 }

@@ -184,15 +184,15 @@ fn answer(api: &Api, queue: &SharedQueue, peek: &Peek, state: Standing, looking:
 }
 
 /// Whoever may read a queue may look at its messages.
-fn readable(
+async fn readable(
     visitor: &Visitor,
     api: &Api,
     vhost: &str,
     queue: &str,
 ) -> Answered<(Arc<Vhost>, Arc<SharedQueue>)> {
-    let vhost = visitor.entered(api, vhost)?;
+    let vhost = visitor.entered(api, vhost).await?;
     let queue = queues::find_shared(&vhost, queue)?;
-    visitor.may_read(api, &vhost, &queue.spec.name)?;
+    visitor.may_read(api, &vhost, &queue.spec.name).await?;
     Ok((vhost, queue))
 }
 
@@ -202,7 +202,7 @@ async fn look(
     Path((vhost, queue)): Path<(String, String)>,
     Query(looking): Query<Looking>,
 ) -> Answered {
-    let (_, queue) = readable(&visitor, &api, &vhost, &queue)?;
+    let (_, queue) = readable(&visitor, &api, &vhost, &queue).await?;
     let state = looking.state.unwrap_or(Standing::Ready);
     let (mut from, limit) = (looking.from()?, looking.limit());
     if let (Some(offset), Standing::Ready) = (looking.offset, state) {
@@ -222,8 +222,8 @@ async fn cancel(
     State(api): State<Api>,
     Path((vhost, queue, at)): Path<(String, String, String)>,
 ) -> Answered {
-    let (vhost, queue) = readable(&visitor, &api, &vhost, &queue)?;
-    visitor.may_configure(&api, &vhost, &queue.spec.name)?;
+    let (vhost, queue) = readable(&visitor, &api, &vhost, &queue).await?;
+    visitor.may_configure(&api, &vhost, &queue.spec.name).await?;
     let commit = vhost.cancel_delayed(&queue, cursor(&at)?).ok_or(Failure::NotFound)?;
     api.broker.kept(&commit.into()).await;
     Ok(done())
@@ -237,7 +237,7 @@ async fn look_at_delayed(
     Query(looking): Query<Looking>,
 ) -> Answered {
     visitor.require_monitor()?;
-    let vhost = visitor.entered(&api, &vhost)?;
+    let vhost = visitor.entered(&api, &vhost).await?;
     let Some(queue) = vhost.read(|topology| topology.delay_queue().cloned()) else {
         return Ok(Json(json!({ "messages": [], "next": null })).into_response());
     };
@@ -251,7 +251,7 @@ async fn cancel_delayed(
     Path((vhost, at)): Path<(String, String)>,
 ) -> Answered {
     visitor.require_administrator()?;
-    let vhost = visitor.entered(&api, &vhost)?;
+    let vhost = visitor.entered(&api, &vhost).await?;
     let queue = vhost.read(|topology| topology.delay_queue().cloned()).ok_or(Failure::NotFound)?;
     let commit = vhost.cancel_delayed(&queue, cursor(&at)?).ok_or(Failure::NotFound)?;
     api.broker.kept(&commit.into()).await;
