@@ -370,8 +370,10 @@ pub const MEMORY_TOPOLOGY_PERCENT: usize = 15;
 pub const MEMORY_HISTORIES_PERCENT: usize = 3;
 /// uncommitted transactions,
 pub const MEMORY_TRANSACTIONS_PERCENT: usize = 6;
-/// and what tells duplicates. Together clearly less than [`MEMORY_RESUME_PERCENT`].
+/// what tells duplicates,
 pub const MEMORY_DEDUPLICATION_PERCENT: usize = 3;
+/// and what is kept of single messages for who looks. Together clearly less than [`MEMORY_RESUME_PERCENT`].
+pub const MEMORY_OBSERVING_PERCENT: usize = 1;
 /// Messages of one block of a queue: what is paged out and in at once. Few in unit tests, so that short queues have
 /// several blocks.
 pub const BLOCK_ENTRIES_MAX: usize = if cfg!(test) { 4 } else { 512 };
@@ -541,6 +543,8 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub const ANSWER_TIMEOUT: Duration = Duration::from_mins(10);
 /// Bytes of an answer that it takes.
 pub const ANSWER_BYTES_MAX: u64 = 512 << 20;
+/// Bytes of one event of an answer that goes on.
+pub const EVENT_BYTES_MAX: u64 = 4 << 20;
 /// Bytes of its file of profiles.
 pub const PROFILES_BYTES_MAX: usize = 64 << 10;
 /// How often a command that waits for a redrive asks how far it is.
@@ -569,6 +573,36 @@ pub const SCRAPE_CHUNKS_WAITING_MAX: usize = 4;
 pub const GOT_AT_ONCE_MAX: usize = 10_000;
 /// How long a browser may remember what pages of other origins are permitted.
 pub const CORS_AGE: Duration = Duration::from_mins(30);
+/// Messages that are kept of those that a virtual host drops, of each reason: the last ones, and in each second no more than these.
+pub const LAST_DROPS_MAX: usize = 20;
+/// Bytes of the body that are kept of each.
+pub const DROPPED_PAYLOAD_BYTES_MAX: usize = 256;
+/// Frames of a body that are looked at for what is shown of it: clients may send it in frames of a few bytes.
+pub const SHOWN_FRAMES_MAX: usize = 64;
+/// Queues, exchanges and messages of a virtual host whose history is kept at once.
+pub const TRACES_MAX: usize = 100;
+/// Things that have happened to messages, of a virtual host, that are kept: the last ones,
+pub const TRACE_RECORDS_MAX: usize = if cfg!(test) { 100 } else { 10_000 };
+/// and what they take.
+pub const TRACE_BYTES_MAX: usize = 4 << 20;
+/// Queues that are named where a message goes that is told of.
+pub const EVENT_QUEUES_MAX: usize = 20;
+/// What waits for somebody who sees live what comes in.
+pub const TAIL_BYTES_MAX: usize = if cfg!(test) { 4_096 } else { 1 << 20 };
+/// Messages in a second that such a one sees, where nothing else is asked for,
+pub const TAIL_PER_SECOND_DEFAULT: u32 = 10;
+/// and at most.
+pub const TAIL_PER_SECOND_MAX: u32 = 1_000;
+/// Bytes of each body at most.
+pub const TAIL_PAYLOAD_BYTES_MAX: usize = 64 << 10;
+/// Those who see live what comes in, at once,
+pub const TAILS_MAX: usize = 32;
+/// and of one user.
+pub const TAILS_OF_USER_MAX: usize = 8;
+/// How often it is asked anew whether they still may, and how often they are told what they have missed.
+pub const TAIL_CHECKED_EVERY: Duration = Duration::from_secs(1);
+/// How often somebody who sees nothing is sent a comment, which tells a connection that is dead.
+pub const TAIL_KEPT_ALIVE_EVERY: Duration = Duration::from_secs(10);
 /// Messages that one request looks at.
 pub const PEEKED_AT_ONCE_MAX: usize = 500;
 /// Bytes of a body that are shown of a message that is looked at, where nothing else is asked for.
@@ -593,8 +627,6 @@ pub const GOT_BYTES_MAX: usize = 16 << 20;
 pub const REDRIVES_OF_USER_MAX: usize = 10;
 /// HTTP connections of one address at once.
 pub const HTTP_CONNECTIONS_OF_ADDRESS_MAX: usize = 64;
-/// Time that an HTTP connection may rest.
-pub const HTTP_IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Time that a request's body may take.
 pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of a request's body, where it is neither a message nor definitions.

@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::auth::{BadAuthority, BadKeySource, Tokens, http::HttpBackend};
-use crate::broker::{Begun, Broker, Vhost, configured_policies};
+use crate::broker::{Begun, Broker, Vhost, configured_policies, node_name};
 use crate::config::{Config, OauthConfig};
 use crate::connection::{self, Gate};
 use crate::console;
@@ -325,7 +325,7 @@ impl Server {
         let http = self.http.iter().map(|it| (it.scheme(), it.address));
         let metrics = self.metrics.iter().map(|it| ("http/prometheus", it.address));
         let node = Node {
-            name: format!("leveret@{}", rustix::system::uname().nodename().to_string_lossy()),
+            name: node_name().to_owned(),
             started_at: self.broker.clock.now(),
             data_dir: self.data_dir.path().to_owned(),
             listeners: amqp.chain(http).chain(metrics).collect(),

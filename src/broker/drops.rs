@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::core::observing::DropReason;
+
 /// Why a message on its way from one queue to others was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lost {
@@ -24,12 +26,18 @@ impl Lost {
 
     /// A word for it.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::NoExchange => "no_exchange",
-            Self::Unroutable => "unroutable",
-            Self::Cycle => "cycle",
-            Self::TooManyDeaths => "too_many_deaths",
-            Self::TooManyCopies => "too_many_copies",
+        DropReason::from(self).name()
+    }
+}
+
+impl From<Lost> for DropReason {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::NoExchange => Self::NoExchange,
+            Lost::Unroutable => Self::Unroutable,
+            Lost::Cycle => Self::Cycle,
+            Lost::TooManyDeaths => Self::TooManyDeaths,
+            Lost::TooManyCopies => Self::TooManyCopies,
         }
     }
 }

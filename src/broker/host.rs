@@ -18,6 +18,7 @@ use crate::core::{
     journal::{Forgetful, Journal},
     memory::{Gauge, Holder},
     message::{Publication, View, build_image},
+    observing::Observers,
     outgoing::Outgoing,
     placement::QueueIds,
     queue::{Cursor, Enqueued, Origin, SharedQueue, Surroundings},
@@ -86,8 +87,10 @@ impl Host {
         let clock = Arc::new(ManualClock::at(NOW));
         let calls = Arc::new(Calls::default());
         let gauge = Gauge::new(usize::MAX);
+        let memory = Holder::new(gauge);
         let surroundings = Arc::new(Surroundings {
-            memory: Holder::new(gauge),
+            observers: Arc::new(Observers::new(&memory)),
+            memory,
             pager: Arc::new(Forgetful),
             ids: Arc::new(QueueIds::default()),
             clock: clock.clone(),
@@ -171,7 +174,7 @@ impl Host {
                 taken.push(queue.handed_out(tag as u64, None, entry));
                 None
             };
-            queue.get(false, &mut effects, hold).unwrap();
+            queue.get((1, false), &mut effects, hold).unwrap();
         }
         taken
     }

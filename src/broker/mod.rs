@@ -13,6 +13,7 @@ mod drops;
 #[cfg(test)]
 mod host;
 mod moving_in;
+mod node;
 mod paging;
 mod rates;
 mod reading;
@@ -39,6 +40,7 @@ pub use connections::{
 pub use definitions::{Document, Imported, Problem, json_name, json_table};
 pub use drops::{Drops, Lost};
 pub use moving_in::{Arrived, Stopped};
+pub use node::node_name;
 pub use rates::Rates;
 pub use reading::Quiet;
 pub use redrive::{Ended, Progress, RedriveError};

@@ -3,6 +3,7 @@
 mod bell;
 mod departures;
 mod share;
+mod taps;
 mod timekeeper;
 
 use std::{
@@ -34,6 +35,7 @@ use crate::core::{
     journal::Journal,
     memory::Gauge,
     message::View,
+    observing::{DropReason, Event, Observers, What},
     pager::{Pager, RestoredQueue, RestoredRange},
     placement::counter_of,
     policy::{Policy, PolicyError},
@@ -68,6 +70,8 @@ pub struct Vhost {
     last_change: AtomicU64,
     /// Bindings or seen values of deleted queues and exchanges are left to be taken out.
     remains: Notify,
+    /// What is observed of single messages.
+    pub observers: Arc<Observers>,
     /// How fast its clients may publish.
     pub rates: Rates,
     /// It has more messages than it may.
@@ -92,6 +96,7 @@ impl Vhost {
         let gauge = topology.memory().gauge();
         let seen = Mutex::new(Seen::new(gauge));
         let departures = Departures::new(calls.bell.clone());
+        let observers = topology.observers().clone();
         let topology = RwLock::new(topology);
         Self {
             name,
@@ -103,6 +108,7 @@ impl Vhost {
             calls,
             departures,
             drops: Drops::default(),
+            observers,
             policies_changed: AtomicU64::default(),
             last_change: AtomicU64::default(),
             remains: Notify::new(),
@@ -159,6 +165,20 @@ impl Vhost {
     /// Keeps what was counted on a channel that ends.
     pub fn keep_counts(&self, of_channel: &MessageCounts) {
         *self.past.lock() += of_channels(of_channel);
+    }
+
+    /// A message is dropped that was in `queue`, or came to none.
+    pub fn note_dropped(&self, reason: DropReason, queue: Option<&ShortString>, message: &View<'_>) {
+        self.observers.drops.note(reason, &*self.clock, queue, message);
+        self.tell(|| Event { queue, ..Event::of(What::Dropped(reason), *message) });
+    }
+
+    /// Something happens to a message that is in no queue: tells who looks, if anybody does.
+    #[inline]
+    pub fn tell<'a>(&self, event: impl FnOnce() -> Event<'a>) {
+        if let Some(lookouts) = self.observers.looks() {
+            self.observers.tell(&lookouts, self.clock.now(), &event());
+        }
     }
 
     /// What was counted on channels that have ended.

@@ -15,6 +15,7 @@ use crate::core::{
     declared::VhostSettings,
     journal::Journal,
     memory::{Gauge, Holder},
+    observing::Observers,
     pager::{Pager, RestoredQueue},
     placement::{QueueId, QueueIds},
     queue::Surroundings,
@@ -221,8 +222,10 @@ impl Vhosts {
     fn empty(&self, name: &ShortString) -> (Topology, Arc<Calls>) {
         let calls = Arc::new(Calls::default());
         let Common { gauge, pager, ids, clock, .. } = &self.common;
+        let memory = Holder::new(gauge);
         let surroundings = Arc::new(Surroundings {
-            memory: Holder::new(gauge),
+            observers: Arc::new(Observers::new(&memory)),
+            memory,
             pager: pager.clone(),
             ids: ids.clone(),
             clock: clock.clone(),

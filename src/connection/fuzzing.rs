@@ -144,7 +144,9 @@ impl TestHost {
 
     /// Bytes on the gauge, without what is declared.
     pub fn used_bytes(&self) -> usize {
-        self.broker.gauge.used_bytes() - self.broker.gauge.used_bytes_of(Kind::Topology)
+        let gauge = self.broker.gauge;
+        // What is declared stays, and so does what is kept of dropped messages.
+        gauge.used_bytes() - gauge.used_bytes_of(Kind::Topology) - gauge.used_bytes_of(Kind::Observing)
     }
 
     /// Deletes all that clients made, once they are gone, and tells what should not have been left.

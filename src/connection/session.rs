@@ -30,6 +30,7 @@ use crate::broker::{Broker, Rates, Usage, Vhost};
 use crate::core::{
     ConnectionId,
     by_channel::ByChannel,
+    client::Client,
     counts::Sizes,
     effects::Effects,
     error::AmqpError,
@@ -153,7 +154,15 @@ impl Session {
         outbox: SharedOutbox,
     ) -> Self {
         let memory = Holder::new(broker.gauge);
-        outbox.lock().count_on(&memory);
+        let client = Arc::new(Client {
+            connection: connection_name(&broker, id, &negotiated.remote),
+            user: negotiated.user.clone(),
+        });
+        {
+            let mut outbox = outbox.lock();
+            outbox.count_on(&memory);
+            outbox.belong_to(client.clone());
+        }
         let granted = Granted::of(&broker, negotiated.authority, &negotiated.user, &negotiated.vhost.name);
         Self {
             memory,
@@ -186,7 +195,7 @@ impl Session {
             acked: Vec::new(),
             acked_on: Vec::new(),
             confirms_due: Vec::new(),
-            effects: Effects::default(),
+            effects: Effects::by(Some(client)),
             placed: Vec::new(),
         }
     }
@@ -288,6 +297,14 @@ impl Session {
     /// A channel that is open. Handlers run on open channels only.
     pub(super) fn channel(&mut self, number: u16) -> &mut Channel {
         self.channel_slot(number).expect("dispatch runs on open channels only")
+    }
+}
+
+/// The name of a connection, as RabbitMQ makes it; one within the broker says so.
+fn connection_name(broker: &Broker, id: ConnectionId, remote: &Remote) -> String {
+    match broker.connections.info(id) {
+        Some(info) => info.name(),
+        None => format!("{} -> HTTP API", remote.peer),
     }
 }
 

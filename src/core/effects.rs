@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::core::{
-    change::Changes, dead_letter::Reason, entry::Entry, outgoing::Outgoing, placement::QueueId,
-    policy::QueueSettings,
+    change::Changes, client::Client, dead_letter::Reason, entry::Entry, observing::Tap, outgoing::Outgoing,
+    placement::QueueId, policy::QueueSettings,
 };
 use crate::protocol::ShortString;
 
@@ -18,6 +18,10 @@ pub struct Effects {
     pub departures: Vec<Departure>,
     /// Deliveries that are to be sent: before anything that takes longer than they do.
     pub outgoing: Outgoing,
+    /// Who does what is done, if it is a client.
+    pub by: Option<Arc<Client>>,
+    /// What is to be published to `amq.rabbitmq.trace`, in order. Nothing is told of these messages in turn.
+    pub taps: Vec<Tap>,
     /// What queues must read before they go on, and leave for later because the caller holds a lock that others need.
     unread: Vec<Unread>,
     defers_reads: bool,
@@ -51,6 +55,11 @@ pub enum Cause {
 }
 
 impl Effects {
+    /// None yet, of what a client does.
+    pub fn by(client: Option<Arc<Client>>) -> Self {
+        Self { by: client, ..Self::default() }
+    }
+
     /// From now on nothing is read from the disk, because a lock is held, until [`Self::read_deferred`].
     pub fn defer_reads(&mut self) {
         self.defers_reads = true;
@@ -79,6 +88,7 @@ impl Effects {
         self.unread.append(&mut later.unread);
         self.changes.append(&mut later.changes);
         self.departures.append(&mut later.departures);
+        self.taps.append(&mut later.taps);
         self.outgoing.append(later.outgoing);
     }
 

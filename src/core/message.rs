@@ -19,8 +19,11 @@ use crate::core::{
     clock::Millis,
     memory::{Gauge, Number, allocated_bytes},
 };
-use crate::limits::FRAME_SIZE_BYTES_MAX;
-use crate::protocol::frame::{FRAME_BODY, FRAME_END, FRAME_OVERHEAD_BYTES, write_frame};
+use crate::limits::{FRAME_SIZE_BYTES_MAX, SHOWN_FRAMES_MAX};
+use crate::protocol::{
+    PropertiesView,
+    frame::{FRAME_BODY, FRAME_END, FRAME_OVERHEAD_BYTES, write_frame},
+};
 
 /// Where the parts of an image lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -378,6 +381,24 @@ impl<'a> View<'a> {
     /// The body in one piece; for tools and tests, deliveries never need it.
     pub fn body(&self) -> Vec<u8> {
         self.body_payloads().collect::<Vec<_>>().concat()
+    }
+
+    /// The first bytes of the body, as far as they stand in its first [`SHOWN_FRAMES_MAX`] frames.
+    pub fn body_start(&self, bytes_max: usize) -> Vec<u8> {
+        let mut start = Vec::new();
+        for payload in self.body_payloads().take(SHOWN_FRAMES_MAX) {
+            let room = bytes_max - start.len();
+            start.extend_from_slice(&payload[..payload.len().min(room)]);
+            if start.len() == bytes_max {
+                break;
+            }
+        }
+        start
+    }
+
+    /// The property `message-id`, if it has one and its properties can be read.
+    pub fn message_id(&self) -> Option<&'a [u8]> {
+        PropertiesView::of_checked(self.properties()).ok()?.message_id
     }
 
     /// Appends content header and body frames for `channel`, no frame larger than `frame_size_bytes_max`.

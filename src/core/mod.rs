@@ -5,6 +5,7 @@
 pub mod access;
 pub mod by_channel;
 pub mod change;
+pub mod client;
 pub mod clock;
 pub mod commit;
 pub mod confirms;
@@ -21,6 +22,7 @@ pub mod memory;
 pub mod message;
 pub mod moved_in;
 pub mod numbers;
+pub mod observing;
 pub mod outbox;
 pub mod outgoing;
 pub mod overdue;

@@ -24,6 +24,7 @@ pub use recipient::Recipient;
 
 use crate::core::{
     by_channel::ByChannel,
+    client::Client,
     clock::Millis,
     commit::{Commit, Commits, Done},
     confirms::{Answer, PublishRange},
@@ -65,6 +66,8 @@ pub struct Outbox {
     frame_size_bytes_max: usize,
     /// The client understands `basic.cancel` from the server.
     cancel_notify: bool,
+    /// Who that is.
+    client: Option<Arc<Client>>,
 }
 
 impl Outbox {
@@ -77,7 +80,18 @@ impl Outbox {
             starved: Starved::default(),
             frame_size_bytes_max,
             cancel_notify,
+            client: None,
         }
+    }
+
+    /// What it has is for that client.
+    pub fn belong_to(&mut self, client: Arc<Client>) {
+        self.client = Some(client);
+    }
+
+    /// Whose it is.
+    pub fn client(&self) -> Option<&Arc<Client>> {
+        self.client.as_ref()
     }
 
     /// What it takes from now on is `holder`'s.

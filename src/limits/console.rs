@@ -12,6 +12,8 @@ pub const CONSOLE_SESSIONS_OF_USER_MAX: usize = 20;
 pub const CONSOLE_SESSION_IDLE_MAX: Duration = Duration::from_hours(1);
 /// A session of the web console ends in any case after this.
 pub const CONSOLE_SESSION_AGE_MAX: Duration = Duration::from_hours(12);
+/// How long a login counts that an HTTP service has allowed: it may think otherwise by then, and is not asked without the password.
+pub const CONSOLE_SERVICE_LOGIN_MAX: Duration = Duration::from_mins(15);
 /// Bytes of a form of the web console.
 pub const CONSOLE_FORM_BYTES_MAX: usize = 1 << 20;
 /// Bytes of an answer of the API of which the web console makes a page.

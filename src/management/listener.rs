@@ -35,7 +35,7 @@ use tower::ServiceExt;
 use super::{Api, visitor::PeerAddress};
 use crate::limits::{
     ACCEPT_BACKOFF_MAX, HANDSHAKE_TIMEOUT_MS, HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_OF_ADDRESS_MAX,
-    HTTP_HEAD_TIMEOUT, HTTP_IDLE_TIMEOUT, SEND_TIMEOUT,
+    HTTP_HEAD_TIMEOUT, SEND_TIMEOUT,
 };
 use crate::tls::Acceptor;
 
@@ -178,8 +178,8 @@ async fn speak(
     over_tls: OverTls,
     router: Router,
 ) {
+    // What is read has its time elsewhere: the next request's head, and its body. While an answer goes on nothing need come.
     let mut stream = TimeoutStream::new(stream);
-    stream.set_read_timeout(Some(HTTP_IDLE_TIMEOUT));
     stream.set_write_timeout(Some(SEND_TIMEOUT));
     let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(PeerAddress(peer));

@@ -20,6 +20,7 @@ mod rates;
 mod redrives;
 mod routes;
 mod samples;
+mod tails;
 mod time;
 mod visitor;
 pub mod words;
@@ -64,6 +65,7 @@ pub use pass::Pass;
 use rates::Rates;
 use redrives::Redrives;
 use samples::Samples;
+use tails::Tails;
 pub use time::iso;
 pub use visitor::{PeerAddress, Visitor};
 
@@ -103,6 +105,7 @@ pub struct Shared {
     scrapes: Scrapes,
     redrives: Redrives,
     watch: Watch,
+    tails: Tails,
     refusals: Mutex<Sparing>,
     rates: Rates,
     openapi: OnceLock<OpenApi>,
@@ -128,6 +131,7 @@ impl Api {
             samples: Arc::default(),
             scrapes: Scrapes::default(),
             redrives: Redrives::default(),
+            tails: Tails::default(),
             rates: Rates::default(),
             openapi: OnceLock::new(),
             made_at: Instant::now(),

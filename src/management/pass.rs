@@ -8,8 +8,12 @@ use super::{
     visitor::Visitor,
 };
 use crate::audit;
-use crate::auth::{Claim, Identity};
-use crate::core::{access::PasswordHash, clock::Millis};
+use crate::auth::{Authority, Claim, Identity};
+use crate::core::{
+    access::{PasswordHash, UserSpec},
+    clock::Millis,
+};
+use crate::limits::CONSOLE_SERVICE_LOGIN_MAX;
 use crate::protocol::ShortString;
 
 /// Proof of a login. It does not outlive the user, its password or its token, and one that was given on this machine counts here alone, so
@@ -17,8 +21,10 @@ use crate::protocol::ShortString;
 #[derive(Clone)]
 pub struct Pass {
     identity: Identity,
-    /// What the password was compared with; `None` for a token.
+    /// What the password was compared with; `None` if the broker does not have it.
     password: Option<PasswordHash>,
+    /// Until when the word of an HTTP service counts, which alone knows the password.
+    until: Millis,
     is_local: bool,
 }
 
@@ -38,8 +44,9 @@ impl Api {
         let claim = Claim::Password { user: name, password: password.into_bytes().into() };
         let visitor = self.let_in(&claim, peer).await?;
         let is_local = peer.ip().to_canonical().is_loopback();
-        let password = if visitor.identity.token.is_some() { None } else { before };
-        let pass = Pass { identity: visitor.identity, password, is_local };
+        let password = if visitor.identity.authority.is_of_own_user() { before } else { None };
+        let until = self.now() + CONSOLE_SERVICE_LOGIN_MAX.as_millis() as Millis;
+        let pass = Pass { identity: visitor.identity, password, until, is_local };
         // The password may have been changed while it was checked.
         self.admit(&pass, peer).ok_or_else(|| Failure::NotAuthenticated("Login failed".into()))?;
         audit::console_login(pass.user(), peer);
@@ -51,13 +58,13 @@ impl Api {
         if pass.is_local && !peer.ip().to_canonical().is_loopback() {
             return None;
         }
-        let counts = match &pass.identity.token {
-            Some(token) => token.expires.is_none_or(|at| self.broker.clock.now() < at * 1_000),
-            None => self
-                .broker
-                .access
-                .user(pass.user())
-                .is_some_and(|user| pass.password.as_ref() == Some(&user.password)),
+        let is_own = |user: &UserSpec| pass.password.as_ref() == Some(&user.password);
+        let counts = match &pass.identity.authority {
+            Authority::Token(token) => token.expires.is_none_or(|at| self.now() < at * 1_000),
+            Authority::Http(user) if !user.is_own => self.now() < pass.until,
+            Authority::Http(_) | Authority::Own => {
+                self.broker.access.user(pass.user()).is_some_and(|user| is_own(&user))
+            }
         };
         if counts { self.visitor_of(pass.identity.clone(), peer).ok() } else { None }
     }

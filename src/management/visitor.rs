@@ -167,6 +167,17 @@ impl Visitor {
         self.permitted(api, vhost, Permission::Read, ("queue", queue)).await
     }
 
+    /// 401 for who may not read every message that is published to an exchange: who is kept from some keys of topic exchanges is not asked for
+    /// each message.
+    pub async fn may_read_exchange(&self, api: &Api, vhost: &Vhost, exchange: &ShortString) -> Answered<()> {
+        self.permitted(api, vhost, Permission::Read, ("exchange", exchange)).await?;
+        let is_topic = vhost.read(|topology| {
+            topology.check_exchange(exchange).is_ok_and(|spec| spec.routes_as() == ExchangeKind::Topic)
+        });
+        let is_free = !is_topic || !self.heeds_topics(api, vhost);
+        require(is_free, &format!("there are topic permissions for exchange '{exchange}'"))
+    }
+
     /// 401 for who may not write any message to an exchange: clients may not write to internal ones, and who is kept from some keys of topic
     /// exchanges is not asked for each message.
     pub async fn may_write(&self, api: &Api, vhost: &Vhost, exchange: &ShortString) -> Answered<()> {

@@ -14,6 +14,7 @@ mod logins;
 mod messages;
 mod moving;
 mod objects;
+mod observed;
 mod operator;
 mod watching;
 #[path = "../support/wire.rs"]

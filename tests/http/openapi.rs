@@ -18,6 +18,10 @@ fn told(document: &Value, user: &str) -> Vec<Told> {
     let mut all = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
+            // What goes on as long as somebody looks is for other tests.
+            if operation["responses"]["200"]["content"].get("text/event-stream").is_some() {
+                continue;
+            }
             let tag = operation["security"][0]["basic"][0].as_str().map(str::to_owned);
             let path = path.replace("{vhost}", "%2F").replace("{limit}", "max-connections");
             let path = path.replace("username/{user}", &format!("username/{user}"));

@@ -168,16 +168,6 @@ async fn dead_messages_are_redriven_to_where_they_came_from_as_the_filter_says()
 }
 
 #[test]
-fn drops_are_told_with_their_reasons() {
-    let Some(api) = Api::start(&[]) else { return };
-    assert_eq!(api.get("leveret/drops"), json!([]));
-    api.put("queues/%2F/short", &json!({ "arguments": { "x-max-length": 1 } }));
-    fill(&api, "short", ["one".into(), "two".into(), "three".into()]);
-    let drops = json!([{ "vhost": "/", "queue": "short", "reason": "maxlen", "count": 2 }]);
-    assert_eq!(api.get("leveret/drops"), drops);
-}
-
-#[test]
 fn who_may_not_read_a_queue_does_not_look_into_it_and_who_may_not_write_does_not_redrive() {
     let Some(api) = Api::start(&[]) else { return };
     api.put("queues/%2F/secret", &NULL);

@@ -180,6 +180,7 @@ impl Vhost {
     ///
     /// Gives the commit of the caller's own changes. With `atomic` these are one group.
     pub fn append(&self, effects: &mut Effects, atomic: bool) -> Commit {
+        self.publish_taps(effects);
         if effects.departures.is_empty() {
             return self.append_changes(effects, atomic);
         }
@@ -237,6 +238,7 @@ impl Vhost {
             && let Some(departure) = turn.next()
         {
             let targets = self.depart(&departure, &mut enqueued, effects);
+            self.publish_taps(effects);
             let Departure { queue, entry, .. } = departure;
             budget.spend(1 + targets, entry.message.size_bytes());
             entry.settle(queue, &mut effects.changes);

@@ -139,6 +139,7 @@ mod tests {
         journal::Forgetful,
         memory::{Gauge, Holder},
         message::{Publication, View, build_image},
+        observing::Observers,
         queue::Surroundings,
     };
 
@@ -148,8 +149,10 @@ mod tests {
     }
 
     fn delay_queues<const N: usize>(clock: &Arc<ManualClock>, calls: &Arc<Calls>) -> [Arc<SharedQueue>; N] {
+        let memory = Holder::new(Gauge::of_thread());
         let surroundings = Arc::new(Surroundings {
-            memory: Holder::new(Gauge::of_thread()),
+            observers: Arc::new(Observers::new(&memory)),
+            memory,
             pager: Arc::new(Forgetful),
             ids: Arc::default(),
             clock: clock.clone(),

@@ -1,14 +1,18 @@
 //! A client of the HTTP API: what is asked, and what an answer means.
 
-use std::{io, path::Path, sync::Arc};
+use std::{
+    io::{self, BufRead, BufReader, Read},
+    path::Path,
+    sync::Arc,
+};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::crypto::ring;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use ureq::{
-    Agent,
-    http::{Request, Uri, request::Builder},
+    Agent, Body,
+    http::{Request, Response, Uri, request::Builder},
     tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
@@ -16,7 +20,9 @@ use super::{
     credentials::Credentials,
     error::{Error, usage},
 };
-use crate::limits::{ANSWER_BYTES_MAX, ANSWER_TIMEOUT, CONNECT_TIMEOUT, HTTP_BODY_BYTES_MAX};
+use crate::limits::{
+    ANSWER_BYTES_MAX, ANSWER_TIMEOUT, CONNECT_TIMEOUT, EVENT_BYTES_MAX, HTTP_BODY_BYTES_MAX,
+};
 
 /// What is asked about: where it is, and what it is called when it is not there.
 #[derive(Debug, Clone)]
@@ -143,34 +149,76 @@ impl Client {
         body: &Value,
         reason: Option<&str>,
     ) -> Result<Answer, Error> {
-        let mut request = Request::builder().method(method);
+        let mut request = self.request(method, address);
         if let Some(reason) = reason {
             request = request.header("x-reason", reason);
         }
         if body.is_null() {
-            return self.send(request, address, &[]);
+            return self.send(request, &[]);
         }
-        self.send(request.header("content-type", "application/json"), address, body.to_string().as_bytes())
+        self.send(request.header("content-type", "application/json"), body.to_string().as_bytes())
     }
 
     /// Has something done with bytes that are no JSON; the answer to it, whatever its status is.
     pub fn post_bytes(&self, address: &Address, bytes: &[u8]) -> Result<Answer, Error> {
-        let mut request =
-            Request::builder().method("POST").header("content-type", "application/octet-stream");
+        let mut request = self.request("POST", address).header("content-type", "application/octet-stream");
         if bytes.len() > HTTP_BODY_BYTES_MAX {
             // If that is too much, it is heard before all is sent into a connection that is closed.
             request = request.header("expect", "100-continue");
         }
-        self.send(request, address, bytes)
+        self.send(request, bytes)
     }
 
-    fn send(&self, mut request: Builder, address: &Address, body: &[u8]) -> Result<Answer, Error> {
-        request = request.uri(format!("{}/api/{}", self.url, address.path));
-        if let Some(authorization) = &self.authorization {
-            request = request.header("authorization", authorization.expose_secret());
+    /// Gets events (server-sent ones) as they come: each with its kind and its data. Ends with the answer, or when `each` wants no more.
+    pub fn events(
+        &self,
+        address: &Address,
+        mut each: impl FnMut(&str, Value) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let request = self.request("GET", address).body(Vec::new());
+        let request = request.map_err(|error| usage(format!("cannot be asked for: {error}")))?;
+        let request = self.agent.configure_request(request).timeout_global(None).build();
+        let response = self.agent.run(request).map_err(|error| self.unreachable(error))?;
+        if response.status() != 200 {
+            let answer = self.answer(response)?;
+            return self.done(address, answer).map(drop);
         }
+        let mut lines = BufReader::new(response.into_body().into_reader());
+        let (mut kind, mut line) = (String::new(), String::new());
+        loop {
+            line.clear();
+            let read = (&mut lines).take(EVENT_BYTES_MAX).read_line(&mut line);
+            if read.map_err(|error| self.unreachable(ureq::Error::Io(error)))? == 0 {
+                return Err(self.strange("it has ended without a word"));
+            }
+            match line.trim_end().split_once(": ") {
+                Some(("event", its)) => its.clone_into(&mut kind),
+                Some(("data", data)) => {
+                    let data =
+                        serde_json::from_str(data).map_err(|error| self.strange(&error.to_string()))?;
+                    if !each(&kind, data)? {
+                        return Ok(());
+                    }
+                }
+                _ => {} // comments, and lines between events
+            }
+        }
+    }
+
+    fn request(&self, method: &str, address: &Address) -> Builder {
+        let request = Request::builder().method(method).uri(format!("{}/api/{}", self.url, address.path));
+        match &self.authorization {
+            Some(authorization) => request.header("authorization", authorization.expose_secret()),
+            None => request,
+        }
+    }
+
+    fn send(&self, request: Builder, body: &[u8]) -> Result<Answer, Error> {
         let request = request.body(body).map_err(|error| usage(format!("cannot be asked for: {error}")))?;
-        let mut response = self.agent.run(request).map_err(|error| self.unreachable(error))?;
+        self.answer(self.agent.run(request).map_err(|error| self.unreachable(error))?)
+    }
+
+    fn answer(&self, mut response: Response<Body>) -> Result<Answer, Error> {
         let status = response.status().as_u16();
         let read = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         let bytes = read.map_err(|error| match error {

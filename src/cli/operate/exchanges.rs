@@ -79,9 +79,14 @@ enum Kind {
 /// The name in addresses of the exchange without a name.
 const DEFAULT: &str = "amq.default";
 
+/// The name of an exchange in addresses.
+pub fn in_addresses(name: &str) -> &str {
+    if name.is_empty() { DEFAULT } else { name }
+}
+
 /// An exchange of the virtual host that the command is for.
 pub fn address(context: &Context, name: &str, more: &[&str]) -> Address {
-    let (vhost, name) = (&*context.vhost, if name.is_empty() { DEFAULT } else { name });
+    let (vhost, name) = (&*context.vhost, in_addresses(name));
     Address::new(&[&["exchanges", vhost, name], more].concat(), named("exchange", name, vhost))
 }
 
@@ -92,7 +97,7 @@ impl Binding {
             Kind::Queue => "q",
             Kind::Exchange => "e",
         };
-        let source = if self.source.is_empty() { DEFAULT } else { &self.source };
+        let source = in_addresses(&self.source);
         let ends = ["bindings", &context.vhost, "e", source, kind, &self.destination];
         let ends = ends.into_iter().chain(key).collect::<Vec<_>>();
         let ends_are = format!("'{source}' and '{}'", self.destination);

@@ -280,7 +280,13 @@ fn make_readable(message: &mut Value) {
     }
 }
 
-/// A time in milliseconds since the Unix epoch, to the second.
+/// A time in milliseconds since the Unix epoch, to the millisecond.
+pub fn instant(ms: u64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok();
+    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| ms.to_string())
+}
+
+/// The same to the second.
 fn moment(ms: u64) -> String {
     let time = i64::try_from(ms / 1_000).ok().and_then(|time| OffsetDateTime::from_unix_timestamp(time).ok());
     time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| ms.to_string())

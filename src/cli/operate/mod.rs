@@ -23,6 +23,7 @@ mod lists;
 mod local;
 mod messages;
 mod moving;
+mod observed;
 mod options;
 mod output;
 mod policies;
@@ -70,6 +71,8 @@ pub(super) enum Command {
     Delayed(delayed::Command),
     #[command(flatten)]
     Redrive(redrive::Command),
+    #[command(flatten)]
+    Observed(observed::Command),
     #[command(flatten)]
     Connections(connections::Command),
     #[command(flatten)]
@@ -140,6 +143,7 @@ fn carry_out(command: &Command, matches: &ArgMatches, root: clap::Command) -> Re
         Command::Messages(its) => messages::run(its, &context),
         Command::Delayed(its) => delayed::run(its, &context),
         Command::Redrive(its) => redrive::run(its, &context),
+        Command::Observed(its) => observed::run(its, &context),
         Command::Connections(its) => connections::run(its, &context),
         Command::Users(its) => users::run(its, &context),
         Command::Vhosts(its) => vhosts::run(its, &context),

@@ -56,7 +56,8 @@ impl Output {
         print(&self.rows_text(columns, items)?)
     }
 
-    fn rows_text(self, columns: &[Column], items: &[Value]) -> Result<String, Error> {
+    /// The same as a text.
+    pub fn rows_text(self, columns: &[Column], items: &[Value]) -> Result<String, Error> {
         match self.format {
             Format::Table => Ok(self.table(columns, items)),
             Format::Csv => self.csv(columns, items),

@@ -152,7 +152,7 @@ impl Session {
 
     fn take_one(&mut self, number: u16, queue: &Arc<SharedQueue>, no_ack: bool) -> Result<(), GetError> {
         let Self { outbox, replies_full, effects, .. } = self;
-        queue.get(no_ack, effects, |entry, shown, remaining| {
+        queue.get((number, no_ack), effects, |entry, shown, remaining| {
             let mut outbox = outbox.lock();
             let window = outbox.window(number)?;
             let delivery_tag = window.next_tag();

@@ -11,6 +11,7 @@ use crate::core::{
     clock::Millis,
     confirms::Outcome,
     message::{Publication, View},
+    observing::{DropReason, Event, What},
     queue::{Enqueued, Origin, SharedQueue},
     topology::Route,
     turn::steps_of_bytes,
@@ -33,7 +34,7 @@ impl Session {
         mandatory: bool,
         run: &mut [Publication<'_>],
     ) -> RunOutcome {
-        self.count_routed(route, number, mandatory, run.len());
+        self.count_routed(route, number, mandatory, run);
         let mut enqueued = self.begin_run();
         for queue in &route.queues {
             self.enqueue_to(queue, run, &mut enqueued);
@@ -41,16 +42,26 @@ impl Session {
         if route.queues.is_empty() {
             self.turn.spend(run.len());
             for publication in &mut *run {
-                self.return_if(mandatory, number, &publication.view());
+                self.return_or_drop(mandatory, number, &publication.view());
             }
         }
         self.end_run(run, enqueued)
     }
 
-    /// Counts messages that a client has published and that take this route.
+    /// Counts messages that a client has published and that take this route, and tells who looks.
     #[inline]
-    pub(super) fn count_routed(&mut self, route: &Route, number: u16, mandatory: bool, messages: usize) {
+    pub(super) fn count_routed(
+        &mut self,
+        route: &Route,
+        number: u16,
+        mandatory: bool,
+        run: &mut [Publication<'_>],
+    ) {
+        let messages = run.len();
         route.count(messages);
+        if let Some(lookouts) = self.vhost.observers.looks() {
+            self.tell_published(&lookouts, route, number, run);
+        }
         if let Some(channel) = self.channel_slot(number) {
             channel.tally.published(messages);
             if route.queues.is_empty() {
@@ -96,17 +107,20 @@ impl Session {
         self.end_run(std::slice::from_mut(publication), enqueued).outcome
     }
 
-    /// `basic.return`, which goes out before the confirm.
-    pub(super) fn return_if(&self, due: bool, number: u16, view: &View<'_>) {
-        if due {
-            let method = basic::Return {
-                reply_code: ReplyCode::NoRoute.code(),
-                reply_text: text(ReplyCode::NoRoute.name()),
-                exchange: ShortString::try_from(view.exchange()).unwrap_or_default(),
-                routing_key: ShortString::try_from(view.routing_key()).unwrap_or_default(),
-            };
-            self.outbox.lock().send_content(number, &method, view);
+    /// What becomes of a message for which there is no queue: `basic.return`, which goes out before the confirm, if it is mandatory.
+    pub(super) fn return_or_drop(&self, mandatory: bool, number: u16, view: &View<'_>) {
+        if !mandatory {
+            self.vhost.note_dropped(DropReason::Unrouted, None, view);
+            return;
         }
+        self.vhost.tell(|| Event::of(What::Returned, *view).by(self.effects.by.as_ref()).on(number));
+        let method = basic::Return {
+            reply_code: ReplyCode::NoRoute.code(),
+            reply_text: text(ReplyCode::NoRoute.name()),
+            exchange: ShortString::try_from(view.exchange()).unwrap_or_default(),
+            routing_key: ShortString::try_from(view.routing_key()).unwrap_or_default(),
+        };
+        self.outbox.lock().send_content(number, &method, view);
     }
 }
 

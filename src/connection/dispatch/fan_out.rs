@@ -1,6 +1,6 @@
 //! One message for more queues than a turn has steps for: a few queues in each turn.
 
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
 use crate::connection::{
     session::Session,
@@ -12,7 +12,7 @@ impl Session {
     /// Puts a message into the queues of a route, now or in the next turns. Its confirm is due when all of them have it.
     pub(super) fn fan_out(&mut self, number: u16, route: &Arc<Route>, publication: &mut Publication<'_>) {
         let message = publication.keep(self.broker.gauge, || self.broker.clock.now());
-        self.count_routed(route, number, false, 1);
+        self.count_routed(route, number, false, slice::from_mut(publication));
         let enqueued = self.begin_run();
         let fan_out = FanOut { number, route: route.clone(), next: 0, message, enqueued };
         self.begin(Work::FanOut(Box::new(fan_out)));

@@ -13,6 +13,7 @@ mod connection;
 mod enqueuing;
 mod exchange;
 mod fan_out;
+mod observed;
 mod once;
 mod publish;
 mod queue;

@@ -5,7 +5,7 @@
 //! published, not again when it is due; for queues it is a duplicate only if all of its queues have seen it. Dead letters are
 //! not looked for, because a duplicate among them would be lost.
 
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
 use super::enqueuing::Destined;
 use crate::connection::session::Session;
@@ -14,6 +14,7 @@ use crate::core::{
     confirms::Outcome,
     dedup::{Deduplicator, Identity, Seen},
     message::Publication,
+    observing::DropReason,
     queue::SharedQueue,
 };
 
@@ -72,7 +73,8 @@ impl Session {
         publication: &mut Publication<'_>,
         seen: &mut Seen,
     ) -> Became {
-        self.count_routed(destined.route, destined.number, destined.mandatory, 1);
+        let run = slice::from_mut(publication);
+        self.count_routed(destined.route, destined.number, destined.mandatory, run);
         let view = publication.view();
         let now = self.broker.clock.now();
         let identify = |deduplicator: &Arc<Deduplicator>| {
@@ -84,6 +86,7 @@ impl Session {
             && let Some(first) = of_exchange.as_ref().and_then(find)
         {
             deduplicator.count_duplicate();
+            self.vhost.note_dropped(DropReason::Duplicate, None, &view);
             return Became { firsts: first.into(), refused: false };
         }
         let mut firsts = Vec::new();
@@ -98,7 +101,7 @@ impl Session {
         let is_duplicate = fresh.is_empty() && !firsts.is_empty();
         if destined.due.is_none() || is_duplicate {
             for (queue, _) in &firsts {
-                queue.count_duplicate();
+                queue.count_duplicate(&view);
             }
         }
         let mut became = Became::default();
@@ -147,7 +150,7 @@ impl Session {
         }
         let refused = !self.end_run(run, enqueued).refused.is_empty();
         if goes_nowhere {
-            self.return_if(destined.mandatory, destined.number, &publication.view());
+            self.return_or_drop(destined.mandatory, destined.number, &publication.view());
         } else if !refused {
             taken.extend(of_exchange);
         }

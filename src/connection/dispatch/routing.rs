@@ -1,6 +1,6 @@
 //! Class basic: which way published messages go.
 
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
 use super::{
     enqueuing::Destined,
@@ -139,11 +139,16 @@ impl Session {
             }
             (Way::OfItsOwn, [publication]) => return self.route_alone(number, mandatory, publication, seen),
             (Way::Reply, run) => {
+                if let Some(lookouts) = self.vhost.observers.looks() {
+                    self.tell_published(&lookouts, &Route::default(), number, run);
+                }
                 for view in run.iter().map(|item| item.view()) {
                     let taken = reply_token(view.routing_key()).is_some_and(|token| {
                         self.broker.reply_consumers.deliver(token, &view, &mut self.effects.outgoing)
                     });
-                    self.return_if(mandatory && !taken, number, &view);
+                    if !taken {
+                        self.return_or_drop(mandatory, number, &view);
+                    }
                 }
             }
             (Way::Renewal(tag), _) => {
@@ -203,12 +208,12 @@ impl Session {
         }
         match due {
             Some(due) if !(route.queues.is_empty() && mandatory) => {
-                self.count_routed(route, number, mandatory, 1);
+                self.count_routed(route, number, mandatory, slice::from_mut(publication));
                 self.delay(publication, due).into()
             }
             Some(_) => {
-                self.count_routed(route, number, mandatory, 1);
-                self.return_if(mandatory, number, &publication.view());
+                self.count_routed(route, number, mandatory, slice::from_mut(publication));
+                self.return_or_drop(mandatory, number, &publication.view());
                 Outcome::Taken.into()
             }
             None => self.enqueue(route, number, mandatory, std::slice::from_mut(publication)),

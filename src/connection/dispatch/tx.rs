@@ -46,7 +46,7 @@ impl Session {
             publishes,
             settlements,
             firsts: Some(Commits::default()),
-            effects: Effects::default(),
+            effects: Effects::by(self.effects.by.clone()),
             may_be_seen,
             transaction,
         })));
@@ -127,7 +127,7 @@ impl Session {
             match outcome {
                 // The exchange was deleted between publish and commit. The message has no route; the commit goes on (RabbitMQ).
                 Err(error) if error.code == ReplyCode::NotFound => {
-                    self.return_if(mandatory, number, &run[0].view());
+                    self.return_or_drop(mandatory, number, &run[0].view());
                 }
                 Ok(outcome) => committing.note(outcome),
                 Err(error) => return Err(error),

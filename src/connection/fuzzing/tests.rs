@@ -272,7 +272,7 @@ fn what_a_transaction_published_lives_from_its_commit_on() {
         since = Some(entry.message.published_at());
         Some(entry)
     };
-    queue.get(true, &mut Effects::default(), note).unwrap();
+    queue.get((1, true), &mut Effects::default(), note).unwrap();
     assert!(since.unwrap() > published);
     client.leave();
 }

@@ -2,8 +2,8 @@
 
 use crate::limits::{
     MEMORY_ASSEMBLIES_PERCENT, MEMORY_DEDUPLICATION_PERCENT, MEMORY_FLOOR_BYTES, MEMORY_HISTORIES_PERCENT,
-    MEMORY_INBOUND_PERCENT, MEMORY_OUTBOXES_PERCENT, MEMORY_ROUTES_PERCENT, MEMORY_TOPOLOGY_PERCENT,
-    MEMORY_TRANSACTIONS_PERCENT, MEMORY_UNACKED_PERCENT, MEMORY_WINDOWS_PERCENT,
+    MEMORY_INBOUND_PERCENT, MEMORY_OBSERVING_PERCENT, MEMORY_OUTBOXES_PERCENT, MEMORY_ROUTES_PERCENT,
+    MEMORY_TOPOLOGY_PERCENT, MEMORY_TRANSACTIONS_PERCENT, MEMORY_UNACKED_PERCENT, MEMORY_WINDOWS_PERCENT,
 };
 
 /// What memory is used for.
@@ -32,10 +32,12 @@ pub enum Kind {
     Transactions,
     /// What queues and exchanges have seen that take each message once.
     Deduplication,
+    /// What is kept of single messages for who looks: the last ones that were dropped, traces, what is shown live.
+    Observing,
 }
 
 /// Kinds beside messages, and messages.
-pub(super) const KINDS: usize = 11;
+pub(super) const KINDS: usize = 12;
 
 impl Kind {
     /// All but messages, in order.
@@ -50,6 +52,7 @@ impl Kind {
         Self::Histories,
         Self::Transactions,
         Self::Deduplication,
+        Self::Observing,
     ];
 
     /// The share of the limit that may be used for it.
@@ -66,6 +69,7 @@ impl Kind {
             Self::Histories => MEMORY_HISTORIES_PERCENT,
             Self::Transactions => MEMORY_TRANSACTIONS_PERCENT,
             Self::Deduplication => MEMORY_DEDUPLICATION_PERCENT,
+            Self::Observing => MEMORY_OBSERVING_PERCENT,
         }
     }
 
@@ -102,6 +106,7 @@ impl Kind {
             Self::Histories => "recent-history exchanges",
             Self::Transactions => "uncommitted transactions",
             Self::Deduplication => "deduplication",
+            Self::Observing => "traces and what is shown live",
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::core::{
     effects::{Cause, Departure, Effects},
     entry::Entry,
     message::{Publication, View},
+    observing::{DropReason, What},
     placement::Placement,
     policy::Overflow,
     source::{Comeback, Unacked},
@@ -31,6 +32,7 @@ impl Queue {
     ) -> Vec<Unacked> {
         let mut dropped = Vec::new();
         for unacked in unacked {
+            self.looks.tell(&unacked.entry, effects.by.as_ref(), || What::Acknowledged);
             self.book_out(&unacked);
             self.counters.acknowledged += 1;
             if unacked.entry.journaled {
@@ -47,6 +49,7 @@ impl Queue {
         for unacked in unacked {
             self.book_out(&unacked);
             if !self.deleted {
+                self.looks.tell(&unacked.entry, effects.by.as_ref(), || What::Rejected);
                 self.die(me, unacked.entry, Reason::Rejected, effects);
             }
         }
@@ -72,6 +75,8 @@ impl Queue {
             let failed = why == Comeback::Failed || retry.when.covers(false);
             entry.attempts = entry.attempts.after_return(failed);
             entry.redelivered = true;
+            let attempts = entry.attempts.returned.into();
+            self.looks.tell(&entry, effects.by.as_ref(), || What::Requeued { attempts });
             if failed
                 && self.settings.delivery_limit.is_some_and(|limit| u32::from(entry.attempts.failed) > limit)
             {
@@ -91,6 +96,7 @@ impl Queue {
             match due {
                 Some(due) => {
                     self.rare.retried += 1;
+                    self.looks.tell(&entry, None, || What::Waiting { until: due });
                     self.delayed.insert(due, entry);
                 }
                 None => self.put_back(entry),
@@ -185,9 +191,11 @@ impl Queue {
     pub(super) fn die(&mut self, me: &Arc<SharedQueue>, entry: Entry, why: Reason, effects: &mut Effects) {
         if self.settings.dead_letter_exchange.is_some() {
             self.rare.dead_lettered[why as usize] += 1;
+            self.looks.tell(&entry, None, || What::DeadLettered(why));
             self.depart(me, entry, Cause::Dead(why), effects);
         } else {
             self.rare.dropped[why as usize] += 1;
+            me.note_dropped(&self.looks, why.into(), &entry.message.view(), Some(entry.position));
             entry.settle(me.id, &mut effects.changes);
         }
     }
@@ -212,6 +220,8 @@ impl Queue {
             // It has no placement: the journal never hears of it here.
             let entry = Entry { message, position: u64::MAX, attempts, redelivered: false, journaled: false };
             self.die(me, entry, Reason::MaxLen, effects);
+        } else {
+            me.note_dropped(&self.looks, DropReason::Refused, &publication.view(), None);
         }
     }
 }

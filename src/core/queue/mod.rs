@@ -14,6 +14,7 @@ mod expiry;
 mod leaving;
 mod line;
 mod moved_in;
+mod observed;
 mod peek;
 mod ready;
 mod seldom;
@@ -41,6 +42,7 @@ use crate::core::{
     effects::Effects,
     entry::Entry,
     message::{Publication, View},
+    observing::What,
     pager::RestoredQueue,
     placement::{Placement, counter_of, position_of},
     policy::QueueSettings,
@@ -52,6 +54,7 @@ use allowance::Allowance;
 use consumers::Consumers;
 use delayed::Delayed;
 use line::{Front, Paged};
+use observed::{Looks, Receiver};
 use ready::Ready;
 use seldom::Seldom;
 use shown::shown;
@@ -151,6 +154,8 @@ pub struct Queue {
     stalled: bool,
     counters: QueueCounters,
     rare: Seldom<RareCounters>,
+    /// Who looks, as long as it is locked.
+    looks: Looks,
 }
 
 impl Queue {
@@ -177,6 +182,7 @@ impl Queue {
             stalled: false,
             counters: QueueCounters::default(),
             rare: Seldom::default(),
+            looks: Looks::default(),
         }
     }
 
@@ -199,6 +205,7 @@ impl Queue {
         publication: &mut Publication<'_>,
         round: &mut DispatchRound,
         now: &mut Moment<'_>,
+        effects: &mut Effects,
     ) -> Option<Placement> {
         self.counters.published += 1;
         if self.ready.is_empty() {
@@ -209,18 +216,24 @@ impl Queue {
                     continue;
                 }
                 let tag = outbox.deliver(consumer.recipient(), &publication.view(), false);
-                let mut placement = None;
+                let (mut placement, mut position) = (None, None);
                 if consumer.spec.no_ack {
                     self.counters.delivered_no_ack += 1;
                 } else {
                     let line = self.traits.line(publication);
                     let entry = Self::entry(&mut self.next_counter, line, me, publication, now);
-                    placement = entry.placement(me.id);
+                    (placement, position) = (entry.placement(me.id), Some(entry.position));
                     self.unacked_count += 1;
                     self.unacked_bytes += entry.message.size_bytes();
                     if let Some(window) = outbox.window(consumer.spec.channel) {
                         window.hold(me.handed_out(tag, Some(id), entry));
                     }
+                }
+                if self.looks.is_any() {
+                    let message = publication.keep(me.surroundings.memory.gauge(), || now.get());
+                    self.looks.tell_enqueued(&message, position);
+                    let to = Receiver::of(&consumer.spec, outbox);
+                    self.looks.tell_delivered(&to, &message, (position, false), effects);
                 }
                 self.counters.delivered += 1;
                 self.consumers.delivered(id);
@@ -240,6 +253,7 @@ impl Queue {
         let line = self.traits.line(publication);
         let entry = Self::entry(&mut self.next_counter, line, me, publication, now);
         let placement = entry.placement(me.id);
+        self.looks.tell_enqueued(&entry.message, Some(entry.position));
         self.may_expire = self.may_expire || expiry::expiration(&entry.message.view()).is_some();
         if self.ready.push(entry) && self.ready.resident_bytes() > QUEUE_RESIDENT_BYTES_MAX {
             self.ready.page_out(QUEUE_RESIDENT_BYTES_MAX);
@@ -273,6 +287,7 @@ impl Queue {
         let entry =
             Self::entry(&mut self.next_counter, 0, me, publication, &mut Moment::of(&*me.surroundings.clock));
         let placement = entry.placement(me.id);
+        self.looks.tell(&entry, None, || What::Delayed { until: due });
         self.delayed.insert(due, entry);
         placement
     }
@@ -324,6 +339,11 @@ impl Queue {
                 }
             };
             if let Some(entry) = self.ready.pop() {
+                if self.looks.is_any() {
+                    let (to, at) =
+                        (Receiver::of(&consumer.spec, outbox), (Some(entry.position), redelivered));
+                    self.looks.tell_delivered(&to, &entry.message, at, effects);
+                }
                 let size = entry.message.size_bytes();
                 bytes += size;
                 allowance.delivered(size);

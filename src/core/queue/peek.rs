@@ -17,6 +17,7 @@ use crate::core::{
     clock::Millis,
     effects::Effects,
     entry::Entry,
+    observing::What,
     outbox::SharedOutbox,
     pager::{Loaded, Page},
     placement::Placement,
@@ -138,13 +139,18 @@ impl SharedQueue {
 
     /// Takes a message out that waits until `due`: it will not be delivered. False if it does not wait any more.
     pub fn cancel_delayed(self: &Arc<Self>, due: Millis, position: u64, effects: &mut Effects) -> bool {
-        let cancelled = self.lock().delayed.remove(due, position);
-        match cancelled {
+        let mut queue = self.lock();
+        match queue.delayed.remove(due, position) {
             None => return false,
-            Some(Due::Entry(entry)) => entry.settle(self.id, &mut effects.changes),
-            Some(Due::OnDisk(Stored { position, .. })) => effects
-                .changes
-                .push(Change::Settle { placement: Placement { queue: self.id, position }, message: None }),
+            Some(Due::Entry(entry)) => {
+                queue.looks.tell(&entry, None, || What::Cancelled);
+                entry.settle(self.id, &mut effects.changes);
+            }
+            Some(Due::OnDisk(Stored { position, .. })) => {
+                queue.looks.tell_of_queue(Some(position), || What::Cancelled);
+                let placement = Placement { queue: self.id, position };
+                effects.changes.push(Change::Settle { placement, message: None });
+            }
         }
         true
     }
@@ -158,8 +164,9 @@ impl SharedQueue {
     pub fn take_out(self: &Arc<Self>, seen: &Entry) -> Option<Entry> {
         let mut queue = self.lock();
         let taken = queue.ready.take_out(seen);
-        if taken.is_some() {
+        if let Some(entry) = &taken {
             queue.rare.redriven += 1;
+            queue.looks.tell(entry, None, || What::Redriven);
         }
         drop(queue);
         taken
@@ -172,6 +179,8 @@ impl SharedQueue {
             return;
         }
         queue.rare.redriven -= 1;
+        let attempts = entry.attempts.returned.into();
+        queue.looks.tell(&entry, None, || What::Requeued { attempts });
         queue.ready.requeue(entry);
         drop(queue);
         self.dispatch(effects);

@@ -2,6 +2,7 @@
 
 mod deleted;
 mod guard;
+mod looked_at;
 mod status;
 mod surroundings;
 
@@ -19,7 +20,7 @@ pub use surroundings::{Surroundings, Timetable, Uncalled};
 
 use super::{
     ConsumerShown, ConsumerSpec, Dispatched, Origin, Paged, Queue, QueueTotals, Taken, Traits,
-    allowance::Allowance, shown::shown,
+    allowance::Allowance, observed::Receiver, shown::shown,
 };
 use crate::core::{
     change::Changes,
@@ -30,7 +31,8 @@ use crate::core::{
     effects::Effects,
     entry::{Entry, Shown},
     memory::{Held, Kind, entity_bytes},
-    message::{Message, Publication},
+    message::{Message, Publication, View},
+    observing::{DropReason, What},
     outbox::StarvedBy,
     pager::RestoredQueue,
     placement::{Placement, QueueId},
@@ -137,8 +139,10 @@ impl SharedQueue {
     }
 
     /// A message was not taken in because the queue has seen it.
-    pub fn count_duplicate(self: &Arc<Self>) {
-        self.lock().rare.duplicates += 1;
+    pub fn count_duplicate(self: &Arc<Self>, message: &View<'_>) {
+        let mut queue = self.lock();
+        queue.rare.duplicates += 1;
+        self.note_dropped(&queue.looks, DropReason::Duplicate, message, None);
     }
 
     /// Locks it to change it.
@@ -171,7 +175,7 @@ impl SharedQueue {
                 queue.refuse(self, publication, effects);
                 continue;
             }
-            let placement = queue.publish(self, publication, round, &mut now);
+            let placement = queue.publish(self, publication, round, &mut now, effects);
             enqueued.placed.extend(placement.map(|placement| (index, placement)));
         }
         let congested = queue.is_congested();
@@ -299,7 +303,7 @@ impl SharedQueue {
     /// queue's lock; what it gives back is settled. None is found behind very many that have expired and are still to be dropped.
     pub fn get(
         self: &Arc<Self>,
-        no_ack: bool,
+        (channel, no_ack): (u16, bool),
         effects: &mut Effects,
         taken: impl FnOnce(Entry, Option<Shown>, usize) -> Option<Entry>,
     ) -> Result<(), GetError> {
@@ -324,6 +328,11 @@ impl SharedQueue {
                 Taken::Entry(entry) => {
                     let (shown, remaining) =
                         (shown(queue.traits.shows_attempts, &queue.settings, &entry), queue.ready.len());
+                    if queue.looks.is_any() {
+                        let (by, at) = (effects.by.clone(), (Some(entry.position), entry.redelivered));
+                        let to = Receiver::getting(by.as_ref(), channel, no_ack);
+                        queue.looks.tell_delivered(&to, &entry.message, at, effects);
+                    }
                     if let Some(entry) = taken(entry, shown, remaining) {
                         entry.settle(self.id, &mut effects.changes);
                     }
@@ -383,7 +392,9 @@ impl SharedQueue {
     /// Takes out what is ready and what waits to come again, to be settled by the caller.
     pub fn purge(self: &Arc<Self>) -> Purged {
         let mut queue = self.lock();
-        Purged::new(self.id, queue.ready.take_all(), std::mem::take(&mut queue.delayed))
+        let purged = Purged::new(self.id, queue.ready.take_all(), std::mem::take(&mut queue.delayed));
+        queue.looks.tell_of_queue(None, || What::Purged(purged.message_count()));
+        purged
     }
 
     /// Deletes the queue if `condition` allows it.
@@ -397,6 +408,8 @@ impl SharedQueue {
         let purged = queue.ready.take_all();
         let delayed = std::mem::take(&mut queue.delayed);
         let consumers = std::mem::take(&mut queue.consumers);
+        let messages = purged.len() + delayed.len() + queue.unacked_count;
+        queue.looks.tell_of_queue(None, || What::QueueDeleted(messages));
         drop(queue);
         Some(Deleted::new(self.clone(), purged, delayed, consumers))
     }

@@ -5,6 +5,7 @@ mod lines;
 mod memory;
 mod model;
 mod moved_in;
+mod observed;
 mod operator;
 mod overdue;
 mod queue;

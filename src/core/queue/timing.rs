@@ -13,6 +13,7 @@ use crate::core::{
     effects::{Cause, Effects},
     entry::Entry,
     message::Publication,
+    observing::What,
     placement::Placement,
 };
 use crate::limits::{BLOCK_BYTES_MAX, DUE_AT_ONCE_MAX};
@@ -202,8 +203,10 @@ impl Queue {
     /// A message has waited long enough.
     fn come_back(&mut self, me: &Arc<SharedQueue>, entry: Entry, effects: &mut Effects) {
         if self.traits.delays {
+            self.looks.tell(&entry, None, || What::Due);
             self.depart(me, entry, Cause::Due, effects);
         } else {
+            self.looks.tell(&entry, None, || What::Ready);
             self.put_back(entry);
         }
     }

@@ -8,6 +8,7 @@ use crate::core::{
     declared::ExchangeSpec,
     dedup::{Deduplicator, Owner, SEEN_QUEUE},
     memory::Holder,
+    observing::Observers,
     pager::RestoredQueue,
 };
 use crate::protocol::{FieldTable, ShortString};
@@ -48,6 +49,11 @@ impl Topology {
     /// What memory is counted by.
     pub fn memory(&self) -> &Arc<Holder> {
         &self.surroundings.memory
+    }
+
+    /// What is observed of single messages here.
+    pub fn observers(&self) -> &Arc<Observers> {
+        &self.surroundings.observers
     }
 
     pub(super) fn opened(&mut self, deduplicator: Option<&Arc<Deduplicator>>) {

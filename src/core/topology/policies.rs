@@ -33,6 +33,7 @@ impl Topology {
     /// Sets it. Queues that are there stay what they are.
     pub fn set_settings(&mut self, settings: VhostSettings) {
         self.settings = settings.clone();
+        self.surroundings.observers.set_taps(settings.tracing);
         self.changes.push(TopologyChange::VhostSet(settings));
     }
 

@@ -51,7 +51,10 @@ impl Topology {
                     Ok(policy) => self.policies.set(kind, policy),
                     Err(error) => unrestored.policies.push((spec, error)),
                 },
-                TopologyChange::VhostSet(settings) => self.settings = settings,
+                TopologyChange::VhostSet(settings) => {
+                    self.surroundings.observers.set_taps(settings.tracing);
+                    self.settings = settings;
+                }
                 TopologyChange::VhostDeleted => self.is_deleted = true,
                 TopologyChange::ParameterSet { component, name, value } => {
                     self.parameters.insert((component, name), value);

@@ -45,7 +45,7 @@ pub fn write(sheet: &mut Sheet<'_>, api: &Api) -> fmt::Result {
         writing: bytes(&[Kind::Outboxes]),
         channels: bytes(&[Kind::Windows, Kind::Transactions, Kind::Routes]),
         declared: bytes(&[Kind::Topology]),
-        messages: bytes(&[Kind::Messages, Kind::Histories, Kind::Deduplication]),
+        messages: bytes(&[Kind::Messages, Kind::Histories, Kind::Deduplication, Kind::Observing]),
         other: 0,
     };
     let counted = of.reading + of.writing + of.channels + of.declared + of.messages;

@@ -131,6 +131,7 @@ fn word(kind: Kind) -> &'static str {
         Kind::Histories => "histories",
         Kind::Transactions => "transactions",
         Kind::Deduplication => "deduplication",
+        Kind::Observing => "observing",
     }
 }
 

@@ -234,6 +234,7 @@ fn responses(row: &Row) -> Responses {
             // A page of a list is an object.
             (_, Form::Json | Form::List) => answer.content("application/json", content(anything())),
             (_, Form::Text) => answer.content("text/plain", content(of_type(Type::String))),
+            (_, Form::Events) => answer.content("text/event-stream", content(of_type(Type::String))),
         };
         responses = responses.response(status.to_string(), answer.build());
     }

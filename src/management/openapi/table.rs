@@ -67,6 +67,8 @@ pub enum Form {
     List,
     /// Lines of text.
     Text,
+    /// Server-sent events, as long as somebody takes them.
+    Events,
 }
 
 /// A field of a body.
@@ -155,6 +157,17 @@ impl Routes {
         summary: &'static str,
     ) -> Self {
         self.row(Method::GET, path, handler, summary, Form::Text, &[200])
+    }
+
+    /// What happens can be seen as long as somebody looks.
+    #[must_use]
+    pub fn events<T: Taken>(
+        self,
+        path: &'static str,
+        handler: impl Handler<T, Api>,
+        summary: &'static str,
+    ) -> Self {
+        self.row(Method::GET, path, handler, summary, Form::Events, &[200])
     }
 
     /// Something can be made, or changed: 201 or 204, unless it is said otherwise.

@@ -123,6 +123,11 @@ fn meant(name: &str) -> &[u8] {
     if name == DEFAULT { b"" } else { name.as_bytes() }
 }
 
+/// The name of an exchange that an address means.
+pub(super) fn name_of(name: &str) -> Answered<ShortString> {
+    if name == DEFAULT { Ok(ShortString::default()) } else { crate::management::body::name(name) }
+}
+
 fn find(vhost: &Vhost, name: &str) -> Answered<ExchangeSpec> {
     let wanted = meant(name);
     let found = vhost.read(|topology| topology.exchanges().find(|spec| *spec.name == *wanted).cloned());

@@ -28,7 +28,7 @@ impl Vhost {
             Cause::Due => self.release(&departure.entry.message.view(), enqueued, effects),
         };
         sent.unwrap_or_else(|lost| {
-            self.drop_counted(&departure.name, lost);
+            self.drop_counted(&departure.name, lost, &departure.entry.message.view());
             0
         })
     }
@@ -54,7 +54,7 @@ impl Vhost {
         let found = targets.len();
         letter.deaths().retain_forward(&mut targets, reason, |target| &target.spec.name);
         if targets.len() < found {
-            self.drop_counted(name, Lost::Cycle);
+            self.drop_counted(name, Lost::Cycle, &entry.message.view());
         }
         letter.multiply(targets.len()).map_err(|_| Lost::TooManyCopies)?;
         if !targets.is_empty() {
@@ -63,7 +63,8 @@ impl Vhost {
         Ok(targets.len())
     }
 
-    fn drop_counted(&self, queue: &ShortString, lost: Lost) {
+    fn drop_counted(&self, queue: &ShortString, lost: Lost, message: &View<'_>) {
+        self.note_dropped(lost.into(), Some(queue), message);
         if self.drops.count(lost) {
             let total = self.drops.of(lost);
             tracing::warn!(vhost = %self.name, %queue, ?lost, total, "messages dropped");
@@ -99,6 +100,12 @@ impl Vhost {
     ) {
         let mut run =
             [Publication::kept(Message::new(View::new(layout, image), self.clock.now(), self.gauge))];
+        if let Some(lookouts) = self.observers.looks() {
+            let names = targets.iter().map(|target| &target.spec.name);
+            let [publication] = &run;
+            let what = (publication.view(), names);
+            self.observers.tell_published(&lookouts, self.clock.now(), what, (None, None));
+        }
         for target in targets {
             target.publish(&mut run, Origin::Broker, enqueued, effects);
         }

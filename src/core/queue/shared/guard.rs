@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::core::queue::{DispatchRound, Queue, SharedQueue};
+use crate::core::queue::{DispatchRound, Queue, SharedQueue, observed::Looks};
 use crate::core::{effects::Effects, outgoing::Outgoing, wakes::wake_all};
 
 /// A queue's state behind its lock.
@@ -25,7 +25,10 @@ impl State {
     /// Locks the state of `owner` to change it.
     #[inline]
     pub(super) fn lock<'a>(&'a self, owner: &'a Arc<SharedQueue>) -> Locked<'a> {
-        let queue = self.0.lock();
+        let mut queue = self.0.lock();
+        if let Some(looks) = owner.looks() {
+            queue.looks = looks;
+        }
         let capacity_bytes = queue.capacity_bytes();
         Locked { owner, capacity_bytes, queue: Some(queue), round: DispatchRound::default() }
     }
@@ -76,6 +79,9 @@ impl Locked<'_> {
                 .memory
                 .gauge()
                 .change_messages(capacity_bytes as isize - self.capacity_bytes as isize);
+        }
+        if queue.looks.is_any() {
+            queue.looks = Looks::default();
         }
         let call = queue.next_call();
         drop(queue);

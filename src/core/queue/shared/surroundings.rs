@@ -7,6 +7,7 @@ use crate::core::{
     clock::{Clock, ManualClock, Millis},
     journal::Forgetful,
     memory::Holder,
+    observing::Observers,
     pager::{Page, Pager},
     placement::{QueueId, QueueIds},
 };
@@ -37,6 +38,8 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// Who calls queues when it is time.
     pub timetable: Arc<dyn Timetable>,
+    /// What is observed of single messages.
+    pub observers: Arc<Observers>,
 }
 
 impl Surroundings {
@@ -50,6 +53,7 @@ impl Surroundings {
     /// For queues without a journal, in tests.
     pub fn forgetful(memory: Arc<Holder>) -> Arc<Self> {
         Arc::new(Self {
+            observers: Arc::new(Observers::new(&memory)),
             memory,
             pager: Arc::new(Forgetful),
             ids: Arc::default(),

@@ -12,6 +12,7 @@ use crate::core::{
     effects::Effects,
     memory::{Gauge, Holder},
     message::{Publication, View, build_image},
+    observing::Observers,
     placement::QueueIds,
     policy::QueueSettings,
     queue::{
@@ -79,8 +80,10 @@ impl Q {
         let shelf = Arc::new(Shelf::default());
         let clock = Arc::new(ManualClock::at(NOW));
         let calls = Arc::new(Calls::default());
+        let memory = Holder::new(gauge);
         let surroundings = Surroundings {
-            memory: Holder::new(gauge),
+            observers: Arc::new(Observers::new(&memory)),
+            memory,
             pager: shelf.clone(),
             ids: Arc::new(QueueIds::default()),
             timetable: calls.clone(),
@@ -157,7 +160,7 @@ impl Q {
 
     /// As `basic.get` does it.
     pub(super) fn get_on(&self, client: &Client, channel: u16, no_ack: bool) -> Result<(), GetError> {
-        self.shared.get(no_ack, &mut self.effects.borrow_mut(), |entry, _shown, remaining| {
+        self.shared.get((channel, no_ack), &mut self.effects.borrow_mut(), |entry, _shown, remaining| {
             let mut outbox = client.outbox.lock();
             let tag = outbox.window(channel).unwrap().next_tag();
             let answer = basic::GetOk {

@@ -19,6 +19,7 @@ use crate::core::{
     effects::{Cause, Effects},
     memory::{Gauge, Holder},
     message::{Message, Stage, View},
+    observing::Observers,
     pager::{Loaded, Page, Pager, RestoredQueue, RestoredRange},
     placement::QueueId,
     policy::QueueSettings,
@@ -54,8 +55,10 @@ impl Pager for Slow {
 
 /// A queue with more messages than it may have, all of them on disk.
 fn overfull(seed: u64) -> Arc<SharedQueue> {
+    let memory = Holder::new(Gauge::of_thread());
     let surroundings = Arc::new(Surroundings {
-        memory: Holder::new(Gauge::of_thread()),
+        observers: Arc::new(Observers::new(&memory)),
+        memory,
         pager: Arc::new(Slow(AtomicU64::new(seed))),
         ids: Arc::default(),
         clock: Arc::new(ManualClock::at(1)),
@@ -81,7 +84,7 @@ fn get_all(queue: &Arc<SharedQueue>, effects: &mut Effects) -> Vec<Unacked> {
     let (mut taken, mut tag) = (Vec::new(), 0);
     loop {
         tag += 1;
-        let got = queue.get(false, effects, |entry, _, _| {
+        let got = queue.get((1, false), effects, |entry, _, _| {
             taken.push(queue.handed_out(tag, None, entry));
             None
         });

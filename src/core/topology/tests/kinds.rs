@@ -165,7 +165,7 @@ fn publish(topology: &Topology, body: &str, headers: Option<&FieldTable>) {
 fn drain(topology: &Topology, name: &str) -> Vec<String> {
     let (queue, mut bodies) = (topology.queue(name.as_bytes()).unwrap(), Vec::new());
     let take = |bodies: &mut Vec<String>| {
-        queue.get(true, &mut Effects::default(), |entry, _, _| {
+        queue.get((1, true), &mut Effects::default(), |entry, _, _| {
             bodies.push(String::from_utf8(entry.message.view().body()).unwrap());
             None
         })

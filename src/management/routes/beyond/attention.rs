@@ -1,9 +1,12 @@
 //! What needs attention first: alarms with what they block, and queues with what is wrong, in words.
 
+use std::sync::Arc;
+
 use axum::{Json, extract::State, response::IntoResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::broker::Vhost;
 use crate::limits::{ATTENTION_SHOWN_DEFAULT, ATTENTION_SHOWN_MAX};
 use crate::management::{
     Api,
@@ -42,7 +45,7 @@ impl Asked for Wanted {
 
 async fn attention(visitor: Visitor, State(api): State<Api>, Query(wanted): Query<Wanted>) -> Answered {
     let found = api.watch.found(&api).await;
-    let vhosts = visitor.all_seen(&api);
+    let vhosts = visitor.all_seen(&api).await;
     let is_seen = |name: &[u8]| vhosts.iter().any(|vhost| *vhost.name == *name);
     let is_wanted =
         |wanted: &Option<String>, name: &[u8]| wanted.as_ref().is_none_or(|wanted| wanted.as_bytes() == name);
@@ -52,12 +55,12 @@ async fn attention(visitor: Visitor, State(api): State<Api>, Query(wanted): Quer
     });
     let limit = wanted.limit.unwrap_or(ATTENTION_SHOWN_DEFAULT).min(ATTENTION_SHOWN_MAX);
     let queues: Vec<_> = seen.iter().take(limit).map(|of| of.shown()).collect();
-    Ok(Json(json!({ "alarms": alarms(&api, &visitor), "queues": queues, "total": seen.len() }))
+    Ok(Json(json!({ "alarms": alarms(&api, &vhosts), "queues": queues, "total": seen.len() }))
         .into_response())
 }
 
 /// What holds publishers up. Clients of everybody feel the node's alarms, so everybody is told.
-fn alarms(api: &Api, visitor: &Visitor) -> Vec<Value> {
+fn alarms(api: &Api, seen: &[Arc<Vhost>]) -> Vec<Value> {
     let (broker, node) = (&api.broker, &api.node);
     let mut alarms = Vec::new();
     let (has_memory, has_disk) = (broker.alarm.has_memory(), *node.disk_low.borrow());
@@ -76,7 +79,7 @@ fn alarms(api: &Api, visitor: &Visitor) -> Vec<Value> {
             "words": format!("is short: {} are free, and {} must be. {held_up} until there is room.", bytes(free), bytes(limit)),
         }));
     }
-    for vhost in visitor.all_seen(api).iter().filter(|vhost| vhost.share.is_exceeded()) {
+    for vhost in seen.iter().filter(|vhost| vhost.share.is_exceeded()) {
         alarms.push(json!({
             "alarm": "share",
             "words": format!("of virtual host {} is used up: its publishers are held up until its messages take less.", vhost.name),

@@ -1,47 +1,121 @@
-//! Messages that were dropped, and why.
+//! Messages that were dropped, and why: counted, and the last ones of each reason.
 
 use axum::extract::State;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::super::queues;
 use crate::broker::{Lost, Vhost};
-use crate::core::dead_letter::Reason;
+use crate::core::{
+    dead_letter::Reason,
+    observing::{DropReason, Dropped},
+};
 use crate::management::{
-    Api, extract::Query, failure::Answered, json::text, listing::Listing, openapi::Routes, visitor::Visitor,
+    Api,
+    extract::{Asked, Path, Query},
+    failure::{Answered, bad_request},
+    json::text,
+    listing::Listing,
+    openapi::Routes,
+    visitor::Visitor,
 };
 
 pub(super) fn routes() -> Routes {
-    Routes::about("drops", "Messages that were dropped").list(
-        "/api/leveret/drops",
-        all,
-        "List what was dropped, by queue and reason",
-    )
+    Routes::about("drops", "Messages that were dropped")
+        .list("/api/leveret/drops", all, "List what was dropped, by queue and reason")
+        .list("/api/leveret/drops/{vhost}", last, "List the last messages that were dropped, of each reason")
 }
 
-/// What was dropped in a virtual host: by queues, which have no dead-letter exchange, and on the way between queues.
-fn of(vhost: &Vhost) -> Vec<Value> {
+/// What was dropped in a virtual host: by queues, which have no dead-letter exchange, on the way between queues, and for want of a queue.
+fn of(api: &Api, vhost: &Vhost) -> Vec<Value> {
     let mut drops = Vec::new();
-    let mut add = |queue: Option<&[u8]>, reason: &str, count: u64| {
+    let mut add = |queue: Option<&[u8]>, reason: DropReason, count: u64| {
         if count > 0 {
             drops.push(json!({
-                "vhost": text(&vhost.name), "queue": queue.map(text), "reason": reason, "count": count,
+                "vhost": text(&vhost.name), "queue": queue.map(text), "reason": reason.name(), "count": count,
             }));
         }
     };
+    add(None, DropReason::Unrouted, api.broker.counts_of(vhost).drop_unroutable);
     for lost in Lost::ALL {
-        add(None, lost.name(), vhost.drops.of(lost));
+        add(None, lost.into(), vhost.drops.of(lost));
     }
     let queues: Vec<_> = vhost.read(|topology| topology.named_queues().cloned().collect());
     for queue in queues {
         let (name, rare) = (&queue.spec.name, queue.status().rare);
         for reason in Reason::ALL {
-            add(Some(name), reason.name(), rare.dropped[reason as usize]);
+            add(Some(name), reason.into(), rare.dropped[reason as usize]);
         }
-        add(Some(name), "refused", rare.refused);
-        add(Some(name), "duplicate", rare.duplicates);
+        add(Some(name), DropReason::Refused, rare.refused);
+        add(Some(name), DropReason::Duplicate, rare.duplicates);
     }
     drops
 }
 
 async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {
-    listing.answer(visitor.all_seen(&api).await.iter().flat_map(|vhost| of(vhost)).collect::<Vec<_>>())
+    listing.answer(visitor.all_seen(&api).await.iter().flat_map(|vhost| of(&api, vhost)).collect::<Vec<_>>())
+}
+
+/// Which of the last ones are wanted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Wanted {
+    reason: Option<String>,
+    queue: Option<String>,
+}
+
+impl Asked for Wanted {
+    const PARAMETERS: &'static [(&'static str, &'static str)] =
+        &[("reason", "Those of one reason"), ("queue", "Those of one queue")];
+}
+
+impl Wanted {
+    fn reason(&self) -> Answered<Option<DropReason>> {
+        let unknown = |name: &String| bad_request(format!("unknown reason: {name}"));
+        let parse = |name: &String| DropReason::parse(name).ok_or_else(|| unknown(name));
+        self.reason.as_ref().map(parse).transpose()
+    }
+}
+
+/// A message that was dropped, and how it begins.
+fn shown(vhost: &Vhost, dropped: &Dropped) -> Value {
+    let (payload, encoding) = queues::payload(&dropped.payload, false, None);
+    json!({
+        "vhost": text(&vhost.name),
+        "reason": dropped.reason.name(),
+        "at": dropped.at,
+        "queue": dropped.queue.as_deref().map(text),
+        "exchange": text(&dropped.exchange),
+        "routing_key": text(&dropped.routing_key),
+        "message_id": dropped.message_id.as_deref().map(text),
+        "payload": payload,
+        "payload_encoding": encoding,
+        "payload_bytes": dropped.body_bytes,
+    })
+}
+
+/// The last messages that were dropped, the latest first: those of queues that the visitor may read, and of exchanges if they came to no queue.
+async fn last(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path(vhost): Path<String>,
+    Query(wanted): Query<Wanted>,
+    Query(listing): Query<Listing>,
+) -> Answered {
+    let vhost = visitor.seen(&api, &vhost).await?;
+    let (reason, queue) = (wanted.reason()?, wanted.queue.as_deref().map(str::as_bytes));
+    let mut last = vhost.observers.drops.latest();
+    last.retain(|dropped| {
+        reason.is_none_or(|reason| dropped.reason == reason)
+            && queue.is_none_or(|queue| dropped.queue.as_deref() == Some(queue))
+    });
+    let mut readable = Vec::new();
+    for dropped in &last {
+        let may_read = match &dropped.queue {
+            Some(queue) => visitor.may_read(&api, &vhost, queue).await,
+            None => visitor.may_read_exchange(&api, &vhost, &dropped.exchange).await,
+        };
+        readable.extend(may_read.is_ok().then(|| shown(&vhost, dropped)));
+    }
+    listing.answer(readable)
 }

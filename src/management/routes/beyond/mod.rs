@@ -5,6 +5,8 @@ mod drops;
 mod messages;
 mod moving_in;
 mod redrive;
+mod tail;
+mod traces;
 
 use crate::management::openapi::Routes;
 
@@ -15,4 +17,6 @@ pub(super) fn routes() -> Routes {
         .and(redrive::routes())
         .and(drops::routes())
         .and(attention::routes())
+        .and(traces::routes())
+        .and(tail::routes())
 }
