@@ -1,6 +1,9 @@
 //! What the API answers, as far as pages show it.
 #![allow(clippy::struct_field_names, reason = "the names are RabbitMQ's")]
 
+pub mod admin;
+pub mod routing;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -562,4 +565,20 @@ pub struct Redrive {
     pub ended: Option<String>,
     /// Why it failed.
     pub error: Option<String>,
+}
+
+/// Messages that were dropped.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Drop {
+    /// The virtual host.
+    pub vhost: String,
+    /// The queue; none between queues.
+    pub queue: Option<String>,
+    /// Why, in a word.
+    pub reason: String,
+    /// The same in a few words.
+    pub words: String,
+    /// How many.
+    pub count: u64,
 }

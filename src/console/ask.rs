@@ -7,7 +7,7 @@ use axum::{
     http::{Method, Request, StatusCode, header},
     response::Response,
 };
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -35,12 +35,15 @@ pub struct Said {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address(String);
 
+/// What stays as it is in a part: the words of routes have hyphens, and a part may not be `..`.
+const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-');
+
 /// The address of these parts behind `/api`.
 pub fn api(parts: &[&str]) -> Address {
     let mut written = String::from("/api");
     for part in parts {
         written.push('/');
-        written.extend(utf8_percent_encode(part, NON_ALPHANUMERIC));
+        written.extend(utf8_percent_encode(part, PART));
     }
     Address(written)
 }
@@ -143,6 +146,11 @@ mod tests {
     fn an_address_holds_whatever_names_are_in_it() {
         let address = api(&["queues", "/", "..", "a b?ü"]).with(&[("page", "1"), ("name", "&=")]);
         assert_eq!(address, Address("/api/queues/%2F/%2E%2E/a%20b%3F%C3%BC?page=1&name=%26%3D".into()));
+        assert_eq!(
+            api(&["user-limits", "a-b"]),
+            Address("/api/user-limits/a-b".into()),
+            "as the route has it"
+        );
     }
 
     #[test]

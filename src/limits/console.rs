@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use super::SAMPLE_INTERVAL;
 
+/// Objects in one answer of what a policy would hit.
+pub const POLICY_HITS_SHOWN_MAX: usize = 200;
+/// Bindings in one answer of where a message would go.
+pub const TRIED_BINDINGS_SHOWN_MAX: usize = 1_000;
 /// Sessions of the web console at once.
 pub const CONSOLE_SESSIONS_MAX: usize = 1_000;
 /// Those of one user.
@@ -16,12 +20,22 @@ pub const CONSOLE_SESSION_AGE_MAX: Duration = Duration::from_hours(12);
 pub const CONSOLE_SERVICE_LOGIN_MAX: Duration = Duration::from_mins(15);
 /// Bytes of a form of the web console.
 pub const CONSOLE_FORM_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a form of the web console that brings definitions,
+pub const CONSOLE_UPLOAD_BYTES_MAX: usize = 8 << 20;
+/// and its fields.
+pub const CONSOLE_UPLOAD_PARTS_MAX: usize = 16;
 /// Bytes of an answer of the API of which the web console makes a page.
 pub const CONSOLE_ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Characters of a name on a page: names have 255 bytes.
 pub const CONSOLE_NAME_CHARS_MAX: usize = 512;
 /// Virtual hosts among which one can choose on a page.
 pub const CONSOLE_VHOSTS_SHOWN_MAX: usize = 200;
+/// Bindings that an exchange's page draws, on each side.
+pub const CONSOLE_DRAWN_MAX: usize = 40;
+/// Queues with delayed messages of which a page says when the next one is due.
+pub const CONSOLE_DUE_QUEUES_MAX: usize = 20;
+/// Things in which definitions differ that a page lists.
+pub const CONSOLE_DIFFERENCES_SHOWN_MAX: usize = 1_000;
 /// Bytes of everything that a browser loads besides a page itself.
 pub const CONSOLE_ASSETS_BYTES_MAX: usize = 150_000;
 

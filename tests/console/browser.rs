@@ -106,14 +106,35 @@ impl Browser {
         self.page(&answer.location)
     }
 
+    /// Sends a form in parts with the code of a page.
+    pub fn upload(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let csrf = self.page("/publish").hidden("csrf");
+        self.send_parts(path, &[&[("csrf", &*csrf)], fields].concat())
+    }
+
+    /// Sends a form in parts.
+    pub fn send_parts(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let mut body = String::new();
+        for (name, value) in fields {
+            body += &format!("--edge\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        }
+        body += "--edge--\r\n";
+        self.send_body("POST", path, "multipart/form-data; boundary=edge", body)
+    }
+
     /// Sends a request.
     pub fn send(&self, method: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let body = serde_urlencoded::to_string(fields).unwrap();
+        self.send_body(method, path, "application/x-www-form-urlencoded", body)
+    }
+
+    fn send_body(&self, method: &str, path: &str, kind: &str, body: String) -> Answer {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base))
             .header("accept", "text/html");
         if method == "POST" {
-            request = request.header("content-type", "application/x-www-form-urlencoded");
+            request = request.header("content-type", kind);
         }
         for (name, value) in &self.headers {
             request = request.header(name, value);
@@ -126,7 +147,6 @@ impl Browser {
         if !cookies.is_empty() {
             request = request.header("cookie", cookies.join("; "));
         }
-        let body = serde_urlencoded::to_string(fields).unwrap();
         let mut response = self.agent.run(request.body(body.into_bytes()).unwrap()).unwrap();
         let text =
             |name: &str| response.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned();

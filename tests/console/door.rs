@@ -158,7 +158,7 @@ fn forms_on_pages_of_other_origins_change_nothing_and_let_nobody_in() {
 }
 
 /// The status with which a form is answered that says that it has so many bytes; none of them is sent.
-fn announced(api: &Api, path: &str, bytes: usize) -> String {
+pub fn announced(api: &Api, path: &str, bytes: usize) -> String {
     let mut socket = TcpStream::connect(api.broker.http_address.as_ref().unwrap()).unwrap();
     let basic = "Basic Z3Vlc3Q6Z3Vlc3Q=";
     let head = format!(

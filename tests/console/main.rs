@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod actions;
+mod admin;
 #[path = "../http/api.rs"]
 mod api;
 #[path = "../support/broker.rs"]
@@ -10,5 +11,8 @@ mod broker;
 mod browser;
 #[path = "../support/client.rs"]
 mod client;
+mod definitions;
+mod delayed;
 mod door;
 mod pages;
+mod routing;

@@ -12,7 +12,7 @@ use crate::{
 const NULL: Value = Value::Null;
 
 /// Names that are more than a name where they are not written as text.
-fn hostile() -> Vec<String> {
+pub fn hostile() -> Vec<String> {
     vec![
         "<script>alert(1)</script>".into(),
         "\"'><img src=x onerror=alert(1)>&amp;".into(),
@@ -25,12 +25,12 @@ fn hostile() -> Vec<String> {
     ]
 }
 
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 #[track_caller]
-fn is_safe(path: &str, answer: &Answer) {
+pub fn is_safe(path: &str, answer: &Answer) {
     let policy = &answer.headers["content-security-policy"];
     for part in [
         "default-src 'none'",

@@ -44,7 +44,8 @@ fn drops_are_counted_by_queue_and_reason() {
     for id in ["one", "two", "three"] {
         assert!(publish(&api, "amq.default", "short", (id, none())));
     }
-    let drops = json!([{ "vhost": "/", "queue": "short", "reason": "maxlen", "count": 2 }]);
+    let words = "the queue was full, and has no dead-letter exchange";
+    let drops = json!([{ "vhost": "/", "queue": "short", "reason": "maxlen", "words": words, "count": 2 }]);
     assert_eq!(api.get("leveret/drops"), drops);
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    body::{Bytes, to_bytes},
+    body::{Body, Bytes, to_bytes},
     extract::{FromRequest, FromRequestParts, Request},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
@@ -41,34 +41,46 @@ impl<T: DeserializeOwned> FromRequest<Arc<Keeper>> for Change<T> {
         let visit = Visit::from_request_parts(&mut parts, keeper).await?;
         let bytes = read(&visit.frame, &parts.headers, body).await.map_err(IntoResponse::into_response)?;
         let carried: Carried = parsed(&visit.frame, &bytes).map_err(IntoResponse::into_response)?;
-        if !csrf::is_same(&visit.frame.csrf, &carried.csrf) {
-            let why =
-                "This form is not one of this session. Go back, load the page again, and try once more.";
-            return Err(Refusal::new(&visit.frame, StatusCode::FORBIDDEN, why).into_response());
-        }
+        check(&visit.frame, &carried.csrf).map_err(IntoResponse::into_response)?;
         let form = parsed(&visit.frame, &bytes).map_err(IntoResponse::into_response)?;
         Ok(Self { visit, form })
     }
 }
 
+/// 403 if a form does not carry the code of its session.
+pub fn check(frame: &Frame, carried: &str) -> Result<(), Refusal> {
+    if csrf::is_same(&frame.csrf, carried) {
+        return Ok(());
+    }
+    let why = "This form is not one of this session. Go back, load the page again, and try once more.";
+    Err(Refusal::new(frame, StatusCode::FORBIDDEN, why))
+}
+
 /// The body of a form from a page of ours.
-pub async fn read(frame: &Frame, headers: &HeaderMap, body: axum::body::Body) -> Result<Bytes, Refusal> {
+pub async fn read(frame: &Frame, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+    read_up_to(frame, headers, body, CONSOLE_FORM_BYTES_MAX).await
+}
+
+/// The same with at most so many bytes.
+pub async fn read_up_to(
+    frame: &Frame,
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<Bytes, Refusal> {
     if !is_of_this_origin(headers) {
         let why = "A page of another origin changes nothing here.";
         return Err(Refusal::new(frame, StatusCode::FORBIDDEN, why));
     }
     let too_large = || {
-        let why = format!("A form has at most {CONSOLE_FORM_BYTES_MAX} bytes here.");
+        let why = format!("A form has at most {bytes_max} bytes here.");
         Refusal::new(frame, StatusCode::PAYLOAD_TOO_LARGE, why)
     };
     let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    if said
-        .and_then(|length| length.parse::<usize>().ok())
-        .is_some_and(|length| length > CONSOLE_FORM_BYTES_MAX)
-    {
+    if said.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > bytes_max) {
         return Err(too_large());
     }
-    let read = timeout(HTTP_BODY_TIMEOUT, to_bytes(body, CONSOLE_FORM_BYTES_MAX)).await;
+    let read = timeout(HTTP_BODY_TIMEOUT, to_bytes(body, bytes_max)).await;
     let read = read.map_err(|_| Refusal::bad(frame, "The form did not come in time."))?;
     read.map_err(|_| too_large())
 }

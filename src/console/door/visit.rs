@@ -96,6 +96,11 @@ impl Visit {
         sent.map(drop).map_err(|said| self.refusal(said))
     }
 
+    /// That what was asked for makes no sense.
+    pub fn bad(&self, reason: &str) -> Refusal {
+        Refusal::bad(&self.frame, reason)
+    }
+
     /// When it came, in milliseconds since the Unix epoch.
     pub fn now(&self) -> u64 {
         self.now

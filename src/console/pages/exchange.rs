@@ -18,7 +18,8 @@ use crate::console::{
     ask::{Address, api},
     door::{Change, Keeper, Visit},
     view::{
-        Confirmation, Line, Section, chart, check, choice, confirm, csrf, field, link, panel, rates, text,
+        Confirmation, Line, Section, chart, check, choice, confirm, csrf, field, graph, link, nodes, panel,
+        rates, text,
     },
 };
 
@@ -31,7 +32,7 @@ pub fn routes() -> Router<Arc<Keeper>> {
 }
 
 /// Its name in addresses of the API.
-fn addressed(name: &str) -> &str {
+pub fn addressed(name: &str) -> &str {
     if name.is_empty() { "amq.default" } else { name }
 }
 
@@ -51,6 +52,7 @@ async fn show(visit: Visit, Query(Named { vhost, name }): Query<Named>) -> Shown
         (parts::crumbs("Exchanges", "/exchanges", &vhost))
         nav.actions aria-label="What can be done" {
             @if !exchange.internal { a.button href=(link::to("/publish", &[("vhost", &vhost), ("exchange", &name)])) { "Publish" } }
+            a.button href=(link::to("/exchange/route", &[("vhost", &vhost), ("name", &name)])) { "Where would a message go" }
             @if !is_default && !name.starts_with("amq.") {
                 a.button.danger href=(link::to("/exchange/delete", &[("vhost", &vhost), ("name", &name)])) { "Delete" }
             }
@@ -58,6 +60,7 @@ async fn show(visit: Visit, Query(Named { vhost, name }): Query<Named>) -> Shown
         p #kind data-live { (text::name(&exchange.kind)) " " (exchanges::features(&exchange))
             @if let Some(policy) = &exchange.policy { " policy " (text::name(policy)) } }
         (chart("flow", "Messages a second, last ten minutes", &lines, text::rate))
+        div #drawing data-live { @if !is_default { (drawing(&name, &to, &from)) } }
         div.grid {
             (panel("from", "Where its messages go", &parts::bindings(&from, destination, |binding| unbind(&visit, binding))))
             @if !is_default {
@@ -68,6 +71,14 @@ async fn show(visit: Visit, Query(Named { vhost, name }): Query<Named>) -> Shown
     };
     let title = if is_default { "The default exchange".to_owned() } else { format!("Exchange {name}") };
     page(&visit, Section::Exchanges, &title, &content)
+}
+
+/// What is bound to what.
+fn drawing(name: &str, to: &[Binding], from: &[Binding]) -> Markup {
+    let sources = nodes(to.iter().map(|it| (false, &*it.source, &*it.routing_key, None)));
+    let is_queue = |it: &Binding| it.destination_type == "queue";
+    let targets = nodes(from.iter().map(|it| (is_queue(it), &*it.destination, &*it.routing_key, None)));
+    graph(name, &sources, &targets)
 }
 
 fn destination(binding: &Binding) -> Markup {

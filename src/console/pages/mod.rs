@@ -1,9 +1,13 @@
 //! The pages: a file for each, with its routes, what it asks the API for, and what it shows of that.
 
+mod admin;
 mod channels;
 mod connection;
 mod connections;
 mod consumers;
+mod definitions;
+mod delayed;
+mod drops;
 mod exchange;
 mod exchanges;
 mod me;
@@ -13,6 +17,7 @@ mod publish;
 mod queue;
 mod queues;
 mod redrives;
+mod routing;
 
 use std::sync::Arc;
 
@@ -38,10 +43,14 @@ type Shown = Result<Response, Refusal>;
 /// All of them.
 pub fn routes() -> Router<Arc<Keeper>> {
     Router::new()
+        .merge(admin::routes())
         .merge(channels::routes())
         .merge(connection::routes())
         .merge(connections::routes())
         .merge(consumers::routes())
+        .merge(definitions::routes())
+        .merge(delayed::routes())
+        .merge(drops::routes())
         .merge(exchange::routes())
         .merge(exchanges::routes())
         .merge(me::routes())
@@ -50,6 +59,7 @@ pub fn routes() -> Router<Arc<Keeper>> {
         .merge(queue::routes())
         .merge(queues::routes())
         .merge(redrives::routes())
+        .merge(routing::routes())
 }
 
 /// A page with its content.

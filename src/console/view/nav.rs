@@ -19,13 +19,25 @@ pub enum Section {
     Consumers,
     /// Messages that are moved.
     Redrives,
+    /// Messages that wait for their time.
+    Delayed,
+    /// Messages that were dropped.
+    Drops,
+    /// Virtual hosts.
+    Vhosts,
+    /// Users and what they may do.
+    Users,
+    /// Policies.
+    Policies,
+    /// Everything that is declared and set, as a document.
+    Definitions,
     /// None of them.
     Other,
 }
 
 impl Section {
     /// Those in the list, in its order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::Overview,
         Self::Queues,
         Self::Exchanges,
@@ -33,6 +45,12 @@ impl Section {
         Self::Channels,
         Self::Consumers,
         Self::Redrives,
+        Self::Delayed,
+        Self::Drops,
+        Self::Vhosts,
+        Self::Users,
+        Self::Policies,
+        Self::Definitions,
     ];
 
     /// Its name and its address.
@@ -45,6 +63,12 @@ impl Section {
             Self::Channels => ("Channels", "/channels"),
             Self::Consumers => ("Consumers", "/consumers"),
             Self::Redrives => ("Redrives", "/redrives"),
+            Self::Delayed => ("Delayed", "/delayed"),
+            Self::Drops => ("Drops", "/drops"),
+            Self::Vhosts => ("Virtual hosts", "/vhosts"),
+            Self::Users => ("Users", "/users"),
+            Self::Policies => ("Policies", "/policies"),
+            Self::Definitions => ("Definitions", "/definitions"),
             Self::Other => ("", ""),
         }
     }
@@ -53,13 +77,18 @@ impl Section {
     pub fn is_for(self, frame: &Frame) -> bool {
         match self {
             Self::Other => false,
+            Self::Users | Self::Definitions => frame.is_administrator,
+            Self::Vhosts => frame.is_monitor,
+            Self::Policies => frame.is_policymaker || frame.is_monitor,
             Self::Overview
             | Self::Queues
             | Self::Exchanges
             | Self::Connections
             | Self::Channels
             | Self::Consumers
-            | Self::Redrives => !frame.user.is_empty(),
+            | Self::Redrives
+            | Self::Delayed
+            | Self::Drops => !frame.user.is_empty(),
         }
     }
 }

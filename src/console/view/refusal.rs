@@ -30,6 +30,11 @@ impl Refusal {
         Self::new(frame, StatusCode::BAD_REQUEST, reason)
     }
 
+    /// 403.
+    pub fn forbidden(frame: &Frame, reason: impl Into<String>) -> Self {
+        Self::new(frame, StatusCode::FORBIDDEN, reason)
+    }
+
     /// The status with which it is answered.
     pub fn status(&self) -> StatusCode {
         self.0.status

@@ -51,6 +51,28 @@ impl Policy {
     }
 }
 
+/// What setting a policy would mean for an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// It would count for it.
+    Counts,
+    /// It matches, but another one of its kind comes first.
+    Behind,
+    /// The policy of the same name counts for it now, and would not any more.
+    Leaves,
+}
+
+impl Effect {
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Counts => "counts",
+            Self::Behind => "behind",
+            Self::Leaves => "leaves",
+        }
+    }
+}
+
 /// The policies of a virtual host.
 #[derive(Debug, Default)]
 pub struct Policies {
@@ -81,6 +103,23 @@ impl Policies {
     pub fn matching(&self, kind: PolicyKind, subject: Subject, name: &[u8]) -> Option<&Arc<Policy>> {
         let matching = self.of(kind).values().rev().filter(|policy| policy.matches(subject, name));
         matching.max_by_key(|policy| policy.spec.priority)
+    }
+
+    /// What it would mean for an object if a policy were set, in the place of the one of its kind and name; none if nothing.
+    pub fn effect(&self, kind: PolicyKind, policy: &Policy, subject: Subject, name: &[u8]) -> Option<Effect> {
+        if !policy.matches(subject, name) {
+            let now =
+                self.of(kind).contains_key(&policy.spec.name).then(|| self.matching(kind, subject, name));
+            let is_it = now.flatten().is_some_and(|now| now.spec.name == policy.spec.name);
+            return is_it.then_some(Effect::Leaves);
+        }
+        let comes_first = |other: &Policy| {
+            let (its, ours) = (&other.spec, &policy.spec);
+            its.priority > ours.priority || (its.priority == ours.priority && its.name < ours.name)
+        };
+        let mut others = self.of(kind).values().filter(|other| other.spec.name != policy.spec.name);
+        let is_behind = others.any(|other| comes_first(other) && other.matches(subject, name));
+        Some(if is_behind { Effect::Behind } else { Effect::Counts })
     }
 
     fn of_mut(&mut self, kind: PolicyKind) -> &mut BTreeMap<ShortString, Arc<Policy>> {

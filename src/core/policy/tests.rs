@@ -172,3 +172,50 @@ fn an_operator_limits_what_a_policy_says() {
         assert_eq!(merged(Some(&limit(policy)), Some(&limit(operator))), limit(both));
     }
 }
+
+#[test]
+fn a_policy_counts_unless_another_one_of_its_kind_comes_first() {
+    let queue = Subject::Queue(QueueType::Classic);
+    let set = |name, pattern: &str, priority| {
+        Policy::new(PolicyKind::User, spec(name, pattern, ApplyTo::Queues, priority)).unwrap()
+    };
+    let policies = |all: Vec<Policy>| {
+        let mut policies = Policies::default();
+        all.into_iter().for_each(|policy| policies.set(PolicyKind::User, policy));
+        policies
+    };
+    for (others, new, subject, effect) in [
+        (vec![], set("p", "^q", 0), queue, Some(Effect::Counts)),
+        (vec![], set("p", "^x", 0), queue, None),
+        (vec![], set("p", "^q", 0), Subject::Exchange, None),
+        (vec![set("a", "^q", 0)], set("p", "^q", 0), queue, Some(Effect::Behind)),
+        (vec![set("z", "^q", 0)], set("p", "^q", 0), queue, Some(Effect::Counts)),
+        (vec![set("a", "^q", 0)], set("p", "^q", 1), queue, Some(Effect::Counts)),
+        (vec![set("z", "^q", 1)], set("p", "^q", 0), queue, Some(Effect::Behind)),
+        (vec![set("z", "^x", 1)], set("p", "^q", 0), queue, Some(Effect::Counts)),
+        (vec![set("p", "^q", 9)], set("p", "^q", 0), queue, Some(Effect::Counts)),
+        (vec![set("p", "^q", 9)], set("p", "^x", 9), queue, Some(Effect::Leaves)),
+        (vec![set("p", "^q", 0), set("a", "^q", 0)], set("p", "^x", 0), queue, None),
+        (vec![set("p", "^q", 9), set("a", "^q", 5)], set("p", "^q", 0), queue, Some(Effect::Behind)),
+    ] {
+        let told = format!("{others:?} then {new:?}");
+        let mut policies = policies(others);
+        assert_eq!(policies.effect(PolicyKind::User, &new, subject, b"q1"), effect, "{told}");
+        assert_eq!(
+            policies.effect(PolicyKind::Operator, &new, subject, b"q1"),
+            new.matches(subject, b"q1").then_some(Effect::Counts),
+            "those of the other kind do not matter: {told}"
+        );
+        // What is told is what happens.
+        let before = policies.matching(PolicyKind::User, subject, b"q1").map(|now| now.spec.name.clone());
+        policies.set(PolicyKind::User, new);
+        let after = policies.matching(PolicyKind::User, subject, b"q1").map(|now| now.spec.name.clone());
+        let p = Some(ShortString::from_static("p"));
+        assert_eq!(after == p, effect == Some(Effect::Counts), "{told}");
+        assert_eq!(
+            effect == Some(Effect::Leaves),
+            before == p && after != p && effect != Some(Effect::Behind),
+            "{told}"
+        );
+    }
+}

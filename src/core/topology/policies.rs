@@ -72,6 +72,22 @@ impl Topology {
         self.policies.matching(kind, Subject::Exchange, &exchange.name)
     }
 
+    /// The policy of a kind that counts for an object.
+    pub fn policy_for(&self, kind: PolicyKind, subject: Subject, name: &[u8]) -> Option<&Arc<Policy>> {
+        self.policies.matching(kind, subject, name)
+    }
+
+    /// What it would mean for an object if a policy were set; none if nothing.
+    pub fn effect_of(
+        &self,
+        kind: PolicyKind,
+        policy: &Policy,
+        subject: Subject,
+        name: &[u8],
+    ) -> Option<policy::Effect> {
+        self.policies.effect(kind, policy, subject, name)
+    }
+
     /// What a queue's policies say together (RabbitMQ's `effective_policy_definition`).
     pub fn policy_definition_of_queue(&self, queue: &QueueSpec) -> Definition {
         let definition = |kind| self.policy_of_queue(kind, queue).map(|policy| &policy.spec.definition);

@@ -64,7 +64,8 @@ fn properties_key(binding: &Binding) -> String {
     format!("{key}~{}", BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(&bytes)[..16]))
 }
 
-fn shown(vhost: &Vhost, binding: &Binding) -> Value {
+/// A binding as RabbitMQ shows it.
+pub(super) fn shown(vhost: &Vhost, binding: &Binding) -> Value {
     let (kind, destination) = match &binding.destination {
         Destination::Queue(name) => ("queue", name),
         Destination::Exchange(name) => ("exchange", name),

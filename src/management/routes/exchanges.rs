@@ -128,7 +128,8 @@ pub(super) fn name_of(name: &str) -> Answered<ShortString> {
     if name == DEFAULT { Ok(ShortString::default()) } else { crate::management::body::name(name) }
 }
 
-fn find(vhost: &Vhost, name: &str) -> Answered<ExchangeSpec> {
+/// The exchange that an address means: 404 if there is none.
+pub(super) fn find(vhost: &Vhost, name: &str) -> Answered<ExchangeSpec> {
     let wanted = meant(name);
     let found = vhost.read(|topology| topology.exchanges().find(|spec| *spec.name == *wanted).cloned());
     found.ok_or(Failure::NotFound)
@@ -227,7 +228,7 @@ async fn publish(
 }
 
 /// The properties that a request gives to its message. Numbers may be written as texts.
-fn properties(body: &Body) -> Answered<Properties> {
+pub(super) fn properties(body: &Body) -> Answered<Properties> {
     let given = match body.get("properties") {
         None => Body::default(),
         Some(Value::Array(list)) if list.is_empty() => Body::default(),

@@ -92,6 +92,17 @@ export class Scene {
       ["channels", "/channels"],
       ["consumers", "/consumers"],
       ["redrives", "/redrives"],
+      ["exchange-route", `/exchange/route?${query({ vhost: "/", name: "events", key: "order.new" })}`],
+      ["delayed", "/delayed"],
+      ["drops", "/drops"],
+      ["vhosts", "/vhosts"],
+      ["vhost", `/vhost?${query({ name: "/" })}`],
+      ["users", "/users"],
+      ["user", `/user?${query({ name: "guest" })}`],
+      ["permissions-try", `/permissions/try?${query({ user: "guest", vhost: "/", kind: "queue", name: "orders" })}`],
+      ["policies", "/policies"],
+      ["policy", "/policy"],
+      ["definitions", "/definitions"],
       ["me", "/me"],
     ];
   }

@@ -32,7 +32,7 @@ fn of(api: &Api, vhost: &Vhost) -> Vec<Value> {
     let mut add = |queue: Option<&[u8]>, reason: DropReason, count: u64| {
         if count > 0 {
             drops.push(json!({
-                "vhost": text(&vhost.name), "queue": queue.map(text), "reason": reason.name(), "count": count,
+                "vhost": text(&vhost.name), "queue": queue.map(text), "reason": reason.name(), "words": words(reason), "count": count,
             }));
         }
     };
@@ -50,6 +50,26 @@ fn of(api: &Api, vhost: &Vhost) -> Vec<Value> {
         add(Some(name), DropReason::Duplicate, rare.duplicates);
     }
     drops
+}
+
+/// Why messages are dropped, in words.
+fn words(reason: DropReason) -> &'static str {
+    match reason {
+        DropReason::Rejected => "consumers rejected them, and the queue has no dead-letter exchange",
+        DropReason::Expired => "their time was over, and the queue has no dead-letter exchange",
+        DropReason::MaxLen => "the queue was full, and has no dead-letter exchange",
+        DropReason::DeliveryLimit => {
+            "they were delivered as often as the queue permits, and it has no dead-letter exchange"
+        }
+        DropReason::Refused => "the queue was full, and refuses what comes then",
+        DropReason::Duplicate => "the same message had come already",
+        DropReason::Unrouted => "they were published, and no queue is bound for them",
+        DropReason::NoExchange => "they died, and their dead-letter exchange is not there",
+        DropReason::Unroutable => "they died, and no queue is bound for them at the dead-letter exchange",
+        DropReason::Cycle => "they died, and would go round for ever",
+        DropReason::TooManyDeaths => "they died so often that their history is longer than a frame",
+        DropReason::TooManyCopies => "they died, and would have been copied too often",
+    }
 }
 
 async fn all(visitor: Visitor, State(api): State<Api>, Query(listing): Query<Listing>) -> Answered {

@@ -4,7 +4,10 @@ mod attention;
 mod drops;
 mod messages;
 mod moving_in;
+mod permitted;
+mod policy_hits;
 mod redrive;
+mod route;
 mod tail;
 mod traces;
 
@@ -19,4 +22,7 @@ pub(super) fn routes() -> Routes {
         .and(attention::routes())
         .and(traces::routes())
         .and(tail::routes())
+        .and(route::routes())
+        .and(permitted::routes())
+        .and(policy_hits::routes())
 }
