@@ -114,11 +114,10 @@ impl Browser {
 
     /// Sends a form in parts.
     pub fn send_parts(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let mut body = String::new();
-        for (name, value) in fields {
-            body += &format!("--edge\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
-        }
-        body += "--edge--\r\n";
+        let part = |(name, value): &(&str, &str)| {
+            format!("--edge\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let body: String = fields.iter().map(part).chain(["--edge--\r\n".to_owned()]).collect();
         self.send_body("POST", path, "multipart/form-data; boundary=edge", body)
     }
 

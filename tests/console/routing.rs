@@ -60,7 +60,7 @@ async fn where_a_message_would_go_is_where_it_goes() {
         let mut by_end: Vec<_> =
             bindings.iter().map(|it| (it["destination"].as_str(), it["matches"].clone())).collect();
         by_end.sort_by_key(|(destination, _)| *destination);
-        assert_eq!(Value::from_iter(by_end.into_iter().map(|(_, matches)| matches)), matching, "{told}");
+        assert_eq!(by_end.into_iter().map(|(_, matches)| matches).collect::<Value>(), matching, "{told}");
         let total = |api: &Api| -> Vec<Value> {
             ["a", "b", "c"]
                 .iter()
@@ -109,7 +109,9 @@ async fn an_exchanges_page_draws_its_bindings_and_tries_a_message() {
     let browser = Browser::logged_in(&api, "guest", "guest");
     scene(&api, "topic").await;
     browser.page("/exchange?vhost=%2F&name=e").shows(&["figure class=\"graph\"", "Where would a message go"]);
-    browser.page("/exchange?vhost=%2F&name=f").shows(&["1 exchange bring messages to it"]);
+    browser
+        .page("/exchange?vhost=%2F&name=f")
+        .shows(&["Messages come from 1 exchange and go to 1 destination"]);
     let tried = browser.page("/exchange/route?vhost=%2F&name=e&key=x.1");
     tried.shows(&["2 queues would get the message", "its pattern does not match the key"]);
     assert_eq!(tried.body.matches("g class=\"taken\"").count(), 2, "{}", tried.body);

@@ -117,7 +117,7 @@ fn whatever_cannot_be_read_of_an_address_is_answered_as_json() {
             .is_some_and(|all| all.iter().any(|it| it["name"] == "columns"))
         {
             let told = Told { method: "GET".into(), path: format!("{path}?columns=a&columns=b"), tag: None };
-            let path = told.path.replace('{', "").replace('}', "");
+            let path = told.path.replace(['{', '}'], "");
             let (status, answer) = asked(&api, &Told { path, ..told });
             assert_eq!(status, 400, "{path_of}: {answer}", path_of = item["get"]["operationId"]);
             assert!(answer["reason"].is_string(), "{answer}");

@@ -327,9 +327,9 @@ fn an_answer_is_remembered_for_its_time_with_the_route_and_asked_for_again_then(
 
 #[test]
 fn backends_are_asked_in_order_and_who_is_known_is_known() {
-    let by = |words: &'static str| ["--auth-backends", words];
     // Who logs in, whether it gets in, whether the service is asked about it, and who says what it may do.
     type Login = (&'static str, &'static str, bool, bool, bool);
+    let by = |words: &'static str| ["--auth-backends", words];
     let rows: [(_, &[Login]); 5] = [
         ("internal,http", &[("guest", "guest", true, false, false), ("ann", "word", true, true, true)]),
         ("http,internal", &[("guest", "guest", true, true, true), ("ann", "word", true, true, true)]),

@@ -68,7 +68,7 @@ pub fn graph(exchange: &str, from: &[Node], to: &[Node]) -> Markup {
     let height = rows * ROW;
     let middle = height / 2;
     let told = format!(
-        "{} bring messages to it, it sends to {}",
+        "Messages come from {} and go to {}",
         text::counted(from.len() as u64, "exchange"),
         text::counted(to.len() as u64, "destination"),
     );
@@ -102,7 +102,7 @@ fn side(node: &Node, at: usize, height: u32, rows: usize, is_left: bool) -> Mark
     } else {
         (WIDTH - BOX_WIDTH, (center + BOX_WIDTH, middle), (WIDTH - BOX_WIDTH, y))
     };
-    let half = (begin.0 + end.0) / 2;
+    let half = begin.0.midpoint(end.0);
     let keys = node.keys.join(", ");
     let class = match node.is_taken {
         Some(true) => "taken",

@@ -181,7 +181,9 @@ fn a_policy_counts_unless_another_one_of_its_kind_comes_first() {
     };
     let policies = |all: Vec<Policy>| {
         let mut policies = Policies::default();
-        all.into_iter().for_each(|policy| policies.set(PolicyKind::User, policy));
+        for policy in all {
+            policies.set(PolicyKind::User, policy);
+        }
         policies
     };
     for (others, new, subject, effect) in [

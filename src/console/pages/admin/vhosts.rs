@@ -27,8 +27,9 @@ pub fn routes() -> Router<Arc<Keeper>> {
     Router::new().route("/vhosts", get(show)).route("/vhosts/set", post(set))
 }
 
-/// The types that queues have which say none.
-pub const QUEUE_TYPES: [(&str, &str); 2] = [("classic", "classic"), ("quorum", "quorum")];
+/// The types that queues can have which say none.
+const QUEUE_TYPES: [(&str, &str); 3] =
+    [("", "as it is, at first classic"), ("classic", "classic"), ("quorum", "quorum")];
 
 async fn show(visit: Visit, Query(list): Query<Listing>) -> Shown {
     let list = list.sorted_by("name", false);

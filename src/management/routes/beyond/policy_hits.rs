@@ -36,7 +36,7 @@ pub(super) fn routes() -> Routes {
 
 async fn hits(visitor: Visitor, State(api): State<Api>, Path(vhost): Path<String>, body: Bytes) -> Answered {
     visitor.require_policymaker()?;
-    let vhost = visitor.entered(&api, &vhost)?;
+    let vhost = visitor.entered(&api, &vhost).await?;
     let body = Body::read(&body)?;
     let kind = if body.flag("operator", false)? { PolicyKind::Operator } else { PolicyKind::User };
     let policy = policy(kind, &body)?;

@@ -32,7 +32,7 @@ async fn route(
     Path((vhost, exchange)): Path<(String, String)>,
     body: Bytes,
 ) -> Answered {
-    let vhost = visitor.seen(&api, &vhost)?;
+    let vhost = visitor.seen(&api, &vhost).await?;
     let spec = exchanges::find(&vhost, &exchange)?;
     let body = Body::read(&body)?;
     let key = name(body.text("routing_key")?.unwrap_or_default())?;
