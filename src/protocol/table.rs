@@ -4,7 +4,7 @@
 //! [`FieldTable::validate`] walks everything and keeps nothing, [`FieldTable::decode`] builds owned values.
 //!
 //! Invariant: every length is compared with the bytes that are present before it is used, and tables and arrays may
-//! nest [`TABLE_DEPTH_MAX`] deep, so no input can allocate much more than its own size or exhaust the stack.
+//! nest [`TABLE_DEPTH_MAX`](crate::limits::TABLE_DEPTH_MAX) deep, so no input can allocate much more than its own size or exhaust the stack.
 //! This module does not know what any key means.
 
 mod decoding;

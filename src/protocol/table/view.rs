@@ -5,7 +5,7 @@ use crate::limits::TABLE_DEPTH_MAX;
 /// A look at the top level of a table's bytes (without the length in front), which it iterates over.
 ///
 /// Values are passed over by their length, not checked. Iteration stops where the bytes stop making sense, so use
-/// it on bytes that [`FieldTable::validate`] has accepted.
+/// it on bytes that [`FieldTable::validate`](super::FieldTable::validate) has accepted.
 #[derive(Debug, Clone)]
 pub struct TableView<'a> {
     rest: &'a [u8],

@@ -10,7 +10,7 @@ pub(super) fn tagged_bytes(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Writes a table piece by piece, without owned values. A piece may be what a [`TableEntry`] has as `encoded`.
+/// Writes a table piece by piece, without owned values. A piece may be what a [`TableEntry`](super::TableEntry) has as `encoded`.
 pub struct TableWriter<'a>(&'a mut Vec<u8>);
 
 impl<'a> TableWriter<'a> {
