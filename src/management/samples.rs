@@ -78,10 +78,11 @@ pub struct Age {
 }
 
 impl Age {
-    /// `None` if it makes no sense, or asks for more than is kept or shown.
+    /// `None` if it makes no sense. No more than is kept and shown.
     pub fn new(span: u64, step: u64) -> Option<Self> {
-        let span = span.min(COARSE_SAMPLE_INTERVAL.as_secs() * COARSE_SAMPLES_MAX as u64);
-        (step > 0 && span >= step && span / step <= SAMPLES_SHOWN_MAX).then_some(Self { span, step })
+        let kept = COARSE_SAMPLE_INTERVAL.as_secs() * COARSE_SAMPLES_MAX as u64;
+        let span = span.min(kept).min(step.saturating_mul(SAMPLES_SHOWN_MAX));
+        (step > 0 && span >= step).then_some(Self { span, step })
     }
 }
 
@@ -502,7 +503,7 @@ mod tests {
         taken(&samples, [5]);
         assert_eq!(over(60), Some((5, 5, 0)), "it has just begun");
         taken(&samples, [10, 20, 30, 40]);
-        assert_eq!((over(10), over(60)), (Some((20, 40, 10_000)), Some((10, 40, 15_000))));
+        assert_eq!((over(10), over(60)), (Some((20, 40, 10_000)), Some((5, 40, 15_000))));
         taken(&samples, [40; SAMPLES_MAX + 2]);
         assert_eq!(over(60), Some((40, 40, 5_000)), "its past is forgotten");
     }
