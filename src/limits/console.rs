@@ -18,6 +18,8 @@ pub const CONSOLE_SESSION_IDLE_MAX: Duration = Duration::from_hours(1);
 pub const CONSOLE_SESSION_AGE_MAX: Duration = Duration::from_hours(12);
 /// How long a login counts that an HTTP service has allowed: it may think otherwise by then, and is not asked without the password.
 pub const CONSOLE_SERVICE_LOGIN_MAX: Duration = Duration::from_mins(15);
+/// Bytes of the form by which one logs in: whoever sends it has proven nothing yet. A token may be the password.
+pub const CONSOLE_LOGIN_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of a form of the web console.
 pub const CONSOLE_FORM_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a form of the web console that brings definitions,

@@ -60,7 +60,7 @@ impl Api {
         }
         let is_own = |user: &UserSpec| pass.password.as_ref() == Some(&user.password);
         let counts = match &pass.identity.authority {
-            Authority::Token(token) => token.expires.is_none_or(|at| self.now() < at * 1_000),
+            Authority::Token(token) => token.expires.is_none_or(|at| self.now() / 1_000 < at),
             Authority::Http(user) if !user.is_own => self.now() < pass.until,
             Authority::Http(_) | Authority::Own => {
                 self.broker.access.user(pass.user()).is_some_and(|user| is_own(&user))

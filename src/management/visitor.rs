@@ -168,8 +168,10 @@ impl Visitor {
     }
 
     /// 401 for who may not read every message that is published to an exchange: who is kept from some keys of topic exchanges is not asked for
-    /// each message.
+    /// each message. The default exchange leads to every queue, whoever may read it, so its messages are for administrators.
     pub async fn may_read_exchange(&self, api: &Api, vhost: &Vhost, exchange: &ShortString) -> Answered<()> {
+        let is_free = !exchange.is_empty() || self.is_administrator();
+        require(is_free, "messages of every queue go through the default exchange")?;
         self.permitted(api, vhost, Permission::Read, ("exchange", exchange)).await?;
         let is_topic = vhost.read(|topology| {
             topology.check_exchange(exchange).is_ok_and(|spec| spec.routes_as() == ExchangeKind::Topic)

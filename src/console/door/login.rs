@@ -19,6 +19,7 @@ use super::{
     visit::{Keeper, Visit},
 };
 use crate::console::view::{Frame, document, link, note};
+use crate::limits::CONSOLE_LOGIN_BYTES_MAX;
 use crate::management::{Failure, OverTls, PeerAddress};
 
 /// The way in and the way out.
@@ -100,7 +101,7 @@ async fn log_in(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let nobody = Frame::default();
-    let read = change::read(&nobody, &parts.headers, body).await;
+    let read = change::read_up_to(&nobody, &parts.headers, body, CONSOLE_LOGIN_BYTES_MAX).await;
     let credentials: Credentials = match read.and_then(|bytes| change::parsed(&nobody, &bytes)) {
         Ok(credentials) => credentials,
         Err(refusal) => return answer(refusal.status(), &Wanted::default(), "", Some(refusal.reason())),

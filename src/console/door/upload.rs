@@ -37,6 +37,10 @@ impl FromRequest<Arc<Keeper>> for Upload {
         let (mut parts, body) = request.into_parts();
         let visit = Visit::from_request_parts(&mut parts, keeper).await?;
         let frame = &visit.frame;
+        if !frame.is_administrator {
+            let why = "Only administrators send files here.";
+            return Err(Refusal::new(frame, StatusCode::FORBIDDEN, why).into_response());
+        }
         let read = read_up_to(frame, &parts.headers, body, CONSOLE_UPLOAD_BYTES_MAX).await;
         let bytes = read.map_err(IntoResponse::into_response)?;
         let whole = Request::from_parts(parts, Body::from(bytes));

@@ -37,6 +37,8 @@ const NAMES: &[(&str, &str)] = &[
     ("protocol", "The name of a protocol, such as amqp or http"),
     ("queue", "The name of a queue"),
     ("source", "The exchange that a binding begins at"),
+    ("subject", "The name of what is traced, or a message-id"),
+    ("traced", "queues, exchanges or messages"),
     ("unit", "days, weeks, months or years"),
     ("user", "The name of a user"),
     ("vhost", "The name of a virtual host; / is written %2F"),

@@ -29,9 +29,9 @@ pub(super) fn routes() -> Routes {
         .list("/api/leveret/traces/{vhost}/events", events, "List what has happened to messages, in order")
         .delete("/api/leveret/traces/{vhost}/events", forget, "Forget what has happened")
         .for_policymakers()
-        .put("/api/leveret/traces/{vhost}/{kind}/{name}", begin, "Keep a history")
+        .put("/api/leveret/traces/{vhost}/{traced}/{subject}", begin, "Keep a history")
         .for_policymakers()
-        .delete("/api/leveret/traces/{vhost}/{kind}/{name}", end, "Keep a history no more")
+        .delete("/api/leveret/traces/{vhost}/{traced}/{subject}", end, "Keep a history no more")
         .for_policymakers()
 }
 
