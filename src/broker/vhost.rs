@@ -41,7 +41,7 @@ use crate::core::{
     policy::{Policy, PolicyError},
     queue::{Deleted, SharedQueue},
     routing::Addressing,
-    topology::{DeduplicatorChange, Emptied, Route, Topology},
+    topology::{ArgumentChanges, DeduplicatorChange, Emptied, Route, SettingsChange, Topology, Unchangeable},
 };
 use crate::limits::{
     BINDINGS_CLEARED_AT_ONCE_MAX, BLOCK_BYTES_MAX, DEDUPLICATION_CLEARED_AT_ONCE_MAX,
@@ -338,6 +338,21 @@ impl Vhost {
         let result = self.change(|topology| topology.delete_policy(kind, name));
         self.policies_changed.fetch_add(1, Ordering::Relaxed);
         result
+    }
+
+    /// Changes arguments of a queue; see [`Topology::change_arguments`]. Gives what it comes to, and the commit to wait for.
+    pub fn change_arguments(
+        &self,
+        queue: &[u8],
+        changes: &ArgumentChanges,
+    ) -> Result<(SettingsChange, Option<Commit>), Unchangeable> {
+        let done = self.change_unless_left(|topology| topology.change_arguments(queue, changes));
+        // What consumers hold is looked at anew, as after a change of policies.
+        self.policies_changed.fetch_add(1, Ordering::Relaxed);
+        let (change, commit) = done.ok_or(Unchangeable::NoQueue)?;
+        let change = change?;
+        tracing::info!(vhost = %self.name, queue = %String::from_utf8_lossy(queue), "arguments of a queue have changed");
+        Ok((change, commit))
     }
 
     /// How often policies were set or removed.

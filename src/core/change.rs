@@ -102,7 +102,7 @@ pub enum TopologyChange {
     ExchangeDeclared(ExchangeSpec),
     /// An exchange is gone. Its bindings follow, each with its own change; a start drops those whose ends are missing.
     ExchangeDeleted(ShortString),
-    /// A queue was made.
+    /// A queue was made; or, with a number that there is already, its arguments have changed.
     QueueDeclared {
         /// Its name in the journal.
         id: QueueId,
@@ -110,7 +110,7 @@ pub enum TopologyChange {
         name: ShortString,
         /// Goes with its last consumer.
         auto_delete: bool,
-        /// Arguments as declared.
+        /// Its arguments.
         arguments: FieldTable,
     },
     /// A queue is gone with all its messages. Its bindings follow, as those of an exchange do.

@@ -72,7 +72,8 @@ pub struct QueueSpec {
     pub auto_delete: bool,
     /// The one connection that may use it, and with which it goes.
     pub owner: Option<ConnectionId>,
-    /// Arguments as declared.
+    /// Arguments as declared. Some may have changed since: [`SharedQueue::arguments`](crate::core::queue::SharedQueue::arguments) has
+    /// them as they are.
     pub arguments: FieldTable,
 }
 

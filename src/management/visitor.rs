@@ -191,6 +191,16 @@ impl Visitor {
         require(is_free, &format!("there are topic permissions for exchange '{exchange}'"))
     }
 
+    /// 401 for who may not declare a queue whose dead letters go to an exchange, by what is asked of that (RabbitMQ).
+    pub async fn may_send_dead_letters_to(
+        &self,
+        api: &Api,
+        vhost: &Vhost,
+        exchange: &ShortString,
+    ) -> Answered<()> {
+        self.permitted(api, vhost, Permission::Write, ("exchange", exchange)).await
+    }
+
     /// 401 for who may not configure a queue.
     pub async fn may_configure(&self, api: &Api, vhost: &Vhost, queue: &ShortString) -> Answered<()> {
         self.permitted(api, vhost, Permission::Configure, ("queue", queue)).await

@@ -16,6 +16,7 @@ mod moving;
 mod objects;
 mod observed;
 mod operator;
+mod settings;
 mod watching;
 #[path = "../support/wire.rs"]
 mod wire;

@@ -1,7 +1,7 @@
 //! A broker with the HTTP API, and who asks it.
 #![allow(dead_code, reason = "each test crate uses its own part of it")]
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
@@ -11,6 +11,9 @@ use ureq::{
 };
 
 use crate::broker::Broker;
+
+/// Flags of the brokers here.
+const ARGS: [&str; 4] = ["--http-listen", "127.0.0.1:0", "--password-hashing", "sha256"];
 
 /// Somebody who asks a broker's API.
 #[derive(Clone)]
@@ -24,11 +27,19 @@ pub struct Api {
 impl Api {
     /// The default user, at a broker of the test's own. `None` when a broker is tested that somebody else has started.
     pub fn start(args: &[&str]) -> Option<Self> {
-        let all = [&["--http-listen", "127.0.0.1:0", "--password-hashing", "sha256"], args].concat();
-        let broker = Broker::start(&all, &[])?;
+        let all = [&ARGS[..], args].concat();
+        Some(Self::of(Broker::start(&all, &[])?))
+    }
+
+    /// The same on a data folder of the test's. The broker is killed when nobody holds it any more.
+    pub fn start_on(folder: &Path) -> Option<Self> {
+        Some(Self::of(Broker::start_on_with(folder.to_str().unwrap(), &ARGS)?))
+    }
+
+    fn of(broker: Arc<Broker>) -> Self {
         let base = format!("http://{}", broker.http_address.as_ref().unwrap());
         let agent = Agent::config_builder().http_status_as_error(false).build().into();
-        Some(Self { broker, base, authorization: None, agent }.being("guest", "guest"))
+        Self { broker, base, authorization: None, agent }.being("guest", "guest")
     }
 
     /// Somebody else.

@@ -18,4 +18,5 @@ mod observed;
 mod openapi;
 mod operators;
 mod rates;
+mod settings;
 mod visitors;

@@ -134,6 +134,11 @@ impl Broker {
         (!is_external()).then(|| Arc::new(Self::spawn_on(folder, None, &[], &[])))
     }
 
+    /// The same with extra arguments.
+    pub fn start_on_with(folder: &str, args: &[&str]) -> Option<Arc<Self>> {
+        (!is_external()).then(|| Arc::new(Self::spawn_on(folder, None, args, &[])))
+    }
+
     /// What it writes to its log.
     pub fn log(&self) -> Log {
         self.log.clone()

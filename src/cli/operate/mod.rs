@@ -31,6 +31,7 @@ mod profile;
 mod queues;
 mod redrive;
 mod reference;
+mod settings;
 mod show;
 mod status;
 mod top;
@@ -73,6 +74,8 @@ pub(super) enum Command {
     Redrive(redrive::Command),
     #[command(flatten)]
     Observed(observed::Command),
+    #[command(flatten)]
+    Settings(settings::Command),
     #[command(flatten)]
     Connections(connections::Command),
     #[command(flatten)]
@@ -144,6 +147,7 @@ fn carry_out(command: &Command, matches: &ArgMatches, root: clap::Command) -> Re
         Command::Delayed(its) => delayed::run(its, &context),
         Command::Redrive(its) => redrive::run(its, &context),
         Command::Observed(its) => observed::run(its, &context),
+        Command::Settings(its) => settings::run(its, &context),
         Command::Connections(its) => connections::run(its, &context),
         Command::Users(its) => users::run(its, &context),
         Command::Vhosts(its) => vhosts::run(its, &context),

@@ -6,6 +6,7 @@
 
 mod allowance;
 mod by_priority;
+mod changed;
 mod consumers;
 mod counters;
 mod delayed;
@@ -25,6 +26,7 @@ mod timing;
 
 use std::{sync::Arc, task::Waker};
 
+pub use changed::Foreseen;
 pub use consumers::{Consumer, ConsumerShown, ConsumerSpec};
 pub use counters::{QueueCounters, QueueTotals, RareCounters};
 pub use dispatch_round::DispatchRound;
@@ -51,6 +53,7 @@ use crate::limits::{
     DISPATCH_BYTES_MAX, FLOW_BYTES_DEEP, FLOW_BYTES_MAX, FLOW_BYTES_RESUME, QUEUE_RESIDENT_BYTES_MAX,
 };
 use allowance::Allowance;
+use changed::ChangedArguments;
 use consumers::Consumers;
 use delayed::Delayed;
 use line::{Front, Paged};
@@ -128,6 +131,8 @@ impl Priorities {
 pub struct Queue {
     traits: Traits,
     settings: Arc<QueueSettings>,
+    /// Its arguments, if they are no longer those of its declaration.
+    changed: Option<Box<ChangedArguments>>,
     ready: Ready,
     delayed: Seldom<Delayed>,
     consumers: Consumers,
@@ -164,6 +169,7 @@ impl Queue {
         Self {
             may_expire: settings.message_ttl.is_some(),
             settings,
+            changed: None,
             ready: Ready::new(traits.lines()),
             delayed: Seldom::default(),
             consumers: Consumers::new(traits.single_active_consumer),

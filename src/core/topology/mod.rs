@@ -5,6 +5,7 @@
 
 mod arguments;
 mod bindings;
+mod changing;
 mod counted;
 mod deduplicators;
 mod emptying;
@@ -28,6 +29,7 @@ use std::{
 use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 
+pub use changing::{ArgumentChanges, SettingsChange, Unchangeable};
 pub use deduplicators::DeduplicatorChange;
 pub use emptying::Emptied;
 pub use exchanges::{ExchangeDeclaration, exchange_kind, refuse_default_exchange};

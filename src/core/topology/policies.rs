@@ -10,6 +10,7 @@ use crate::core::{
         self, Policy, QueueSettings,
         origin::{Counting, counting},
     },
+    queue::SharedQueue,
 };
 use crate::protocol::{FieldTable, FieldValue, ShortString};
 
@@ -94,17 +95,22 @@ impl Topology {
         policy::merged(definition(PolicyKind::User), definition(PolicyKind::Operator))
     }
 
-    /// What counts for a queue now, and what says so.
-    pub fn counting_for_queue(&self, queue: &QueueSpec) -> Vec<Counting> {
+    /// What counts for a queue of these arguments, and what says so.
+    pub(super) fn counting_with(&self, queue: &QueueSpec, arguments: &FieldTable) -> Vec<Counting> {
         let definition = |kind| self.policy_of_queue(kind, queue).map(|policy| &policy.spec.definition);
-        counting(&queue.arguments, definition(PolicyKind::User), definition(PolicyKind::Operator))
+        counting(arguments, definition(PolicyKind::User), definition(PolicyKind::Operator))
     }
 
-    /// What counts for a queue now.
-    pub(super) fn settings_of(&self, queue: &QueueSpec) -> Arc<QueueSettings> {
+    /// What counts for a queue now, and what says so.
+    pub fn counting_for_queue(&self, queue: &SharedQueue) -> Vec<Counting> {
+        self.counting_with(&queue.spec, &queue.arguments())
+    }
+
+    /// What counts for a queue of these arguments.
+    pub(super) fn settings_of(&self, queue: &QueueSpec, arguments: &FieldTable) -> Arc<QueueSettings> {
         let definition = |kind| self.policy_of_queue(kind, queue).map(|policy| &policy.spec.definition);
         let (user, operator) = (definition(PolicyKind::User), definition(PolicyKind::Operator));
-        shared(QueueSettings::of(&queue.arguments, user, operator))
+        shared(QueueSettings::of(arguments, user, operator))
     }
 
     /// The alternate exchange that a policy gives to an exchange.
@@ -117,7 +123,7 @@ impl Topology {
     /// Gives everything the settings that it has now.
     pub(super) fn apply_policies(&mut self) {
         for queue in self.queues.values() {
-            let settings = self.settings_of(&queue.spec);
+            let settings = self.settings_of(&queue.spec, &queue.arguments());
             if queue.settings() != settings {
                 queue.apply(settings);
             }

@@ -73,7 +73,7 @@ impl Topology {
         self.name_default_type(&mut wanted);
         wanted.refuse_reserved_name()?;
         if let Some(current) = self.queue(&wanted.name) {
-            self.check_same_queue(&current.spec, &wanted, connection)?;
+            self.check_same_queue(current, &wanted, connection)?;
             current.touch();
             let current = current.clone();
             self.churn.declared += 1;
@@ -90,7 +90,7 @@ impl Topology {
             arguments: wanted.arguments,
         };
         self.churn += QueueChurn { declared: 1, created: 1, deleted: 0 };
-        let settings = self.settings_of(&spec);
+        let settings = self.settings_of(&spec, &spec.arguments);
         let queue = Arc::new(SharedQueue::new(spec, settings, self.surroundings.clone()));
         if queue.spec.durable {
             self.changes.push(queue_declared(&queue));
@@ -239,25 +239,26 @@ impl Topology {
 
     fn check_same_queue(
         &self,
-        current: &QueueSpec,
+        current: &SharedQueue,
         wanted: &QueueDeclaration,
         connection: ConnectionId,
     ) -> Result<(), AmqpError> {
         let named = self.named_queue(&wanted.name);
-        if current.owner != wanted.exclusive.then_some(connection) {
+        if current.spec.owner != wanted.exclusive.then_some(connection) {
             return Err(self.locked(&wanted.name));
         }
-        equivalence::check("durable", &named, wanted.durable, current.durable)?;
-        equivalence::check("auto_delete", &named, wanted.auto_delete, current.auto_delete)?;
-        arguments::check_same(&named, &wanted.arguments, &current.arguments)
+        equivalence::check("durable", &named, wanted.durable, current.spec.durable)?;
+        equivalence::check("auto_delete", &named, wanted.auto_delete, current.spec.auto_delete)?;
+        arguments::check_same(&named, &wanted.arguments, &current.arguments())
     }
 }
 
-fn queue_declared(queue: &SharedQueue) -> TopologyChange {
+/// What the journal is told of a queue that is made, and of one whose arguments have changed: the last one counts.
+pub(super) fn queue_declared(queue: &SharedQueue) -> TopologyChange {
     TopologyChange::QueueDeclared {
         id: queue.id,
         name: queue.spec.name.clone(),
         auto_delete: queue.spec.auto_delete,
-        arguments: queue.spec.arguments.clone(),
+        arguments: queue.arguments().into_owned(),
     }
 }

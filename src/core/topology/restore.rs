@@ -107,7 +107,7 @@ impl Topology {
         contents: &mut HashMap<QueueId, RestoredQueue>,
     ) {
         let content = content_of(id, contents);
-        let settings = self.settings_of(&spec);
+        let settings = self.settings_of(&spec, &spec.arguments);
         let queue = Arc::new(SharedQueue::restored(spec, settings, &content, self.surroundings.clone()));
         self.opened(queue.deduplicator.as_ref());
         queue.touch(); // something may have become due while the broker was stopped

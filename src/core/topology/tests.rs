@@ -1,6 +1,7 @@
 //! Declarations, bindings and routes of one virtual host. Texts are RabbitMQ's, word for word.
 
 mod arguments;
+mod changing;
 mod kinds;
 mod model;
 mod parameters;

@@ -68,7 +68,7 @@ impl Contents {
             for queue in queues {
                 let spec = &queue.spec;
                 self.queues.push(json!({
-                    "arguments": table(&spec.arguments),
+                    "arguments": table(&queue.arguments()),
                     "auto_delete": spec.auto_delete,
                     "durable": spec.durable,
                     "name": text(&spec.name),

@@ -14,6 +14,7 @@ use crate::core::{
     declared::{Destination, PolicyKind},
     policy::origin::{Counting, Origin},
     queue::{QueueStatus, SharedQueue},
+    topology::Topology,
 };
 use crate::limits::{GOT_AT_ONCE_MAX, GOT_BYTES_MAX};
 use crate::management::{
@@ -113,7 +114,7 @@ fn shown(api: &Api, vhost: &Vhost, queue: &SharedQueue, ages: Ages) -> Value {
     });
     let (ready, unacked) = (status.ready + status.delayed, status.unacked);
     let mut shown = json!({
-        "arguments": table(&spec.arguments),
+        "arguments": table(&queue.arguments()),
         "auto_delete": spec.auto_delete,
         "consumer_capacity": u8::from(status.consumers > 0 && status.ready == 0),
         "consumer_utilisation": u8::from(status.consumers > 0 && status.ready == 0),
@@ -222,21 +223,25 @@ async fn one(
     Ok(listing.answer_one(&item))
 }
 
+/// What says something that counts for a queue: a word, and the name of the policy if it is one.
+pub(super) fn who(topology: &Topology, queue: &SharedQueue, origin: Origin) -> (&'static str, Option<Value>) {
+    let policy = |kind| topology.policy_of_queue(kind, &queue.spec).map(|policy| text(&policy.spec.name));
+    match origin {
+        Origin::Argument => ("argument", None),
+        Origin::Policy(kind @ PolicyKind::User) => ("policy", policy(kind)),
+        Origin::Policy(kind @ PolicyKind::Operator) => ("operator policy", policy(kind)),
+        Origin::Default => ("default", None),
+    }
+}
+
 /// What counts for a queue, each thing with what says so.
-fn settings(vhost: &Vhost, queue: &SharedQueue) -> Vec<Value> {
-    let spec = &queue.spec;
+pub(super) fn settings(vhost: &Vhost, queue: &SharedQueue) -> Vec<Value> {
     vhost.read(|topology| {
-        let policy = |kind| topology.policy_of_queue(kind, spec).map(|policy| text(&policy.spec.name));
         let shown = |counting: Counting| {
-            let (from, policy) = match counting.origin {
-                Origin::Argument => ("argument", None),
-                Origin::Policy(kind @ PolicyKind::User) => ("policy", policy(kind)),
-                Origin::Policy(kind @ PolicyKind::Operator) => ("operator policy", policy(kind)),
-                Origin::Default => ("default", None),
-            };
+            let (from, policy) = who(topology, queue, counting.origin);
             json!({ "name": text(&counting.key), "value": field(&counting.value), "from": from, "policy": policy })
         };
-        topology.counting_for_queue(spec).into_iter().map(shown).collect()
+        topology.counting_for_queue(queue).into_iter().map(shown).collect()
     })
 }
 

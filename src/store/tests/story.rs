@@ -25,6 +25,9 @@ use crate::{
     store::{checkpoint::Entity, format::Returned},
 };
 
+/// Segments that are enough for all that a story can have held back.
+const SEGMENTS_HELD_BACK_MAX: usize = 8;
+
 /// A store, its model, and chance.
 pub(super) struct Story {
     pub(super) machine: Machine,
@@ -135,6 +138,13 @@ impl Story {
         }
         self.write();
         self.write();
+        // What was held back may be more than a segment: the keeper makes the next ones.
+        for _ in 0..SEGMENTS_HELD_BACK_MAX {
+            if self.run.parts.writer.is_held_up() {
+                self.keep(Keep::Provide);
+                self.write();
+            }
+        }
         assert!(!self.run.parts.writer.is_held_up(), "there is room for everything");
         let done = self.done();
         assert!(self.model.changes.iter().all(|(_, commit)| *commit <= done));
@@ -369,7 +379,7 @@ impl Story {
         let taken: BTreeSet<ShortString> = alive.iter().map(name_of).collect();
         let free: Vec<_> = names.iter().filter(|name| !taken.contains(*name)).cloned().collect();
         let exchanges: Vec<ShortString> = now.values().filter_map(exchange_name).collect();
-        match self.chance.random_range(0..12) {
+        match self.chance.random_range(0..13) {
             0..4 if !free.is_empty() => self.declare_queue(free[0].clone()),
             4 => {
                 let at = self.chance.random_range(0..3);
@@ -386,6 +396,10 @@ impl Story {
                     key,
                     arguments: FieldTable::new(),
                 }));
+            }
+            12 if !alive.is_empty() => {
+                let id = *alive.choose(&mut self.chance).unwrap();
+                self.change_arguments(id);
             }
             8 if alive.len() > 1 => {
                 let id = *alive.choose(&mut self.chance).unwrap();
@@ -462,6 +476,14 @@ impl Story {
             arguments,
         });
         self.model.queues.insert(id, Queue { name, next_position: 0, declared, deleted: None });
+    }
+
+    /// A queue is declared again, with its number: its arguments have changed while it stood.
+    fn change_arguments(&mut self, id: QueueId) {
+        let name = self.model.queues[&id].name.clone();
+        let length: i64 = self.chance.random_range(0..1_000);
+        let arguments = FieldTable::new().with("x-max-length", length);
+        self.change(TopologyChange::QueueDeclared { id, name, auto_delete: false, arguments });
     }
 
     fn delete_queue(&mut self, id: QueueId) {

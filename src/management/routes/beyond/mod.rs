@@ -8,6 +8,7 @@ mod permitted;
 mod policy_hits;
 mod redrive;
 mod route;
+mod settings;
 mod tail;
 mod traces;
 
@@ -18,6 +19,7 @@ pub(super) fn routes() -> Routes {
         .and(messages::routes())
         .and(moving_in::routes())
         .and(redrive::routes())
+        .and(settings::routes())
         .and(drops::routes())
         .and(attention::routes())
         .and(traces::routes())
