@@ -639,3 +639,5 @@ pub const HTTP_RATE_MAX: u32 = 1_000_000;
 pub const HTTP_RATED_MAX: usize = 4_096;
 /// Bytes of what the HTTP API says in `Strict-Transport-Security`.
 pub const HSTS_BYTES_MAX: usize = 256;
+/// Destinations, and about so many bindings, that are looked at in a row for a list of bindings, with the topology's lock held.
+pub const BINDINGS_READ_AT_ONCE_MAX: usize = 256;

@@ -240,10 +240,16 @@ impl Server {
     }
 
     /// Serves until it is asked to stop, or until the store fails. Whatever handles messages runs on `workers`: nothing there can
-    /// keep this task and the listeners from their turn. The HTTP API has `operators`.
-    pub async fn serve(self, stop: Stop, workers: &Handle, operators: &Handle) -> Result<(), StopError> {
+    /// keep this task and the listeners from their turn. The HTTP API takes requests on `front` and does what they ask on `operators`.
+    pub async fn serve(
+        self,
+        stop: Stop,
+        workers: &Handle,
+        front: &Handle,
+        operators: &Handle,
+    ) -> Result<(), StopError> {
         let shutdown = stop.orderly;
-        let api = self.api(&shutdown);
+        let api = self.api(&shutdown, operators);
         let tasks = TaskTracker::new();
         let mut background = watch_resources(&self.broker, &self.store, workers);
         // Before the first client: what is written there may be what it needs to get in.
@@ -263,7 +269,7 @@ impl Server {
         named(&mut background, operators, "the samples for rates", api.clone().keep_samples());
         let console = console::router(api.clone());
         for http in self.http {
-            operators.spawn(api.clone().listen(http.listener, console.clone(), shutdown.clone()));
+            front.spawn(api.clone().listen(http.listener, console.clone(), shutdown.clone()));
         }
         for metrics in self.metrics {
             operators.spawn(api.clone().listen_for_scrapes(metrics.listener, shutdown.clone()));
@@ -319,7 +325,7 @@ impl Server {
 }
 
 impl Server {
-    fn api(&self, shutdown: &CancellationToken) -> Api {
+    fn api(&self, shutdown: &CancellationToken, operators: &Handle) -> Api {
         let amqp =
             self.listeners.iter().map(|it| (if it.tls.is_some() { "amqp/ssl" } else { "amqp" }, it.address));
         let http = self.http.iter().map(|it| (it.scheme(), it.address));
@@ -336,7 +342,7 @@ impl Server {
             shutdown: shutdown.clone(),
             tls: self.tls.clone(),
         };
-        Api::new(self.broker.clone(), node)
+        Api::new(self.broker.clone(), node, operators.clone())
     }
 }
 

@@ -468,11 +468,6 @@ impl Connections {
         self.open.iter().map(|entry| *entry.key()).collect()
     }
 
-    /// Their outboxes.
-    pub(super) fn outboxes(&self) -> Vec<(ConnectionId, SharedOutbox)> {
-        self.open.iter().map(|entry| (*entry.key(), entry.outbox.clone())).collect()
-    }
-
     /// Looks at one; `None` if it is gone.
     pub(super) fn with<T>(
         &self,

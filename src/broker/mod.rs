@@ -23,7 +23,7 @@ mod totals;
 mod vhost;
 mod vhosts;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -266,9 +266,15 @@ impl Broker {
         looked.unwrap_or_default()
     }
 
-    /// Looks at messages of a queue that clients hold; see [`SharedQueue::peek_unacked`].
-    pub fn peek_unacked(&self, queue: &Arc<SharedQueue>, from: Cursor, limit: usize) -> Peek {
-        queue.peek_unacked(self.connections.outboxes(), from, limit)
+    /// Looks at messages of a queue that clients hold; see [`SharedQueue::peek_unacked`]. Only connections of its virtual host are looked
+    /// at, and those first that consume from it: the others may hold what they have got, or what a consumer left them that is gone.
+    pub fn peek_unacked(&self, vhost: &Vhost, queue: &Arc<SharedQueue>, from: Cursor, limit: usize) -> Peek {
+        let consumers: HashSet<_> =
+            queue.consumers_shown().iter().map(|its| Arc::as_ptr(&its.outbox)).collect();
+        let all = self.connections.with_outboxes(&vhost.name).into_iter().map(|(id, _, outbox)| (id, outbox));
+        let (first, then): (Vec<_>, Vec<_>) =
+            all.partition(|(_, outbox)| consumers.contains(&Arc::as_ptr(outbox)));
+        queue.peek_unacked(first.into_iter().chain(then), from, limit)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::core::{
     outbox::Outbox,
     topology::{ExchangeDeclaration, QueueDeclaration},
 };
+use crate::limits::BINDINGS_READ_AT_ONCE_MAX;
 use crate::protocol::FieldTable;
 use crate::store::Store;
 
@@ -59,6 +60,74 @@ fn policies_and_settings_survive_a_restart_whatever_is_lost_beside_the_log() {
             assert_eq!(later.spec.queue_type(), QueueType::Quorum, "{loss:?}");
         });
     }
+}
+
+#[test]
+fn changed_arguments_survive_a_restart_whatever_is_lost_beside_the_log() {
+    for loss in [Loss::Nothing, Loss::State, Loss::StateAndDefinitions] {
+        let folder = TempDir::new().unwrap();
+        let change = |name, value: Option<i64>| (ShortString::from_static(name), value.map(Into::into));
+        with_broker(folder.path(), |broker| {
+            let vhost = broker.vhosts.find(b"/").unwrap();
+            vhost.change(|topology| topology.declare_queue(declaration("orders"), ME).unwrap());
+            for changes in [
+                [change("x-max-length", Some(9)), change("x-message-ttl", Some(60_000))],
+                [change("x-max-length", Some(5)), change("x-message-ttl", None)],
+            ] {
+                let (_, commit) = vhost.change_arguments(b"orders", &changes).unwrap();
+                assert!(commit.is_some(), "there is something to wait for");
+            }
+        });
+        lose(folder.path(), loss);
+        with_broker(folder.path(), |broker| {
+            let vhost = broker.vhosts.find(b"/").unwrap();
+            let queue = vhost.read(|topology| topology.queue(b"orders").unwrap().clone());
+            assert_eq!(*queue.arguments(), FieldTable::new().with("x-max-length", 5_i64), "{loss:?}");
+            assert_eq!(
+                (queue.settings().max_length, queue.settings().message_ttl),
+                (Some(5), None),
+                "{loss:?}"
+            );
+            let (later, _) =
+                vhost.change(|topology| topology.declare_queue(declaration("later"), ME).unwrap());
+            assert_ne!(later.id, queue.id, "{loss:?}");
+        });
+    }
+}
+
+#[test]
+fn all_bindings_are_read_in_pieces() {
+    let folder = TempDir::new().unwrap();
+    with_broker(folder.path(), |broker| {
+        let vhost = broker.vhosts.find(b"/").unwrap();
+        let short = |text: String| ShortString::try_from(text).unwrap();
+        let (source, most) = (ShortString::from_static("amq.direct"), BINDINGS_READ_AT_ONCE_MAX);
+        vhost.change(|topology| {
+            for number in 0..2 * most {
+                let name = short(format!("q{number}"));
+                topology.declare_queue(QueueDeclaration { name, ..declaration("q") }, ME).unwrap();
+            }
+            // Some have none, some one, and one has very many.
+            for number in (0..most).map(|number| 2 * number).chain((0..3 * most).map(|_| 1)) {
+                let key = short(format!("k{}", topology.count_of_bindings(&source)));
+                let destination = Destination::Queue(short(format!("q{number}")));
+                let binding =
+                    Binding { source: source.clone(), destination, key, arguments: FieldTable::new() };
+                topology.bind(binding, ME).map(drop).unwrap();
+            }
+            let destination = Destination::Exchange(ShortString::from_static("amq.fanout"));
+            let key = ShortString::new();
+            let binding = Binding { source: source.clone(), destination, key, arguments: FieldTable::new() };
+            topology.bind(binding, ME).map(drop).unwrap();
+        });
+        let sorted = |mut bindings: Vec<Binding>| {
+            bindings.sort_by(|one, other| one.key.cmp(&other.key));
+            bindings
+        };
+        let all = vhost.read(|topology| topology.bindings_of(&source));
+        assert_eq!(all.len(), 4 * most + 1);
+        assert!(sorted(vhost.bindings()) == sorted(all));
+    });
 }
 
 #[test]

@@ -29,7 +29,7 @@ use crate::core::{
     clock::Clock,
     commit::Commit,
     counts::MessageCounts,
-    declared::{Destination, PolicyKind, PolicySpec, VhostSettings},
+    declared::{Binding, Destination, PolicyKind, PolicySpec, VhostSettings},
     dedup::{Cut, Owner, Seen},
     error::AmqpError,
     journal::Journal,
@@ -44,8 +44,8 @@ use crate::core::{
     topology::{ArgumentChanges, DeduplicatorChange, Emptied, Route, SettingsChange, Topology, Unchangeable},
 };
 use crate::limits::{
-    BINDINGS_CLEARED_AT_ONCE_MAX, BLOCK_BYTES_MAX, DEDUPLICATION_CLEARED_AT_ONCE_MAX,
-    DELETED_MESSAGES_AT_ONCE_MAX, EMPTIED_AT_ONCE_MAX,
+    BINDINGS_CLEARED_AT_ONCE_MAX, BINDINGS_READ_AT_ONCE_MAX, BLOCK_BYTES_MAX,
+    DEDUPLICATION_CLEARED_AT_ONCE_MAX, DELETED_MESSAGES_AT_ONCE_MAX, EMPTIED_AT_ONCE_MAX,
 };
 use crate::protocol::ShortString;
 use departures::Departures;
@@ -202,6 +202,27 @@ impl Vhost {
     /// Reads the topology.
     pub fn read<T>(&self, operation: impl FnOnce(&Topology) -> T) -> T {
         operation(&self.read_lock())
+    }
+
+    /// All bindings, in no order. They are read in pieces: whoever publishes or declares meanwhile does not wait for all of them.
+    pub fn bindings(&self) -> Vec<Binding> {
+        let destinations = self.read(Topology::destinations);
+        let mut all = Vec::new();
+        let mut rest = &*destinations;
+        while !rest.is_empty() {
+            let before = all.len();
+            rest = self.read(|topology| {
+                let mut at = 0;
+                while at < rest.len().min(BINDINGS_READ_AT_ONCE_MAX)
+                    && all.len() - before < BINDINGS_READ_AT_ONCE_MAX
+                {
+                    all.extend(topology.bindings_to(&rest[at]));
+                    at += 1;
+                }
+                &rest[at..]
+            });
+        }
+        all
     }
 
     /// The values that deduplication has seen, locked. See [`Effects::defer_reads`](crate::core::effects::Effects::defer_reads).

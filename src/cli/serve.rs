@@ -1,5 +1,6 @@
-//! `leveret serve`: three runtimes. This thread's has signals, listeners and alarms, and nothing else runs there; connections and
-//! whatever handles messages have one with a thread for each processor; operators have one with a thread of their own.
+//! `leveret serve`: four runtimes. This thread's has signals, listeners and alarms, and nothing else runs there; connections and
+//! whatever handles messages have one with a thread for each processor; operators have two with a thread each: one takes their requests
+//! and answers probes, and one does what they ask.
 
 use std::{
     env,
@@ -39,23 +40,38 @@ pub(super) fn run(settings: Settings, shows_password: bool) -> ExitCode {
             "the password of --default-pass stands in the list of processes; --default-pass-file is for others not to read it"
         );
     }
-    let (control, workers, operators) = match runtimes() {
+    let Runtimes { control, workers, front, operators } = match Runtimes::new() {
         Ok(runtimes) => runtimes,
         Err(error) => return fail(&error),
     };
-    let code = control.block_on(serve(config, level, workers.handle().clone(), operators.handle().clone()));
+    let [on_workers, on_front, on_operators] = [&workers, &front, &operators].map(|its| its.handle().clone());
+    let code = control.block_on(serve(config, level, on_workers, on_front, on_operators));
     // What is still at work, or stuck in the disk, must not hold up the end.
     workers.shutdown_background();
+    front.shutdown_background();
     operators.shutdown_background();
     code
 }
 
-fn runtimes() -> io::Result<(Runtime, Runtime, Runtime)> {
-    let control = Builder::new_current_thread().enable_all().build()?;
-    let workers = Builder::new_multi_thread().enable_all().build()?;
-    let operators =
-        Builder::new_multi_thread().worker_threads(1).thread_name("operators").enable_all().build()?;
-    Ok((control, workers, operators))
+/// What runs where: see above.
+struct Runtimes {
+    control: Runtime,
+    workers: Runtime,
+    front: Runtime,
+    operators: Runtime,
+}
+
+impl Runtimes {
+    fn new() -> io::Result<Self> {
+        let one_thread =
+            |name: &str| Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build();
+        Ok(Self {
+            control: Builder::new_current_thread().enable_all().build()?,
+            workers: Builder::new_multi_thread().enable_all().build()?,
+            front: one_thread("http")?,
+            operators: one_thread("operators")?,
+        })
+    }
 }
 
 /// From now on a panic ends the process: what connections share may be half changed. One that is contained is only told.
@@ -74,7 +90,13 @@ pub(super) fn end_on_panic() {
     }));
 }
 
-async fn serve(config: Config, level: log::Level, workers: Handle, operators: Handle) -> ExitCode {
+async fn serve(
+    config: Config,
+    level: log::Level,
+    workers: Handle,
+    front: Handle,
+    operators: Handle,
+) -> ExitCode {
     let stop = Stop::default();
     if let Err(error) = stop_on_signal(stop.clone()) {
         return fail(&error);
@@ -84,7 +106,7 @@ async fn serve(config: Config, level: log::Level, workers: Handle, operators: Ha
         Err(error) => return fail(&error),
     };
     println!("{}", server.announcement());
-    match server.serve(stop, &workers, &operators).await {
+    match server.serve(stop, &workers, &front, &operators).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(late @ StopError::Late) => {
             eprintln!("leveret: {late}");

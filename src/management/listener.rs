@@ -12,7 +12,7 @@ use std::{
 use axum::{
     Router,
     http::{HeaderValue, header},
-    middleware::map_response,
+    middleware::{from_fn_with_state, map_response},
     response::Response,
 };
 use hyper::server::conn::http1;
@@ -32,7 +32,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{Api, visitor::PeerAddress};
+use super::{Api, elsewhere::elsewhere, visitor::PeerAddress};
 use crate::limits::{
     ACCEPT_BACKOFF_MAX, HANDSHAKE_TIMEOUT_MS, HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_OF_ADDRESS_MAX,
     HTTP_HEAD_TIMEOUT, SEND_TIMEOUT,
@@ -91,8 +91,10 @@ impl Drop for Place {
 }
 
 impl Api {
-    /// Serves requests at an address until shutdown: by the API's router, or one that hands on to it. Runs on the runtime of whoever calls.
+    /// Serves requests at an address until shutdown: by the API's router, or one that hands on to it. Runs on the runtime of whoever calls;
+    /// what is asked is done [elsewhere](super::elsewhere).
     pub async fn listen(self, listener: HttpListener, router: Router, shutdown: CancellationToken) {
+        let router = router.layer(from_fn_with_state(self.elsewhere.clone(), elsewhere));
         if let Err(error) = self.serve(listener, router, shutdown).await {
             tracing::error!(%error, "HTTP cannot be served");
         }

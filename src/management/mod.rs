@@ -6,6 +6,7 @@
 
 mod attention;
 mod body;
+mod elsewhere;
 mod extract;
 mod failure;
 mod guard;
@@ -37,7 +38,10 @@ use axum::{
     http::{HeaderValue, Method, header},
 };
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, watch},
+};
 use tokio_util::sync::CancellationToken;
 use tower_http::{
     cors::{AllowOrigin, CorsLayer},
@@ -56,6 +60,7 @@ use crate::protocol::ShortString;
 use crate::store::Metrics;
 use crate::tls::Acceptor;
 use attention::Watch;
+use elsewhere::Elsewhere;
 pub use failure::Failure;
 use failure::{Answered, bad_request};
 pub use guard::is_of_this_origin;
@@ -108,6 +113,7 @@ pub struct Shared {
     tails: Tails,
     refusals: Mutex<Sparing>,
     rates: Rates,
+    elsewhere: Elsewhere,
     openapi: OnceLock<OpenApi>,
     made_at: Instant,
     /// Requests whose bodies may be large, at once.
@@ -124,8 +130,12 @@ impl std::ops::Deref for Api {
 
 impl Api {
     /// The API of a broker.
-    pub fn new(broker: Arc<Broker>, node: Node) -> Self {
+    ///
+    /// What is asked is done by `operators`, except for signs of life and checks.
+    pub fn new(broker: Arc<Broker>, node: Node, operators: Handle) -> Self {
+        let elsewhere = Elsewhere { operators, operations: broker.operations.clone() };
         Self(Arc::new(Shared {
+            elsewhere,
             broker,
             node,
             samples: Arc::default(),

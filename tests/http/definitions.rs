@@ -1,12 +1,13 @@
 //! Definitions: what is exported makes the same elsewhere.
 
+use lapin::types::FieldTable;
 use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
 use serde_json::{Map, Value, json};
 
-use crate::api::Api;
+use crate::{api::Api, client::Ch};
 
 const LISTS: [&str; 10] = [
     "users",
@@ -163,4 +164,21 @@ fn what_is_wrong_with_definitions_is_told_thing_by_thing() {
     assert!(problems.iter().all(|problem| problem["why"].as_str().is_some_and(|why| !why.is_empty())));
     assert!(answer["reason"].as_str().unwrap().contains("queues[1] ('b'): "));
     assert_eq!(api.get("queues?columns=name"), json!([{ "name": "a" }, { "name": "c" }]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_belongs_to_one_connection_alone_and_what_leads_there_is_not_exported() {
+    let Some(api) = Api::start(&[]) else { return };
+    let client = Ch::open_to(api.broker.clone()).await;
+    client.declare("own", "exclusive", FieldTable::default()).await.unwrap();
+    api.put("queues/%2F/shared", &json!({ "durable": true }));
+    client.bind("own", "amq.fanout", "").await.unwrap();
+    api.post("bindings/%2F/e/amq.fanout/q/shared", &json!({}));
+    let document = api.get("definitions");
+    let names = |list: &str, key: &str| -> Vec<String> {
+        let things = document[list].as_array().unwrap().iter();
+        things.map(|thing| thing[key].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names("queues", "name"), ["shared"]);
+    assert_eq!(names("bindings", "destination"), ["shared"]);
 }

@@ -111,7 +111,8 @@ impl SharedQueue {
     }
 
     /// Looks at messages of this queue that clients hold, in the order of their positions; no more than `limit`. They may
-    /// be in any of `connections`: a consumer may have gone, and who used `basic.get` is none.
+    /// be in any of `connections`: a consumer may have gone, and who used `basic.get` is none. No more of these are looked at once as
+    /// many messages were seen as clients held at the beginning.
     pub fn peek_unacked(
         self: &Arc<Self>,
         connections: impl IntoIterator<Item = (ConnectionId, SharedOutbox)>,
@@ -119,8 +120,12 @@ impl SharedQueue {
         limit: usize,
     ) -> Peek {
         let mut held = BTreeMap::new();
-        for (connection, outbox) in connections {
+        let (mut unseen, mut connections) = (self.state.read().unacked_count, connections.into_iter());
+        while unseen > 0
+            && let Some((connection, outbox)) = connections.next()
+        {
             for (channel, unacked) in outbox.lock().unacked_of(self.id) {
+                unseen = unseen.saturating_sub(1);
                 if unacked.entry.position >= from.position {
                     let (consumer, since) = (unacked.consumer, unacked.since);
                     let holding = Holding { connection, channel, consumer, since };

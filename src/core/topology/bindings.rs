@@ -153,6 +153,12 @@ impl Topology {
         sources.iter().filter_map(binding).collect()
     }
 
+    /// The queues and exchanges that bindings may lead to, in no order.
+    pub fn destinations(&self) -> Vec<Destination> {
+        let exchanges = self.exchanges.keys().cloned().map(Destination::Exchange);
+        self.queues.keys().cloned().map(Destination::Queue).chain(exchanges).collect()
+    }
+
     pub(super) fn forget_leading_to(&mut self, source: &ShortString, id: &Arc<BindingId>) {
         if let Some(bindings) = self.leading_to.get_mut(&id.destination) {
             bindings.remove(&(source.clone(), id.clone()));

@@ -124,7 +124,7 @@ fn of(
     };
     if look.may_stand_out() && *looked_into < ATTENTION_LOOKED_INTO_MAX {
         *looked_into += 1;
-        look_into(api, queue, &mut look);
+        look_into(api, vhost, queue, &mut look);
     }
     let concern = look.concern()?;
     let messages = look.ready + look.unacked;
@@ -150,7 +150,7 @@ fn rates(api: &Api, queue: &SharedQueue, status: &QueueStatus) -> Rates {
 }
 
 /// What only a look at its messages and consumers can tell.
-fn look_into(api: &Api, queue: &Arc<SharedQueue>, look: &mut Look) {
+fn look_into(api: &Api, vhost: &Vhost, queue: &Arc<SharedQueue>, look: &mut Look) {
     if look.consumers == 0 {
         let peek = queue.peek_ready(Cursor::default(), 1);
         look.death = peek.messages.first().and_then(|first| {
@@ -165,7 +165,7 @@ fn look_into(api: &Api, queue: &Arc<SharedQueue>, look: &mut Look) {
         look.full_consumers = full.count() as u64;
     }
     if look.unacked > 0 {
-        let peek = api.broker.peek_unacked(queue, Cursor::default(), 1);
+        let peek = api.broker.peek_unacked(vhost, queue, Cursor::default(), 1);
         look.held_since = peek.messages.first().and_then(|first| first.held).map(|held| held.since);
     }
 }

@@ -92,13 +92,9 @@ fn implicit(queue: &ShortString) -> Binding {
 }
 
 fn bindings_of(vhost: &Vhost) -> Vec<Binding> {
-    let mut all = vhost.read(|topology| {
-        let mut all: Vec<_> = topology.named_queues().map(|queue| implicit(&queue.spec.name)).collect();
-        for spec in topology.exchanges() {
-            all.extend(topology.bindings_of(&spec.name));
-        }
-        all
-    });
+    let queues: Vec<_> = vhost.read(|topology| topology.named_queues().cloned().collect());
+    let mut all: Vec<_> = queues.iter().map(|queue| implicit(&queue.spec.name)).collect();
+    all.extend(vhost.bindings());
     all.sort_by(|one, other| {
         (&one.source, &one.destination, &one.key).cmp(&(&other.source, &other.destination, &other.key))
     });
@@ -108,7 +104,8 @@ fn bindings_of(vhost: &Vhost) -> Vec<Binding> {
 /// Those that begin at an exchange.
 pub(super) fn beginning_at(vhost: &Vhost, source: &ShortString) -> Vec<Value> {
     let mut all = if source.is_empty() {
-        vhost.read(|topology| topology.named_queues().map(|queue| implicit(&queue.spec.name)).collect())
+        let queues: Vec<_> = vhost.read(|topology| topology.named_queues().cloned().collect());
+        queues.iter().map(|queue| implicit(&queue.spec.name)).collect()
     } else {
         vhost.read(|topology| topology.bindings_of(source))
     };

@@ -5,7 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::{done, parameters, permissions, policies, users};
 use crate::broker::{Document, Vhost};
-use crate::core::declared::{Binding, Destination, PolicyKind, QueueType};
+use crate::core::{
+    declared::{Binding, Destination, ExchangeSpec, PolicyKind, QueueType},
+    queue::SharedQueue,
+};
 use crate::management::{
     Api,
     extract::{Path, Query},
@@ -15,6 +18,7 @@ use crate::management::{
     openapi::{Field, Kind, Routes, may},
     visitor::Visitor,
 };
+use crate::protocol::ShortString;
 
 pub(super) fn routes() -> Routes {
     Routes::about("definitions", "Everything that is declared and set, as one document")
@@ -61,40 +65,32 @@ impl Contents {
     fn add(&mut self, vhost: &Vhost) {
         self.parameters.extend(parameters::all_of(vhost));
         self.policies.extend(policies::all_of(vhost, PolicyKind::User));
-        vhost.read(|topology| {
-            let mut queues: Vec<_> =
-                topology.named_queues().filter(|queue| queue.spec.owner.is_none()).collect();
-            queues.sort_by(|one, other| one.spec.name.cmp(&other.spec.name));
-            for queue in queues {
-                let spec = &queue.spec;
-                self.queues.push(json!({
-                    "arguments": table(&queue.arguments()),
-                    "auto_delete": spec.auto_delete,
-                    "durable": spec.durable,
-                    "name": text(&spec.name),
-                    "type": spec.queue_type().name(),
-                    "vhost": text(&vhost.name),
-                }));
-            }
-            let mut exchanges: Vec<_> = topology.exchanges().collect();
-            exchanges.sort_by(|one, other| one.name.cmp(&other.name));
-            for spec in exchanges {
-                self.bindings
-                    .extend(topology.bindings_of(&spec.name).iter().map(|binding| bound(vhost, binding)));
-                if spec.name.is_empty() || spec.name.starts_with(b"amq.") {
-                    continue; // every virtual host has these
+        // Each lock is held for a moment only: what comes and goes meanwhile is there or not.
+        let mut queues: Vec<_> = vhost.read(|topology| topology.named_queues().cloned().collect());
+        queues.retain(|queue| queue.spec.owner.is_none());
+        queues.sort_by(|one, other| one.spec.name.cmp(&other.spec.name));
+        self.queues.extend(queues.iter().map(|queue| queue_shown(vhost, queue)));
+        let mut exchanges: Vec<_> = vhost.read(|topology| topology.exchanges().cloned().collect());
+        exchanges.sort_by(|one, other| one.name.cmp(&other.name));
+        let own = exchanges.iter().filter(|spec| !is_everywhere(&spec.name));
+        self.exchanges.extend(own.map(|spec| exchange_shown(vhost, spec)));
+        // What leads to a queue of one connection alone, or to what has come since, could not be imported.
+        let is_there = |binding: &Binding| {
+            let has = |name: &ShortString| exchanges.binary_search_by(|spec| spec.name.cmp(name)).is_ok();
+            let leads_there = match &binding.destination {
+                Destination::Queue(name) => {
+                    queues.binary_search_by(|queue| queue.spec.name.cmp(name)).is_ok()
                 }
-                self.exchanges.push(json!({
-                    "arguments": table(&spec.arguments),
-                    "auto_delete": spec.auto_delete,
-                    "durable": spec.durable,
-                    "internal": spec.internal,
-                    "name": text(&spec.name),
-                    "type": spec.kind.name(),
-                    "vhost": text(&vhost.name),
-                }));
-            }
+                Destination::Exchange(name) => has(name),
+            };
+            has(&binding.source) && leads_there
+        };
+        let mut bindings = vhost.bindings();
+        bindings.retain(is_there);
+        bindings.sort_by(|one, other| {
+            (&one.source, &one.destination, &one.key).cmp(&(&other.source, &other.destination, &other.key))
         });
+        self.bindings.extend(bindings.iter().map(|binding| bound(vhost, binding)));
     }
 
     /// The lists, into a document.
@@ -105,6 +101,35 @@ impl Contents {
         document.insert("exchanges".into(), self.exchanges.into());
         document.insert("bindings".into(), self.bindings.into());
     }
+}
+
+/// Whether each virtual host has an exchange of this name.
+fn is_everywhere(exchange: &ShortString) -> bool {
+    exchange.is_empty() || exchange.starts_with(b"amq.")
+}
+
+fn queue_shown(vhost: &Vhost, queue: &SharedQueue) -> Value {
+    let spec = &queue.spec;
+    json!({
+        "arguments": table(&queue.arguments()),
+        "auto_delete": spec.auto_delete,
+        "durable": spec.durable,
+        "name": text(&spec.name),
+        "type": spec.queue_type().name(),
+        "vhost": text(&vhost.name),
+    })
+}
+
+fn exchange_shown(vhost: &Vhost, spec: &ExchangeSpec) -> Value {
+    json!({
+        "arguments": table(&spec.arguments),
+        "auto_delete": spec.auto_delete,
+        "durable": spec.durable,
+        "internal": spec.internal,
+        "name": text(&spec.name),
+        "type": spec.kind.name(),
+        "vhost": text(&vhost.name),
+    })
 }
 
 fn bound(vhost: &Vhost, binding: &Binding) -> Value {

@@ -1,8 +1,9 @@
 //! What an operator does with a queue: looks, takes messages out of the middle, cancels delayed ones.
 
+use std::sync::Arc;
+
 use super::{Client, Cursor, FieldTable, NOW, Q, Wish, number};
-use crate::core::ConnectionId;
-use crate::core::{change::Change, queue::Peek};
+use crate::core::{ConnectionId, change::Change, policy::QueueSettings, queue::Peek};
 
 fn ids(peek: &Peek) -> Vec<u64> {
     peek.messages.iter().map(|peeked| number(&peeked.entry.message.view().body())).collect()
@@ -70,6 +71,45 @@ fn what_clients_hold_can_be_peeked_in_the_order_of_the_queue() {
     assert_eq!(ids(&peek), [0, 1]);
     let rest = queue.shared.peek_unacked(outboxes(), peek.next.unwrap(), 2);
     assert_eq!((ids(&rest), rest.next), (vec![2], None));
+}
+
+#[test]
+fn nobody_is_looked_at_once_all_that_clients_hold_was_seen() {
+    let (queue, client) = (Q::plain(), Client::new());
+    queue.publish(0..2);
+    queue.consume(&client, "c", Wish::default());
+    let nobody_else = || std::iter::from_fn(|| panic!("all of them were seen"));
+    let outboxes = || [(ConnectionId(1), client.outbox.clone())].into_iter().chain(nobody_else());
+    assert_eq!(ids(&queue.shared.peek_unacked(outboxes(), Cursor::default(), 9)), [0, 1]);
+    assert_eq!(ids(&queue.shared.peek_unacked(outboxes(), Cursor { due: 0, position: 1 }, 9)), [1]);
+}
+
+#[test]
+fn what_other_settings_would_do_at_once_is_foreseen_and_done_when_they_count() {
+    let of = |arguments: FieldTable| Arc::new(QueueSettings::of(&arguments, None, None));
+    let queue = Q::plain();
+    queue.publish(0..5);
+    queue.clock.advance(1_000);
+    for (arguments, wanted) in [
+        (FieldTable::new(), (0, 0, false)),
+        (FieldTable::new().with("x-max-length", 2), (3, 0, false)),
+        (FieldTable::new().with("x-max-length", 5), (0, 0, false)),
+        (FieldTable::new().with("x-max-length-bytes", 16), (0, 24, false)),
+        (FieldTable::new().with("x-max-length", 2).with("x-overflow", "reject-publish"), (0, 0, false)),
+        (FieldTable::new().with("x-expires", 1_000), (0, 0, true)),
+        (FieldTable::new().with("x-expires", 1_001), (0, 0, false)),
+    ] {
+        let seen = queue.shared.foresee(&of(arguments.clone()));
+        let seen = (seen.messages_beyond, seen.bytes_beyond, seen.is_deleted);
+        assert_eq!(seen, wanted, "{arguments:?}");
+    }
+    let shorter = FieldTable::new().with("x-max-length", 2);
+    queue.shared.change_arguments(shorter.clone());
+    assert_eq!(*queue.shared.arguments(), shorter);
+    assert!(queue.shared.spec.arguments.is_empty());
+    queue.shared.apply(of(shorter));
+    queue.shared.tick(&mut queue.effects.borrow_mut());
+    assert_eq!(queue.ready_ids(), [3, 4]);
 }
 
 #[test]

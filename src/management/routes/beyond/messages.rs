@@ -202,7 +202,7 @@ async fn look(
     Path((vhost, queue)): Path<(String, String)>,
     Query(looking): Query<Looking>,
 ) -> Answered {
-    let (_, queue) = readable(&visitor, &api, &vhost, &queue).await?;
+    let (vhost, queue) = readable(&visitor, &api, &vhost, &queue).await?;
     let state = looking.state.unwrap_or(Standing::Ready);
     let (mut from, limit) = (looking.from()?, looking.limit());
     if let (Some(offset), Standing::Ready) = (looking.offset, state) {
@@ -211,7 +211,7 @@ async fn look(
     }
     let peek = match state {
         Standing::Ready => queue.peek_ready(from, limit),
-        Standing::Unacked => api.broker.peek_unacked(&queue, from, limit),
+        Standing::Unacked => api.broker.peek_unacked(&vhost, &queue, from, limit),
         Standing::Delayed => queue.peek_delayed(from, limit),
     };
     Ok(answer(&api, &queue, &peek, state, &looking))
