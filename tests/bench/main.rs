@@ -5,7 +5,10 @@
 #[path = "../support/broker.rs"]
 mod broker;
 
-use std::process::{Command, Output};
+use std::{
+    process::{Command, Output},
+    time::Instant,
+};
 
 use serde_json::Value;
 
@@ -105,10 +108,12 @@ fn bodies_too_small_for_a_time_are_counted_without_latency() {
 
 #[test]
 fn a_rate_is_not_exceeded_and_time_ends_the_run() {
+    let began = Instant::now();
     let summary = summary(&Broker::shared(), "-r 500 -z 1");
     let sent = summary["sent"].as_u64().unwrap();
-    // How many come less is the machine's.
-    assert!((1..=501).contains(&sent), "{sent} messages in a second of 500");
+    // How many come less, and how late the end comes, is the machine's.
+    let most = 2 + began.elapsed().as_millis() as u64 / 2;
+    assert!((1..=most).contains(&sent), "{sent} messages of {most} at 500 a second");
 }
 
 #[test]

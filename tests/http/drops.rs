@@ -130,7 +130,9 @@ async fn the_last_message_of_each_reason_is_found() {
     let of_q = last(&api, "?queue=q");
     assert_eq!(of_q, [json!(["rejected", "q", "rejected"]), json!(["expired", "q", "old"])]);
     let drops = api.get("leveret/drops");
-    let unrouted = json!({ "vhost": "/", "queue": null, "reason": "drop_unroutable", "count": 1 });
+    let words = "they were published, and no queue is bound for them";
+    let unrouted =
+        json!({ "vhost": "/", "queue": null, "reason": "drop_unroutable", "words": words, "count": 1 });
     assert!(drops.as_array().unwrap().contains(&unrouted), "{drops}");
 }
 

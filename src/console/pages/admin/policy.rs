@@ -75,7 +75,7 @@ impl Written {
         self.pattern = policy.pattern;
         self.apply_to = policy.apply_to;
         self.priority = policy.priority.to_string();
-        self.definition = serde_json::to_string_pretty(&Value::Object(policy.definition)).unwrap_or_default();
+        self.definition = text::json(&Value::Object(policy.definition));
     }
 
     /// What the API is sent.
