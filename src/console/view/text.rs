@@ -62,10 +62,10 @@ pub fn bar(label: &str, part: u64, of: u64) -> Markup {
     }
 }
 
-/// JSON that can be changed, with what turns the direction of text around as JSON escapes it.
+/// JSON that can be changed, with what cannot be seen or turns text around as JSON escapes it.
 pub fn json(value: &serde_json::Value) -> String {
     let written = serde_json::to_string_pretty(value).unwrap_or_default();
-    let turns = |it: char| matches!(it, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns = |it: char| matches!(it, '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let escaped = |it: char| if turns(it) { format!("\\u{:04x}", u32::from(it)) } else { it.to_string() };
     written.chars().map(escaped).collect()
 }
