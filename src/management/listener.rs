@@ -92,7 +92,7 @@ impl Drop for Place {
 
 impl Api {
     /// Serves requests at an address until shutdown: by the API's router, or one that hands on to it. Runs on the runtime of whoever calls;
-    /// what is asked is done [elsewhere](super::elsewhere).
+    /// what is asked is done elsewhere (`management/elsewhere`).
     pub async fn listen(self, listener: HttpListener, router: Router, shutdown: CancellationToken) {
         let router = router.layer(from_fn_with_state(self.elsewhere.clone(), elsewhere));
         if let Err(error) = self.serve(listener, router, shutdown).await {
