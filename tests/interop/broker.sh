@@ -15,7 +15,7 @@ start_broker() {
   : >"$broker_folder/stdout"
   tls_folder=$broker_folder/tls
   "$binary" tls self-signed "$tls_folder" >/dev/null || exit 2
-  "$binary" serve --amqp-listen 127.0.0.1:0 --http-listen 127.0.0.1:0 --metrics-listen none --data-dir "$broker_folder/data" \
+  "$binary" serve --amqp-listen 127.0.0.1:0 --http-listen 127.0.0.1:0 --metrics-listen "${LEVERET_METRICS_LISTEN:-none}" --data-dir "$broker_folder/data" \
     --amqps-listen 127.0.0.1:0 --tls-cert "$tls_folder/server_certificate.pem" --tls-key "$tls_folder/server_key.pem" \
     --tls-ca "$tls_folder/ca_certificate.pem" --tls-verify optional \
     >"$broker_folder/stdout" 2>"$broker_folder/stderr" </dev/null &
