@@ -4,6 +4,9 @@
 //! stage says so to the steps that come later. Settlements and returns that are no part of a group are gathered, one record for
 //! each queue. A settlement that came before its publish waits for the next batch.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     mem,
@@ -56,23 +59,35 @@ fn take_back(recorded: Recorded, unwritten: &Unwritten, changes: &mut Changes) {
     }
 }
 
-/// With the messages that are not on disk: without room for them their settlements must wait for them.
+/// With the messages that are not on disk: without room for them their settlements must wait for them. Between them are
+/// ranges, which may be as long as a purge of a priority queue makes them.
 fn take_back_settled(
     queue: QueueId,
     range: &RangeInclusive<u64>,
     unwritten: &Unwritten,
     changes: &mut Changes,
 ) {
-    let (first, last) = (*range.start(), *range.end());
     let at = |position| Placement { queue, position };
-    if first < last && unwritten.range(at(first)..=at(last)).next().is_none() {
-        changes.push(Change::SettleRange { queue, first, last });
-        return;
+    let (mut first, last) = (*range.start(), *range.end());
+    for (placement, message) in unwritten.range(at(first)..=at(last)) {
+        if first < placement.position {
+            changes.push(settled_on_disk(queue, first, placement.position - 1));
+        }
+        changes.push(Change::Settle { placement: *placement, message: Some(message.clone()) });
+        if placement.position == last {
+            return;
+        }
+        first = placement.position + 1;
     }
-    changes.extend(range.clone().map(at).map(|placement| {
-        let message = unwritten.get(&placement).cloned();
-        Change::Settle { placement, message }
-    }));
+    changes.push(settled_on_disk(queue, first, last));
+}
+
+/// Of messages that are on disk.
+fn settled_on_disk(queue: QueueId, first: u64, last: u64) -> Change {
+    if first == last {
+        return Change::Settle { placement: Placement { queue, position: first }, message: None };
+    }
+    Change::SettleRange { queue, first, last }
 }
 
 /// Turns changes into records.
