@@ -1,14 +1,19 @@
-//! Every bound in the program, in one place, with its unit in its name; those of moving in from a RabbitMQ in `moving`, of the web console in `console`.
+//! Every bound in the program, in one place, with its unit in its name. By subject: who may log in in `access`, the web
+//! console in `console`, the HTTP API and what it shows in `management`, moving in from a RabbitMQ in `moving`; all else here.
 //!
 //! Relations between bounds are asserted at compile time. What an operator may change starts from here as a
 //! default and is checked in [`crate::config`]; everything else is fixed.
 
+mod access;
 mod console;
+mod management;
 mod moving;
 
 use std::time::Duration;
 
+pub use access::*;
 pub use console::*;
+pub use management::*;
 pub use moving::*;
 
 /// Largest frame that we negotiate, header and end octet included (RabbitMQ's default).
@@ -23,84 +28,6 @@ pub const CLIENT_PROPERTIES_BYTES_MAX: usize = 16 * 1024;
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 /// As long as an operator may let it take, in milliseconds.
 pub const HANDSHAKE_TIMEOUT_MS_MAX: u64 = 3_600_000;
-/// Memory that hashing a password takes, in KiB (OWASP's parameters for argon2id). Little in unit tests.
-pub const ARGON2_MEMORY_KIB: u32 = if cfg!(test) { 64 } else { 19 * 1_024 };
-/// How often it goes through it.
-pub const ARGON2_PASSES: u32 = 2;
-/// Its lanes: they are worked on one after the other.
-pub const ARGON2_LANES: u32 = 1;
-/// The most memory that a hash from elsewhere may ask for, in KiB,
-pub const ARGON2_MEMORY_KIB_MAX: u32 = 128 * 1_024;
-/// and passes,
-pub const ARGON2_PASSES_MAX: u32 = 16;
-/// and lanes.
-pub const ARGON2_LANES_MAX: u32 = 16;
-/// The largest file that a password is read from, in bytes: a client could not send more.
-pub const PASSWORD_FILE_BYTES_MAX: usize = 4_096;
-/// Passwords whose check may wait for its turn, over all clients,
-pub const PASSWORDS_WAITING_MAX: usize = 512;
-/// and of one address (of IPv6: one network of 64 bits), so that the others have theirs.
-pub const PASSWORDS_WAITING_PER_ADDRESS_MAX: usize = 128;
-/// How long a password that was proven need not be hashed again: clients that connect for each request pay it seldom.
-pub const PASSWORD_PROVEN_FOR: Duration = Duration::from_secs(15);
-/// Passwords that are remembered so.
-pub const PASSWORDS_PROVEN_MAX: usize = 4_096;
-/// Addresses, users, and users at an address of which failed logins are counted: each of the three.
-pub const LOGIN_FAILURES_COUNTED_MAX: usize = 8_192;
-/// After so long without another failure, half of them count.
-pub const LOGIN_FAILURES_HALF_LIFE: Duration = Duration::from_mins(1);
-/// So many failed logins of an address are answered at once,
-pub const LOGIN_FAILURES_FREE: u32 = 3;
-/// the next one after this, and each further one after twice the time,
-pub const LOGIN_DELAY_MIN: Duration = Duration::from_millis(50);
-/// but no longer than this. Nor later than half of the handshake's time.
-pub const LOGIN_DELAY_MAX: Duration = Duration::from_secs(3);
-/// How long the HTTP service of `auth-http-...` may take to answer, in milliseconds: less than a client has for its handshake,
-pub const AUTH_HTTP_TIMEOUT_MS: u64 = 5_000;
-/// and at most.
-pub const AUTH_HTTP_TIMEOUT_MS_MAX: u64 = 60_000;
-/// How long what it has allowed is remembered, in milliseconds (RabbitMQ's `auth_cache.cache_ttl`),
-pub const AUTH_HTTP_CACHE_MS: u64 = 15_000;
-/// what it has refused or not answered, so that who is refused again and again does not have it asked each time,
-pub const AUTH_HTTP_CACHE_REFUSALS_MS: u64 = 1_000;
-/// and either at most.
-pub const AUTH_HTTP_CACHE_MS_MAX: u64 = 24 * 3_600_000;
-/// How often the log is told that it does not answer, at most.
-pub const AUTH_HTTP_TOLD_PAUSE: Duration = Duration::from_secs(5);
-/// The longest answer that is read: a word, and the tags of a user.
-pub const AUTH_HTTP_ANSWER_BYTES_MAX: u64 = 8 * 1_024;
-/// Questions about what clients that have logged in may do, at once; the others wait in line, one for each connection.
-pub const AUTH_HTTP_QUESTIONS_AT_ONCE: usize = 32;
-/// Questions that one frame may ask: a message may have many keys. What is beyond is refused.
-pub const AUTH_HTTP_QUESTIONS_OF_A_FRAME_MAX: usize = 128;
-/// Logins about which it is asked at once: they take nothing of what those have who are in.
-pub const AUTH_HTTP_LOGINS_AT_ONCE: usize = 16;
-/// Answers that are remembered.
-pub const AUTH_HTTP_ANSWERS_MAX: usize = 8_192;
-/// Virtual hosts about which it is asked for one request of the HTTP API that lists what somebody may see.
-pub const AUTH_HTTP_VHOSTS_ASKED_MAX: usize = 256;
-/// The largest token, in bytes.
-pub const OAUTH_TOKEN_BYTES_MAX: usize = 16 * 1_024;
-/// Scopes of a token for this server: each question of a permission goes through them.
-pub const OAUTH_SCOPES_MAX: usize = 256;
-/// By how much the clocks of whoever issues tokens may differ from ours, in seconds.
-pub const OAUTH_LEEWAY_SECONDS: u64 = 5;
-/// How long an address may take to give its keys: less than a client has for its handshake.
-pub const OAUTH_KEYS_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often they are read again,
-pub const OAUTH_KEYS_INTERVAL: Duration = Duration::from_mins(10);
-/// and how soon after a failure;
-pub const OAUTH_KEYS_RETRY_INTERVAL: Duration = Duration::from_secs(15);
-/// and how seldom because of tokens that name a key which is not known: anybody can make some.
-pub const OAUTH_KEYS_PAUSE: Duration = Duration::from_secs(10);
-/// The largest set of keys, in bytes, from a file or from an address.
-pub const OAUTH_KEYS_BYTES_MAX: u64 = 1024 * 1024;
-/// Keys of a set: a token that names none is tried with each that fits.
-pub const OAUTH_KEYS_MAX: usize = 64;
-/// The shortest RSA key, in bits,
-pub const OAUTH_RSA_BITS_MIN: usize = 2_048;
-/// and the longest: a signature is checked where clients are served.
-pub const OAUTH_RSA_BITS_MAX: usize = 4_096;
 /// Heartbeat that we propose, in seconds (RabbitMQ's default).
 pub const HEARTBEAT_SECONDS: u16 = 60;
 /// Channels on one connection (RabbitMQ's default).
@@ -256,6 +183,8 @@ pub const CONSUMER_STEPS: usize = 4;
 pub const RETURN_STEPS: usize = 2;
 /// Steps of a message that a client rejects: it may go elsewhere.
 pub const DEATH_STEPS: usize = 8;
+/// Steps of what the firehose tells of a message: it is another message, with all of its properties in headers.
+pub const TAP_STEPS: usize = 8;
 /// Steps for looking at one message's properties,
 pub const PROPERTIES_STEPS: usize = 2;
 /// and bytes of them that are decoded in one step.
@@ -514,130 +443,8 @@ pub const FLOW_PAUSE_MAX: Duration = Duration::from_millis(20);
 
 const _: () = assert!(FRAME_SIZE_BYTES_MIN as usize <= READ_BUFFER_BYTES / 2);
 const _: () = assert!(LEFTOVER_BYTES_MAX < READ_BUFFER_BYTES);
-const _: () = assert!(ARGON2_MEMORY_KIB <= ARGON2_MEMORY_KIB_MAX && ARGON2_MEMORY_KIB >= 8 * ARGON2_LANES);
-const _: () = assert!(ARGON2_PASSES <= ARGON2_PASSES_MAX && ARGON2_LANES <= ARGON2_LANES_MAX);
-const _: () = assert!(PASSWORDS_WAITING_PER_ADDRESS_MAX < PASSWORDS_WAITING_MAX);
 const _: () = assert!(OUTBOX_BYTES_RESUME < OUTBOX_BYTES_MAX);
 const _: () = assert!(MEMORY_PLENTY_PERCENT < MEMORY_PRESSED_PERCENT);
 const _: () = assert!(MEMORY_PRESSED_PERCENT < MEMORY_RESUME_PERCENT);
 const _: () = assert!(MESSAGE_SIZE_BYTES_MAX_DEFAULT <= MESSAGE_SIZE_BYTES_MAX_HARD);
 const _: () = assert!(CLOSE_TIMEOUT_AT_STOP.as_millis() <= CLOSE_TIMEOUT.as_millis());
-
-/// Time between two samples for rates (RabbitMQ's `collect_statistics_interval`).
-pub const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
-/// Queues or connections that are looked at for a sample before other tasks have their turn.
-pub const SAMPLED_AT_ONCE_MAX: usize = 500;
-/// Things on a page of a list, where nothing else is asked for (RabbitMQ).
-pub const PAGE_SIZE_DEFAULT: usize = 100;
-/// Things on a page of a list at most (RabbitMQ).
-pub const PAGE_SIZE_MAX: usize = 500;
-/// Memory that a regular expression in a request may take when it is compiled.
-pub const FILTER_COMPILED_BYTES_MAX: usize = 64 << 10;
-/// Bytes of a regular expression in a request for a list.
-pub const FILTER_BYTES_MAX: usize = 256;
-/// Bytes of a request's body.
-pub const HTTP_BODY_BYTES_MAX: usize = 32 << 20;
-/// Time that a command of the command line takes to connect,
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// and waits for an answer: deleting and importing take their time.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_mins(10);
-/// Bytes of an answer that it takes.
-pub const ANSWER_BYTES_MAX: u64 = 512 << 20;
-/// Bytes of one event of an answer that goes on.
-pub const EVENT_BYTES_MAX: u64 = 4 << 20;
-/// Bytes of its file of profiles.
-pub const PROFILES_BYTES_MAX: usize = 64 << 10;
-/// How often a command that waits for a redrive asks how far it is.
-pub const REDRIVE_ASKED_EVERY: Duration = Duration::from_millis(200);
-/// The shortest time between two looks of `leveret top`, in seconds; the figures are no fresher than a sample anyway.
-pub const TOP_SECONDS_MIN: f64 = 0.2;
-/// The longest.
-pub const TOP_SECONDS_MAX: f64 = 3_600.0;
-/// HTTP connections at once, at each address.
-pub const HTTP_CONNECTIONS_MAX: usize = 256;
-/// Time until the head of a request must be there, from the end of the one before.
-pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_mins(1);
-/// Microseconds of a sync that are told from longer ones.
-pub const SYNC_RECORDED_US_MAX: u64 = 60_000_000;
-/// Records of a batch that are told from more.
-pub const BATCH_RECORDED_MAX: u64 = 1_000_000;
-/// Scrapes of metrics that are written at once; others wait.
-pub const SCRAPES_AT_ONCE_MAX: usize = 4;
-/// Time that a scrape may take until its last byte is taken.
-pub const SCRAPE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes of metrics that are gathered before they are sent.
-pub const SCRAPE_CHUNK_BYTES: usize = 64 * 1024;
-/// Such chunks that wait for a client to take them.
-pub const SCRAPE_CHUNKS_WAITING_MAX: usize = 4;
-/// Messages that one request gets from a queue.
-pub const GOT_AT_ONCE_MAX: usize = 10_000;
-/// How long a browser may remember what pages of other origins are permitted.
-pub const CORS_AGE: Duration = Duration::from_mins(30);
-/// Messages that are kept of those that a virtual host drops, of each reason: the last ones, and in each second no more than these.
-pub const LAST_DROPS_MAX: usize = 20;
-/// Bytes of the body that are kept of each.
-pub const DROPPED_PAYLOAD_BYTES_MAX: usize = 256;
-/// Frames of a body that are looked at for what is shown of it: clients may send it in frames of a few bytes.
-pub const SHOWN_FRAMES_MAX: usize = 64;
-/// Queues, exchanges and messages of a virtual host whose history is kept at once.
-pub const TRACES_MAX: usize = 100;
-/// Things that have happened to messages, of a virtual host, that are kept: the last ones,
-pub const TRACE_RECORDS_MAX: usize = if cfg!(test) { 100 } else { 10_000 };
-/// and what they take.
-pub const TRACE_BYTES_MAX: usize = 4 << 20;
-/// Queues that are named where a message goes that is told of.
-pub const EVENT_QUEUES_MAX: usize = 20;
-/// What waits for somebody who sees live what comes in.
-pub const TAIL_BYTES_MAX: usize = if cfg!(test) { 4_096 } else { 1 << 20 };
-/// Messages in a second that such a one sees, where nothing else is asked for,
-pub const TAIL_PER_SECOND_DEFAULT: u32 = 10;
-/// and at most.
-pub const TAIL_PER_SECOND_MAX: u32 = 1_000;
-/// Bytes of each body at most.
-pub const TAIL_PAYLOAD_BYTES_MAX: usize = 64 << 10;
-/// Those who see live what comes in, at once,
-pub const TAILS_MAX: usize = 32;
-/// and of one user.
-pub const TAILS_OF_USER_MAX: usize = 8;
-/// How often it is asked anew whether they still may, and how often they are told what they have missed.
-pub const TAIL_CHECKED_EVERY: Duration = Duration::from_secs(1);
-/// How often somebody who sees nothing is sent a comment, which tells a connection that is dead.
-pub const TAIL_KEPT_ALIVE_EVERY: Duration = Duration::from_secs(10);
-/// Messages that one request looks at.
-pub const PEEKED_AT_ONCE_MAX: usize = 500;
-/// Bytes of a body that are shown of a message that is looked at, where nothing else is asked for.
-pub const PEEKED_PAYLOAD_BYTES_DEFAULT: usize = 4_096;
-/// Bytes of bodies that are shown in one answer.
-pub const PEEKED_PAYLOAD_BYTES_MAX: usize = 16 << 20;
-/// Redrives that are remembered, those that have ended too.
-pub const REDRIVES_MAX: usize = 100;
-/// Messages that a dry run looks at.
-pub const DRY_RUN_MESSAGES_MAX: u64 = 1_000_000;
-/// Samples of the past that are kept of what moves: those of ten minutes.
-pub const SAMPLES_MAX: usize = 120;
-/// Samples in one answer, for each figure.
-pub const SAMPLES_SHOWN_MAX: u64 = 1_000;
-/// Things of which samples of the past are kept: each takes about 25 KB.
-pub const SERIES_WITH_PAST_MAX: usize = 500;
-/// How long a message waits that an operator publishes, while publishers are held up.
-pub const OPERATOR_WAITS_MAX: Duration = Duration::from_secs(30);
-/// Bytes of bodies that one request gets from a queue, but for the last message.
-pub const GOT_BYTES_MAX: usize = 16 << 20;
-/// Redrives of one user at once.
-pub const REDRIVES_OF_USER_MAX: usize = 10;
-/// HTTP connections of one address at once.
-pub const HTTP_CONNECTIONS_OF_ADDRESS_MAX: usize = 64;
-/// Time that a request's body may take.
-pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes of a request's body, where it is neither a message nor definitions.
-pub const HTTP_SMALL_BODY_BYTES_MAX: usize = 1 << 20;
-/// Requests at once whose bodies are larger.
-pub const HTTP_LARGE_BODIES_MAX: usize = 4;
-/// Requests of the HTTP API in a second that one address, or one user, may be limited to.
-pub const HTTP_RATE_MAX: u32 = 1_000_000;
-/// Addresses, and users, whose requests are counted; of those that have asked least lately nothing is known any more.
-pub const HTTP_RATED_MAX: usize = 4_096;
-/// Bytes of what the HTTP API says in `Strict-Transport-Security`.
-pub const HSTS_BYTES_MAX: usize = 256;
-/// Destinations, and about so many bindings, that are looked at in a row for a list of bindings, with the topology's lock held.
-pub const BINDINGS_READ_AT_ONCE_MAX: usize = 256;

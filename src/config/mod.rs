@@ -269,19 +269,8 @@ impl Config {
             memory_limit_bytes: memory.limit_bytes,
             memory,
             store: StoreConfig::new(settings.segment_bytes, settings.disk_free_limit)?,
-            consumer_timeout: Some(in_range(
-                "consumer-timeout",
-                settings.consumer_timeout,
-                limits::CONSUMER_TIMEOUT_MS,
-                0..=limits::CONSUMER_TIMEOUT_MS_MAX,
-            )?)
-            .filter(|timeout| *timeout > 0),
-            handshake_timeout: Duration::from_millis(in_range(
-                "handshake-timeout-ms",
-                settings.handshake_timeout_ms,
-                limits::HANDSHAKE_TIMEOUT_MS,
-                1..=limits::HANDSHAKE_TIMEOUT_MS_MAX,
-            )?),
+            consumer_timeout: consumer_timeout(settings.consumer_timeout)?,
+            handshake_timeout: handshake_timeout(settings.handshake_timeout_ms)?,
             log: settings.log.unwrap_or_default(),
             log_format: settings.log_format.unwrap_or_default(),
             policies: settings.policies,
@@ -289,6 +278,19 @@ impl Config {
             said: Arc::new(said),
         })
     }
+}
+
+/// Milliseconds; zero: none.
+fn consumer_timeout(milliseconds: Option<u64>) -> Result<Option<u64>, ConfigError> {
+    let range = 0..=limits::CONSUMER_TIMEOUT_MS_MAX;
+    let timeout = in_range("consumer-timeout", milliseconds, limits::CONSUMER_TIMEOUT_MS, range)?;
+    Ok(Some(timeout).filter(|timeout| *timeout > 0))
+}
+
+fn handshake_timeout(milliseconds: Option<u64>) -> Result<Duration, ConfigError> {
+    let range = 1..=limits::HANDSHAKE_TIMEOUT_MS_MAX;
+    in_range("handshake-timeout-ms", milliseconds, limits::HANDSHAKE_TIMEOUT_MS, range)
+        .map(Duration::from_millis)
 }
 
 fn read_file(path: &Path) -> Result<Settings, ConfigError> {

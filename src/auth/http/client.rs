@@ -40,6 +40,8 @@ pub enum Unanswered {
 /// Asks the service.
 pub(super) struct Client {
     agent: Agent,
+    /// Keeps no connections: what it asks goes over a new one.
+    anew: Agent,
     method: HttpMethod,
     timeout: Duration,
     user: String,
@@ -51,33 +53,39 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(config: &HttpBackendConfig) -> Result<Self, BadAuthority> {
         let at = |path: &Option<String>| path.clone().unwrap_or_default();
-        let client = |agent| Self {
-            agent,
+        let has_tls =
+            [Some(&config.user), config.vhost.as_ref(), config.resource.as_ref(), config.topic.as_ref()]
+                .into_iter()
+                .flatten()
+                .any(|url| url.starts_with("https:"));
+        let tls = match &config.ca {
+            ca if has_tls || ca.is_some() => Some(https::tls("auth-http-ca", ca.as_deref())?),
+            _ => None,
+        };
+        let agent = |idle_max| {
+            let mut agent = Agent::config_builder()
+                .proxy(None)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .http_status_as_error(false)
+                .max_idle_connections(idle_max)
+                .max_idle_connections_per_host(idle_max)
+                .user_agent("leveret");
+            if let Some(tls) = &tls {
+                agent = agent.tls_config(tls.clone());
+            }
+            agent.build().new_agent()
+        };
+        Ok(Self {
+            agent: agent(AUTH_HTTP_QUESTIONS_AT_ONCE + AUTH_HTTP_LOGINS_AT_ONCE),
+            anew: agent(0),
             method: config.method,
             timeout: config.timeout,
             user: config.user.clone(),
             vhost: at(&config.vhost),
             resource: at(&config.resource),
             topic: at(&config.topic),
-        };
-        let idle_max = AUTH_HTTP_QUESTIONS_AT_ONCE + AUTH_HTTP_LOGINS_AT_ONCE;
-        let mut agent = Agent::config_builder()
-            .proxy(None)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .max_idle_connections(idle_max)
-            .max_idle_connections_per_host(idle_max)
-            .user_agent("leveret");
-        let has_tls =
-            [Some(&config.user), config.vhost.as_ref(), config.resource.as_ref(), config.topic.as_ref()]
-                .into_iter()
-                .flatten()
-                .any(|url| url.starts_with("https:"));
-        if has_tls || config.ca.is_some() {
-            agent = agent.tls_config(https::tls("auth-http-ca", config.ca.as_deref())?);
-        }
-        Ok(client(agent.build().new_agent()))
+        })
     }
 
     /// Asks whether something is permitted.
@@ -99,28 +107,35 @@ impl Client {
         self.put(&self.user, form)
     }
 
-    /// Asks again if a connection of before is closed by now, which is found out by asking.
+    /// Asks again if a connection of before is closed by now, which is found out by asking. A service that was started again
+    /// has closed them all, so the second time is over a new one.
     fn put(&self, url: &str, form: &str) -> Result<Answer, Unanswered> {
         let began = Instant::now();
-        let mut is_first = true;
-        loop {
-            let left = self.timeout.saturating_sub(began.elapsed());
-            match self.put_once(url, form, left) {
-                Err(Failure::Io(_)) if is_first && !left.is_zero() => is_first = false,
-                Ok(answer) => return answer,
-                Err(Failure::Io(text) | Failure::Other(text)) => return Err(Unanswered::Failed(text)),
-            }
+        let mut answer = self.put_once(&self.agent, url, form, self.timeout);
+        let left = self.timeout.saturating_sub(began.elapsed());
+        if matches!(answer, Err(Failure::Io(_))) && !left.is_zero() {
+            answer = self.put_once(&self.anew, url, form, left);
+        }
+        match answer {
+            Ok(answer) => answer,
+            Err(Failure::Io(text) | Failure::Other(text)) => Err(Unanswered::Failed(text)),
         }
     }
 
-    fn put_once(&self, url: &str, form: &str, left: Duration) -> Result<Result<Answer, Unanswered>, Failure> {
+    fn put_once(
+        &self,
+        agent: &Agent,
+        url: &str,
+        form: &str,
+        left: Duration,
+    ) -> Result<Result<Answer, Unanswered>, Failure> {
         let response = match self.method {
             HttpMethod::Get => {
-                let asking = self.agent.get(format!("{url}?{form}"));
+                let asking = agent.get(format!("{url}?{form}"));
                 asking.config().timeout_global(Some(left)).build().call()
             }
             HttpMethod::Post => {
-                let asking = self.agent.post(url).header("content-type", "application/x-www-form-urlencoded");
+                let asking = agent.post(url).header("content-type", "application/x-www-form-urlencoded");
                 asking.config().timeout_global(Some(left)).build().send(form)
             }
         };

@@ -1,12 +1,14 @@
 //! An HTTP service that knows users and what they may do, as RabbitMQ's `rabbitmq_auth_backend_http` asks one.
 //!
 //! `question` is what it is asked, `answer` what it says (both pure), `client` puts a question and takes as long as the network does, and
-//! `lately` remembers what was said for a while. [`HttpBackend`] puts them together: logins are asked for by the authenticator in turns
+//! `line` says whose
+//! question is put next, `lately` remembers what was said for a while. [`HttpBackend`] puts them together: logins are asked for by the authenticator in turns
 //! of its own, questions about permissions here, so many at once. Whatever is no clear yes is a no.
 
 mod answer;
 mod client;
 mod lately;
+mod line;
 mod question;
 
 use std::{sync::Arc, time::Duration};
@@ -15,21 +17,19 @@ use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
 use sha2::Sha256;
 use tokio::{
-    sync::Semaphore,
     task::spawn_blocking,
     time::{Instant, timeout},
 };
 
 use super::https::BadAuthority;
 use crate::config::HttpBackendConfig;
-use crate::limits::{
-    AUTH_HTTP_ANSWERS_MAX, AUTH_HTTP_QUESTIONS_AT_ONCE, AUTH_HTTP_TOLD_PAUSE, PASSWORDS_PROVEN_MAX,
-};
+use crate::limits::{AUTH_HTTP_ANSWERS_MAX, AUTH_HTTP_TOLD_PAUSE, PASSWORDS_PROVEN_MAX};
 use crate::protocol::ShortString;
 pub use answer::Answer;
 use client::Client;
 pub use client::Unanswered;
 use lately::Lately;
+use line::Line;
 use question::login_form;
 pub use question::{About, HttpUser, Question};
 
@@ -40,7 +40,7 @@ pub struct HttpBackend {
     cache_refusals: Duration,
     /// The longest that a question waits: in line, and for its answer.
     patience: Duration,
-    questions: Arc<Semaphore>,
+    line: Line,
     answers: Mutex<Lately<Question, Said>>,
     logins: Mutex<Lately<Proof, LoginSaid>>,
     /// For what stands for passwords.
@@ -123,7 +123,7 @@ impl HttpBackend {
             cache: config.cache,
             cache_refusals: config.cache_refusals,
             patience: config.timeout * 2,
-            questions: Arc::new(Semaphore::new(AUTH_HTTP_QUESTIONS_AT_ONCE)),
+            line: Line::new(),
             answers: Mutex::new(Lately::new(AUTH_HTTP_ANSWERS_MAX)),
             logins: Mutex::new(Lately::new(PASSWORDS_PROVEN_MAX)),
             key,
@@ -137,7 +137,7 @@ impl HttpBackend {
             return verdict;
         }
         let asking = async {
-            let turn = self.questions.clone().acquire_owned().await.map_err(|_closed| Unanswered::Ended)?;
+            let turn = self.line.turn(&question.user.name).await;
             // Another connection of the user may have waited for the same.
             if let Some(verdict) = self.said_lately(question) {
                 return Ok(verdict);

@@ -2,6 +2,7 @@
 
 use std::{
     io::{Read, Write},
+    iter,
     net::{TcpListener, TcpStream},
     sync::{
         Condvar, Mutex as StdMutex,
@@ -15,6 +16,7 @@ use tokio::time::advance;
 use super::*;
 use crate::config::{Config, Settings};
 use crate::core::access::Permission;
+use crate::limits::AUTH_HTTP_QUESTIONS_AT_ONCE;
 
 /// What the server does with each request; the request itself is kept.
 #[derive(Clone)]
@@ -25,6 +27,8 @@ enum Does {
     Keeps(String),
     /// Closes without a word.
     Leaves,
+    /// It was started again: sends this over a new connection, and closes those that it has had without a word.
+    Restarted(String),
     /// Answers when it is told something else.
     Waits,
 }
@@ -102,17 +106,19 @@ fn serve(
     (does, changed): &(StdMutex<Does>, Condvar),
     requests: &StdMutex<Vec<String>>,
 ) -> std::io::Result<()> {
-    loop {
+    for is_new in iter::once(true).chain(iter::repeat(false)) {
         let request = request(&mut client)?;
         requests.lock().unwrap().push(request);
         let is_waiting = |does: &mut Does| matches!(does, Does::Waits);
         let does = changed.wait_while(does.lock().unwrap(), is_waiting).unwrap().clone();
         match does {
+            Does::Restarted(answer) if is_new => return client.write_all(answer.as_bytes()),
             Does::Says(answer) => return client.write_all(answer.as_bytes()),
             Does::Keeps(answer) => client.write_all(answer.as_bytes())?,
-            Does::Leaves | Does::Waits => return Ok(()),
+            Does::Leaves | Does::Waits | Does::Restarted(_) => return Ok(()),
         }
     }
+    Ok(())
 }
 
 /// A request's first line, and its body behind a space if it has one.
@@ -312,6 +318,25 @@ fn a_connection_serves_several_questions_and_one_that_was_closed_meanwhile_is_no
     assert_eq!(server.asked(), 7);
 }
 
+#[test]
+fn a_service_that_was_started_again_answers_although_it_has_closed_all_connections_of_before() {
+    let server = Server::new();
+    let backend = server.backend(|settings| settings.auth_http_cache_ms = Some(0));
+    server.does(Does::Waits);
+    thread::scope(|scope| {
+        for _ in 0..5 {
+            scope.spawn(|| assert_eq!(log_in(&backend, "word"), LoginSaid::Yes(vec![])));
+        }
+        while server.asked() < 5 {
+            thread::yield_now();
+        }
+        server.does(Does::Keeps(answer("200 OK", "allow")));
+    });
+    server.does(Does::Restarted(answer("200 OK", "allow")));
+    assert_eq!(log_in(&backend, "word"), LoginSaid::Yes(vec![]));
+    assert_eq!((server.asked(), server.connections.load(SeqCst)), (7, 6));
+}
+
 #[tokio::test]
 async fn so_many_questions_are_asked_at_once_and_the_others_wait_in_line() {
     let server = Server::new();
@@ -321,7 +346,8 @@ async fn so_many_questions_are_asked_at_once_and_the_others_wait_in_line() {
     let asking: Vec<_> = (0..AUTH_HTTP_QUESTIONS_AT_ONCE + 10)
         .map(|n| {
             let about = About::Resource { kind: "queue", name: name(n), permission: Permission::Read };
-            let (backend, question) = (backend.clone(), question(about));
+            let user = Arc::new(HttpUser { name: name(n % 5), tags: vec![], is_own: false });
+            let (backend, question) = (backend.clone(), Question { user, ..question(about) });
             tokio::spawn(async move { backend.ask(&question).await })
         })
         .collect();
