@@ -43,14 +43,25 @@ impl Api {
         let before = self.broker.access.user(&name).map(|spec| spec.password.clone());
         let claim = Claim::Password { user: name, password: password.into_bytes().into() };
         let visitor = self.let_in(&claim, peer).await?;
-        let is_local = peer.ip().to_canonical().is_loopback();
-        let password = if visitor.identity.authority.is_of_own_user() { before } else { None };
-        let until = self.now() + CONSOLE_SERVICE_LOGIN_MAX.as_millis() as Millis;
-        let pass = Pass { identity: visitor.identity, password, until, is_local };
+        let pass = self.pass(visitor, before);
         // The password may have been changed while it was checked.
         self.admit(&pass, peer).ok_or_else(|| Failure::NotAuthenticated("Login failed".into()))?;
         audit::console_login(pass.user(), peer);
         Ok(pass)
+    }
+
+    /// What somebody keeps who was let in just now.
+    pub fn pass_of(&self, visitor: &Visitor) -> Pass {
+        let password = self.broker.access.user(visitor.name()).map(|spec| spec.password.clone());
+        self.pass(visitor.clone(), password)
+    }
+
+    /// `password` is what the broker has of the user.
+    fn pass(&self, visitor: Visitor, password: Option<PasswordHash>) -> Pass {
+        let Visitor { identity, peer, .. } = visitor;
+        let password = password.filter(|_| identity.authority.is_of_own_user());
+        let until = self.now() + CONSOLE_SERVICE_LOGIN_MAX.as_millis() as Millis;
+        Pass { identity, password, until, is_local: peer.ip().to_canonical().is_loopback() }
     }
 
     /// Who has come with a pass, with the tags of now; `None` if it does not count any more.

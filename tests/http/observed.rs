@@ -289,6 +289,10 @@ async fn a_tail_takes_the_permission_to_read_and_ends_when_that_is_gone() {
     let tailing = Tailing::of(&ann, "queues/%2F/mine");
     permit("");
     tailing.ends("the permission is gone");
+    permit(".*");
+    let tailing = Tailing::of(&ann, "queues/%2F/mine");
+    api.put("users/ann", &json!({ "password": "another", "tags": "management" }));
+    tailing.ends("the login does not count any more");
 }
 
 #[test]

@@ -33,7 +33,7 @@ use crate::core::{
 };
 use crate::limits::{
     DEPARTURES_AT_ONCE_MAX, DEPARTURES_BYTES_AT_ONCE_MAX, DEPARTURES_INLINE_MAX,
-    DEPARTURES_WAITING_BYTES_MAX, DEPARTURES_WAITING_MAX,
+    DEPARTURES_WAITING_BYTES_MAX, DEPARTURES_WAITING_MAX, TAP_STEPS,
 };
 use round_robin::RoundRobin;
 
@@ -238,9 +238,10 @@ impl Vhost {
             && let Some(departure) = turn.next()
         {
             let targets = self.depart(&departure, &mut enqueued, effects);
+            let tap_steps = effects.taps.len() * TAP_STEPS;
             self.publish_taps(effects);
             let Departure { queue, entry, .. } = departure;
-            budget.spend(1 + targets, entry.message.size_bytes());
+            budget.spend(1 + targets + tap_steps, entry.message.size_bytes());
             entry.settle(queue, &mut effects.changes);
             turn.join(&mut effects.departures);
         }

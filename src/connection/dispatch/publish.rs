@@ -46,26 +46,26 @@ impl Session {
         bits: u8,
         run: &mut [Publication<'_>],
     ) -> usize {
-        let result = match self.channel_slot(number) {
+        let published = match self.channel_slot(number) {
             None => Err(channel_error("expected 'channel.open'")),
             Some(channel) if channel.closing => {
                 self.turn.spend(run.len());
-                return run.len();
+                Ok(run.len())
             }
-            Some(channel) => channel.assembly.expect_method(),
+            Some(channel) => channel
+                .assembly
+                .expect_method()
+                .and_then(|()| self.publish_on_open_channel(number, bits, run)),
         };
-        match result.and_then(|()| self.publish_on_open_channel(number, bits, run)) {
-            Ok(taken) => {
-                self.forget_what_was_found();
-                taken
-            }
+        if published.is_err() && self.is_asking() {
             // They are put off.
-            Err(_) if self.is_asking() => 0,
-            Err(error) => {
-                self.fail(number, &error, (basic::CLASS_ID, basic::Publish::METHOD_ID));
-                run.len()
-            }
+            return 0;
         }
+        self.forget_what_was_found();
+        published.unwrap_or_else(|error| {
+            self.fail(number, &error, (basic::CLASS_ID, basic::Publish::METHOD_ID));
+            run.len()
+        })
     }
 
     /// Publishes a message that did not come in one piece. If it has to wait for what the HTTP service says, that is work under way.

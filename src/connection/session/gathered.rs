@@ -18,7 +18,7 @@ use crate::core::{
     source::{Unacked, settle_by_source},
     topology::Topology,
 };
-use crate::limits::{PATTERN_STEPS, TOPOLOGY_STEPS};
+use crate::limits::{PATTERN_STEPS, TAP_STEPS, TOPOLOGY_STEPS};
 
 impl Session {
     /// Notes that acks settled something on a channel; [`Self::settle_acked`] carries it out.
@@ -89,6 +89,7 @@ impl Session {
     /// as a whole, if it is `atomic`.
     pub(in crate::connection) fn append(&mut self, atomic: bool) -> Commit {
         self.departed |= !self.effects.departures.is_empty();
+        self.turn.spend(self.effects.taps.len() * TAP_STEPS);
         self.vhost.append(&mut self.effects, atomic)
     }
 

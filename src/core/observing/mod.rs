@@ -123,9 +123,11 @@ impl Observers {
         self.lookouts.read().as_ref().map(|lookouts| lookouts.traced()).unwrap_or_default()
     }
 
-    /// What has happened to messages that are or were traced, in order.
-    pub fn records(&self, wanted: &Wanted) -> Vec<Record> {
-        self.trace.lock().as_ref().map(|trace| trace.wanted(wanted)).unwrap_or_default()
+    /// What has happened to messages that are or were traced, in order. Queues wait for the lock, so what is wanted of all
+    /// records is looked for without it.
+    pub fn records(&self, wanted: &Wanted) -> Vec<Arc<Record>> {
+        let all = self.trace.lock().as_ref().map(|trace| trace.all()).unwrap_or_default();
+        wanted.of(&all)
     }
 
     /// How many things that have happened are kept, and how many were forgotten.
@@ -135,7 +137,9 @@ impl Observers {
 
     /// Forgets all that has happened.
     pub fn forget_records(&self) {
-        *self.trace.lock() = None;
+        if let Some(trace) = self.trace.lock().as_mut() {
+            trace.forget();
+        }
     }
 
     /// Somebody sees from now on what comes in to a queue or an exchange: so many messages in a second, and so much of each body.

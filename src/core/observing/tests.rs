@@ -56,11 +56,11 @@ fn publish(observers: &Observers, at: u64, (exchange, id, body): (&str, &str, &[
     }
 }
 
-fn all(observers: &Observers) -> Vec<Record> {
+fn all(observers: &Observers) -> Vec<Arc<Record>> {
     observers.records(&Wanted { limit: usize::MAX, ..Wanted::default() })
 }
 
-fn words(records: &[Record]) -> Vec<&'static str> {
+fn words(records: &[Arc<Record>]) -> Vec<&'static str> {
     records.iter().map(|record| record.what.name()).collect()
 }
 
@@ -152,7 +152,7 @@ fn the_history_of_one_message_has_what_happened_to_its_queue_while_it_was_there(
     of_queue(What::QueueDeleted(4));
     let history =
         |id: &str| observers.records(&Wanted { message_id: Some(name(id)), limit: 100, ..Wanted::default() });
-    let mine: Vec<_> = history("m").into_iter().map(|record| record.what).collect();
+    let mine: Vec<_> = history("m").iter().map(|record| record.what.clone()).collect();
     assert_eq!(
         mine,
         [
@@ -200,6 +200,11 @@ fn records_are_bounded_and_counted_as_memory_until_they_are_forgotten() {
     assert!(holder.bytes(Kind::Observing) > TRACE_RECORDS_MAX * 100);
     observers.forget_records();
     assert_eq!((observers.record_counts(), holder.bytes(Kind::Observing)), ((0, 0), 0));
+    // Who follows goes on behind the last number that was seen.
+    publish(&observers, 1, ("x", "m", b""), &["q"]);
+    let after = TRACE_RECORDS_MAX as u64 + 10;
+    let behind = observers.records(&Wanted { after, limit: 9, ..Wanted::default() });
+    assert_eq!(behind.iter().map(|record| record.number).collect::<Vec<_>>(), [after + 1]);
     // Where memory is short fewer are kept.
     let short = Observers::new(&Holder::new(Gauge::new(100_000)));
     short.trace(&Subject::Queue(name("q"))).unwrap();

@@ -84,7 +84,7 @@ impl Record {
             message.exchange.len() + message.routing_key.len() + id + 3 * SHARED_BYTES
         });
         let queues = if let What::Published(routed) = &self.what { routed.queues.capacity() } else { 0 };
-        size_of::<Self>() + names + queues * size_of::<ShortString>()
+        2 * size_of::<usize>() + size_of::<Self>() + names + queues * size_of::<ShortString>()
     }
 
     fn message_id(&self) -> Option<&ShortString> {
@@ -102,7 +102,7 @@ const SHARED_BYTES: usize = 16;
 
 /// The last records of a virtual host.
 pub(super) struct Trace {
-    records: VecDeque<Record>,
+    records: VecDeque<Arc<Record>>,
     last_number: u64,
     forgotten: u64,
     bytes: usize,
@@ -121,7 +121,7 @@ impl Trace {
         self.last_number += 1;
         let record = Record::of(self.last_number, at, event);
         self.bytes += record.size_bytes();
-        self.records.push_back(record);
+        self.records.push_back(Arc::new(record));
         while self.records.len() > TRACE_RECORDS_MAX
             || self.bytes > TRACE_BYTES_MAX
             || self.held.try_set(self.bytes).is_err()
@@ -138,16 +138,30 @@ impl Trace {
         (self.records.len(), self.forgotten)
     }
 
-    /// Those that are wanted, in the order in which they happened.
-    pub(super) fn wanted(&self, wanted: &Wanted) -> Vec<Record> {
+    /// All of them, in the order in which they happened.
+    pub(super) fn all(&self) -> Vec<Arc<Record>> {
+        self.records.iter().cloned().collect()
+    }
+
+    /// Forgets what has happened. Numbers go on, so that who asks for what comes behind one of them misses nothing.
+    pub(super) fn forget(&mut self) {
+        self.records = VecDeque::new();
+        (self.bytes, self.forgotten) = (0, 0);
+        self.held.set(0);
+    }
+}
+
+impl Wanted {
+    /// Those of `records` that are wanted, in the same order.
+    pub(super) fn of(&self, records: &[Arc<Record>]) -> Vec<Arc<Record>> {
         let (mut stands, mut latest) = (Vec::new(), VecDeque::new());
-        for record in &self.records {
-            let is_wanted = wanted.message_id.as_ref().is_none_or(|id| concerns(record, id, &mut stands))
-                && wanted.queue.as_ref().is_none_or(|queue| record.is_of(queue))
-                && record.number > wanted.after;
+        for record in records {
+            let is_wanted = self.message_id.as_ref().is_none_or(|id| concerns(record, id, &mut stands))
+                && self.queue.as_ref().is_none_or(|queue| record.is_of(queue))
+                && record.number > self.after;
             if is_wanted {
                 latest.push_back(record);
-                if latest.len() > wanted.limit {
+                if latest.len() > self.limit {
                     latest.pop_front();
                 }
             }

@@ -24,7 +24,9 @@ use crate::core::{
     counts::MessageCounts,
     queue::{Cursor, QueueStatus, SharedQueue},
 };
-use crate::limits::{ATTENTION_AGE_MAX, ATTENTION_LOOKED_INTO_MAX, ATTENTION_SPAN, SAMPLED_AT_ONCE_MAX};
+use crate::limits::{
+    ATTENTION_AGE_MAX, ATTENTION_LOOKED_INTO_MAX, ATTENTION_SPAN, SAMPLED_AT_ONCE_MAX, SHOWN_CHARS_MAX,
+};
 use crate::protocol::{Properties, ShortString};
 
 /// What was found last.
@@ -84,13 +86,16 @@ impl Watch {
 }
 
 async fn all(api: &Api, now: Millis) -> Vec<Of> {
-    let (mut found, mut looked_into, mut seen) = (Vec::new(), 0, 0);
+    let (mut found, mut looked_into, mut passed) = (Vec::new(), 0, 0);
     for vhost in api.broker.vhosts.all() {
         let queues: Vec<_> = vhost.read(|topology| topology.named_queues().cloned().collect());
         for queue in &queues {
+            let looked_into_before = looked_into;
             found.extend(of(api, &vhost, queue, now, &mut looked_into));
-            seen += 1;
-            if seen % SAMPLED_AT_ONCE_MAX == 0 {
+            passed += 1;
+            // A look goes through what all connections hold.
+            if looked_into > looked_into_before || passed == SAMPLED_AT_ONCE_MAX {
+                passed = 0;
                 tokio::task::yield_now().await;
             }
         }
@@ -173,7 +178,10 @@ fn look_into(api: &Api, vhost: &Vhost, queue: &Arc<SharedQueue>, look: &mut Look
 /// How a message died last, if it did.
 fn death(headers: &Value) -> Option<Death> {
     let last = headers.get("x-death")?.get(0)?;
-    let word = |key: &str| last.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let word = |key: &str| {
+        let said = last.get(key).and_then(Value::as_str).unwrap_or_default();
+        said.chars().take(SHOWN_CHARS_MAX).collect()
+    };
     let at = last.get("time").and_then(Value::as_u64).unwrap_or_default();
     Some(Death { reason: word("reason"), queue: word("queue"), at: at.saturating_mul(1_000) })
 }
@@ -190,6 +198,12 @@ mod tests {
         for headers in [json!({}), json!({ "x-death": [] }), json!({ "x-death": 7 })] {
             assert_eq!(death(&headers), None, "{headers}");
         }
+        let long = death(&json!({ "x-death": [{ "queue": "q".repeat(10 * SHOWN_CHARS_MAX) }] }));
+        assert_eq!(
+            long.map(|death| death.queue.len()),
+            Some(SHOWN_CHARS_MAX),
+            "a client may have written it"
+        );
         assert_eq!(
             death(&json!({ "x-death": [{ "time": u64::MAX, "queue": 1 }] })).map(|death| death.at),
             Some(u64::MAX)

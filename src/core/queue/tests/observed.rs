@@ -1,5 +1,7 @@
 //! What is told of messages by each way in which they come to a queue and leave it.
 
+use std::sync::Arc;
+
 use super::{
     Client, Comeback, Cursor, FieldTable, NOW, Properties, Publication, Q, ShortString, View, Wish,
     build_image,
@@ -20,7 +22,7 @@ impl Q {
         &self.shared.surroundings.observers
     }
 
-    fn records(&self) -> Vec<Record> {
+    fn records(&self) -> Vec<Arc<Record>> {
         self.observers().records(&Wanted { limit: usize::MAX, ..Wanted::default() })
     }
 
@@ -162,6 +164,35 @@ fn ways_of_dying() -> Vec<Way> {
             &["enqueued", "dead_lettered expired"],
         ),
         (
+            table().with("x-delivery-limit", 0),
+            |q, client| {
+                q.publish(0..1);
+                q.bounce(client, Comeback::Failed);
+            },
+            &["enqueued", "got", "requeued 1", "dropped delivery_limit"],
+        ),
+        (
+            dying().with("x-delivery-limit", 0),
+            |q, client| {
+                q.publish(0..1);
+                q.bounce(client, Comeback::Failed);
+            },
+            &["enqueued", "got", "requeued 1", "dead_lettered delivery_limit"],
+        ),
+        (
+            table(),
+            |q, _| {
+                let (layout, image) = build_image(b"", b"q", &[0, 0], &[b"body"], false);
+                q.shared.count_duplicate(&View::new(layout, &image));
+            },
+            &["dropped duplicate"],
+        ),
+    ]
+}
+
+fn ways_of_overflowing() -> Vec<Way> {
+    vec![
+        (
             table().with("x-max-length", 1),
             |q, _| q.publish(0..2),
             &["enqueued", "enqueued", "dropped maxlen"],
@@ -185,30 +216,6 @@ fn ways_of_dying() -> Vec<Way> {
             dying().with("x-max-length", 1).with("x-overflow", "reject-publish-dlx"),
             |q, _| q.publish(0..2),
             &["enqueued", "dead_lettered maxlen"],
-        ),
-        (
-            table().with("x-delivery-limit", 0),
-            |q, client| {
-                q.publish(0..1);
-                q.bounce(client, Comeback::Failed);
-            },
-            &["enqueued", "got", "requeued 1", "dropped delivery_limit"],
-        ),
-        (
-            dying().with("x-delivery-limit", 0),
-            |q, client| {
-                q.publish(0..1);
-                q.bounce(client, Comeback::Failed);
-            },
-            &["enqueued", "got", "requeued 1", "dead_lettered delivery_limit"],
-        ),
-        (
-            table(),
-            |q, _| {
-                let (layout, image) = build_image(b"", b"q", &[0, 0], &[b"body"], false);
-                q.shared.count_duplicate(&View::new(layout, &image));
-            },
-            &["dropped duplicate"],
         ),
     ]
 }
@@ -258,7 +265,8 @@ fn ways_of_waiting_and_operators() -> Vec<Way> {
 
 #[test]
 fn each_way_in_which_a_message_comes_and_leaves_is_told() {
-    let ways = [ways_of_consuming(), ways_of_dying(), ways_of_waiting_and_operators()].concat();
+    let ways = [ways_of_consuming(), ways_of_dying(), ways_of_overflowing(), ways_of_waiting_and_operators()]
+        .concat();
     for (arguments, happens, wanted) in ways {
         let (queue, mut client) = (Q::new(false, arguments.clone()), Client::new());
         queue.observers().trace(&Subject::Exchange(ShortString::new())).unwrap();

@@ -1,5 +1,7 @@
 //! Messages that were dropped, and why: counted, and the last ones of each reason.
 
+use std::collections::{HashMap, hash_map::Entry};
+
 use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -129,13 +131,23 @@ async fn last(
         reason.is_none_or(|reason| dropped.reason == reason)
             && queue.is_none_or(|queue| dropped.queue.as_deref() == Some(queue))
     });
+    // Somebody may have to be asked: once for each place.
+    let mut permitted = HashMap::new();
     let mut readable = Vec::new();
     for dropped in &last {
-        let may_read = match &dropped.queue {
-            Some(queue) => visitor.may_read(&api, &vhost, queue).await,
-            None => visitor.may_read_exchange(&api, &vhost, &dropped.exchange).await,
+        let may_read = match permitted.entry((&dropped.queue, &dropped.exchange)) {
+            Entry::Occupied(asked) => *asked.get(),
+            Entry::Vacant(place) => *place.insert(may_see(&visitor, &api, &vhost, dropped).await),
         };
-        readable.extend(may_read.is_ok().then(|| shown(&vhost, dropped)));
+        readable.extend(may_read.then(|| shown(&vhost, dropped)));
     }
     listing.answer(readable)
+}
+
+/// Whether somebody may read the queue that has dropped a message, or the exchange if it came to no queue.
+async fn may_see(visitor: &Visitor, api: &Api, vhost: &Vhost, dropped: &Dropped) -> bool {
+    match &dropped.queue {
+        Some(queue) => visitor.may_read(api, vhost, queue).await.is_ok(),
+        None => visitor.may_read_exchange(api, vhost, &dropped.exchange).await.is_ok(),
+    }
 }

@@ -1,7 +1,7 @@
 //! What comes in to a queue or an exchange, live: server-sent events, only so many in a second. Nothing is taken, and nothing is marked
 //! redelivered.
 
-use std::{collections::VecDeque, convert::Infallible, future::poll_fn, sync::Arc};
+use std::{collections::VecDeque, convert::Infallible, future::poll_fn, net::SocketAddr, sync::Arc};
 
 use axum::{
     extract::State,
@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::super::{exchanges, queues};
-use crate::auth::Authority;
 use crate::broker::Vhost;
 use crate::core::observing::{News, Seen, Subject, Tail};
 use crate::limits::{
@@ -29,6 +28,7 @@ use crate::management::{
     failure::{Answered, Failure, bad_request},
     json::{self, text},
     openapi::Routes,
+    pass::Pass,
     tails::TailPlace,
     visitor::Visitor,
 };
@@ -93,6 +93,7 @@ async fn watch(visitor: Visitor, api: Api, vhost: Arc<Vhost>, subject: Subject, 
     }
     let payload_bytes =
         asked.payload_bytes.unwrap_or(PEEKED_PAYLOAD_BYTES_DEFAULT).min(TAIL_PAYLOAD_BYTES_MAX);
+    let pass = api.pass_of(&visitor);
     may_see(&visitor, &api, &vhost, &subject).await?;
     let place = api.tails.take(visitor.name())?;
     let tail = vhost.observers.tail(subject.clone(), per_second, payload_bytes);
@@ -101,8 +102,9 @@ async fn watch(visitor: Visitor, api: Api, vhost: Arc<Vhost>, subject: Subject, 
     let (kind, name) = subject.parts();
     let begin = json!({ "kind": kind, "name": text(name), "per_second": per_second });
     let waiting = VecDeque::from([event("begin", &begin)]);
+    let peer = visitor.peer;
     let watching =
-        Watching { api, visitor, vhost, subject, tail, checks, waiting, is_over: false, _place: place };
+        Watching { api, pass, peer, vhost, subject, tail, checks, waiting, is_over: false, _place: place };
     let events = stream::unfold(watching, Watching::next);
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(TAIL_KEPT_ALIVE_EVERY)).into_response())
 }
@@ -121,7 +123,8 @@ fn event(kind: &str, data: &Value) -> Event {
 /// Somebody who sees what comes in. When this is dropped, because that one has gone or the broker stops, nobody looks any more.
 struct Watching {
     api: Api,
-    visitor: Visitor,
+    pass: Pass,
+    peer: SocketAddr,
     vhost: Arc<Vhost>,
     subject: Subject,
     tail: Arc<Tail>,
@@ -164,18 +167,15 @@ impl Watching {
     }
 
     async fn why_over(&self) -> Option<&'static str> {
-        let expires = match &self.visitor.identity.authority {
-            Authority::Token(token) => token.expires,
-            Authority::Own | Authority::Http(_) => None,
-        };
         let is_gone = self.vhost.read(|topology| match &self.subject {
             Subject::Queue(name) => topology.queue(name).is_none(),
             Subject::Exchange(name) => !topology.has_exchange(name),
             Subject::Message(_) => false,
         });
-        if expires.is_some_and(|expires| expires <= self.api.broker.clock.now() / 1_000) {
-            Some("the token has expired")
-        } else if may_see(&self.visitor, &self.api, &self.vhost, &self.subject).await.is_err() {
+        let Some(visitor) = self.api.admit(&self.pass, self.peer) else {
+            return Some("the login does not count any more");
+        };
+        if may_see(&visitor, &self.api, &self.vhost, &self.subject).await.is_err() {
             Some("the permission is gone")
         } else if is_gone || self.vhost.is_leaving() {
             Some("deleted")

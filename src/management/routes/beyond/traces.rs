@@ -127,7 +127,7 @@ async fn events(
         limit: asked.limit.unwrap_or(PEEKED_AT_ONCE_MAX).min(TRACE_RECORDS_MAX),
     };
     let records = vhost.observers.records(&wanted);
-    Ok(Json(records.iter().map(shown).collect::<Vec<_>>()).into_response())
+    Ok(Json(records.iter().map(|record| shown(record)).collect::<Vec<_>>()).into_response())
 }
 
 async fn forget(visitor: Visitor, State(api): State<Api>, Path(vhost): Path<String>) -> Answered {
