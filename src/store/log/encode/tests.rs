@@ -11,7 +11,10 @@ fn message() -> Message {
     Message::uncounted(View::new(layout, &image), 0)
 }
 
-fn settled_then_taken_back(settled: (u64, u64), published: &[u64]) -> Vec<(u64, u64, bool)> {
+/// What is settled: first and last position, and whether its message is not on disk.
+type Settled = (u64, u64, bool);
+
+fn settled_then_taken_back(settled: (u64, u64), published: &[u64]) -> Vec<Settled> {
     let mut encoder = Encoder::default();
     let mut changes: Changes = published
         .iter()
@@ -46,7 +49,7 @@ fn settled_then_taken_back(settled: (u64, u64), published: &[u64]) -> Vec<(u64, 
 #[test]
 fn a_range_is_taken_back_as_ranges_around_what_is_not_on_disk() {
     let far = 200 << 56;
-    let cases: [((u64, u64), &[u64], &[(u64, u64, bool)]); 9] = [
+    let cases: [((u64, u64), &[u64], &[Settled]); 9] = [
         ((1, far), &[], &[(1, far, false)]),
         ((5, 5), &[], &[(5, 5, false)]),
         ((5, 5), &[5], &[(5, 5, true)]),
