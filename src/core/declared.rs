@@ -61,6 +61,34 @@ impl QueueType {
     }
 }
 
+/// Messages that survive a restart where they are, or whose deduplication keys do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeps {
+    /// None: it does not survive one itself.
+    None,
+    /// Those that were published as persistent.
+    Persistent,
+    /// All, whatever they were published as (RabbitMQ: quorum queues).
+    All,
+}
+
+impl Keeps {
+    /// What a durable or transient queue or exchange keeps.
+    pub fn of(durable: bool) -> Self {
+        if durable { Self::Persistent } else { Self::None }
+    }
+
+    /// Whether a message is kept that was published as persistent, or not.
+    #[inline]
+    pub fn has(self, persistent: bool) -> bool {
+        match self {
+            Self::None => false,
+            Self::Persistent => persistent,
+            Self::All => true,
+        }
+    }
+}
+
 /// What `queue.declare` fixed for good.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueSpec {
@@ -86,6 +114,11 @@ impl QueueSpec {
     /// Whether `x-queue-type` is `quorum`.
     pub fn is_quorum(&self) -> bool {
         self.queue_type() == QueueType::Quorum
+    }
+
+    /// Which of its messages survive a restart.
+    pub fn keeps(&self) -> Keeps {
+        if self.durable && self.is_quorum() { Keeps::All } else { Keeps::of(self.durable) }
     }
 
     /// Whether it holds what was published with a delay to its virtual host.

@@ -15,7 +15,13 @@ use sha2::{Digest, Sha256};
 pub use recent_keys::RecentKeys;
 pub use seen::{Cut, SEEN_QUEUE, Seen};
 
-use crate::core::{clock::Millis, declared::QueueSpec, message::View, numbers, placement::QueueId};
+use crate::core::{
+    clock::Millis,
+    declared::{Keeps, QueueSpec},
+    message::View,
+    numbers,
+    placement::QueueId,
+};
 use crate::limits::{DEDUPLICATION_ENTRIES_DEFAULT, DEDUPLICATION_ENTRIES_MAX};
 use crate::protocol::{FieldTable, FieldValue, PropertiesView, ShortString, TableView};
 
@@ -154,8 +160,8 @@ pub struct Deduplicator {
     pub owner: Owner,
     /// What was asked for.
     pub rule: Rule,
-    /// The owner survives a restart, and so does what it has seen of persistent messages.
-    pub durable: bool,
+    /// Of which messages that it has seen survives a restart.
+    pub keeps: Keeps,
     /// What clients call the owner.
     pub name: ShortString,
     duplicates: AtomicU64,
@@ -165,18 +171,18 @@ pub struct Deduplicator {
 impl Deduplicator {
     /// The deduplicator that the arguments of an exchange ask for.
     pub fn of_exchange(name: &ShortString, arguments: &FieldTable, durable: bool) -> Option<Self> {
-        Self::of(Owner::Exchange(name.clone()), name, arguments, durable)
+        Self::of(Owner::Exchange(name.clone()), name, arguments, Keeps::of(durable))
     }
 
     /// The deduplicator that a queue asks for.
     pub fn of_queue(spec: &QueueSpec, id: QueueId) -> Option<Self> {
-        Self::of(Owner::Queue(id), &spec.name, &spec.arguments, spec.durable)
+        Self::of(Owner::Queue(id), &spec.name, &spec.arguments, spec.keeps())
     }
 
-    fn of(owner: Owner, name: &ShortString, arguments: &FieldTable, durable: bool) -> Option<Self> {
+    fn of(owner: Owner, name: &ShortString, arguments: &FieldTable, keeps: Keeps) -> Option<Self> {
         let rule = Rule::of(arguments)?;
         let (duplicates, forgotten_early) = Default::default();
-        Some(Self { owner, rule, durable, name: name.clone(), duplicates, forgotten_early })
+        Some(Self { owner, rule, keeps, name: name.clone(), duplicates, forgotten_early })
     }
 
     /// A duplicate has come to an exchange; queues have counters of their own.

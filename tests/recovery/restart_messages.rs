@@ -19,6 +19,7 @@ facts! {
     empty_and_large_bodies_come_back_whole,
     transient_messages_do_not_come_back,
     messages_in_transient_queues_do_not_come_back,
+    quorum_queues_keep_what_was_published_as_transient,
     a_message_that_was_delivered_and_not_acked_says_redelivered,
     a_consumers_unacked_messages_say_redelivered,
     a_requeued_message_keeps_its_place,
@@ -103,6 +104,31 @@ async fn transient_messages_do_not_come_back(stop: Stop) {
     assert_eq!(ch.counts("q").await, (11, 0));
     node.restart(stop);
     assert_eq!(node.channel().await.drain("q").await, ["1", "3", "5", "7", "9"]);
+}
+
+async fn quorum_queues_keep_what_was_published_as_transient(stop: Stop) {
+    let mut node = Node::new();
+    let ch = node.channel().await;
+    ch.exchange_declare("e", "fanout", "durable", args! {}).await.unwrap();
+    ch.declare("quorum", "durable", args! {"x-queue-type": "quorum"}).await.unwrap();
+    ch.durable("classic").await;
+    for queue in ["quorum", "classic"] {
+        ch.bind(queue, "e", "").await.unwrap();
+    }
+    for body in ["as 1", "with nothing said", "as 2"] {
+        let properties = match body.strip_prefix("as ") {
+            Some(mode) => BasicProperties::default().with_delivery_mode(mode.parse().unwrap()),
+            None => BasicProperties::default(),
+        };
+        assert!(ch.publish_with("e", "", body, "", properties).await.unwrap().is_ack());
+    }
+    node.restart(stop);
+    let ch = node.channel().await;
+    assert_eq!(ch.drain("classic").await, ["as 2"]);
+    let kept = take(&ch, "quorum").await;
+    assert_eq!(kept.properties.delivery_mode(), &Some(1), "it says what it was published as");
+    drop(kept);
+    assert_eq!(ch.counts("quorum").await.0, 2);
 }
 
 async fn messages_in_transient_queues_do_not_come_back(stop: Stop) {

@@ -213,7 +213,7 @@ impl Seen {
         changes: &mut Changes,
     ) {
         let Some(remembered) = self.owners.get_mut(&deduplicator.owner) else { return };
-        let queue = self.queue.filter(|_| persistent && deduplicator.durable);
+        let queue = self.queue.filter(|_| deduplicator.keeps.has(persistent));
         let entry = queue.map(|queue| {
             let position = position_of(0, self.next_counter);
             self.next_counter += 1;

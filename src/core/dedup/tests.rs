@@ -255,8 +255,12 @@ impl Host {
 }
 
 fn queue(id: u64, arguments: &FieldTable) -> Arc<Deduplicator> {
+    queue_that_keeps(Keeps::Persistent, id, arguments)
+}
+
+fn queue_that_keeps(keeps: Keeps, id: u64, arguments: &FieldTable) -> Arc<Deduplicator> {
     let name = ShortString::from_static("q");
-    Arc::new(Deduplicator::of(Owner::Queue(QueueId(id)), &name, arguments, true).unwrap())
+    Arc::new(Deduplicator::of(Owner::Queue(QueueId(id)), &name, arguments, keeps).unwrap())
 }
 
 fn exchange(name: &'static str, durable: bool) -> Arc<Deduplicator> {
@@ -267,7 +271,8 @@ fn exchange(name: &'static str, durable: bool) -> Arc<Deduplicator> {
 fn what_durable_owners_saw_of_persistent_messages_outlives_a_restart() {
     let (one, two, three, four) =
         (queue(1, &on()), queue(2, &on()), exchange("e", true), exchange("t", false));
-    let deduplicators = [&one, &two, &three, &four];
+    let quorum = queue_that_keeps(Keeps::All, 3, &on());
+    let deduplicators = [&one, &two, &three, &four, &quorum];
     let mut host = Host::new(&deduplicators);
     for deduplicator in deduplicators {
         assert!(
@@ -283,6 +288,7 @@ fn what_durable_owners_saw_of_persistent_messages_outlives_a_restart() {
         assert!(host.publish(deduplicator, "transient", true), "{:?}", deduplicator.owner);
     }
     assert!(host.publish(&four, "persistent", true));
+    assert!(!host.publish(&quorum, "persistent", true) && !host.publish(&quorum, "transient", false));
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub use timing::Tick;
 use crate::core::{
     change::Attempts,
     clock::{Millis, Moment},
-    declared::QueueSpec,
+    declared::{Keeps, QueueSpec},
     effects::Effects,
     entry::Entry,
     message::{Publication, View},
@@ -79,6 +79,8 @@ struct Traits {
     priorities: Option<Priorities>,
     /// Deliveries say how often there were others (RabbitMQ: quorum queues).
     shows_attempts: bool,
+    /// Which messages survive a restart.
+    keeps: Keeps,
     /// It holds what was published with a delay, and has no consumers.
     delays: bool,
 }
@@ -89,6 +91,7 @@ impl Traits {
             single_active_consumer: spec.single_active_consumer(),
             priorities: Priorities::of(spec),
             shows_attempts: spec.is_quorum(),
+            keeps: spec.keeps(),
             delays: spec.is_delay_queue(),
         }
     }
@@ -227,7 +230,8 @@ impl Queue {
                     self.counters.delivered_no_ack += 1;
                 } else {
                     let line = self.traits.line(publication);
-                    let entry = Self::entry(&mut self.next_counter, line, me, publication, now);
+                    let entry =
+                        Self::entry((&mut self.next_counter, self.traits.keeps), line, me, publication, now);
                     (placement, position) = (entry.placement(me.id), Some(entry.position));
                     self.unacked_count += 1;
                     self.unacked_bytes += entry.message.size_bytes();
@@ -257,7 +261,7 @@ impl Queue {
         now: &mut Moment<'_>,
     ) -> Option<Placement> {
         let line = self.traits.line(publication);
-        let entry = Self::entry(&mut self.next_counter, line, me, publication, now);
+        let entry = Self::entry((&mut self.next_counter, self.traits.keeps), line, me, publication, now);
         let placement = entry.placement(me.id);
         self.looks.tell_enqueued(&entry.message, Some(entry.position));
         self.may_expire = self.may_expire || expiry::expiration(&entry.message.view()).is_some();
@@ -269,7 +273,7 @@ impl Queue {
 
     #[inline]
     fn entry(
-        next: &mut u64,
+        (next, keeps): (&mut u64, Keeps),
         line: u8,
         me: &SharedQueue,
         publication: &mut Publication<'_>,
@@ -277,7 +281,7 @@ impl Queue {
     ) -> Entry {
         let position = position_of(line, *next);
         *next += 1;
-        let journaled = me.spec.durable && publication.view().layout.persistent;
+        let journaled = keeps.has(publication.view().layout.persistent);
         let message = publication.keep(me.surroundings.memory.gauge(), || now.get());
         Entry { message, position, attempts: Attempts::default(), redelivered: false, journaled }
     }
@@ -290,8 +294,13 @@ impl Queue {
         due: Millis,
     ) -> Option<Placement> {
         self.counters.published += 1;
-        let entry =
-            Self::entry(&mut self.next_counter, 0, me, publication, &mut Moment::of(&*me.surroundings.clock));
+        let entry = Self::entry(
+            (&mut self.next_counter, self.traits.keeps),
+            0,
+            me,
+            publication,
+            &mut Moment::of(&*me.surroundings.clock),
+        );
         let placement = entry.placement(me.id);
         self.looks.tell(&entry, None, || What::Delayed { until: due });
         self.delayed.insert(due, entry);

@@ -49,7 +49,7 @@ impl Queue {
         let entry = Entry {
             attempts: moved.attempts,
             redelivered: moved.redelivered,
-            ..Self::entry(&mut self.next_counter, line, me, &mut publication, now)
+            ..Self::entry((&mut self.next_counter, self.traits.keeps), line, me, &mut publication, now)
         };
         self.may_expire = self.may_expire || expiry::expiration(&moved.view()).is_some();
         if self.ready.push(entry.clone()) && self.ready.resident_bytes() > QUEUE_RESIDENT_BYTES_MAX {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Exchange, Topology};
 use crate::core::{
     change::TopologyChange,
-    declared::ExchangeSpec,
+    declared::{ExchangeSpec, Keeps},
     dedup::{Deduplicator, Owner, SEEN_QUEUE},
     memory::Holder,
     observing::Observers,
@@ -27,8 +27,7 @@ impl Topology {
     /// one brings the hidden queue with it.
     pub fn take_deduplicators(&mut self) -> Vec<DeduplicatorChange> {
         let deduplicators = std::mem::take(&mut self.deduplicators);
-        let is_durable =
-            |change: &_| matches!(change, DeduplicatorChange::Opened(deduplicator) if deduplicator.durable);
+        let is_durable = |change: &_| matches!(change, DeduplicatorChange::Opened(deduplicator) if deduplicator.keeps != Keeps::None);
         if self.seen_queue.is_none() && deduplicators.iter().any(is_durable) {
             self.make_seen_queue();
         }
