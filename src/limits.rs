@@ -241,6 +241,10 @@ pub const GONE_INTERVAL: Duration = Duration::from_secs(1);
 pub const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long connections may take to end when the broker stops.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the program that started the broker may take to hear something of it.
+pub const SUPERVISOR_TIMEOUT: Duration = Duration::from_secs(1);
+/// A watchdog is fed no more often than this, however impatient it is.
+pub const WATCHDOG_INTERVAL_MIN: Duration = Duration::from_millis(10);
 /// Characters of one value, which a peer may have sent, in a line of the log.
 pub const SHOWN_CHARS_MAX: usize = 512;
 /// Bytes of a `rabbitmq.conf` that is translated.

@@ -3,6 +3,7 @@
 
 mod descriptors;
 mod reload;
+mod supervisor;
 
 use std::{fmt, future, io, net::SocketAddr, sync::Arc};
 
@@ -251,7 +252,11 @@ impl Server {
         let shutdown = stop.orderly;
         let api = self.api(&shutdown, operators);
         let tasks = TaskTracker::new();
+        let status = self.announcement();
         let mut background = watch_resources(&self.broker, &self.store, workers);
+        // To the very end: a stop may take longer than a watchdog waits.
+        let runtimes = [workers, front, operators].map(Clone::clone);
+        tokio::spawn(supervisor::feed_watchdog(self.broker.clone(), runtimes));
         // Before the first client: what is written there may be what it needs to get in.
         let definitions = self.broker.config.load_definitions.clone();
         if let Err(problems) = reload::definitions(&self.broker, definitions.as_deref()).await {
@@ -283,6 +288,9 @@ impl Server {
                 connection::listen(broker, gate, listener, tls, tasks.clone(), workers, shutdown.clone());
             tasks.spawn(listening);
         }
+        let showing = supervisor::show_status(self.broker.clone(), status);
+        named(&mut background, &Handle::current(), "the status", showing);
+        supervisor::ready().await;
         let failure = self.store.failure();
         let mut ended = None;
         tokio::select! {
@@ -295,6 +303,7 @@ impl Server {
             }
         }
         tracing::info!("stopping");
+        supervisor::stopping().await;
         tasks.close();
         let operations = self.broker.operations.clone();
         operations.close();

@@ -11,6 +11,7 @@ use std::{
 
 use tokio::{signal::unix::Signal, task::spawn_blocking};
 
+use super::supervisor;
 use crate::broker::{Broker, Document, Imported, configured_policies};
 use crate::config::{Change, Changeable, Config, LogFilter, Shown, changes, read_bounded};
 use crate::core::declared::{PolicyKind, PolicySpec};
@@ -46,12 +47,14 @@ impl Reload {
     /// Runs as long as the broker.
     pub(super) async fn at_each(mut self, mut hangup: Signal) {
         while hangup.recv().await.is_some() {
+            supervisor::reloading().await;
             self.read_configuration().await;
             self.renew_keys().await;
             if let Some(tls) = &self.tls {
                 tls::refresh(tls.clone(), true).await;
             }
             self.load_definitions().await;
+            supervisor::ready().await;
         }
         future::pending::<()>().await;
     }

@@ -17,6 +17,7 @@ mod policies;
 mod service;
 mod settings;
 mod sockets;
+mod supervisor;
 #[path = "../support/tls.rs"]
 mod tls;
 #[path = "../support/wire.rs"]
