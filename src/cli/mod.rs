@@ -9,6 +9,7 @@ mod log;
 mod operate;
 mod serve;
 mod tls;
+mod version;
 
 use std::process::ExitCode;
 
@@ -21,7 +22,7 @@ use crate::protocol::Printable;
 
 /// A message broker that speaks AMQP 0-9-1 as RabbitMQ does.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version, long_version = version::LONG.as_str(), args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
