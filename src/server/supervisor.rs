@@ -127,12 +127,12 @@ mod tests {
         let long = Duration::from_secs(60);
         assert!(here.block_on(lives(&broker, &runtimes, long)));
         let (release, released) = mpsc::channel::<()>();
-        let (began, begun) = mpsc::channel();
+        let (stick, sticks) = mpsc::channel();
         stuck.spawn(async move {
-            began.send(()).unwrap();
+            stick.send(()).unwrap();
             let _ = released.recv();
         });
-        begun.recv().unwrap();
+        sticks.recv().unwrap();
         assert!(!here.block_on(lives(&broker, &runtimes, Duration::from_millis(50))));
         drop(release);
         assert!(here.block_on(lives(&broker, &runtimes, long)));
