@@ -126,15 +126,15 @@ mod tests {
         let runtimes = [free.handle().clone(), stuck.handle().clone()];
         let long = Duration::from_secs(60);
         assert!(here.block_on(lives(&broker, &runtimes, long)));
-        let (release, released) = mpsc::channel::<()>();
-        let (stick, sticks) = mpsc::channel();
+        let (unblock, awaited) = mpsc::channel::<()>();
+        let (tell, heard) = mpsc::channel();
         stuck.spawn(async move {
-            stick.send(()).unwrap();
-            let _ = released.recv();
+            tell.send(()).unwrap();
+            let _ = awaited.recv();
         });
-        sticks.recv().unwrap();
+        heard.recv().unwrap();
         assert!(!here.block_on(lives(&broker, &runtimes, Duration::from_millis(50))));
-        drop(release);
+        drop(unblock);
         assert!(here.block_on(lives(&broker, &runtimes, long)));
     }
 }
