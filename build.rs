@@ -35,7 +35,7 @@ fn commit() -> Option<String> {
     }
     if let Ok(info) = fs::read_to_string(CRATE_INFO) {
         let (_, rest) = info.split_once("\"sha1\": \"")?;
-        return Some(rest.split('"').next()?.to_owned());
+        return Some(told(rest.split('"').next()?, info.contains("\"dirty\": true")));
     }
     // A crate that lies unpacked somewhere in another repository is not of that one's commit.
     output("git", &["ls-files", "--error-unmatch", "build.rs"])?;
@@ -46,7 +46,11 @@ fn commit() -> Option<String> {
     }
     let commit = output("git", &["rev-parse", "HEAD"])?;
     let changed = output("git", &[&["status", "--porcelain", "--"], SOURCES.as_slice()].concat())?;
-    Some(if changed.is_empty() { commit } else { format!("{commit}, with changes") })
+    Some(told(&commit, !changed.is_empty()))
+}
+
+fn told(commit: &str, has_changes: bool) -> String {
+    format!("{commit}{}", if has_changes { ", with changes" } else { "" })
 }
 
 fn output(program: &str, args: &[&str]) -> Option<String> {
