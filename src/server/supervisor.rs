@@ -124,7 +124,7 @@ mod tests {
         let (here, free, stuck) =
             (Builder::new_current_thread().enable_time().build().unwrap(), one_thread(), one_thread());
         let runtimes = [free.handle().clone(), stuck.handle().clone()];
-        let long = Duration::from_secs(60);
+        let long = Duration::from_mins(1);
         assert!(here.block_on(lives(&broker, &runtimes, long)));
         let (unblock, awaited) = mpsc::channel::<()>();
         let (tell, heard) = mpsc::channel();
