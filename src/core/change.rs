@@ -63,7 +63,7 @@ pub enum Change {
         /// Last position.
         last: u64,
     },
-    /// A message came back to its queue.
+    /// A message came back to its queue, or waits there until another time.
     Return {
         /// Where it is.
         placement: Placement,
@@ -71,8 +71,8 @@ pub enum Change {
         attempts: Attempts,
         /// It waits until then before it is delivered again; zero: it does not wait.
         due: Millis,
-        /// The message.
-        message: Message,
+        /// The message, unless it is on disk already.
+        message: Option<Message>,
     },
     /// Exchanges, queues or bindings changed.
     Topology {

@@ -30,7 +30,7 @@ pub(super) enum Recorded {
     Relocate { placements: Placements, payload_bytes: u32, transient: bool, from: SegmentId },
     /// Messages are settled.
     Settle { queue: QueueId, ranges: Vec<RangeInclusive<u64>> },
-    /// Messages came back.
+    /// Messages came back, or wait until another time.
     Return { queue: QueueId, returned: Vec<Back> },
     /// The topology changed.
     Topology { vhost: ShortString, change: TopologyChange },
@@ -44,8 +44,8 @@ pub(super) struct Back {
     pub(super) position: u64,
     /// How often it came back.
     pub(super) returned: Returned,
-    /// It, as long as it may have to be written again.
-    pub(super) message: Message,
+    /// It, as long as it may have to be written again; `None` if it is on disk already.
+    pub(super) message: Option<Message>,
 }
 
 impl Recorded {

@@ -90,7 +90,7 @@ impl Queue {
                     placement: Placement { queue: me.id, position: entry.position },
                     attempts: entry.attempts,
                     due: due.unwrap_or(0),
-                    message: entry.message.clone(),
+                    message: Some(entry.message.clone()),
                 });
             }
             match due {

@@ -70,6 +70,6 @@ fn note(me: &SharedQueue, entry: &Entry, effects: &mut Effects) {
     });
     if entry.attempts != Attempts::default() {
         let (attempts, message) = (entry.attempts, entry.message.clone());
-        effects.changes.push(Change::Return { placement, attempts, due: 0, message });
+        effects.changes.push(Change::Return { placement, attempts, due: 0, message: Some(message) });
     }
 }

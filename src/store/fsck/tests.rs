@@ -51,7 +51,7 @@ impl Folder {
             placement: place(1, 4),
             attempts: Attempts { returned: 1, failed: 1 },
             due: 0,
-            message: returned.clone(),
+            message: Some(returned.clone()),
         };
         let mut changes: Vec<Change> = (1..=3).map(declared).collect();
         changes.extend((1..=3).map(|position| published(message(b"body"), &[place(1, position)])));

@@ -54,7 +54,7 @@ pub struct QueueState {
 pub struct BlockImage {
     /// By segment, at least one, none of them empty, without overlap.
     pub parts: Vec<Part>,
-    /// Places of live messages that came back to the queue, ascending, and what is known of that: at least once.
+    /// Places of live messages that came back to the queue, or wait, ascending, and what is known of that.
     pub returned: Vec<(u16, Returned)>,
 }
 
@@ -84,7 +84,7 @@ pub enum Inconsistent {
     /// Parts overlap, are empty, or two are of the same segment; or there is none.
     #[error("its parts are empty or overlap")]
     Parts,
-    /// A count of returns that is zero, or is for a message that is not live, or out of order.
+    /// Returns that say nothing, or are for a message that is not live, or out of order.
     #[error("it counts returns of what is not there")]
     Returned,
 }
@@ -111,7 +111,7 @@ impl BlockImage {
         let of_live = self
             .returned
             .iter()
-            .all(|&(at, it)| at < BLOCK_POSITIONS && live.contains(at) && it.attempts.returned > 0);
+            .all(|&(at, it)| at < BLOCK_POSITIONS && live.contains(at) && it != Returned::default());
         if ascending && of_live { Ok(live) } else { Err(Inconsistent::Returned) }
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Queue {
     /// A counter, too.
     pub(super) redelivered_below: u64,
     blocks: Blocks,
-    /// Of live messages that came back at least once.
+    /// Of live messages that came back at least once, or wait until another time than was said when they came.
     returned: BTreeMap<u64, Returned>,
     changed: BTreeSet<u64>,
     /// The two positions differ from the last checkpoint.
@@ -147,11 +147,14 @@ impl Queue {
         true
     }
 
-    /// Whether that is news. The count stays where it is when it is full, so with an equal one the last word holds.
+    /// Whether that is news. The count stays where it is when it is full, and when a message is rescheduled, so with an equal one the last
+    /// word holds.
     pub(super) fn came_back(&mut self, position: u64, returned: Returned) -> bool {
         let (number, at) = split(position);
         let known = self.returned.get(&position).copied().unwrap_or_default();
-        let is_news = returned.attempts.returned >= known.attempts.returned.max(1) && returned != known;
+        let is_news = returned.attempts.returned >= known.attempts.returned
+            && returned != known
+            && returned != Returned::default();
         let block = self.blocks.get_mut(number, End::Head).filter(|block| block.is_live(at));
         let Some(block) = block.filter(|_| is_news) else { return false };
         self.returned.insert(position, returned);

@@ -48,15 +48,17 @@ fn take_back(recorded: Recorded, unwritten: &Unwritten, changes: &mut Changes) {
                 take_back_settled(queue, &range, unwritten, changes);
             }
         }
-        Recorded::Return { queue, returned } => {
-            changes.extend(returned.into_iter().map(|Back { position, returned, message }| {
-                let Returned { attempts, due } = returned;
-                Change::Return { placement: Placement { queue, position }, attempts, due, message }
-            }));
-        }
+        Recorded::Return { queue, returned } => take_back_returned(queue, returned, changes),
         Recorded::Topology { vhost, change } => changes.push(Change::Topology { vhost, change }),
         Recorded::Access(change) => changes.push(Change::Access(change)),
     }
+}
+
+fn take_back_returned(queue: QueueId, returned: Vec<Back>, changes: &mut Changes) {
+    changes.extend(returned.into_iter().map(|Back { position, returned, message }| {
+        let Returned { attempts, due } = returned;
+        Change::Return { placement: Placement { queue, position }, attempts, due, message }
+    }));
 }
 
 /// With the messages that are not on disk: without room for them their settlements must wait for them. Between them are
@@ -170,15 +172,25 @@ impl Encoder {
         }
     }
 
-    /// Notes what came too early, if its message has come by now: at the end of the second step.
+    /// Notes what came too early, if its message has come by now: at the end of the second step. It was before all that was noted since of
+    /// the same message, whose last word holds.
     pub(in crate::store) fn note_early(&mut self) {
+        if self.early.is_empty() {
+            return;
+        }
+        let later = mem::take(&mut self.returned);
         for change in mem::take(&mut self.early) {
             match change {
-                Change::Return { placement, attempts, due, message } if message.stage() == Stage::Writing => {
+                Change::Return { placement, attempts, due, message }
+                    if stage(message.as_ref()) == Stage::Writing =>
+                {
                     self.note_return(placement, Returned { attempts, due }, message);
                 }
                 _ => self.note(change),
             }
+        }
+        for (queue, returned) in later {
+            self.returned.entry(queue).or_default().extend(returned);
         }
     }
 
@@ -283,10 +295,14 @@ impl Encoder {
         }
         begins.push(changes.len());
         let groups = self.groups.drain(..).map(|(begin, end)| (begins[begin], begins[end])).collect();
+        // They came after what was encoded of the same messages.
+        for (queue, returned) in self.returned.drain() {
+            take_back_returned(queue, returned, &mut changes);
+        }
         Batch { changes, groups, ..Batch::default() }
     }
 
-    /// What was gathered of messages that are not on disk now waits for them again.
+    /// Settlements that were gathered of messages that are not on disk now wait for them again.
     fn gather_later(&mut self, unwritten: &Unwritten) {
         let early = &mut self.early;
         for (&queue, positions) in &mut self.settled {
@@ -297,17 +313,6 @@ impl Encoder {
                 false
             });
         }
-        for (&queue, returned) in &mut self.returned {
-            returned.retain(|&Back { position, returned: Returned { attempts, due }, ref message }| {
-                let placement = Placement { queue, position };
-                if !unwritten.contains_key(&placement) {
-                    return true;
-                }
-                early.push(Change::Return { placement, attempts, due, message: message.clone() });
-                false
-            });
-        }
-        self.returned.retain(|_, returned| !returned.is_empty());
     }
 
     /// A record without a payload.
@@ -319,7 +324,7 @@ impl Encoder {
 
     fn note(&mut self, change: Change) {
         let stage = match &change {
-            Change::Settle { message: Some(message), .. } | Change::Return { message, .. } => message.stage(),
+            Change::Settle { message, .. } | Change::Return { message, .. } => stage(message.as_ref()),
             _ => Stage::Written,
         };
         match (stage, change) {
@@ -344,7 +349,7 @@ impl Encoder {
         }
     }
 
-    fn note_return(&mut self, placement: Placement, returned: Returned, message: Message) {
+    fn note_return(&mut self, placement: Placement, returned: Returned, message: Option<Message>) {
         let Placement { queue, position } = placement;
         self.returned.entry(queue).or_default().push(Back { position, returned, message });
     }
@@ -409,6 +414,11 @@ impl Encoder {
         finish(&mut self.bytes, begun, point.salt, offset);
         payload_bytes as u32
     }
+}
+
+/// One that a change does not have is on disk.
+fn stage(message: Option<&Message>) -> Stage {
+    message.map_or(Stage::Written, Message::stage)
 }
 
 fn kind(recorded: &Recorded) -> Kind {

@@ -49,7 +49,7 @@ fn a_lost_key_value_store_loses_no_message() {
 #[test]
 fn a_power_cut_at_every_operation_of_one_story_leaves_what_was_confirmed() {
     let operations = {
-        let mut story = Story::begin(12);
+        let mut story = Story::begin(11);
         story.do_everything();
         story.machine.disk.operations()
     };
@@ -57,7 +57,7 @@ fn a_power_cut_at_every_operation_of_one_story_leaves_what_was_confirmed() {
     for n in 1..=operations {
         for seed in 0..cases(3) {
             let _told = Told(n * 1_000 + seed);
-            let mut story = Story::begin(12);
+            let mut story = Story::begin(11);
             let before = story.machine.disk.operations();
             story.machine.disk.crash_at(n.saturating_sub(before).max(1));
             story.do_everything();

@@ -260,7 +260,12 @@ fn a_message_that_comes_back_while_the_disk_is_full_keeps_its_count() {
     run.append_one(publish(&message, 6, &[QUEUE]));
     run.write().unwrap();
     let attempts = Attempts { returned: 1, failed: 0 };
-    run.append_one(Change::Return { placement: at(QUEUE, 6), attempts, due: 9, message: message.clone() });
+    run.append_one(Change::Return {
+        placement: at(QUEUE, 6),
+        attempts,
+        due: 9,
+        message: Some(message.clone()),
+    });
     run.write().unwrap();
     run.write().unwrap();
     machine.disk.heal();
@@ -546,7 +551,7 @@ fn a_flipped_bit_harms_one_record_at_most() {
         placement: at(QUEUE, 5),
         attempts,
         due: 0,
-        message: messages[5].clone(),
+        message: Some(messages[5].clone()),
     });
     run.write().unwrap();
     run.append_one(topology(TopologyChange::ExchangeDeleted(ShortString::from_static("x"))));

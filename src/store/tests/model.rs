@@ -238,14 +238,12 @@ impl Model {
             assert_eq!(loaded.message.view().image(), entry.image, "{key:?} is another one");
             assert_eq!(loaded.message.published_at(), entry.message.published_at(), "{key:?}");
             // What came before its publish is written after it.
-            let done = entry.returned.iter().rev().find(|(_, commit)| *commit <= end.done);
-            let done = done.filter(|_| is_done(&entry.published));
-            let least = if end.state_lost { None } else { done.map(|(returned, _)| *returned) };
-            let least = least.unwrap_or_default();
-            let known = entry.returned.iter().map(|(returned, _)| *returned).chain([Returned::default()]);
-            let mut known = known.filter(|known| known.attempts.returned >= least.attempts.returned);
+            let done = entry.returned.iter().rposition(|(_, commit)| *commit <= end.done);
+            let done = done.filter(|_| is_done(&entry.published) && !end.state_lost);
+            let known = entry.returned[done.unwrap_or(0)..].iter().map(|(returned, _)| *returned);
+            let mut known = known.chain(done.is_none().then(Returned::default));
             let found = returned(loaded);
-            assert!(known.any(|known| known == found), "{key:?} came back {found:?}, at least {least:?}");
+            assert!(known.any(|known| known == found), "{key:?} came back {found:?}, not the last way");
             let redelivered = entry.redelivered || !end.clean || entry.settled.is_some();
             assert!(!redelivered || loaded.redelivered, "{key:?} does not say redelivered");
             assert!(redelivered || end.state_lost || !loaded.redelivered, "{key:?} says redelivered");
@@ -303,7 +301,8 @@ impl Model {
             entry.settled = Some(Commit(0));
             if let Some(loaded) = found.remove(key) {
                 entry.settled = None;
-                entry.returned = vec![(returned(&loaded), Commit(0))];
+                // What was known before may hold again if the state is lost.
+                entry.returned.push((returned(&loaded), Commit(0)));
                 entry.redelivered = loaded.redelivered;
                 entry.on_disk = true;
                 entry.message = loaded.message;

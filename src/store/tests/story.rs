@@ -339,9 +339,14 @@ impl Story {
         let chosen: Vec<Key> = live.choose_multiple(&mut self.chance, 3).copied().collect();
         for key in chosen {
             let entry = &self.model.entries[&key];
-            let attempts = entry.last_return().attempts.after_return(self.chance.random());
-            let due = if self.chance.random() { self.chance.random() } else { 0 };
-            let (placement, message) = (placement(key), entry.message.clone());
+            let (attempts, due) = if self.chance.random_ratio(1, 3) {
+                (entry.last_return().attempts, self.chance.random_range(1..=u64::MAX)) // it is rescheduled
+            } else {
+                let attempts = entry.last_return().attempts.after_return(self.chance.random());
+                (attempts, if self.chance.random() { self.chance.random() } else { 0 })
+            };
+            let message = Some(entry.message.clone()).filter(|message| message.stage() != Stage::Written);
+            let placement = placement(key);
             let commit = self.run.append_one(Change::Return { placement, attempts, due, message });
             let returned = (Returned { attempts, due }, commit);
             self.model.entries.get_mut(&key).unwrap().returned.push(returned);

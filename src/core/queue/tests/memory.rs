@@ -26,7 +26,7 @@ impl Walk {
         for change in changes {
             match change {
                 Change::Publish { message, .. }
-                | Change::Return { message, .. }
+                | Change::Return { message: Some(message), .. }
                 | Change::Settle { message: Some(message), .. } => self.see(message),
                 _ => {}
             }

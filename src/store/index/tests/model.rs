@@ -282,7 +282,7 @@ fn run(index: &mut Index, model: &mut Model, shadow: &mut Shadow, operation: &Op
             index.returned(at, returned);
             let count = returned.attempts.returned;
             if let Some(message) = model.message(at)
-                && count > 0
+                && returned != Returned::default()
                 && count >= message.returned.attempts.returned
             {
                 message.returned = returned;

@@ -1,7 +1,10 @@
 //! What becomes of a batch that the disk has no room for.
 
 use super::*;
-use crate::core::message::{View, build_image};
+use crate::core::{
+    change::Attempts,
+    message::{View, build_image},
+};
 
 const QUEUE: QueueId = QueueId(7);
 const POINT: AppendPoint = AppendPoint { salt: 1, offset: 0 };
@@ -13,6 +16,9 @@ fn message() -> Message {
 
 /// What is settled: first and last position, and whether its message is not on disk.
 type Settled = (u64, u64, bool);
+
+/// A range, positions that are published, and what is taken back.
+type Case<'a> = ((u64, u64), &'a [u64], &'a [Settled]);
 
 fn settled_then_taken_back(settled: (u64, u64), published: &[u64]) -> Vec<Settled> {
     let mut encoder = Encoder::default();
@@ -49,7 +55,7 @@ fn settled_then_taken_back(settled: (u64, u64), published: &[u64]) -> Vec<Settle
 #[test]
 fn a_range_is_taken_back_as_ranges_around_what_is_not_on_disk() {
     let far = 200 << 56;
-    let cases: [((u64, u64), &[u64], &[Settled]); 9] = [
+    let cases: [Case<'_>; 9] = [
         ((1, far), &[], &[(1, far, false)]),
         ((5, 5), &[], &[(5, 5, false)]),
         ((5, 5), &[5], &[(5, 5, true)]),
@@ -63,4 +69,37 @@ fn a_range_is_taken_back_as_ranges_around_what_is_not_on_disk() {
     for (settled, published, taken_back) in cases {
         assert_eq!(settled_then_taken_back(settled, published), taken_back, "{settled:?} with {published:?}");
     }
+}
+
+#[test]
+fn the_last_word_of_a_message_s_returns_stays_the_last() {
+    let (mut encoder, message) = (Encoder::default(), message());
+    let placement = Placement { queue: QUEUE, position: 3 };
+    let until = |due| Change::Return {
+        placement,
+        attempts: Attempts::default(),
+        due,
+        message: Some(message.clone()),
+    };
+    let mut changes = vec![Change::Publish {
+        message: message.clone(),
+        placements: [placement].into_iter().collect(),
+        transient: false,
+    }];
+    encoder.decide(&mut changes, &[], 0);
+    // The first comes before its message is on disk, and that is while the batch goes on.
+    encoder.single(until(5), POINT);
+    message.set_stage(Stage::Written);
+    encoder.single(until(4), POINT);
+    encoder.note_early();
+    encoder.rest(POINT);
+    encoder.single(until(7), POINT);
+    let taken_back = encoder.take_back().changes.into_iter();
+    let dues: Vec<_> = taken_back
+        .filter_map(|change| match change {
+            Change::Return { due, .. } => Some(due),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(dues, [5, 4, 7]);
 }

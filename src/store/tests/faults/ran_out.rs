@@ -159,7 +159,7 @@ fn a_message_that_came_back_keeps_its_count() {
     let (machine, mut run) = begin();
     let message = message(100);
     let attempts = Attempts { returned: 2, failed: 1 };
-    let back = Change::Return { placement: at(QUEUE, 0), attempts, due: 9, message: message.clone() };
+    let back = Change::Return { placement: at(QUEUE, 0), attempts, due: 9, message: Some(message.clone()) };
     machine.disk.fail_at(2, ErrorKind::StorageFull);
     run.append(vec![publish(&message, 0, &[QUEUE]), back], false);
     run.write().unwrap();
