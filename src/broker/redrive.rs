@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Vhost, completed::completed};
 use crate::core::{
+    clock::Millis,
     commit::Commit,
     effects::Effects,
     entry::Entry,
@@ -124,6 +125,21 @@ impl Vhost {
         let cancelled = queue.cancel_delayed(at.due, at.position, &mut effects);
         let commit = self.append(&mut effects, false);
         cancelled.then_some(commit)
+    }
+
+    /// Has such a message come at another moment, in milliseconds since the epoch: at once if that is past. Gives where it stands then, and
+    /// the commit to wait for; `None` if it does not wait any more.
+    pub fn reschedule_delayed(
+        &self,
+        queue: &Arc<SharedQueue>,
+        at: Cursor,
+        due: Millis,
+    ) -> Option<(Cursor, Commit)> {
+        let mut effects = Effects::default();
+        let due = due.max(1);
+        let rescheduled = queue.reschedule_delayed((at.due, at.position), due, &mut effects);
+        let commit = self.append(&mut effects, false);
+        rescheduled.then_some((Cursor { due, ..at }, commit))
     }
 }
 

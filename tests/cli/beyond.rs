@@ -49,7 +49,7 @@ fn messages_are_looked_at_page_by_page_and_stay_what_they_are() {
 }
 
 #[test]
-fn delayed_messages_are_listed_and_cancelled() {
+fn delayed_messages_are_listed_rescheduled_and_cancelled() {
     let Some(operator) = Operator::start(&[]) else { return };
     operator.ok(&["declare-queue", "jobs"]);
     operator.ok(&["publish", "jobs", "later", "--header", "x-delay=4000000"]);
@@ -59,6 +59,20 @@ fn delayed_messages_are_listed_and_cancelled() {
     assert!(lines.len() == 3 && lines[1].ends_with("sooner") && lines[2].ends_with("later"), "{list}");
     let list = operator.json(&["delayed", "list"]);
     let position = list["messages"][0]["position"].as_str().unwrap();
+    operator.ok(&["delayed", "reschedule", position, "--at", "2031-01-31T12:00:00Z"]);
+    operator.fails(
+        &["delayed", "reschedule", position, "--in", "2d"],
+        1,
+        &["there is no message at", "that waits in virtual host '/'"],
+    );
+    for no_time in [&["--in", "soon"][..], &["--at", "soon"], &[]] {
+        let refused = operator.run(&[&["delayed", "reschedule", position], no_time].concat());
+        assert_eq!(refused.code, 2, "{refused:?}");
+    }
+    let list = operator.json(&["delayed", "list"]);
+    let sooner = &list["messages"][1];
+    assert_eq!((&sooner["payload"], &sooner["due"]), (&json!("sooner"), &json!(1_927_627_200_000_u64)));
+    let position = sooner["position"].as_str().unwrap();
     operator.ok(&["delayed", "cancel", position]);
     operator.fails(
         &["delayed", "cancel", position],
@@ -69,7 +83,7 @@ fn delayed_messages_are_listed_and_cancelled() {
 }
 
 #[test]
-fn messages_that_wait_for_a_retry_are_listed_and_cancelled() {
+fn messages_that_wait_for_a_retry_are_listed_rescheduled_and_cancelled() {
     let Some(operator) = Operator::start(&[]) else { return };
     let retry = ["--argument", "x-delayed-retry-type=all", "--argument", "x-delayed-retry-min=4000000"];
     let retry = [
@@ -84,7 +98,13 @@ fn messages_that_wait_for_a_retry_are_listed_and_cancelled() {
         until(&operator, &["delayed", "list", "--queue", "jobs"], |list| list["messages"] != json!([]));
     let message = &list["messages"][0];
     assert_eq!((&message["payload"], &message["state"]), (&json!("again"), &json!("delayed")));
-    operator.ok(&["delayed", "cancel", message["position"].as_str().unwrap(), "--queue", "jobs"]);
+    let position = message["position"].as_str().unwrap();
+    operator.ok(&["delayed", "reschedule", position, "--queue", "jobs", "--in", "90d"]);
+    let list = operator.json(&["delayed", "list", "--queue", "jobs"]);
+    let (before, after) = (message["due"].as_u64().unwrap(), list["messages"][0]["due"].as_u64().unwrap());
+    assert!(after > before + 80 * 86_400_000, "{before} {after}");
+    let position = list["messages"][0]["position"].as_str().unwrap();
+    operator.ok(&["delayed", "cancel", position, "--queue", "jobs"]);
     assert_eq!(operator.json(&["peek", "jobs", "--state", "delayed"])["messages"], json!([]));
 }
 

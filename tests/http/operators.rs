@@ -1,4 +1,6 @@
-//! What operators do with messages: look at them where they stand, cancel delayed ones, redrive dead ones, see what was dropped.
+//! What operators do with messages: look at them where they stand, cancel and reschedule delayed ones, redrive dead ones, see what was dropped.
+
+use std::time::SystemTime;
 
 use lapin::{
     BasicProperties,
@@ -95,6 +97,109 @@ async fn delayed_messages_are_listed_and_one_is_cancelled() {
     let path = format!("leveret/delayed/%2F/{position}");
     assert_eq!((api.delete(&path), api.delete(&path)), (204, 404));
     assert_eq!(payloads(&api.get("leveret/delayed/%2F")), ["later"]);
+}
+
+/// Publishes a message that comes in an hour; gives its path in the API.
+async fn published_with_a_delay(api: &Api, client: &Ch, queue: &str, body: &str) -> String {
+    let mut headers = FieldTable::default();
+    headers.insert("x-delay".into(), AMQPValue::LongInt(3_600_000));
+    let properties = BasicProperties::default().with_headers(headers).with_delivery_mode(2);
+    client.publish_with("", queue, body, "", properties).await.unwrap();
+    let listed = api.get("leveret/delayed/%2F");
+    let its = listed["messages"].as_array().unwrap().iter().find(|message| message["payload"] == body);
+    format!("leveret/delayed/%2F/{}", its.unwrap()["position"].as_str().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_rescheduled_message_comes_at_its_new_time_and_not_at_its_old_one() {
+    let Some(api) = Api::start(&[]) else { return };
+    api.put("queues/%2F/q", &NULL);
+    let client = Ch::open_to(api.broker.clone()).await.confirm().await;
+    let mut consumer = client.consume("q", "no-ack").await;
+    let sooner = published_with_a_delay(&api, &client, "q", "sooner").await;
+    let later = published_with_a_delay(&api, &client, "q", "later").await;
+    let (status, soon) = api.ask("PUT", &later, &json!({ "delay": 2_000 }));
+    let (position, soon_due) = (soon["position"].as_str().unwrap(), soon["due"].as_u64().unwrap());
+    let later = format!("leveret/delayed/%2F/{position}");
+    let put_off = api.ask("PUT", &later, &json!({ "due": soon_due + 7_200_000 }));
+    assert_eq!((status, put_off.0, &put_off.1["due"]), (200, 200, &json!(soon_due + 7_200_000)));
+    // When this one comes, the time that the other one had is past.
+    let due = soon_due + 100;
+    assert_eq!(api.ask("PUT", &sooner, &json!({ "due": due })).0, 200);
+    assert_eq!(&*next(&mut consumer).await.data, b"sooner");
+    assert!(SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() >= u128::from(due), "not before its time");
+    let left = api.get("leveret/delayed/%2F");
+    assert_eq!((payloads(&left), &left["messages"][0]["due"]), (vec!["later".into()], &put_off.1["due"]));
+    assert_eq!(api.ask("PUT", &sooner, &json!({ "delay": 1 })).0, 404, "it has come");
+}
+
+#[test]
+fn when_a_message_is_to_come_must_be_said_once_and_for_no_more_than_ten_years() {
+    let Some(api) = Api::start(&[]) else { return };
+    api.put("queues/%2F/q", &NULL);
+    let message = json!({
+        "properties": { "headers": { "x-delay": 3_600_000 } }, "routing_key": "q", "payload": "m", "payload_encoding": "string",
+    });
+    api.post("exchanges/%2F/amq.default/publish", &message);
+    let position = api.get("leveret/delayed/%2F")["messages"][0]["position"].clone();
+    let path = format!("leveret/delayed/%2F/{}", position.as_str().unwrap());
+    for wrong in [
+        json!({}),
+        json!({ "due": 1, "delay": 1 }),
+        json!({ "delay": -1 }),
+        json!({ "delay": "soon" }),
+        json!({ "delay": 315_360_000_001_u64 }),
+        json!({ "due": i64::MAX }),
+    ] {
+        assert_eq!(api.ask("PUT", &path, &wrong).0, 400, "{wrong}");
+    }
+    assert_eq!(api.ask("PUT", "leveret/queues/%2F/q/delayed/7-7", &json!({ "delay": 1 })).0, 404);
+    api.put("users/ann", &json!({ "password": "secret", "tags": "monitoring" }));
+    api.put("permissions/%2F/ann", &json!({ "configure": "", "write": ".*", "read": ".*" }));
+    let ann = api.being("ann", "secret");
+    for path in [&*path, "leveret/queues/%2F/q/delayed/7-7"] {
+        assert_eq!(ann.ask("PUT", path, &json!({ "delay": 1 })).0, 401, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_broker_that_is_killed_has_messages_come_at_the_times_that_were_set_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(api) = Api::start_on(folder.path()) else { return };
+    let arguments = json!({
+        "x-queue-type": "quorum", "x-delayed-retry-type": "all", "x-delayed-retry-min": 3_600_000,
+        "x-delayed-retry-max": 3_600_000,
+    });
+    api.put("queues/%2F/q", &json!({ "durable": true }));
+    api.put("queues/%2F/retried", &json!({ "durable": true, "arguments": arguments }));
+    fill(&api, "retried", ["again".into()]);
+    api.post(
+        "queues/%2F/retried/get",
+        &json!({ "count": 1, "ackmode": "ack_requeue_true", "encoding": "auto" }),
+    );
+    let waiting = api.get("leveret/queues/%2F/retried/messages?state=delayed");
+    let position = waiting["messages"][0]["position"].as_str().unwrap();
+    let client = Ch::open_to(api.broker.clone()).await.confirm().await;
+    let (now, later) = (
+        published_with_a_delay(&api, &client, "q", "now").await,
+        published_with_a_delay(&api, &client, "q", "later").await,
+    );
+    let again = format!("leveret/queues/%2F/retried/delayed/{position}");
+    let [later, again] = [later, again].map(|path| {
+        let (status, answer) = api.ask("PUT", &path, &json!({ "delay": 7_200_000 }));
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer["due"].clone()
+    });
+    assert_eq!(api.ask("PUT", &now, &json!({ "delay": 0 })).0, 200);
+    drop((client, api));
+    let api = Api::start_on(folder.path()).unwrap();
+    let waiting = api.get("leveret/queues/%2F/retried/messages?state=delayed");
+    assert_eq!((payloads(&waiting), &waiting["messages"][0]["due"]), (vec!["again".into()], &again));
+    let delayed = api.get("leveret/delayed/%2F");
+    assert_eq!((payloads(&delayed), &delayed["messages"][0]["due"]), (vec!["later".into()], &later));
+    let client = Ch::open_to(api.broker.clone()).await;
+    let mut consumer = client.consume("q", "no-ack").await;
+    assert_eq!(&*next(&mut consumer).await.data, b"now");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -277,7 +277,7 @@ async fn a_step_waits_until_the_one_before_is_safe() {
 }
 
 #[tokio::test]
-async fn a_delayed_message_can_be_listed_and_cancelled() {
+async fn a_delayed_message_can_be_listed_rescheduled_and_cancelled() {
     let host = Host::new();
     let waiting = host.vhost.delay_queue();
     let mut effects = Effects::default();
@@ -297,4 +297,9 @@ async fn a_delayed_message_can_be_listed_and_cancelled() {
     assert!(host.vhost.cancel_delayed(&waiting, at).is_none());
     assert_eq!(waiting.status().delayed, 2);
     assert!(places(&host.notebook.groups.lock()).keys().eq(&[0, 2]), "the journal has heard of it");
+    let at = Cursor { due: listed[0].due, position: listed[0].entry.position };
+    let (later, _) = host.vhost.reschedule_delayed(&waiting, at, NOW + 99).unwrap();
+    assert_eq!(later, Cursor { due: NOW + 99, ..at });
+    assert!(host.vhost.reschedule_delayed(&waiting, at, NOW + 98).is_none());
+    assert!(host.vhost.cancel_delayed(&waiting, later).is_some());
 }

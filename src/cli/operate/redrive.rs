@@ -82,7 +82,7 @@ pub struct Target {
 }
 
 /// A time with its unit as milliseconds.
-fn milliseconds(text: &str) -> Result<u64, String> {
+pub fn milliseconds(text: &str) -> Result<u64, String> {
     let wrong = || format!("'{text}' is no time, such as 500ms, 90s, 15m, 12h or 7d");
     let end = text.find(|letter: char| !letter.is_ascii_digit()).ok_or_else(wrong)?;
     let (number, unit) = text.split_at(end);

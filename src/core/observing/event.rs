@@ -63,6 +63,11 @@ pub enum What {
     Redriven,
     /// It waited, and an operator has cancelled it.
     Cancelled,
+    /// It waits, and an operator has set another time.
+    Rescheduled {
+        /// Until then.
+        until: Millis,
+    },
     /// A queue was purged of so many messages.
     Purged(usize),
     /// A queue was deleted with so many messages.
@@ -106,6 +111,7 @@ impl What {
             Self::Dropped(_) => "dropped",
             Self::Redriven => "redriven",
             Self::Cancelled => "cancelled",
+            Self::Rescheduled { .. } => "rescheduled",
             Self::Purged(_) => "purged",
             Self::QueueDeleted(_) => "queue_deleted",
         }
@@ -118,6 +124,7 @@ impl What {
             | Self::Requeued { .. }
             | Self::Waiting { .. }
             | Self::Ready
+            | Self::Rescheduled { .. }
             | Self::Delayed { .. } => Some(false),
             Self::Delivered { no_ack, .. } | Self::Got { no_ack, .. } => (!no_ack).then_some(true),
             Self::Published(_)

@@ -160,6 +160,34 @@ impl SharedQueue {
         true
     }
 
+    /// Has a message that waits until `due` wait until `later` instead, which is not zero; it comes at once if that is past. False if it
+    /// does not wait any more.
+    pub fn reschedule_delayed(
+        self: &Arc<Self>,
+        (due, position): (Millis, u64),
+        later: Millis,
+        effects: &mut Effects,
+    ) -> bool {
+        let mut queue = self.lock();
+        let Some(taken) = queue.delayed.remove(due, position) else { return false };
+        let (known, attempts, message) = match &taken {
+            Due::Entry(entry) => {
+                queue.looks.tell(entry, None, || What::Rescheduled { until: later });
+                (entry.journaled, entry.attempts, Some(entry.message.clone()))
+            }
+            Due::OnDisk(stored) => {
+                queue.looks.tell_of_queue(Some(position), || What::Rescheduled { until: later });
+                (true, stored.attempts, None)
+            }
+        };
+        if known {
+            let placement = Placement { queue: self.id, position };
+            effects.changes.push(Change::Return { placement, attempts, due: later, message });
+        }
+        queue.delayed.put_back(later, taken);
+        true
+    }
+
     /// Whether a message that was seen ready still is.
     pub fn holds(&self, position: u64) -> bool {
         self.state.read().ready.holds(position)
@@ -250,7 +278,7 @@ impl Queue {
 
     /// Whether what was read from disk is in its line and does not wait.
     fn is_ready(&self, loaded: &Loaded, now: Millis) -> bool {
-        let due = if self.traits.delays { due_of(&loaded.message) } else { loaded.due };
+        let due = if self.traits.delays { due_of(&loaded.message, loaded.due) } else { loaded.due };
         due <= now && self.ready.holds(loaded.position)
     }
 }

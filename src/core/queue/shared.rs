@@ -554,7 +554,7 @@ impl SharedQueue {
         // All that was published with a delay waits, what is due already with the others: it leaves in due order.
         let delays = queue.traits.delays;
         let now = if delays { 0 } else { self.now() };
-        let waits_until = |entry: &Entry, due| if delays { due_of(&entry.message) } else { due };
+        let waits_until = |entry: &Entry, due| if delays { due_of(&entry.message, due) } else { due };
         let waiting = queue.ready.loaded(paged, page, now, waits_until);
         for (due, entry) in waiting {
             queue.delayed.insert(due, entry);
@@ -572,8 +572,12 @@ impl Drop for SharedQueue {
     }
 }
 
-/// When a message that was published with a delay is due; not zero. At once if its headers say nothing of it.
-pub(super) fn due_of(message: &Message) -> Millis {
+/// When a message that was published with a delay is due; not zero. That is when it was `rescheduled` to, unless that is zero, else what its
+/// headers say; at once if they say nothing of it.
+pub(super) fn due_of(message: &Message, rescheduled: Millis) -> Millis {
+    if rescheduled > 0 {
+        return rescheduled;
+    }
     let view = message.view();
     let headers = PropertiesView::parse(view.properties()).ok().and_then(|properties| properties.headers);
     let due = headers.and_then(|headers| due_ms(&TableView::new(headers), message.published_at()).ok()?);

@@ -51,7 +51,9 @@ fn told(record: &Record) -> String {
             format!("{word}{again}{gone}")
         }
         What::Requeued { attempts } => format!("{word} {attempts}"),
-        What::Waiting { until } | What::Delayed { until } => format!("{word} {}", until - NOW),
+        What::Waiting { until } | What::Delayed { until } | What::Rescheduled { until } => {
+            format!("{word} {}", until - NOW)
+        }
         What::DeadLettered(reason) => format!("{word} {}", reason.name()),
         What::Dropped(reason) => format!("{word} {}", reason.name()),
         What::Purged(messages) | What::QueueDeleted(messages) => format!("{word} {messages}"),
@@ -239,6 +241,17 @@ fn ways_of_waiting_and_operators() -> Vec<Way> {
                 q.shared.cancel_delayed(NOW + 10, waiting[0].entry.position, &mut q.effects.borrow_mut());
             },
             &["delayed 10", "cancelled"],
+        ),
+        (
+            table(),
+            |q, _| {
+                q.hold(NOW + 10);
+                let waiting = q.shared.peek_delayed(Cursor::default(), 1).messages;
+                let at = (NOW + 10, waiting[0].entry.position);
+                q.shared.reschedule_delayed(at, NOW + 5, &mut q.effects.borrow_mut());
+                q.pass(5);
+            },
+            &["delayed 10", "rescheduled 5", "ready"],
         ),
         (
             table(),

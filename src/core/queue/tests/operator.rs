@@ -1,9 +1,19 @@
-//! What an operator does with a queue: looks, takes messages out of the middle, cancels delayed ones.
+//! What an operator does with a queue: looks, takes messages out of the middle, cancels and reschedules delayed ones.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
+
+use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::{Client, Cursor, FieldTable, NOW, Q, Wish, number};
-use crate::core::{ConnectionId, change::Change, policy::QueueSettings, queue::Peek};
+use crate::core::{
+    ConnectionId,
+    change::{Attempts, Change},
+    declared::DELAY_QUEUE,
+    effects::Cause,
+    pager::Pager as _,
+    policy::QueueSettings,
+    queue::{Peek, shared::due_of},
+};
 
 fn ids(peek: &Peek) -> Vec<u64> {
     peek.messages.iter().map(|peeked| number(&peeked.entry.message.view().body())).collect()
@@ -178,6 +188,83 @@ fn delayed_messages_on_disk_are_read_to_be_listed_and_not_to_be_cancelled() {
     assert!(queue.shared.cancel_delayed(NOW + 1, 1, &mut queue.effects.borrow_mut()));
     assert!(matches!(queue.effects.borrow().changes[..], [Change::Settle { message: None, .. }]));
     assert_eq!(ids(&queue.shared.peek_delayed(Cursor::default(), 9)), [0, 2]);
+}
+
+#[test]
+fn a_rescheduled_message_comes_at_its_new_time_and_the_journal_hears_of_it() {
+    let queue = Q::named(DELAY_QUEUE, true, false, FieldTable::new());
+    for (id, due) in [(0, NOW + 30), (1, NOW + 10), (2, NOW + 20)] {
+        queue.hold_until(id, due);
+    }
+    queue.absorb();
+    let position = queue.shared.peek_delayed(Cursor::default(), 1).messages[0].entry.position;
+    let reschedule =
+        |from, to| queue.shared.reschedule_delayed((from, position), to, &mut queue.effects.borrow_mut());
+    assert!(!reschedule(NOW + 11, NOW + 50), "it waits until another time");
+    assert!(reschedule(NOW + 10, NOW + 50) && !reschedule(NOW + 10, NOW + 60));
+    assert_eq!(ids(&queue.shared.peek_delayed(Cursor::default(), 9)), [2, 0, 1]);
+    queue.absorb();
+    let page = queue.shelf.load(queue.shared.id, position, position, 1_000).unwrap();
+    assert_eq!((page.messages[0].due, page.messages[0].attempts), (NOW + 50, Attempts::default()));
+    queue.pass(40);
+    assert_eq!(queue.departed(), [(2, Cause::Due), (0, Cause::Due)]);
+    assert!(reschedule(NOW + 50, 1), "what is past is due at once");
+    queue.tick();
+    assert_eq!(queue.departed(), [(1, Cause::Due)]);
+    assert!(!reschedule(1, NOW + 50));
+}
+
+#[test]
+fn a_queue_that_is_restored_knows_what_was_rescheduled() {
+    let queue = Q::named(DELAY_QUEUE, true, false, FieldTable::new());
+    (0..3).for_each(|id| queue.hold_until(id, NOW + 10 + id));
+    assert!(queue.shared.reschedule_delayed((NOW + 10, 0), NOW + 50, &mut queue.effects.borrow_mut()));
+    queue.absorb();
+    let page = queue.shelf.load(queue.shared.id, 0, 9, 1_000).unwrap();
+    let dues: Vec<_> = page.messages.iter().map(|loaded| due_of(&loaded.message, loaded.due)).collect();
+    assert_eq!(dues, [NOW + 50, 1, 1], "the others say in no header when they are due");
+}
+
+proptest! {
+    #[test]
+    fn what_waits_is_released_in_the_order_of_the_times_that_hold(
+        operations in vec((0..6_u8, any::<Index>(), 1..40_u64), 1..60),
+    ) {
+        let queue = Q::named(DELAY_QUEUE, true, false, FieldTable::new());
+        let (mut model, mut now) = (BTreeMap::new(), NOW);
+        for (id, (what, at, time)) in operations.into_iter().enumerate() {
+            let id = id as u64;
+            let chosen = (!model.is_empty()).then(|| *model.keys().nth(at.index(model.len())).unwrap());
+            match (what, chosen) {
+                (2, Some((due, position))) => {
+                    prop_assert!(queue.shared.cancel_delayed(due, position, &mut queue.effects.borrow_mut()));
+                    model.remove(&(due, position));
+                }
+                (3, Some(from)) => {
+                    let to = now + time - 20;
+                    prop_assert!(queue.shared.reschedule_delayed(from, to, &mut queue.effects.borrow_mut()));
+                    let id = model.remove(&from).unwrap();
+                    model.insert((to, from.1), id);
+                }
+                (4, _) => queue.to_disk(),
+                (5, _) => {
+                    now += time;
+                    queue.pass(time);
+                    let mut due = Vec::new();
+                    while let Some(first) = model.first_entry().filter(|first| first.key().0 <= now) {
+                        due.push((first.remove(), Cause::Due));
+                    }
+                    prop_assert_eq!(queue.departed(), due);
+                }
+                _ => {
+                    let position = queue.shared.next_counter();
+                    queue.hold_until(id, now + time);
+                    model.insert((now + time, position), id);
+                }
+            }
+            prop_assert_eq!(ids(&queue.shared.peek_delayed(Cursor::default(), 99)), model.values().copied().collect::<Vec<_>>());
+        }
+    }
 }
 
 impl Q {

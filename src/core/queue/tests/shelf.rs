@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use crate::core::{
     change::{Attempts, Change, Changes},
+    clock::Millis,
     message::{Message, Stage},
     pager::{Loaded, Page, Pager},
     placement::QueueId,
@@ -15,7 +16,7 @@ use crate::core::{
 /// A journal and pager that keeps everything in memory.
 #[derive(Default)]
 pub(super) struct Shelf {
-    kept: Mutex<BTreeMap<u64, (Message, Attempts)>>,
+    kept: Mutex<BTreeMap<u64, (Message, Attempts, Millis)>>,
     /// Taken over, and not on disk yet.
     unwritten: Mutex<Vec<Message>>,
 }
@@ -31,7 +32,7 @@ impl Shelf {
             match change {
                 Change::Publish { message, placements, .. } => {
                     let copy = Message::uncounted(message.view(), message.published_at());
-                    let before = kept.insert(placements[0].position, (copy, Attempts::default()));
+                    let before = kept.insert(placements[0].position, (copy, Attempts::default(), 0));
                     assert!(before.is_none(), "a position is used once");
                     self.unwritten.lock().push(message);
                 }
@@ -43,11 +44,12 @@ impl Shelf {
                     assert!(!gone.is_empty(), "nothing from {first} to {last}");
                     kept.retain(|position, _| !gone.contains(position));
                 }
-                Change::Return { placement, attempts, .. } => {
-                    let (_, known) = kept.get_mut(&placement.position).unwrap();
-                    // A transient message may have come back before it had to make room.
-                    assert!(attempts.returned > known.returned, "{placement:?}");
-                    *known = attempts;
+                Change::Return { placement, attempts, due, .. } => {
+                    let (_, known, known_due) = kept.get_mut(&placement.position).unwrap();
+                    // A transient message may have come back before it had to make room; one that is rescheduled does not come back.
+                    let comes_back = attempts.returned > known.returned;
+                    assert!(comes_back || (attempts == *known && due > 0), "{placement:?}");
+                    (*known, *known_due) = (attempts, due);
                 }
                 Change::Topology { .. } | Change::Access(_) => {}
             }
@@ -76,7 +78,7 @@ impl Shelf {
 
     /// What is kept.
     pub(super) fn messages(&self) -> Vec<Message> {
-        self.kept.lock().values().map(|(message, _)| message.clone()).collect()
+        self.kept.lock().values().map(|(message, ..)| message.clone()).collect()
     }
 }
 
@@ -85,7 +87,7 @@ impl Pager for Shelf {
         let mut page = Page::default();
         let mut bytes = 0;
         let kept = self.kept.lock();
-        let _end = kept.range(first..=last).try_for_each(|(&position, (message, attempts))| {
+        let _end = kept.range(first..=last).try_for_each(|(&position, (message, attempts, due))| {
             bytes += message.size_bytes();
             if bytes > bytes_max && !page.messages.is_empty() {
                 page.rest_from = Some(position);
@@ -93,8 +95,8 @@ impl Pager for Shelf {
             }
             let message = Message::uncounted(message.view(), message.published_at());
             message.set_stage(Stage::Written);
-            let attempts = *attempts;
-            page.messages.push(Loaded { position, attempts, due: 0, redelivered: false, message });
+            let (attempts, due) = (*attempts, *due);
+            page.messages.push(Loaded { position, attempts, due, redelivered: false, message });
             ControlFlow::Continue(())
         });
         Some(page)

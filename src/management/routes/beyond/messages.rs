@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Json,
+    body::Bytes,
     extract::State,
     response::{IntoResponse, Response},
 };
@@ -14,16 +15,20 @@ use super::super::{done, queues};
 use crate::broker::Vhost;
 use crate::core::{
     ConnectionId,
+    clock::Millis,
     queue::{Cursor, Holding, Peek, Peeked, SharedQueue},
     source::ConsumerId,
 };
-use crate::limits::{PEEKED_AT_ONCE_MAX, PEEKED_PAYLOAD_BYTES_DEFAULT, PEEKED_PAYLOAD_BYTES_MAX};
+use crate::limits::{
+    DELAY_MS_MAX, PEEKED_AT_ONCE_MAX, PEEKED_PAYLOAD_BYTES_DEFAULT, PEEKED_PAYLOAD_BYTES_MAX,
+};
 use crate::management::{
     Api,
+    body::Body,
     extract::{Asked, Path, Query},
     failure::{Answered, Failure, bad_request},
     json::{self, text},
-    openapi::Routes,
+    openapi::{Field, Kind, Routes, may},
     visitor::Visitor,
 };
 use crate::protocol::{Properties, ShortString};
@@ -40,6 +45,13 @@ pub(super) fn routes() -> Routes {
             cancel,
             "Cancel a message that waits in a queue",
         )
+        .put(
+            "/api/leveret/queues/{vhost}/{queue}/delayed/{cursor}",
+            reschedule,
+            "Have a message that waits in a queue come at another time",
+        )
+        .taking(ANOTHER_TIME)
+        .answering(&[200])
         .get(
             "/api/leveret/delayed/{vhost}",
             look_at_delayed,
@@ -52,7 +64,18 @@ pub(super) fn routes() -> Routes {
             "Cancel a message that was published with a delay",
         )
         .for_administrators()
+        .put(
+            "/api/leveret/delayed/{vhost}/{cursor}",
+            reschedule_delayed,
+            "Have a message that was published with a delay come at another time",
+        )
+        .taking(ANOTHER_TIME)
+        .answering(&[200])
+        .for_administrators()
 }
+
+/// When a message is to come: a moment in milliseconds since the epoch, or milliseconds from now.
+const ANOTHER_TIME: [Field; 2] = [may("due", Kind::Whole), may("delay", Kind::Whole)];
 
 /// What is asked for.
 #[derive(Debug, Default, Deserialize)]
@@ -229,6 +252,43 @@ async fn cancel(
     Ok(done())
 }
 
+async fn reschedule(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((vhost, queue, at)): Path<(String, String, String)>,
+    body: Bytes,
+) -> Answered {
+    let (vhost, queue) = readable(&visitor, &api, &vhost, &queue).await?;
+    visitor.may_configure(&api, &vhost, &queue.spec.name).await?;
+    rescheduled(&api, &vhost, &queue, &at, &body).await
+}
+
+/// The moment that a body names.
+fn another_time(body: &Body, now: Millis) -> Answered<Millis> {
+    let whole = |key| match body.whole(key)? {
+        Some(number) => {
+            u64::try_from(number).map(Some).map_err(|_| bad_request(format!("{key} is negative: {number}")))
+        }
+        None => Ok(None),
+    };
+    let due = match (whole("due")?, whole("delay")?) {
+        (Some(due), None) => due,
+        (None, Some(delay)) => now.saturating_add(delay),
+        _ => return Err(bad_request("either due or delay says when it is to come")),
+    };
+    match due.saturating_sub(now) {
+        0..=DELAY_MS_MAX => Ok(due),
+        ahead => Err(bad_request(format!("due in {ahead} ms, at most {DELAY_MS_MAX} are allowed"))),
+    }
+}
+
+async fn rescheduled(api: &Api, vhost: &Vhost, queue: &Arc<SharedQueue>, at: &str, body: &Bytes) -> Answered {
+    let due = another_time(&Body::read(body)?, api.broker.clock.now())?;
+    let (at, commit) = vhost.reschedule_delayed(queue, cursor(at)?, due).ok_or(Failure::NotFound)?;
+    api.broker.kept(&commit.into()).await;
+    Ok(Json(json!({ "position": written(at), "due": at.due })).into_response())
+}
+
 /// What was published with a delay, to whatever queue: for who sees everything of the virtual host.
 async fn look_at_delayed(
     visitor: Visitor,
@@ -256,4 +316,16 @@ async fn cancel_delayed(
     let commit = vhost.cancel_delayed(&queue, cursor(&at)?).ok_or(Failure::NotFound)?;
     api.broker.kept(&commit.into()).await;
     Ok(done())
+}
+
+async fn reschedule_delayed(
+    visitor: Visitor,
+    State(api): State<Api>,
+    Path((vhost, at)): Path<(String, String)>,
+    body: Bytes,
+) -> Answered {
+    visitor.require_administrator()?;
+    let vhost = visitor.entered(&api, &vhost).await?;
+    let queue = vhost.read(|topology| topology.delay_queue().cloned()).ok_or(Failure::NotFound)?;
+    rescheduled(&api, &vhost, &queue, &at, &body).await
 }

@@ -161,7 +161,9 @@ fn shown(record: &Record) -> Value {
 fn details(what: &What) -> Value {
     match what {
         What::Published(routed) => json!({ "queues": texts(&routed.queues), "queue_count": routed.count }),
-        What::Delayed { until } | What::Waiting { until } => json!({ "until": until }),
+        What::Delayed { until } | What::Waiting { until } | What::Rescheduled { until } => {
+            json!({ "until": until })
+        }
         What::Delivered { consumer, redelivered, no_ack } => {
             json!({ "consumer_tag": text(consumer), "redelivered": redelivered, "no_ack": no_ack })
         }
