@@ -10,6 +10,7 @@
 //! * [`tls`]: certificates, and what a client's says of it.
 //! * [`broker`]: the concurrent shell round the core.
 //! * [`connection`]: listener, handshake, reader and writer of each connection, a handler for each AMQP class.
+//! * `telemetry`: spans for OpenTelemetry, with the cargo feature of that name.
 //! * [`management`]: the HTTP API.
 //! * [`console`]: the web console on it.
 //! * [`server`]: the composition root.
@@ -32,4 +33,6 @@ pub mod management;
 pub mod protocol;
 pub mod server;
 pub mod store;
+#[cfg(feature = "opentelemetry")]
+pub mod telemetry;
 pub mod tls;

@@ -1,5 +1,6 @@
 //! Every bound in the program, in one place, with its unit in its name. By subject: who may log in in `access`, the web
-//! console in `console`, the HTTP API and what it shows in `management`, moving in from a RabbitMQ in `moving`; all else here.
+//! console in `console`, the HTTP API and what it shows in `management`, moving in from a RabbitMQ in `moving`,
+//! spans in `telemetry`; all else here.
 //!
 //! Relations between bounds are asserted at compile time. What an operator may change starts from here as a
 //! default and is checked in [`crate::config`]; everything else is fixed.
@@ -8,6 +9,7 @@ mod access;
 mod console;
 mod management;
 mod moving;
+mod telemetry;
 
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ pub use access::*;
 pub use console::*;
 pub use management::*;
 pub use moving::*;
+pub use telemetry::*;
 
 /// Largest frame that we negotiate, header and end octet included (RabbitMQ's default).
 pub const FRAME_SIZE_BYTES_MAX: u32 = 131_072;

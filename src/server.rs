@@ -24,6 +24,8 @@ use crate::console;
 use crate::limits::{SHUTDOWN_TIMEOUT, STORE_CLOSE_TIMEOUT};
 use crate::management::{Api, HttpListener, Node};
 use crate::store::{DataDir, DataDirError, RecoveryError, Store};
+#[cfg(feature = "opentelemetry")]
+use crate::telemetry::{Exporter, Sending};
 use crate::tls::{self, Acceptor, TlsError};
 use descriptors::Share;
 use reload::Reload;
@@ -47,7 +49,7 @@ pub enum StartError {
     /// The keys that sign tokens.
     #[error(transparent)]
     Keys(#[from] BadKeySource),
-    /// Whose certificate the HTTP service has to have.
+    /// Whose certificate the HTTP service, or the collector of spans, has to have.
     #[error(transparent)]
     Service(#[from] BadAuthority),
     /// The files of TLS.
@@ -158,6 +160,8 @@ pub struct Server {
     descriptors: u64,
     sockets_max: usize,
     gate: Arc<Gate>,
+    #[cfg(feature = "opentelemetry")]
+    exporter: Option<Exporter>,
 }
 
 impl Server {
@@ -207,6 +211,13 @@ impl Server {
             broker.authenticator.ask_service(service);
         }
         reload::set_policies(&broker, policies).map_err(StartError::Policy)?;
+        #[cfg(feature = "opentelemetry")]
+        let exporter =
+            broker.config.otlp_endpoint.as_deref().map(|url| Exporter::new(url, node_name())).transpose()?;
+        #[cfg(feature = "opentelemetry")]
+        if let Some(exporter) = &exporter {
+            broker.vhosts.send_spans(exporter.sink());
+        }
         let gate = Arc::new(Gate::new(share.sockets_max));
         let broker = Arc::new(broker);
         let reload = Reload::new(told, broker.clone(), tls.clone(), set_log);
@@ -223,6 +234,8 @@ impl Server {
             descriptors,
             sockets_max: share.sockets_max,
             gate,
+            #[cfg(feature = "opentelemetry")]
+            exporter,
         })
     }
 
@@ -272,6 +285,8 @@ impl Server {
         }
         named(&mut background, &Handle::current(), "the reload at SIGHUP", self.reload.at_each(self.hangup));
         named(&mut background, operators, "the samples for rates", api.clone().keep_samples());
+        #[cfg(feature = "opentelemetry")]
+        let spans = self.exporter.map(|exporter| Sending::begin(exporter, operators));
         let console = console::router(api.clone());
         for http in self.http {
             front.spawn(api.clone().listen(http.listener, console.clone(), shutdown.clone()));
@@ -319,6 +334,10 @@ impl Server {
             }
         };
         drop(background);
+        #[cfg(feature = "opentelemetry")]
+        if let Some(spans) = spans {
+            spans.finish().await;
+        }
         let store = self.store;
         if !in_time {
             store.cut_short();

@@ -36,7 +36,7 @@ pub enum BadAuthority {
 }
 
 /// How TLS is spoken with those whose certificates count: the ones of a file that `setting` names, or those that the system trusts.
-pub(super) fn tls(setting: &'static str, ca: Option<&Path>) -> Result<TlsConfig, BadAuthority> {
+pub fn tls(setting: &'static str, ca: Option<&Path>) -> Result<TlsConfig, BadAuthority> {
     let roots = trusted(setting, ca)?;
     let provider = Arc::new(ring::default_provider());
     Ok(TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(provider).build())

@@ -3,7 +3,7 @@
 mod authenticator;
 mod bounded;
 pub mod http;
-mod https;
+pub mod https;
 mod identity;
 pub mod oauth;
 mod password;

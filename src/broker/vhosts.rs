@@ -1,5 +1,7 @@
 //! The virtual hosts that there are. They come and go while the broker runs, each with a task of its own as soon as it needs one.
 
+#[cfg(feature = "opentelemetry")]
+use std::sync::OnceLock;
 use std::{collections::HashMap, sync::Arc};
 
 use dashmap::{DashMap, Entry};
@@ -8,6 +10,8 @@ use tokio::sync::Notify;
 
 use super::{Calls, Totals, Vhost};
 use crate::audit;
+#[cfg(feature = "opentelemetry")]
+use crate::core::observing::{SpanCounts, SpanSink, Spans};
 use crate::core::{
     change::{Changes, TopologyChange},
     clock::Clock,
@@ -43,6 +47,9 @@ pub struct Vhosts {
     begun: Arc<Beginnings>,
     /// What those have counted that are gone. Its lock is taken within that of `leaving`.
     past: Mutex<Totals>,
+    /// What takes the spans of all of them.
+    #[cfg(feature = "opentelemetry")]
+    spans: OnceLock<Arc<dyn SpanSink>>,
 }
 
 /// What has to begin.
@@ -81,7 +88,29 @@ impl Vhosts {
             has_left: Notify::new(),
             begun: Arc::default(),
             past: Mutex::default(),
+            #[cfg(feature = "opentelemetry")]
+            spans: OnceLock::new(),
         }
+    }
+
+    /// From now on spans of sampled messages go there; to be called once.
+    #[cfg(feature = "opentelemetry")]
+    pub fn send_spans(&self, sink: Arc<dyn SpanSink>) {
+        let _ = self.spans.set(sink);
+        self.all().iter().for_each(|vhost| self.follow(vhost));
+    }
+
+    #[cfg(feature = "opentelemetry")]
+    fn follow(&self, vhost: &Vhost) {
+        if let Some(sink) = self.spans.get() {
+            vhost.observers.send_spans(Spans::new(sink.clone(), vhost.name.clone()));
+        }
+    }
+
+    /// What has become of spans, if they are followed.
+    #[cfg(feature = "opentelemetry")]
+    pub fn span_counts(&self) -> Option<SpanCounts> {
+        self.spans.get().map(|sink| sink.counts())
     }
 
     /// Makes one again that the journal remembers.
@@ -239,6 +268,8 @@ impl Vhosts {
         let limits = topology.settings().limits.clone();
         let vhost = Vhost::new(name, topology, journal.clone(), clock.clone(), calls);
         vhost.rates.set(&limits);
+        #[cfg(feature = "opentelemetry")]
+        self.follow(&vhost);
         let vhost = Arc::new(vhost);
         let (weak, begun) = (Arc::downgrade(&vhost), self.begun.clone());
         vhost.calls.bell.hang(move || {

@@ -14,6 +14,7 @@ mod listen;
 mod log;
 mod memory;
 mod oauth;
+mod otlp;
 mod password;
 mod said;
 mod settings;
@@ -127,6 +128,8 @@ pub struct Config {
     pub consumer_timeout: Option<u64>,
     /// From connecting to `connection.open`.
     pub handshake_timeout: Duration,
+    /// Where spans of sampled messages go, if they do: the address for traces. `None` without the cargo feature `opentelemetry`.
+    pub otlp_endpoint: Option<String>,
     /// What is logged.
     pub log: LogFilter,
     /// In which form.
@@ -271,6 +274,7 @@ impl Config {
             store: StoreConfig::new(settings.segment_bytes, settings.disk_free_limit)?,
             consumer_timeout: consumer_timeout(settings.consumer_timeout)?,
             handshake_timeout: handshake_timeout(settings.handshake_timeout_ms)?,
+            otlp_endpoint: settings.otlp_endpoint.map(otlp::endpoint).transpose()?,
             log: settings.log.unwrap_or_default(),
             log_format: settings.log_format.unwrap_or_default(),
             policies: settings.policies,

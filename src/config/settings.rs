@@ -204,6 +204,10 @@ pub struct Settings {
     /// Time for a client to get through the handshake, in milliseconds [default: 10000]
     #[arg(long, env = "LEVERET_HANDSHAKE_TIMEOUT_MS", value_name = "MS")]
     pub handshake_timeout_ms: Option<u64>,
+    /// Collector of OpenTelemetry (OTLP/HTTP), such as `http://localhost:4318`, that gets spans of messages whose `traceparent` is sampled;
+    /// in builds with that cargo feature [default: none]
+    #[arg(long, env = "LEVERET_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
     /// What is logged: off, error, warn, info, debug, trace; PART=LEVEL for one part, such as `leveret::store=debug`
     /// [default: info]
     #[arg(long, env = "LEVERET_LOG", value_name = "LEVEL")]
@@ -351,6 +355,7 @@ each_setting! {
     segment_bytes
     consumer_timeout
     handshake_timeout_ms
+    otlp_endpoint
     log
     log_format
 }

@@ -173,6 +173,7 @@ impl Config {
 
     fn rest(&self) -> Vec<(&'static str, Value)> {
         vec![
+            ("otlp-endpoint", json!(self.otlp_endpoint)),
             ("log", json!(self.log.text())),
             ("log-format", json!(self.log_format.name())),
             ("policies", json!(self.policies)),

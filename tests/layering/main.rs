@@ -27,6 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["audit", "core", "protocol", "config", "containment"]),
     ("auth", &["core", "protocol", "config"]),
     ("config", &["protocol"]),
+    ("telemetry", &["auth", "core", "protocol"]),
     ("tls", &["config"]),
     ("broker", &["audit", "store", "core", "protocol", "auth", "config"]),
     ("connection", &["audit", "broker", "store", "core", "protocol", "auth", "tls", "config", "containment"]),
@@ -35,6 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "telemetry",
             "connection",
             "console",
             "management",

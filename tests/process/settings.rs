@@ -69,6 +69,11 @@ const ABSURD: &[(&str, &[&str], &str)] = &[
     ("segment-bytes", &["", "x", "-1", "0", "1", "2GiB"], "segment-bytes"),
     ("consumer-timeout", &["", "x", "-1", "18446744073709551615"], "consumer-timeout"),
     ("handshake-timeout-ms", &["", "x", "-1", "0", "18446744073709551615"], "handshake-timeout-ms"),
+    (
+        "otlp-endpoint",
+        &["", "localhost:4318", "grpc://localhost:4317", "http://me:secret@host"],
+        "otlp-endpoint",
+    ),
     ("log", &["inof", "][", "leveret=", "3"], "log"),
     ("log-format", &["", "xml", "JSON"], "log-format"),
     ("config", &["", "/no/such/file.toml", "/dev"], ""),

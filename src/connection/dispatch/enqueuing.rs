@@ -59,8 +59,8 @@ impl Session {
     ) {
         let messages = run.len();
         route.count(messages);
-        if let Some(lookouts) = self.vhost.observers.looks() {
-            self.tell_published(&lookouts, route, number, run);
+        if self.vhost.observers.is_anybody() {
+            self.tell_published(route, number, run);
         }
         if let Some(channel) = self.channel_slot(number) {
             channel.tally.published(messages);

@@ -10,7 +10,21 @@ use crate::core::{
 impl Session {
     /// Messages were published that take this route.
     #[cold]
-    pub(super) fn tell_published(
+    pub(super) fn tell_published(&mut self, route: &Route, number: u16, run: &mut [Publication<'_>]) {
+        #[cfg(feature = "opentelemetry")]
+        if let Some(spans) = self.vhost.observers.spans() {
+            for publication in &*run {
+                let queues = route.queues.iter().map(|queue| &queue.spec.name);
+                let at = || self.broker.clock.now();
+                spans.published(at, &publication.view(), queues, self.effects.by.as_ref());
+            }
+        }
+        if let Some(lookouts) = self.vhost.observers.looks() {
+            self.tell_lookouts(&lookouts, route, number, run);
+        }
+    }
+
+    fn tell_lookouts(
         &mut self,
         lookouts: &Lookouts,
         route: &Route,

@@ -139,8 +139,8 @@ impl Session {
             }
             (Way::OfItsOwn, [publication]) => return self.route_alone(number, mandatory, publication, seen),
             (Way::Reply, run) => {
-                if let Some(lookouts) = self.vhost.observers.looks() {
-                    self.tell_published(&lookouts, &Route::default(), number, run);
+                if self.vhost.observers.is_anybody() {
+                    self.tell_published(&Route::default(), number, run);
                 }
                 for view in run.iter().map(|item| item.view()) {
                     let taken = reply_token(view.routing_key()).is_some_and(|token| {

@@ -8,11 +8,15 @@
 mod drops;
 mod event;
 mod lookouts;
+#[cfg(feature = "opentelemetry")]
+mod spans;
 mod subject;
 mod tail;
 mod tap;
 mod trace;
 
+#[cfg(feature = "opentelemetry")]
+use std::sync::OnceLock;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -22,6 +26,8 @@ pub use drops::{DropReason, Dropped, LastDrops};
 pub use event::{Event, Routed, What};
 pub use lookouts::{Lookouts, TooManyTraces};
 use parking_lot::{Mutex, RwLock};
+#[cfg(feature = "opentelemetry")]
+pub use spans::{Context, Span, SpanCounts, SpanId, SpanSink, Spans, Step, Told};
 pub use subject::Subject;
 pub use tail::{News, Seen, Tail};
 pub use tap::{TRACE_EXCHANGE, Tap, Tapped, is_about_messages};
@@ -39,12 +45,18 @@ pub struct Observers {
     /// The last messages that were dropped.
     pub drops: LastDrops,
     holder: Arc<Holder>,
-    /// Somebody looks.
+    /// Somebody looks, or follows spans.
     is_anybody: AtomicBool,
+    /// Somebody looks.
+    #[cfg(feature = "opentelemetry")]
+    is_looked_at: AtomicBool,
     /// Who, if anybody.
     lookouts: RwLock<Option<Arc<Lookouts>>>,
     /// What has happened to messages that are traced, once any are.
     trace: Mutex<Option<Box<Trace>>>,
+    /// Where spans go, if they are followed.
+    #[cfg(feature = "opentelemetry")]
+    spans: OnceLock<Spans>,
 }
 
 impl Observers {
@@ -54,17 +66,35 @@ impl Observers {
             drops: LastDrops::new(holder),
             holder: holder.clone(),
             is_anybody: AtomicBool::new(false),
+            #[cfg(feature = "opentelemetry")]
+            is_looked_at: AtomicBool::new(false),
             lookouts: RwLock::default(),
             trace: Mutex::default(),
+            #[cfg(feature = "opentelemetry")]
+            spans: OnceLock::new(),
         }
     }
 
     // ---- where something happens ----
 
+    /// Whether anybody looks, or follows spans.
+    #[inline]
+    pub fn is_anybody(&self) -> bool {
+        self.is_anybody.load(Ordering::Acquire)
+    }
+
     /// Who looks, if anybody does.
     #[inline]
     pub fn looks(&self) -> Option<Arc<Lookouts>> {
-        if self.is_anybody.load(Ordering::Acquire) { self.lookouts.read().clone() } else { None }
+        if !self.is_anybody() {
+            return None;
+        }
+        // Whoever follows spans alone takes no lock.
+        #[cfg(feature = "opentelemetry")]
+        if !self.is_looked_at.load(Ordering::Acquire) {
+            return None;
+        }
+        self.lookouts.read().clone()
     }
 
     /// The same for a queue.
@@ -166,8 +196,32 @@ impl Observers {
         let mut lookouts = current.as_deref().cloned().unwrap_or_default();
         let result = change(&mut lookouts);
         *current = (!lookouts.is_empty()).then(|| Arc::new(lookouts));
-        self.is_anybody.store(current.is_some(), Ordering::Release);
+        let is_anybody = current.is_some();
+        #[cfg(feature = "opentelemetry")]
+        let is_anybody = {
+            self.is_looked_at.store(is_anybody, Ordering::Release);
+            is_anybody || self.spans.get().is_some()
+        };
+        self.is_anybody.store(is_anybody, Ordering::Release);
         result
+    }
+
+    // ---- who follows ----
+
+    /// From now on spans of sampled messages go there.
+    #[cfg(feature = "opentelemetry")]
+    pub fn send_spans(&self, spans: Spans) {
+        // Within the lock that `change` takes.
+        let _current = self.lookouts.write();
+        let _ = self.spans.set(spans);
+        self.is_anybody.store(true, Ordering::Release);
+    }
+
+    /// Where spans go, if they are followed.
+    #[cfg(feature = "opentelemetry")]
+    #[inline]
+    pub fn spans(&self) -> Option<&Spans> {
+        self.spans.get()
     }
 }
 

@@ -32,7 +32,7 @@ impl Queue {
     ) -> Vec<Unacked> {
         let mut dropped = Vec::new();
         for unacked in unacked {
-            self.looks.tell(&unacked.entry, effects.by.as_ref(), || What::Acknowledged);
+            self.looks.tell_settled(&unacked.entry, effects.by.as_ref(), || What::Acknowledged);
             self.book_out(&unacked);
             self.counters.acknowledged += 1;
             if unacked.entry.journaled {
@@ -49,7 +49,7 @@ impl Queue {
         for unacked in unacked {
             self.book_out(&unacked);
             if !self.deleted {
-                self.looks.tell(&unacked.entry, effects.by.as_ref(), || What::Rejected);
+                self.looks.tell_settled(&unacked.entry, effects.by.as_ref(), || What::Rejected);
                 self.die(me, unacked.entry, Reason::Rejected, effects);
             }
         }
@@ -76,7 +76,7 @@ impl Queue {
             entry.attempts = entry.attempts.after_return(failed);
             entry.redelivered = true;
             let attempts = entry.attempts.returned.into();
-            self.looks.tell(&entry, effects.by.as_ref(), || What::Requeued { attempts });
+            self.looks.tell_settled(&entry, effects.by.as_ref(), || What::Requeued { attempts });
             if failed
                 && self.settings.delivery_limit.is_some_and(|limit| u32::from(entry.attempts.failed) > limit)
             {
@@ -195,7 +195,7 @@ impl Queue {
             self.depart(me, entry, Cause::Dead(why), effects);
         } else {
             self.rare.dropped[why as usize] += 1;
-            me.note_dropped(&self.looks, why.into(), &entry.message.view(), Some(entry.position));
+            me.note_dead(&self.looks, why.into(), &entry);
             entry.settle(me.id, &mut effects.changes);
         }
     }

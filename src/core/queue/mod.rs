@@ -22,6 +22,8 @@ mod seldom;
 mod shared;
 mod shown;
 mod source;
+#[cfg(feature = "opentelemetry")]
+mod spans;
 mod timing;
 
 use std::{sync::Arc, task::Waker};
@@ -239,7 +241,7 @@ impl Queue {
                         window.hold(me.handed_out(tag, Some(id), entry));
                     }
                 }
-                if self.looks.is_any() {
+                if self.looks.want(&publication.view()) {
                     let message = publication.keep(me.surroundings.memory.gauge(), || now.get());
                     self.looks.tell_enqueued(&message, position);
                     let to = Receiver::of(&consumer.spec, outbox);

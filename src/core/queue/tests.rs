@@ -11,6 +11,8 @@ mod overdue;
 mod queue;
 mod readers;
 mod shelf;
+#[cfg(feature = "opentelemetry")]
+mod spans;
 mod timed;
 mod waiting;
 

@@ -8,6 +8,8 @@ use super::{
     sheet::{Labels, Metric, Row, Sheet, counter, gauge},
 };
 use crate::broker::Lost;
+#[cfg(feature = "opentelemetry")]
+use crate::core::observing::SpanCounts;
 use crate::core::{dead_letter::Reason, memory::Kind, queue::QueueTotals};
 use crate::management::Api;
 use crate::store::{Distribution, Snapshot};
@@ -117,6 +119,13 @@ pub fn together(gathered: &Gathered) -> QueueTotals {
     all
 }
 
+#[cfg(feature = "opentelemetry")]
+const SPANS: &[Metric<u64>] = &[counter(
+    "spans_total",
+    "Spans of messages: sent to the collector, dropped because too many waited, or not taken by the collector",
+    |it| (*it).into(),
+)];
+
 /// A word for what memory is used for, as a label.
 fn word(kind: Kind) -> &'static str {
     match kind {
@@ -163,6 +172,11 @@ pub fn write(sheet: &mut Sheet<'_>, api: &Api, gathered: &Gathered) -> fmt::Resu
     sheet.table(from_ref(dead), &rows("reason", letters))?;
     sheet.table(from_ref(lost), &dropped(gathered))?;
     sheet.table(from_ref(refused), &rows("reason", api.broker.attempts.refused()))?;
+    #[cfg(feature = "opentelemetry")]
+    if let Some(counts) = api.broker.vhosts.span_counts() {
+        let SpanCounts { sent, dropped, failed } = counts;
+        sheet.table(SPANS, &rows("outcome", [("sent", sent), ("dropped", dropped), ("failed", failed)]))?;
+    }
     write_levels(sheet, api, gathered)
 }
 

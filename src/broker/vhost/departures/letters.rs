@@ -100,6 +100,12 @@ impl Vhost {
     ) {
         let mut run =
             [Publication::kept(Message::new(View::new(layout, image), self.clock.now(), self.gauge))];
+        #[cfg(feature = "opentelemetry")]
+        if let Some(spans) = self.observers.spans() {
+            let [publication] = &run;
+            let queues = targets.iter().map(|target| &target.spec.name);
+            spans.published(|| self.clock.now(), &publication.view(), queues, None);
+        }
         if let Some(lookouts) = self.observers.looks() {
             let names = targets.iter().map(|target| &target.spec.name);
             let [publication] = &run;

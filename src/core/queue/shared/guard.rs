@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::core::queue::{DispatchRound, Queue, SharedQueue, observed::Looks};
+use crate::core::queue::{DispatchRound, Queue, SharedQueue};
 use crate::core::{effects::Effects, outgoing::Outgoing, wakes::wake_all};
 
 /// A queue's state behind its lock.
@@ -26,8 +26,8 @@ impl State {
     #[inline]
     pub(super) fn lock<'a>(&'a self, owner: &'a Arc<SharedQueue>) -> Locked<'a> {
         let mut queue = self.0.lock();
-        if let Some(looks) = owner.looks() {
-            queue.looks = looks;
+        if owner.is_looked_at() {
+            owner.look(&mut queue.looks);
         }
         let capacity_bytes = queue.capacity_bytes();
         Locked { owner, capacity_bytes, queue: Some(queue), round: DispatchRound::default() }
@@ -81,7 +81,7 @@ impl Locked<'_> {
                 .change_messages(capacity_bytes as isize - self.capacity_bytes as isize);
         }
         if queue.looks.is_any() {
-            queue.looks = Looks::default();
+            queue.looks.end();
         }
         let call = queue.next_call();
         drop(queue);
