@@ -54,9 +54,11 @@ pub struct Of {
 }
 
 impl Of {
-    /// As it is answered.
-    pub fn shown(&self) -> Value {
-        let Concern { kind, severity, words } = &self.concern;
+    /// As it is answered, with what its messages tell or without.
+    pub fn shown(&self, with_story: bool) -> Value {
+        let Concern { kind, severity, words, story } = &self.concern;
+        let story = story.as_ref().filter(|_| with_story);
+        let words = story.map_or_else(|| words.clone(), |story| format!("{words} {story}"));
         json!({
             "vhost": json::text(&self.vhost),
             "queue": json::text(&self.queue),

@@ -64,6 +64,8 @@ pub struct Concern {
     pub severity: Severity,
     /// What is to be seen, and why.
     pub words: String,
+    /// What a message tells, for who may read the queue: how it died.
+    pub story: Option<String>,
 }
 
 /// What can be wrong.
@@ -162,6 +164,7 @@ impl Look {
                     "{} {wait} and nobody consumes{coming}{since}.",
                     counted(self.ready, "message")
                 ),
+                story: None,
             });
         };
         let ago = if death.at == 0 {
@@ -173,15 +176,14 @@ impl Look {
             kind: Kind::DeadLetters,
             severity: if coming.is_empty() { Severity::Warn } else { Severity::Bad },
             words: format!(
-                "{} for somebody to look at{coming}. The first one {} in queue {}{ago}.",
+                "{} for somebody to look at{coming}.",
                 if self.ready == 1 {
                     "1 dead letter waits".into()
                 } else {
                     format!("{} dead letters wait", count(self.ready))
                 },
-                died(&death.reason),
-                death.queue,
             ),
+            story: Some(format!("The first one {} in queue {}{ago}.", died(&death.reason), death.queue)),
         })
     }
 
@@ -198,6 +200,7 @@ impl Look {
             words: format!(
                 "The same messages come again and again: {again} are delivered once more, {done} are acknowledged. Its consumers give them back."
             ),
+            story: None,
         })
     }
 
@@ -226,6 +229,7 @@ impl Look {
                 span(held_for),
                 self.consumers_full(),
             ),
+            story: None,
         })
     }
 
@@ -249,6 +253,7 @@ impl Look {
                 rate(came),
                 rate(settled)
             ),
+            story: None,
         })
     }
 
@@ -311,8 +316,10 @@ mod tests {
     fn dead_letters_tell_how_the_first_of_them_died() {
         let death = Some(Death { reason: "rejected".into(), queue: "work".into(), at: NOW - 120_000 });
         let dead = Look { death, ..look(1_204, 0, 0) };
-        let words = "1,204 dead letters wait for somebody to look at. The first one was rejected in queue work 2 min ago.";
+        let words = "1,204 dead letters wait for somebody to look at.";
         assert_eq!(told(&dead), Some((Kind::DeadLetters, Severity::Warn, words.into())));
+        let story = dead.concern().and_then(|concern| concern.story);
+        assert_eq!(story.as_deref(), Some("The first one was rejected in queue work 2 min ago."));
         let fills = Look { rates: went(10_000, 30, 0, 30), ..dead };
         assert_eq!(told(&fills).map(|(_, severity, _)| severity), Some(Severity::Bad));
     }

@@ -10,6 +10,7 @@ use crate::broker::Vhost;
 use crate::limits::{ATTENTION_SHOWN_DEFAULT, ATTENTION_SHOWN_MAX};
 use crate::management::{
     Api,
+    attention::Of,
     extract::{Asked, Query},
     failure::Answered,
     openapi::Routes,
@@ -54,9 +55,21 @@ async fn attention(visitor: Visitor, State(api): State<Api>, Query(wanted): Quer
         is_wanted(&wanted.vhost, &of.vhost) && is_wanted(&wanted.queue, &of.queue) && is_seen(&of.vhost)
     });
     let limit = wanted.limit.unwrap_or(ATTENTION_SHOWN_DEFAULT).min(ATTENTION_SHOWN_MAX);
-    let queues: Vec<_> = seen.iter().take(limit).map(|of| of.shown()).collect();
+    let mut queues = Vec::new();
+    for of in seen.iter().take(limit) {
+        queues.push(of.shown(may_hear(&visitor, &api, &vhosts, of).await));
+    }
     Ok(Json(json!({ "alarms": alarms(&api, &vhosts), "queues": queues, "total": seen.len() }))
         .into_response())
+}
+
+/// Whether somebody may know what the messages of a queue tell: who may read them.
+async fn may_hear(visitor: &Visitor, api: &Api, vhosts: &[Arc<Vhost>], of: &Of) -> bool {
+    let vhost = vhosts.iter().find(|vhost| vhost.name == of.vhost).filter(|_| of.concern.story.is_some());
+    match vhost {
+        Some(vhost) => visitor.may_read(api, vhost, &of.queue).await.is_ok(),
+        None => false,
+    }
 }
 
 /// What holds publishers up. Clients of everybody feel the node's alarms, so everybody is told.
