@@ -113,9 +113,13 @@ impl Change {
         self.details(self.ages.data_rates, |figures| of(figures) as i64)
     }
 
+    fn rate(&self, of: impl Fn(&Figures) -> i64) -> f64 {
+        per_second(of(&self.to) - of(&self.from), self.between.as_secs_f64())
+    }
+
     /// RabbitMQ's form: the rate, and samples with the newest first, if they are wanted.
     fn details(&self, age: Option<Age>, of: impl Fn(&Figures) -> i64) -> Value {
-        let rate = per_second(of(&self.to) - of(&self.from), self.between.as_secs_f64());
+        let rate = self.rate(&of);
         let Some(Age { span, step }) = age else { return json!({ "rate": rate }) };
         let newest = self.at - self.at % (step * 1_000);
         let at = |back: u64| newest.saturating_sub(back * step * 1_000);
@@ -397,6 +401,14 @@ const COUNTED: [Counter; 12] = [
     ("redeliver", |counts| counts.redeliver),
     ("return_unroutable", |counts| counts.return_unroutable),
 ];
+
+/// The rate of one thing that is counted, by its path in RabbitMQ's form (`message_stats.publish_details.rate`), as [`message_stats`] has it.
+/// `None` if the path is another one.
+pub fn rate_at(path: &str, change: &Change) -> Option<f64> {
+    let name = path.strip_prefix("message_stats.")?.strip_suffix("_details.rate")?;
+    let (_, of) = COUNTED.iter().find(|(counted, _)| *counted == name)?;
+    Some(change.rate(|figures| of(&figures.counts) as i64))
+}
 
 /// RabbitMQ's `message_stats`: everything that was counted, each with its rate. Of what nothing has happened to there is none.
 pub fn message_stats(counts: &MessageCounts, change: &Change) -> Option<Value> {

@@ -11,6 +11,7 @@ use super::{bindings, consumers, done, put};
 use crate::broker::Vhost;
 use crate::connection::Got;
 use crate::core::{
+    counts::MessageCounts,
     declared::{Destination, PolicyKind},
     policy::origin::{Counting, Origin},
     queue::{QueueStatus, SharedQueue},
@@ -25,7 +26,7 @@ use crate::management::{
     json::{field, properties, table, text},
     listing::{Listed, Listing},
     openapi::{Kind, Routes, may, must},
-    samples::{Ages, Subject, message_stats},
+    samples::{Ages, Subject, message_stats, rate_at},
     time,
     visitor::Visitor,
 };
@@ -86,15 +87,29 @@ impl Listed for Item {
                     _ => status.bytes,
                 })
             }
-            path => {
+            "messages_delayed" => json!(self.queue.status().delayed),
+            "memory" => json!(self.queue.status().resident_bytes),
+            "idle_since" => json!(time::iso(self.queue.status().used_at)),
+            "type" => json!(self.queue.spec.queue_type().name()),
+            path => self.rate(path).unwrap_or_else(|| {
                 let shown = self.shown();
                 Listed::column(&shown, path)
-            }
+            }),
         }
     }
 
     fn shown(&self) -> Value {
         shown(&self.api, &self.vhost, &self.queue, self.ages)
+    }
+}
+
+impl Item {
+    /// One of its rates; null if nothing has happened to its messages, as in what is shown as a whole.
+    fn rate(&self, path: &str) -> Option<Value> {
+        let change = self.api.samples.change(&Subject::Queue(self.queue.id), Ages::default());
+        let rate = rate_at(path, &change)?;
+        let counts: MessageCounts = self.queue.status().counters.into();
+        Some(if counts == MessageCounts::default() { Value::Null } else { json!(rate) })
     }
 }
 
