@@ -22,7 +22,7 @@ use crate::config::{Config, OauthConfig};
 use crate::connection::{self, Gate};
 use crate::console;
 use crate::limits::{SHUTDOWN_TIMEOUT, STORE_CLOSE_TIMEOUT};
-use crate::management::{Api, HttpListener, Node};
+use crate::management::{Api, HttpListener, Node, Recent};
 use crate::store::{DataDir, DataDirError, RecoveryError, Store};
 #[cfg(feature = "opentelemetry")]
 use crate::telemetry::{Exporter, Sending};
@@ -162,11 +162,13 @@ pub struct Server {
     gate: Arc<Gate>,
     #[cfg(feature = "opentelemetry")]
     exporter: Option<Exporter>,
+    recent: Arc<Recent>,
 }
 
 impl Server {
-    /// Takes the data folder and the addresses, and recovers what was there. `set_log` changes what is logged from then on.
-    pub async fn bind(mut config: Config, set_log: SetLog) -> Result<Self, StartError> {
+    /// Takes the data folder and the addresses, and recovers what was there. `set_log` changes what is logged from then on, and
+    /// `recent` has the last lines of that.
+    pub async fn bind(mut config: Config, set_log: SetLog, recent: Arc<Recent>) -> Result<Self, StartError> {
         let told = config.clone();
         // From now on SIGHUP ends nobody.
         let hangup = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
@@ -236,6 +238,7 @@ impl Server {
             gate,
             #[cfg(feature = "opentelemetry")]
             exporter,
+            recent,
         })
     }
 
@@ -368,6 +371,7 @@ impl Server {
             store: self.store.metrics(),
             disk_low: self.store.disk_low(),
             shutdown: shutdown.clone(),
+            recent: self.recent.clone(),
             tls: self.tls.clone(),
         };
         Api::new(self.broker.clone(), node, operators.clone())

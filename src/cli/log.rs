@@ -2,23 +2,30 @@
 //!
 //! In the form for people, or in that for programs (`json`). Whatever a value holds, its record stays on one line, has no control characters and is bounded: peers' names and texts
 //! come to the log as values of fields, and no place where something is logged has to think of it.
+//!
+//! The last lines are kept in the process as well, as the objects of the form for programs.
 
 mod json;
 
-use std::io::{self, IsTerminal};
+use std::{
+    io::{self, IsTerminal},
+    sync::Arc,
+};
 
-use tracing::level_filters::LevelFilter;
+use tracing::{Metadata, level_filters::LevelFilter};
 use tracing_subscriber::{
     Registry,
     field::MakeExt,
     filter::Targets,
-    fmt::{self, FormatFields, format},
+    fmt::{self, FormatFields, MakeWriter, format, writer::MakeWriterExt},
     layer::SubscriberExt,
     reload,
     util::SubscriberInitExt,
 };
 
+use crate::audit;
 use crate::config::{LogFilter, LogFormat};
+use crate::management::{Part, Recent};
 use crate::protocol::Printable;
 
 /// Which records are written, and can be told otherwise. What a place in the code writes is still looked up once, not for each record.
@@ -38,22 +45,56 @@ fn log_level(level: LevelFilter) -> log::LevelFilter {
     level.to_string().parse().unwrap_or(log::LevelFilter::Trace)
 }
 
-/// Writes what the filter lets through from now on.
-pub(super) fn start(filter: LogFilter, format: LogFormat) -> Level {
+/// Writes what the filter lets through from now on, and keeps the last of it.
+pub(super) fn start(filter: LogFilter, format: LogFormat, recent: Arc<Recent>) -> Level {
     let (filter, handle) = reload::Layer::new(filter.targets());
     let filtered = tracing_subscriber::registry().with(filter);
-    let lines = fmt::layer().with_writer(io::stderr);
+    let objects = fmt::layer().fmt_fields(json::Members).event_format(json::Objects).with_ansi(false);
+    let kept = Keeping(recent);
     match format {
         LogFormat::Text => {
-            filtered.with(lines.fmt_fields(fields()).with_ansi(io::stderr().is_terminal())).init();
+            let text = fmt::layer()
+                .with_writer(io::stderr)
+                .fmt_fields(fields())
+                .with_ansi(io::stderr().is_terminal());
+            filtered.with(objects.with_writer(kept)).with(text).init();
         }
-        LogFormat::Json => {
-            filtered
-                .with(lines.fmt_fields(json::Members).event_format(json::Objects).with_ansi(false))
-                .init();
-        }
+        LogFormat::Json => filtered.with(objects.with_writer(io::stderr.and(kept))).init(),
     }
     Level(handle)
+}
+
+/// Gives each line to where the last ones are kept.
+struct Keeping(Arc<Recent>);
+
+/// Takes a line, which is written at once.
+struct Taking<'a> {
+    recent: &'a Recent,
+    part: Part,
+}
+
+impl<'a> MakeWriter<'a> for Keeping {
+    type Writer = Taking<'a>;
+
+    fn make_writer(&'a self) -> Taking<'a> {
+        Taking { recent: &self.0, part: Part::Log }
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Taking<'a> {
+        let part = if metadata.target() == audit::TARGET { Part::Audit } else { Part::Log };
+        Taking { recent: &self.0, part }
+    }
+}
+
+impl io::Write for Taking<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.recent.add(self.part, line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// `text name=value other=value`. What `log` adds to records that come through it is left out.

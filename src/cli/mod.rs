@@ -59,7 +59,7 @@ pub fn run() -> ExitCode {
         None => serve(cli.settings, &matches),
         Some(Command::Serve(settings)) => serve(*settings, behind(&matches)),
         Some(Command::Bench(args)) => {
-            log::start(LogFilter::default(), LogFormat::Text);
+            log::start(LogFilter::default(), LogFormat::Text, std::sync::Arc::default());
             bench::run(*args)
         }
         Some(Command::Fsck(args)) => fsck::run(&args),

@@ -7,6 +7,7 @@ use std::{
     fmt::Display,
     io, panic,
     process::{self, ExitCode},
+    sync::Arc,
     thread,
 };
 
@@ -18,6 +19,7 @@ use tokio::{
 use super::log;
 use crate::config::{Config, ConfigError, Settings};
 use crate::containment;
+use crate::management::Recent;
 use crate::protocol::Printable;
 use crate::server::{Server, Stop, StopError};
 use crate::store;
@@ -33,7 +35,8 @@ pub(super) fn run(settings: Settings, shows_password: bool) -> ExitCode {
         }
         Err(error) => return fail(&error),
     };
-    let level = log::start(config.log.clone(), config.log_format);
+    let recent = Arc::<Recent>::default();
+    let level = log::start(config.log.clone(), config.log_format, recent.clone());
     end_on_panic();
     if shows_password {
         tracing::warn!(
@@ -45,7 +48,7 @@ pub(super) fn run(settings: Settings, shows_password: bool) -> ExitCode {
         Err(error) => return fail(&error),
     };
     let [on_workers, on_front, on_operators] = [&workers, &front, &operators].map(|its| its.handle().clone());
-    let code = control.block_on(serve(config, level, on_workers, on_front, on_operators));
+    let code = control.block_on(serve(config, (level, recent), on_workers, on_front, on_operators));
     // What is still at work, or stuck in the disk, must not hold up the end.
     workers.shutdown_background();
     front.shutdown_background();
@@ -92,7 +95,7 @@ pub(super) fn end_on_panic() {
 
 async fn serve(
     config: Config,
-    level: log::Level,
+    (level, recent): (log::Level, Arc<Recent>),
     workers: Handle,
     front: Handle,
     operators: Handle,
@@ -101,7 +104,8 @@ async fn serve(
     if let Err(error) = stop_on_signal(stop.clone()) {
         return fail(&error);
     }
-    let server = match Server::bind(config, Box::new(move |filter| level.set(filter))).await {
+    let set_log = Box::new(move |filter| level.set(filter));
+    let server = match Server::bind(config, set_log, recent).await {
         Ok(server) => server,
         Err(error) => return fail(&error),
     };

@@ -61,3 +61,15 @@ pub const ATTENTION_SPAN: Duration = Duration::from_mins(1);
 pub const ATTENTION_HELD_MAX: Duration = Duration::from_mins(1);
 /// A queue that grows needs attention from so many ready messages on.
 pub const ATTENTION_READY_MIN: u64 = 100;
+/// Lines of the log, and as many of the audit, that are kept to be shown,
+pub const RECENT_LINES_MAX: usize = if cfg!(test) { 100 } else { 5_000 };
+/// and their bytes, of each of the two.
+pub const RECENT_LINES_BYTES_MAX: usize = 1 << 20;
+/// Bytes of one of them: a longer one is left out.
+pub const RECENT_LINE_BYTES_MAX: usize = 16 << 10;
+/// Lines in one answer, at most,
+pub const RECENT_LINES_SHOWN_MAX: usize = 1_000;
+/// and where nothing else is asked for.
+pub const RECENT_LINES_SHOWN_DEFAULT: usize = 200;
+
+const _: () = assert!(RECENT_LINE_BYTES_MAX < RECENT_LINES_BYTES_MAX);

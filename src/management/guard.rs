@@ -1,6 +1,8 @@
 //! What is asked of each request before its handler: nobody asks too often, a page of another origin changes nothing, and nobody who has
 //! not proven who that is makes the broker take a body.
 
+use std::sync::Arc;
+
 use axum::{
     body::{Body, to_bytes},
     extract::{FromRequestParts, Request, State},
@@ -8,7 +10,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use tokio::time::timeout;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{
     Api,
@@ -62,16 +64,31 @@ async fn checked(api: &Api, request: Request) -> Answered<Request> {
         // A few at once may be large: what requests take is counted nowhere else.
         let is_large =
             said.is_none_or(|length| length > HTTP_SMALL_BODY_BYTES_MAX) && max > HTTP_SMALL_BODY_BYTES_MAX;
-        let place = if is_large { api.large_bodies.clone().acquire_owned().await.ok() } else { None };
+        // What the console sends on has its place.
+        let has_place = parts.extensions.get::<LargeBody>().is_some();
+        let place = if is_large && !has_place { Some(api.place_for_large_body().await) } else { None };
         (to_bytes(body, max).await, place)
     };
     let (bytes, place) = timeout(HTTP_BODY_TIMEOUT, read).await.map_err(late)?;
     parts.extensions.insert(visitor);
-    parts.extensions.insert(std::sync::Arc::new(place));
+    if let Some(place) = place {
+        parts.extensions.insert(place);
+    }
     Ok(Request::from_parts(parts, Body::from(bytes.map_err(|_| Failure::TooLarge(max))?)))
 }
 
+/// A place for one of the large bodies that there may be at once. A request has it until it is answered.
+#[derive(Clone)]
+pub struct LargeBody {
+    _place: Arc<Option<OwnedSemaphorePermit>>,
+}
+
 impl Api {
+    /// Waits for a place for one more large body.
+    pub async fn place_for_large_body(&self) -> LargeBody {
+        LargeBody { _place: Arc::new(self.large_bodies.clone().acquire_owned().await.ok()) }
+    }
+
     /// Whether a request may change something, by the page that it comes from. Browsers say from where a request comes; one that does not
     /// say it is no browser's.
     pub fn takes_changes_from(&self, headers: &HeaderMap) -> bool {

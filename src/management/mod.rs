@@ -18,6 +18,7 @@ mod openapi;
 mod pass;
 mod process;
 mod rates;
+mod recent;
 mod redrives;
 mod routes;
 mod samples;
@@ -63,11 +64,12 @@ use attention::Watch;
 use elsewhere::Elsewhere;
 pub use failure::Failure;
 use failure::{Answered, bad_request};
-pub use guard::is_of_this_origin;
+pub use guard::{LargeBody, is_of_this_origin};
 pub use listener::{HttpListener, OverTls};
 use metrics::Scrapes;
 pub use pass::Pass;
 use rates::Rates;
+pub use recent::{Part, Recent};
 use redrives::Redrives;
 use samples::Samples;
 use tails::Tails;
@@ -94,6 +96,8 @@ pub struct Node {
     pub disk_low: watch::Receiver<bool>,
     /// Cancelled when the broker stops.
     pub shutdown: CancellationToken,
+    /// The last lines of the log.
+    pub recent: Arc<Recent>,
     /// How TLS is spoken, if it is.
     pub tls: Option<Arc<Acceptor>>,
 }

@@ -80,6 +80,11 @@ impl Api {
         if counts { self.visitor_of(pass.identity.clone(), peer).ok() } else { None }
     }
 
+    /// Counts a request of somebody who has come with a pass, as [`Self::log_in`] does that of a login: 429 for one too many.
+    pub fn count_request_of(&self, visitor: &Visitor) -> Answered<()> {
+        self.rates.count_user(visitor.name(), self.broker.effective.rates(), self.uptime_ms())
+    }
+
     /// The time.
     pub fn now(&self) -> Millis {
         self.broker.clock.now()

@@ -10,6 +10,7 @@ mod counters;
 mod definitions;
 mod drops;
 mod hostile;
+mod log;
 mod metrics;
 mod metrics_detailed;
 mod moving_in;

@@ -2,6 +2,7 @@
 
 mod attention;
 mod drops;
+mod log;
 mod messages;
 mod moving_in;
 mod permitted;
@@ -21,6 +22,7 @@ pub(super) fn routes() -> Routes {
         .and(redrive::routes())
         .and(settings::routes())
         .and(drops::routes())
+        .and(log::routes())
         .and(attention::routes())
         .and(traces::routes())
         .and(tail::routes())
