@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod routing;
+pub mod told;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};

@@ -1,6 +1,8 @@
 //! Asks the API inside of the process, in a visitor's name: what one sees and may do, and the words for what one may not, are the same as
 //! for every other client of it.
 
+use std::net::SocketAddr;
+
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -13,13 +15,15 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::limits::CONSOLE_ANSWER_BYTES_MAX;
-use crate::management::{PeerAddress, Visitor};
+use crate::management::{LargeBody, PeerAddress, Visitor};
 
 /// Asks in the name of one visitor.
 #[derive(Clone)]
 pub struct Asker {
     router: Router,
     visitor: Visitor,
+    /// The place of what its visitor has sent, if that is large.
+    place: Option<LargeBody>,
 }
 
 /// What the API has answered instead of what it was asked for.
@@ -65,7 +69,17 @@ impl Address {
 impl Asker {
     /// Asks a router, which is the API's, in somebody's name.
     pub fn new(router: Router, visitor: Visitor) -> Self {
-        Self { router, visitor }
+        Self { router, visitor, place: None }
+    }
+
+    /// Keeps the place of what the visitor has sent as long as it asks.
+    pub fn hold(&mut self, place: LargeBody) {
+        self.place = Some(place);
+    }
+
+    /// Where its visitor is.
+    pub fn peer(&self) -> SocketAddr {
+        self.visitor.peer
     }
 
     /// What is there.
@@ -95,6 +109,17 @@ impl Asker {
         Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 
+    /// What goes on as long as somebody takes it.
+    pub async fn open(&self, address: Address) -> Result<Response, Said> {
+        let response = self.answer(Method::GET, address, &[], Body::empty()).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let bytes = whole(response).await.map_err(|error| failed(&error))?;
+        Err(said(status, &bytes))
+    }
+
     async fn ask(
         &self,
         method: Method,
@@ -102,25 +127,39 @@ impl Asker {
         headers: &[(&str, &str)],
         body: Body,
     ) -> Result<Vec<u8>, Said> {
-        let failed = |error: &dyn std::fmt::Display| Said {
-            status: StatusCode::BAD_REQUEST,
-            reason: format!("the API cannot be asked for that: {error}"),
-        };
+        let response = self.answer(method, address, headers, body).await?;
+        let status = response.status();
+        let bytes = whole(response).await.map_err(|error| failed(&error))?;
+        if status.is_success() { Ok(bytes) } else { Err(said(status, &bytes)) }
+    }
+
+    async fn answer(
+        &self,
+        method: Method,
+        address: Address,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Result<Response, Said> {
         let mut request = Request::builder()
             .method(method)
             .uri(address.0)
             .header(header::CONTENT_TYPE, "application/json")
             .extension(PeerAddress(self.visitor.peer))
             .extension(self.visitor.clone());
+        if let Some(place) = &self.place {
+            request = request.extension(place.clone());
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(body).map_err(|error| failed(&error))?;
         let Ok(response) = self.router.clone().oneshot(request).await;
-        let status = response.status();
-        let bytes = whole(response).await.map_err(|error| failed(&error))?;
-        if status.is_success() { Ok(bytes) } else { Err(said(status, &bytes)) }
+        Ok(response)
     }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Said {
+    Said { status: StatusCode::BAD_REQUEST, reason: format!("the API cannot be asked for that: {error}") }
 }
 
 async fn whole(response: Response) -> Result<Vec<u8>, axum::Error> {

@@ -1,9 +1,12 @@
 //! A browser without scripts: it keeps cookies, sends forms with what was hidden in the page, and follows nothing by itself.
 
-use std::{collections::BTreeMap, sync::Mutex};
+use std::{collections::BTreeMap, io::Read, sync::Mutex};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use ureq::{Agent, http::Request};
+use ureq::{
+    Agent, Body,
+    http::{Request, Response},
+};
 
 use crate::api::Api;
 
@@ -127,26 +130,15 @@ impl Browser {
         self.send_body(method, path, "application/x-www-form-urlencoded", body)
     }
 
+    /// What is answered with 200 as long as somebody takes it.
+    pub fn open(&self, path: &str) -> impl Read + use<> {
+        let response = self.respond("GET", path, "", String::new());
+        assert_eq!(response.status(), 200, "{path}");
+        response.into_body().into_reader()
+    }
+
     fn send_body(&self, method: &str, path: &str, kind: &str, body: String) -> Answer {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.base))
-            .header("accept", "text/html");
-        if method == "POST" {
-            request = request.header("content-type", kind);
-        }
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        if let Some(authorization) = &self.authorization {
-            request = request.header("authorization", authorization);
-        }
-        let cookies: Vec<_> =
-            self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
-        if !cookies.is_empty() {
-            request = request.header("cookie", cookies.join("; "));
-        }
-        let mut response = self.agent.run(request.body(body.into_bytes()).unwrap()).unwrap();
+        let mut response = self.respond(method, path, kind, body);
         let text =
             |name: &str| response.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
         let set_cookie =
@@ -172,6 +164,38 @@ impl Browser {
             headers: headers.collect(),
             body: response.body_mut().read_to_string().unwrap(),
         }
+    }
+
+    fn respond(&self, method: &str, path: &str, kind: &str, body: String) -> Response<Body> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header("accept", "text/html");
+        if method == "POST" {
+            request = request.header("content-type", kind);
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let cookies: Vec<_> =
+            self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if !cookies.is_empty() {
+            request = request.header("cookie", cookies.join("; "));
+        }
+        self.agent.run(request.body(body.into_bytes()).unwrap()).unwrap()
+    }
+
+    /// The cookies that it keeps.
+    pub fn cookies(&self) -> BTreeMap<String, String> {
+        self.cookies.lock().unwrap().clone()
+    }
+
+    /// Keeps one more, as if another broker had given it.
+    pub fn keep(&self, name: &str, value: &str) {
+        self.cookies.lock().unwrap().insert(name.into(), value.into());
     }
 
     /// Forgets all cookies, as a browser does that was closed.

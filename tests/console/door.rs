@@ -16,6 +16,12 @@ fn is_made(api: &Api) -> bool {
     api.status("queues/%2F/made") == 200
 }
 
+/// How the cookie of a session begins: cookies are a host's, so its name has the port.
+fn session(api: &Api) -> String {
+    let (_, port) = api.broker.http_address.as_ref().unwrap().rsplit_once(':').unwrap();
+    format!("leveret-session-{port}=")
+}
+
 #[test]
 fn who_is_not_in_is_led_to_the_login_and_from_there_to_where_it_wanted() {
     let Some(api) = Api::start(&[]) else { return };
@@ -28,7 +34,7 @@ fn who_is_not_in_is_led_to_the_login_and_from_there_to_where_it_wanted() {
     let answer = browser.log_in("guest", "guest", "/queue?vhost=%2F&name=q");
     assert_eq!((answer.status, &*answer.location), (303, "/queue?vhost=%2F&name=q"));
     let cookie = &answer.set_cookie[0];
-    for part in ["leveret-session=", "HttpOnly", "SameSite=Strict", "Path=/"] {
+    for part in [&*session(&api), "HttpOnly", "SameSite=Strict", "Path=/"] {
         assert!(cookie.contains(part), "{cookie}");
     }
     assert!(!cookie.contains("Secure"), "that is for TLS: {cookie}");
@@ -98,7 +104,7 @@ fn a_cookie_that_is_none_of_ours_lets_nobody_in() {
     let Some(api) = Api::start(&[]) else { return };
     for cookie in ["", "x", &"0".repeat(64), &"f".repeat(64), "%00"] {
         let mut browser = Browser::at(&api);
-        browser.headers.push(("cookie".into(), format!("leveret-session={cookie}")));
+        browser.headers.push(("cookie".into(), format!("{}{cookie}", session(&api))));
         assert_eq!(browser.get("/").status, 303, "{cookie}");
     }
 }
@@ -211,4 +217,53 @@ fn what_tags_and_permissions_do_not_allow_is_neither_shown_nor_done() {
     assert_eq!(ann.post("/queue/delete", &[("vhost", "shop"), ("name", "locked")]).status, 403);
     assert_eq!(ann.post("/queue/delete", &[("vhost", "shop"), ("name", "seen")]).status, 303);
     ann.page("/me").shows(&["You see the virtual hosts in which you have permissions"]);
+}
+
+#[test]
+fn two_brokers_on_one_host_do_not_end_each_others_sessions() {
+    let (Some(one), Some(other)) = (Api::start(&[]), Api::start(&[])) else { return };
+    let [first, second] = [&one, &other].map(|api| Browser::logged_in(api, "guest", "guest"));
+    let (name, value) = second.cookies().pop_first().unwrap();
+    first.keep(&name, &value);
+    first.page("/").shows(&["guest", "Log out"]);
+}
+
+#[test]
+fn requests_of_a_session_count_as_those_of_its_user() {
+    let Some(api) = Api::start(&["--http-rate-per-user", "3"]) else { return };
+    let browser = Browser::logged_in(&api, "guest", "guest");
+    let start = std::time::Instant::now();
+    let refused = loop {
+        assert!(start.elapsed() < crate::broker::DEADLINE, "nobody was refused");
+        let answer = browser.get("/me");
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert_eq!((refused.status, &*refused.headers["retry-after"]), (429, "1"));
+    refused.shows(&["Not now", "too many requests"]);
+}
+
+#[test]
+fn the_story_of_a_dead_letter_is_told_to_who_may_read_its_queue() {
+    let Some(api) = Api::start(&[]) else { return };
+    let work = json!({ "arguments": { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead" } });
+    api.put("queues/%2F/secret-work", &work);
+    api.put("queues/%2F/dead", &NULL);
+    let message = json!({ "properties": {}, "routing_key": "secret-work", "payload": "x", "payload_encoding": "string" });
+    api.post("exchanges/%2F/amq.default/publish", &message);
+    let get = json!({ "count": 1, "ackmode": "reject_requeue_false", "encoding": "auto" });
+    api.post("queues/%2F/secret-work/get", &get);
+    while api.get("queues/%2F/dead")["messages_ready"] != 1 {
+        std::thread::yield_now();
+    }
+    for (user, read) in [("ann", "^dead$"), ("bob", "")] {
+        api.put(&format!("users/{user}"), &json!({ "password": "secret", "tags": "management" }));
+        let permissions = json!({ "configure": "", "write": "", "read": read });
+        api.put(&format!("permissions/%2F/{user}"), &permissions);
+        let words = api.being(user, "secret").get("leveret/attention")["queues"][0]["words"].clone();
+        let words = words.as_str().unwrap();
+        assert!(words.contains("1 dead letter waits"), "{user}: {words}");
+        assert_eq!(words.contains("rejected in queue secret-work"), !read.is_empty(), "{user}: {words}");
+    }
 }

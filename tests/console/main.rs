@@ -16,3 +16,4 @@ mod delayed;
 mod door;
 mod pages;
 mod routing;
+mod told;

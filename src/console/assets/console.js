@@ -137,6 +137,55 @@ function toggle() {
   if (!paused) refresh();
 }
 
+// What comes in, live.
+
+const ROWS_MAX = 200;
+const shown = document.getElementById("tail");
+
+// What cannot be seen, or turns text around, as the pages write it.
+function visible(text) {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (it) => (it === "\n" ? "\\n" : it === "\t" ? "\\t" : it === "\r" ? "\\r" : `\\u{${it.codePointAt(0).toString(16)}}`));
+}
+
+function cell(row, text, kind) {
+  const made = row.insertCell();
+  if (kind) made.className = kind;
+  const name = made.appendChild(document.createElement("bdi"));
+  name.className = "name";
+  name.textContent = visible(text);
+}
+
+function tail(source) {
+  const state = document.getElementById("tail-state");
+  const say = (words) => (state.textContent = words);
+  const on = (kind, act) => source.addEventListener(kind, (event) => act(JSON.parse(event.data)));
+  let [came, missed, ended] = [0, 0, false];
+  const count = () => say(`${came} came${missed ? `, ${missed} left out` : ""}.`);
+  source.addEventListener("error", () => ended || say(source.readyState === EventSource.CLOSED ? "This cannot be looked at, or not now." : "The broker does not answer. Trying again."));
+  on("begin", () => say("Waiting for messages."));
+  on("missed", (its) => {
+    missed += its.sampled_out + its.lost;
+    count();
+  });
+  on("end", (its) => {
+    ended = true;
+    source.close();
+    say(`It is over: ${its.reason}.`);
+  });
+  on("message", (its) => {
+    came += 1;
+    count();
+    if (paused) return;
+    const row = shown.insertRow(0);
+    cell(row, clock.format(its.at), "when");
+    cell(row, its.exchange || "(default)");
+    cell(row, its.routing_key);
+    cell(row, its.payload_bytes.toLocaleString("en"), "number");
+    cell(row, its.payload_encoding === "string" ? its.payload : "(no text)", "mono");
+    while (shown.rows.length > ROWS_MAX) shown.deleteRow(-1);
+  });
+}
+
 // Keys.
 
 const places = { o: "/", q: "/queues", e: "/exchanges", c: "/connections" };
@@ -167,10 +216,15 @@ function hear(event) {
 
 times(document);
 document.addEventListener("keydown", hear);
-if (interval && document.querySelector("[data-live]")) {
+const from = document.querySelector("[data-tail]")?.dataset.tail;
+const refreshes = interval && document.querySelector("[data-live]");
+if (from) tail(new EventSource(from));
+if (from || refreshes) {
   pause.hidden = false;
   pause.addEventListener("click", toggle);
   tell("live", "ok");
+}
+if (refreshes) {
   timer = setInterval(refresh, interval);
   document.addEventListener("visibilitychange", () => document.hidden || refresh());
 }

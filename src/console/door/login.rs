@@ -112,7 +112,8 @@ async fn log_in(
             let id = SessionId::draw();
             keeper.sessions.begin(id, &pass.user().to_string(), pass, keeper.api.now());
             let mut response = Redirect::to(wanted.next()).into_response();
-            let cookie = cookies::keep(SESSION, id.written(), over_tls.0, None);
+            let name = cookies::of_this_port(SESSION, &parts.headers);
+            let cookie = cookies::keep(name, id.written(), over_tls.0, None);
             response.headers_mut().append(header::SET_COOKIE, cookie);
             response
         }
@@ -144,7 +145,7 @@ async fn log_out(State(keeper): State<Arc<Keeper>>, change: Change<Nothing>) -> 
         keeper.sessions.end(id);
     }
     let mut response = Redirect::to("/login").into_response();
-    let gone = cookies::keep(SESSION, String::new(), visit.over_tls, Some(0));
+    let gone = visit.cookie(SESSION, String::new(), Some(0));
     response.headers_mut().append(header::SET_COOKIE, gone);
     response
 }

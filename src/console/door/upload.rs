@@ -8,13 +8,14 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use tokio::time::timeout;
 
 use super::{
     change::{check, read_up_to},
     visit::{Keeper, Visit},
 };
 use crate::console::view::{Frame, Refusal};
-use crate::limits::{CONSOLE_UPLOAD_BYTES_MAX, CONSOLE_UPLOAD_PARTS_MAX};
+use crate::limits::{CONSOLE_UPLOAD_BYTES_MAX, CONSOLE_UPLOAD_PARTS_MAX, HTTP_BODY_TIMEOUT};
 
 /// Who sends it, and what.
 pub struct Upload {
@@ -35,12 +36,17 @@ impl FromRequest<Arc<Keeper>> for Upload {
 
     async fn from_request(request: Request, keeper: &Arc<Keeper>) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        let visit = Visit::from_request_parts(&mut parts, keeper).await?;
-        let frame = &visit.frame;
-        if !frame.is_administrator {
+        let mut visit = Visit::from_request_parts(&mut parts, keeper).await?;
+        if !visit.frame.is_administrator {
             let why = "Only administrators send files here.";
-            return Err(Refusal::new(frame, StatusCode::FORBIDDEN, why).into_response());
+            return Err(Refusal::new(&visit.frame, StatusCode::FORBIDDEN, why).into_response());
         }
+        let Ok(place) = timeout(HTTP_BODY_TIMEOUT, keeper.api.place_for_large_body()).await else {
+            let why = "Too many files are being sent. Try again in a moment.";
+            return Err(Refusal::new(&visit.frame, StatusCode::SERVICE_UNAVAILABLE, why).into_response());
+        };
+        visit.hold(place);
+        let frame = &visit.frame;
         let read = read_up_to(frame, &parts.headers, body, CONSOLE_UPLOAD_BYTES_MAX).await;
         let bytes = read.map_err(IntoResponse::into_response)?;
         let whole = Request::from_parts(parts, Body::from(bytes));

@@ -1,11 +1,11 @@
 //! A request by somebody who is in: who that is, and what the API answers it.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
     extract::FromRequestParts,
-    http::{HeaderMap, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 use serde::de::DeserializeOwned;
@@ -20,7 +20,7 @@ use crate::console::{
     ask::{Address, Asker, Said},
     view::{Frame, Listed, Listing, Refusal, link},
 };
-use crate::management::{Api, OverTls, Pass, PeerAddress, Visitor};
+use crate::management::{Api, Failure, LargeBody, OverTls, Pass, PeerAddress, Visitor};
 
 /// What lets people in, and what they are answered by.
 pub struct Keeper {
@@ -80,6 +80,16 @@ impl Visit {
         }
     }
 
+    /// What goes on as long as somebody takes it.
+    pub async fn open(&self, address: Address) -> Result<Response, Refusal> {
+        self.asker.open(address).await.map_err(|said| self.refusal(said))
+    }
+
+    /// Whether its session still counts, if it has one.
+    pub fn goes_on(&self, keeper: &Keeper) -> bool {
+        self.session.as_ref().is_none_or(|id| admitted(self.asker.peer(), keeper, id).is_some())
+    }
+
     /// Has something changed.
     pub async fn send(&self, method: Method, address: Address, body: &Value) -> Result<Value, Refusal> {
         self.asker.send(method, address, body).await.map_err(|said| self.refusal(said))
@@ -94,6 +104,11 @@ impl Visit {
     ) -> Result<(), Refusal> {
         let sent = self.asker.send_with(method, address, &[header], &Value::Null).await;
         sent.map(drop).map_err(|said| self.refusal(said))
+    }
+
+    /// Keeps the place of what was sent as long as it is worked on.
+    pub(super) fn hold(&mut self, place: LargeBody) {
+        self.asker.hold(place);
     }
 
     /// That what was asked for makes no sense.
@@ -118,9 +133,13 @@ impl Visit {
     /// Leads on to a page after something was done, where it is told.
     pub fn done(&self, to: &str, told: impl Into<String>) -> Response {
         let mut response = Redirect::to(to).into_response();
-        let told = cookies::keep(TOLD, told.into(), self.over_tls, Some(30));
-        response.headers_mut().append(header::SET_COOKIE, told);
+        response.headers_mut().append(header::SET_COOKIE, self.cookie(TOLD, told.into(), Some(30)));
         response
+    }
+
+    /// A cookie of this broker alone.
+    pub(super) fn cookie(&self, name: &str, value: String, seconds: Option<i64>) -> HeaderValue {
+        cookies::keep(cookies::of_this_port(name, &self.headers), value, self.over_tls, seconds)
     }
 }
 
@@ -134,9 +153,13 @@ impl FromRequestParts<Arc<Keeper>> for Visit {
             let visitor = Visitor::from_request_parts(parts, &keeper.api).await;
             (visitor.map_err(IntoResponse::into_response)?, None)
         } else {
-            let session = cookies::kept(&parts.headers, SESSION).and_then(|text| SessionId::parse(&text));
-            let found = session.and_then(|id| Some((admitted(parts, keeper, &id)?, Some(id))));
-            found.ok_or_else(|| to_login(parts, &here))?
+            let session = of_this_broker(&parts.headers, SESSION).and_then(|text| SessionId::parse(&text));
+            let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
+            let found =
+                peer.zip(session).and_then(|(peer, id)| Some((admitted(peer, keeper, &id)?, Some(id))));
+            let (visitor, session) = found.ok_or_else(|| to_login(parts, &here))?;
+            keeper.api.count_request_of(&visitor).map_err(|failure| too_many(failure).into_response())?;
+            (visitor, session)
         };
         let frame = Frame {
             user: visitor.name().to_string(),
@@ -150,16 +173,30 @@ impl FromRequestParts<Arc<Keeper>> for Visit {
                 None => keeper.csrf.of_user(&visitor.name().to_string()),
             },
             here,
-            told: cookies::kept(&parts.headers, TOLD),
+            told: of_this_broker(&parts.headers, TOLD),
         };
         let asker = Asker::new(keeper.router.clone(), visitor);
         Ok(Self { frame, session, over_tls, asker, headers: parts.headers.clone(), now: keeper.api.now() })
     }
 }
 
+/// A value that a browser was given by this broker.
+fn of_this_broker(headers: &HeaderMap, name: &str) -> Option<String> {
+    cookies::kept(headers, &cookies::of_this_port(name, headers))
+}
+
+/// What is shown to who asks too often, with the time after which that one may ask again.
+fn too_many(failure: Failure) -> Response {
+    let mut answer = failure.into_response();
+    let wait = answer.headers_mut().remove(header::RETRY_AFTER);
+    let why = "There were too many requests of this user. Try again in a moment.";
+    let mut shown = Refusal::new(&Frame::default(), StatusCode::TOO_MANY_REQUESTS, why).into_response();
+    shown.headers_mut().extend(wait.map(|wait| (header::RETRY_AFTER, wait)));
+    shown
+}
+
 /// Who has a session, if it still counts.
-fn admitted(parts: &Parts, keeper: &Keeper, id: &SessionId) -> Option<Visitor> {
-    let peer = parts.extensions.get::<PeerAddress>()?.0;
+fn admitted(peer: SocketAddr, keeper: &Keeper, id: &SessionId) -> Option<Visitor> {
     let pass = keeper.sessions.find(id, keeper.api.now())?;
     let visitor = keeper.api.admit(&pass, peer);
     if visitor.is_none() {

@@ -34,13 +34,14 @@ async fn show(visit: Visit, Query(list): Query<Listing>) -> Shown {
         (head("message_stats.ack_details.rate", "Acks"))
     };
     let content = html! {
+        (parts::clients("/channels"))
         (search(&list, "/channels", "channels", &[]))
         div #channels data-live {
             section.panel aria-label="Channels" { (with_heads(&heads, &channels.items)) }
             (pager(&list, "/channels", &channels, "channel"))
         }
     };
-    page(&visit, Section::Channels, "Channels", &content)
+    page(&visit, Section::Connections, "Channels", &content)
 }
 
 /// The channels of one connection.

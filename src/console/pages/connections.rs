@@ -22,6 +22,7 @@ async fn show(visit: Visit, Query(list): Query<Listing>) -> Shown {
     let connections: Listed<Connection> = visit.list(api(&["connections"]), &list, "").await?;
     let now = visit.now();
     let content = html! {
+        (parts::clients("/connections"))
         (search(&list, "/connections", "connections", &[]))
         div #connections data-live {
             section.panel aria-label="Connections" {

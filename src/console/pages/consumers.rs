@@ -21,10 +21,11 @@ async fn show(visit: Visit, Query(list): Query<Listing>) -> Shown {
     let list = list.sorted_by("messages_unacknowledged", true);
     let consumers = visit.list::<Consumer>(api(&["consumers"]), &list, "").await?;
     let content = html! {
+        (parts::clients("/consumers"))
         div #consumers data-live {
             section.panel aria-label="Consumers" { (parts::consumers(&consumers.items, true, |_| None)) }
             (pager(&list, "/consumers", &consumers, "consumer"))
         }
     };
-    page(&visit, Section::Consumers, "Consumers", &content)
+    page(&visit, Section::Connections, "Consumers", &content)
 }

@@ -52,6 +52,7 @@ async fn show(visit: Visit, Query(Named { vhost, name }): Query<Named>) -> Shown
         (parts::crumbs("Exchanges", "/exchanges", &vhost))
         nav.actions aria-label="What can be done" {
             @if !exchange.internal { a.button href=(link::to("/publish", &[("vhost", &vhost), ("exchange", &name)])) { "Publish" } }
+            @if !is_default || visit.frame.is_administrator { a.button href=(link::tail(&vhost, "exchanges", &name)) { "Watch live" } }
             a.button href=(link::to("/exchange/route", &[("vhost", &vhost), ("name", &name)])) { "Where would a message go" }
             @if !is_default && !name.starts_with("amq.") {
                 a.button.danger href=(link::to("/exchange/delete", &[("vhost", &vhost), ("name", &name)])) { "Delete" }

@@ -10,6 +10,7 @@ mod delayed;
 mod drops;
 mod exchange;
 mod exchanges;
+mod log;
 mod me;
 mod overview;
 mod parts;
@@ -18,6 +19,8 @@ mod queue;
 mod queues;
 mod redrives;
 mod routing;
+mod tail;
+mod traces;
 
 use std::sync::Arc;
 
@@ -53,6 +56,7 @@ pub fn routes() -> Router<Arc<Keeper>> {
         .merge(drops::routes())
         .merge(exchange::routes())
         .merge(exchanges::routes())
+        .merge(log::routes())
         .merge(me::routes())
         .merge(overview::routes())
         .merge(publish::routes())
@@ -60,6 +64,8 @@ pub fn routes() -> Router<Arc<Keeper>> {
         .merge(queues::routes())
         .merge(redrives::routes())
         .merge(routing::routes())
+        .merge(tail::routes())
+        .merge(traces::routes())
 }
 
 /// A page with its content.

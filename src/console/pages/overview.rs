@@ -17,15 +17,39 @@ pub fn routes() -> Router<Arc<Keeper>> {
     Router::new().route("/", get(show))
 }
 
-/// An hour in steps of half a minute, which is how far apart the samples of the past are.
-const PAST: [(&str, &str); 4] =
-    [("msg_rates_age", "3600"), ("msg_rates_incr", "30"), ("lengths_age", "3600"), ("lengths_incr", "30")];
+/// The past that is shown.
+struct Past {
+    /// What the API is asked for.
+    ages: [(&'static str, &'static str); 4],
+    /// What was before this time is none of it, in milliseconds.
+    since: u64,
+    words: &'static str,
+}
+
+impl Past {
+    /// An hour in steps of half a minute, which is how far apart the samples of the past are; of a broker that was just started, which is
+    /// known of one whose node may be seen, the time since then in steps of five seconds.
+    fn of(node: Option<&Node>, now: u64) -> Self {
+        let since = node.map_or(0, |node| now.saturating_sub(node.uptime));
+        let (age, step, words) =
+            if now - since < 600_000 { ("600", "5", "since the start") } else { ("3600", "30", "last hour") };
+        let ages =
+            [("msg_rates_age", age), ("msg_rates_incr", step), ("lengths_age", age), ("lengths_incr", step)];
+        Self { ages, since, words }
+    }
+
+    fn line(&self, label: &'static str, mut points: Vec<(u64, f64)>) -> Line {
+        points.retain(|(at, _)| *at >= self.since);
+        Line { label, points }
+    }
+}
 
 async fn show(visit: Visit) -> Shown {
-    let overview: Overview = visit.get(api(&["overview"]).with(&PAST)).await?;
-    let attention: Attention = visit.get(api(&["leveret", "attention"])).await?;
     let nodes: Option<Vec<Node>> = visit.find(api(&["nodes"])).await?;
     let node = nodes.as_ref().and_then(|nodes| nodes.first());
+    let past = Past::of(node, visit.now());
+    let overview: Overview = visit.get(api(&["overview"]).with(&past.ages)).await?;
+    let attention: Attention = visit.get(api(&["leveret", "attention"])).await?;
     let content = html! {
         div #alarms data-live {
             @for alarm in &attention.alarms { (note("bad", &html! { p { strong { (alarm.alarm) } " " (alarm.words) } })) }
@@ -33,8 +57,8 @@ async fn show(visit: Visit) -> Shown {
         (panel("attention", "Needs attention first", &concerns(&attention)))
         (tiles(&overview))
         div.grid {
-            (chart("rates", "Messages a second, last hour", &message_rates(&overview), text::rate))
-            (chart("depths", "Messages in queues, last hour", &depths(&overview), |value| text::count(text::rounded(value))))
+            (chart("rates", &format!("Messages a second, {}", past.words), &message_rates(&overview, &past), text::rate))
+            (chart("depths", &format!("Messages in queues, {}", past.words), &depths(&overview, &past), |value| text::count(text::rounded(value))))
         }
         @if let Some(node) = node { (panel("node", "Node", &shown(&overview, node))) }
         @else { p.quiet { "Leveret " (overview.product_version) } }
@@ -83,9 +107,9 @@ fn tiles(overview: &Overview) -> Markup {
     }
 }
 
-fn message_rates(overview: &Overview) -> Vec<Line> {
+fn message_rates(overview: &Overview, past: &Past) -> Vec<Line> {
     let stats = &overview.message_stats;
-    let line = |label, rate: &crate::console::answers::Rate| Line { label, points: rates(&rate.pairs()) };
+    let line = |label, rate: &crate::console::answers::Rate| past.line(label, rates(&rate.pairs()));
     vec![
         line("published", &stats.publish_details),
         line("delivered", &stats.deliver_get_details),
@@ -95,11 +119,11 @@ fn message_rates(overview: &Overview) -> Vec<Line> {
     ]
 }
 
-fn depths(overview: &Overview) -> Vec<Line> {
+fn depths(overview: &Overview, past: &Past) -> Vec<Line> {
     let totals = &overview.queue_totals;
     vec![
-        Line { label: "ready", points: totals.messages_ready_details.levels() },
-        Line { label: "unacknowledged", points: totals.messages_unacknowledged_details.levels() },
+        past.line("ready", totals.messages_ready_details.levels()),
+        past.line("unacknowledged", totals.messages_unacknowledged_details.levels()),
     ]
 }
 
@@ -137,4 +161,26 @@ fn share(label: &str, part: u64, of: u64) -> Markup {
 
 fn millis(span: f64) -> String {
     format!("{span:.2} ms")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_shown_of_the_time_before_the_broker_was_started() {
+        let now = 10_000_000;
+        let points = vec![(now - 700_000, 1.0), (now - 500_000, 2.0), (now, 3.0)];
+        for (uptime, step, shown) in
+            [(Some(599_999), "5", 2), (Some(600_000), "30", 2), (Some(700_000), "30", 3), (None, "30", 3)]
+        {
+            let node = uptime.map(|uptime| Node { uptime, ..Node::default() });
+            let past = Past::of(node.as_ref(), now);
+            assert_eq!(
+                (past.ages[1].1, past.line("x", points.clone()).points.len()),
+                (step, shown),
+                "{uptime:?}"
+            );
+        }
+    }
 }

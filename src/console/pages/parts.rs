@@ -125,6 +125,17 @@ pub fn bindings(
     }
 }
 
+/// The way between the lists of clients and of what they have; `here` is the address of this one.
+pub fn clients(here: &str) -> Markup {
+    html! {
+        nav.tabs aria-label="Clients" {
+            @for (href, label) in [("/connections", "Connections"), ("/channels", "Channels"), ("/consumers", "Consumers")] {
+                a href=(href) aria-current=[(href == here).then_some("page")] { (label) }
+            }
+        }
+    }
+}
+
 /// The way back up.
 pub fn crumbs(list: &str, href: &str, vhost: &str) -> Markup {
     html! {

@@ -12,9 +12,8 @@ pub fn csrf(frame: &Frame) -> Markup {
 /// A labelled input of one line.
 pub fn field(label: &str, name: &str, value: &str, hint: &str) -> Markup {
     html! {
-        label.field {
-            span { (label) }
-            input name=(name) value=(value) autocomplete="off" spellcheck="false";
+        div.field {
+            label { span { (label) } input name=(name) value=(value) autocomplete="off" spellcheck="false"; }
             @if !hint.is_empty() { small { (hint) } }
         }
     }

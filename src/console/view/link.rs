@@ -29,6 +29,11 @@ pub fn connection(name: &str) -> String {
     to("/connection", &[("name", name)])
 }
 
+/// The page with what comes to a queue or an exchange from now on: `queues` or `exchanges`.
+pub fn tail(vhost: &str, kind: &str, name: &str) -> String {
+    to("/tail", &[("vhost", vhost), ("kind", kind), ("name", name)])
+}
+
 /// Whether an address leads to a page of the console: what a form says may lead anywhere.
 pub fn is_local(address: &str) -> bool {
     let rest = address.strip_prefix('/').unwrap_or("/");

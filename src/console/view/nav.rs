@@ -11,18 +11,18 @@ pub enum Section {
     Queues,
     /// Exchanges and bindings.
     Exchanges,
-    /// Clients.
+    /// Clients, their channels and consumers.
     Connections,
-    /// Their channels.
-    Channels,
-    /// Their consumers.
-    Consumers,
     /// Messages that are moved.
     Redrives,
     /// Messages that wait for their time.
     Delayed,
     /// Messages that were dropped.
     Drops,
+    /// The history of single messages.
+    Traces,
+    /// The program's log and its audit.
+    Log,
     /// Virtual hosts.
     Vhosts,
     /// Users and what they may do.
@@ -42,11 +42,11 @@ impl Section {
         Self::Queues,
         Self::Exchanges,
         Self::Connections,
-        Self::Channels,
-        Self::Consumers,
         Self::Redrives,
         Self::Delayed,
         Self::Drops,
+        Self::Traces,
+        Self::Log,
         Self::Vhosts,
         Self::Users,
         Self::Policies,
@@ -60,11 +60,11 @@ impl Section {
             Self::Queues => ("Queues", "/queues"),
             Self::Exchanges => ("Exchanges", "/exchanges"),
             Self::Connections => ("Connections", "/connections"),
-            Self::Channels => ("Channels", "/channels"),
-            Self::Consumers => ("Consumers", "/consumers"),
             Self::Redrives => ("Redrives", "/redrives"),
             Self::Delayed => ("Delayed", "/delayed"),
             Self::Drops => ("Drops", "/drops"),
+            Self::Traces => ("Traces", "/traces"),
+            Self::Log => ("Log", "/log"),
             Self::Vhosts => ("Virtual hosts", "/vhosts"),
             Self::Users => ("Users", "/users"),
             Self::Policies => ("Policies", "/policies"),
@@ -78,14 +78,12 @@ impl Section {
         match self {
             Self::Other => false,
             Self::Users | Self::Definitions => frame.is_administrator,
-            Self::Vhosts => frame.is_monitor,
-            Self::Policies => frame.is_policymaker || frame.is_monitor,
+            Self::Vhosts | Self::Log => frame.is_monitor,
+            Self::Policies | Self::Traces => frame.is_policymaker || frame.is_monitor,
             Self::Overview
             | Self::Queues
             | Self::Exchanges
             | Self::Connections
-            | Self::Channels
-            | Self::Consumers
             | Self::Redrives
             | Self::Delayed
             | Self::Drops => !frame.user.is_empty(),

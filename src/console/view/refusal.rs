@@ -50,7 +50,7 @@ fn title(status: StatusCode) -> &'static str {
     match status {
         StatusCode::NOT_FOUND => "Not there",
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "Not permitted",
-        StatusCode::SERVICE_UNAVAILABLE => "Not now",
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => "Not now",
         StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => "Refused",
         _ => "That did not work",
     }

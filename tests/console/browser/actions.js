@@ -40,18 +40,33 @@ export async function actions(page, base, scene) {
     await page.getByText('"a": 1').last().waitFor();
     assert.equal(await scene.ready(name), 1);
   });
+  await step("keep the history of what comes to it, and forget it", async () => {
+    await page.goto(`${base}/traces`);
+    await page.getByText("Keep a history").click();
+    await page.getByRole("combobox", { name: "Of", exact: true }).selectOption("queues");
+    await page.getByLabel("Name", { exact: true }).fill(name);
+    await press("Begin");
+    await told("The history is kept from now on.");
+    await scene.publish(name, 1);
+    await page.goto(`${base}/traces?${new URLSearchParams({ vhost: "/", queue: name })}`);
+    await page.locator("#events").getByText("enqueued").first().waitFor();
+    await page.getByRole("button", { name: `End the history of queue ${name}` }).click();
+    await told("The history is kept no more");
+    await press("Forget what has happened");
+    await told("What has happened is forgotten.");
+  });
   await step("move dead letters to it", async () => {
     const dead = await scene.ready("orders.dead");
     await page.goto(`${base}/queue/move?${new URLSearchParams({ vhost: "/", name: "orders.dead" })}`);
     await page.getByLabel("to a queue").check();
     await page.getByLabel("Queue", { exact: true }).fill(name);
-    await page.getByLabel("At most").fill("5");
+    await page.getByLabel("At most", { exact: true }).fill("5");
     await press("Count what is meant");
     await told("Nothing was moved yet.");
     assert.equal(await scene.ready("orders.dead"), dead);
     await press("Move them");
     await told("has begun");
-    while ((await scene.ready(name)) < 6) await new Promise((resolve) => setTimeout(resolve, 50));
+    while ((await scene.ready(name)) < 7) await new Promise((resolve) => setTimeout(resolve, 50));
   });
   await step("purge it", async () => {
     await page.goto(queue);
@@ -64,7 +79,7 @@ export async function actions(page, base, scene) {
     await page.goto(`${base}/exchanges`);
     await page.getByText("Declare an exchange").click();
     await page.getByLabel("Name", { exact: true }).fill(name);
-    await page.getByLabel("Type", { exact: true }).selectOption("fanout");
+    await page.getByRole("combobox", { name: "Type", exact: true }).selectOption("fanout");
     await press("Declare");
     await told("The exchange is there.");
     await page.getByText("Bind a queue or an exchange to it").click();
@@ -85,7 +100,7 @@ export async function actions(page, base, scene) {
   });
   await step("close a connection with a reason", async () => {
     const victim = await amqplib.connect(process.env.AMQP_URL, { clientProperties: { connection_name: name } });
-    const failed = once(victim, "error");
+    const closed = once(victim, "close");
     while (!(await scene.api("connections")).some((one) => one.user_provided_name === name)) await new Promise((resolve) => setTimeout(resolve, 50));
     await page.goto(`${base}/connections`);
     await page.getByRole("row").filter({ hasText: name }).getByRole("link").first().click();
@@ -93,7 +108,7 @@ export async function actions(page, base, scene) {
     await page.getByLabel("Reason").fill("for the test");
     await press("Close the connection");
     await told("The connection is closed.");
-    assert.match(String((await failed)[0]), /CONNECTION_FORCED - for the test/);
+    assert.match(String((await closed)[0]), /CONNECTION_FORCED - for the test/);
   });
   await step("delete the queue", async () => {
     await page.goto(queue);
@@ -109,6 +124,13 @@ export async function actions(page, base, scene) {
     await page.getByLabel("In memory").check();
     await press("Show these");
     await page.getByRole("columnheader", { name: "In memory" }).waitFor();
+  });
+  await step("find one's login in the audit", async () => {
+    await page.goto(`${base}/audit`);
+    await page.getByPlaceholder("A user, an address, an event").fill("console-login");
+    await press("Find");
+    await page.locator("#lines").getByText("session of the console opened").first().waitFor();
+    assert.equal(await page.locator("#lines").getByText("connection opened").count(), 0);
   });
   await step("log out", async () => {
     await press("Log out");

@@ -80,6 +80,23 @@ async function liveness(context, scene) {
   await page.close();
 }
 
+// What comes to a queue is shown when it comes, as text, and not while somebody has stopped it.
+async function live(context, scene) {
+  const page = await watched(context, "/tail");
+  await page.goto(`${base}/queue?vhost=%2F&name=live`);
+  await page.getByRole("link", { name: "Watch live" }).click();
+  await page.getByText("Waiting for messages.").waitFor();
+  const body = "<b>bold</b> \u202eturned\n";
+  scene.channel.sendToQueue("live", Buffer.from(body));
+  await page.locator("#tail").getByText("<b>bold</b> \\u{202e}turned\\n").waitFor();
+  assert.equal(await page.locator("#tail b").count(), 0);
+  await page.keyboard.press("p");
+  await scene.publish("live", 1);
+  await page.getByText("2 came").waitFor();
+  assert.equal(await page.locator("#tail tr").count(), 1);
+  await page.close();
+}
+
 async function keys(context) {
   const page = await watched(context, "keys");
   await page.goto(`${base}/queues`);
@@ -121,6 +138,7 @@ async function main() {
     const context = await browser.newContext({ viewport: SIZES.desk });
     await logIn(context);
     await liveness(context, scene);
+    await live(context, scene);
     await keys(context);
     const done = await actions(await watched(context, "actions"), base, scene);
     await context.close();

@@ -47,6 +47,11 @@ export class Scene {
       channel.sendToQueue(HOSTILE, Buffer.from([0, 1, 2, 255, at]));
     }
     await channel.waitForConfirms();
+    for (const [kind, name] of [["queues", HOSTILE], ["messages", "order-7"]]) {
+      await this.api(`leveret/traces/%2F/${kind}/${encodeURIComponent(name)}`, { method: "PUT" });
+    }
+    channel.publish("events", "order.new", Buffer.from("{}"), { messageId: "order-7" });
+    channel.sendToQueue(HOSTILE, Buffer.from("traced"), { messageId: HOSTILE });
     this.timer = setInterval(() => {
       for (let at = 0; at < 200; at += 1) channel.publish("events", "welcome.mail", Buffer.from("hello"));
       for (let at = 0; at < 20; at += 1) channel.sendToQueue("invoices", Buffer.from("invoice"));
@@ -95,6 +100,10 @@ export class Scene {
       ["exchange-route", `/exchange/route?${query({ vhost: "/", name: "events", key: "order.new" })}`],
       ["delayed", "/delayed"],
       ["drops", "/drops"],
+      ["traces", "/traces"],
+      ["tail", `/tail?${query({ vhost: "/", kind: "queues", name: "invoices" })}`],
+      ["log", "/log"],
+      ["audit", "/audit"],
       ["vhosts", "/vhosts"],
       ["vhost", `/vhost?${query({ name: "/" })}`],
       ["users", "/users"],
@@ -120,7 +129,9 @@ export class Scene {
   async api(path, options = {}) {
     const headers = { authorization: `Basic ${Buffer.from("guest:guest").toString("base64")}` };
     const response = await fetch(`${this.base}/api/${path}`, { ...options, headers });
-    return response.ok ? response.json() : { status: response.status };
+    if (!response.ok) return { status: response.status };
+    const text = await response.text();
+    return text ? JSON.parse(text) : {};
   }
 
   async end() {

@@ -112,10 +112,11 @@ fn shown(message: &Message, wanted: &Wanted, now: u64) -> Markup {
                 @if message.redelivered { " · " span.tag.warn { "redelivered" } }
                 @if message.attempts > 0 { " · came back " (text::counted(message.attempts, "time")) }
                 @if let Some(due) = message.due { " · due " (text::moment(due)) }
-                @if let Some(holder) = &message.held_by { " · " (held(holder, now)) }
+                @if let Some(holder) = &message.held_by { " · held since " (text::ago(holder.since, now)) }
                 @if let Some(reason) = headers.get("x-first-death-reason").and_then(Value::as_str) { " · " span.tag.bad { (text::shown(reason)) } }
-                div.quiet.mono { (text::shown(&first_line(&bytes))) }
+                span.first.quiet.mono { (text::shown(&first_line(&bytes))) }
             }
+            @if let Some(holder) = &message.held_by { p { "Held " (held(holder, now)) "." } }
             @if let Some(story) = story(headers) { (story) }
             h3 { "Body" @if (bytes.len() as u64) < message.payload_bytes { span.quiet { ", the first " (text::bytes(bytes.len() as u64)) } } }
             pre dir="auto" { (written(&bytes, &wanted.form)) }
@@ -127,7 +128,7 @@ fn shown(message: &Message, wanted: &Wanted, now: u64) -> Markup {
 
 fn held(holder: &Holder, now: u64) -> Markup {
     html! {
-        "held since " (text::ago(holder.since, now)) " by "
+        "since " (text::ago(holder.since, now)) " by "
         @match (&holder.consumer_tag, &holder.connection) {
             (Some(tag), Some(connection)) => { a href=(link::connection(connection)) { (text::name(tag)) } }
             (None, Some(connection)) => { a href=(link::connection(connection)) { "a client that got it" } }

@@ -104,6 +104,7 @@ fn actions(queue: &Queue) -> Markup {
     html! {
         nav.actions aria-label="What can be done" {
             a.button href=(link::to("/queue/messages", &query)) { "Look at messages" }
+            @if !queue.exclusive { a.button href=(link::tail(&queue.vhost, "queues", &queue.name)) { "Watch live" } }
             a.button href=(publish) { "Publish" }
             a.button href=(link::to("/queue/move", &query)) { "Move or redrive" }
             a.button.danger href=(link::to("/queue/purge", &query)) { "Purge" }
