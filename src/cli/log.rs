@@ -23,7 +23,6 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::audit;
 use crate::config::{LogFilter, LogFormat};
 use crate::management::{Part, Recent};
 use crate::protocol::Printable;
@@ -81,8 +80,7 @@ impl<'a> MakeWriter<'a> for Keeping {
     }
 
     fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Taking<'a> {
-        let part = if metadata.target() == audit::TARGET { Part::Audit } else { Part::Log };
-        Taking { recent: &self.0, part }
+        Taking { recent: &self.0, part: Part::of(metadata.target()) }
     }
 }
 

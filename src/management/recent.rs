@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use parking_lot::Mutex;
 
+use crate::audit;
 use crate::limits::{RECENT_LINE_BYTES_MAX, RECENT_LINES_BYTES_MAX, RECENT_LINES_MAX};
 
 /// Lines of the log, and those of the audit.
@@ -21,6 +22,13 @@ pub enum Part {
     Log,
     /// The audit.
     Audit,
+}
+
+impl Part {
+    /// Where a record with this target belongs.
+    pub fn of(target: &str) -> Self {
+        if target == audit::TARGET { Self::Audit } else { Self::Log }
+    }
 }
 
 /// As many as are kept.
@@ -49,7 +57,7 @@ impl Recent {
         }
     }
 
-    /// Adds a line. One that is too long is forgotten at once.
+    /// Adds a line. Of one that is too long nothing is kept but its number.
     pub fn add(&self, part: Part, line: &[u8]) {
         let text = String::from_utf8_lossy(line);
         self.of(part).lock().add(text.trim_end());
@@ -89,9 +97,9 @@ mod tests {
     #[test]
     fn the_last_lines_are_kept_and_the_audit_is_not_pushed_out_by_others() {
         let recent = Recent::default();
-        recent.add(Part::Audit, b"{\"a\":1}\n");
+        recent.add(Part::of(audit::TARGET), b"{\"a\":1}\n");
         for _ in 0..=RECENT_LINES_MAX {
-            recent.add(Part::Log, b"{}\n");
+            recent.add(Part::of("leveret"), b"{}\n");
         }
         let max = RECENT_LINES_MAX as u64;
         assert_eq!(numbers(&recent.kept(Part::Log)), (Some(max + 1), Some(2), 1));
@@ -104,11 +112,11 @@ mod tests {
         let long = "x".repeat(RECENT_LINE_BYTES_MAX);
         let fit = (RECENT_LINES_BYTES_MAX / RECENT_LINE_BYTES_MAX) as u64;
         for _ in 0..=fit {
-            recent.add(Part::Log, long.as_bytes());
+            recent.add(Part::of("leveret"), long.as_bytes());
         }
         assert_eq!(numbers(&recent.kept(Part::Log)), (Some(fit + 1), Some(2), 1));
-        recent.add(Part::Log, format!("{long}x").as_bytes());
-        recent.add(Part::Log, b"last");
+        recent.add(Part::of("leveret"), format!("{long}x").as_bytes());
+        recent.add(Part::of("leveret"), b"last");
         let kept = recent.kept(Part::Log);
         assert_eq!(kept.lines[..2], [(fit + 3, "last".into()), (fit + 2, "".into())]);
     }
