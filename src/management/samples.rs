@@ -113,6 +113,23 @@ impl Change {
         self.details(self.ages.data_rates, |figures| of(figures) as i64)
     }
 
+    /// What it was at a time. Samples are not taken on the second: between two of them it is taken to have gone evenly, or else a step
+    /// without a sample would look like a halt.
+    fn value_at(&self, time: Millis, of: impl Fn(&Figures) -> i64) -> i64 {
+        let later = self.past.partition_point(|(taken, _)| *taken <= time);
+        let before = later.checked_sub(1).and_then(|at| self.past.get(at));
+        match (before, self.past.get(later)) {
+            (Some((from, before)), Some((to, after))) => {
+                let (before, after) = (of(before), of(after));
+                let part = (time - from) as f64 / (to - from) as f64;
+                before + ((after - before) as f64 * part).round() as i64
+            }
+            // What is not kept was what it is now, or had not begun.
+            (Some((_, only)), None) | (None, Some((_, only))) => of(only),
+            (None, None) => of(&self.to),
+        }
+    }
+
     fn rate(&self, of: impl Fn(&Figures) -> i64) -> f64 {
         per_second(of(&self.to) - of(&self.from), self.between.as_secs_f64())
     }
@@ -123,12 +140,7 @@ impl Change {
         let Some(Age { span, step }) = age else { return json!({ "rate": rate }) };
         let newest = self.at - self.at % (step * 1_000);
         let at = |back: u64| newest.saturating_sub(back * step * 1_000);
-        let value = |time: Millis| {
-            // What is not kept was what it is now, or had not begun.
-            let later = self.past.partition_point(|(taken, _)| *taken <= time);
-            let before = later.checked_sub(1).and_then(|at| self.past.get(at));
-            of(before.or(self.past.first()).map_or(&self.to, |(_, figures)| figures))
-        };
+        let value = |time: Millis| self.value_at(time, &of);
         let samples: Vec<(i64, Millis)> = (0..=span / step).map(at).map(|time| (value(time), time)).collect();
         let (last, first) = (samples[0].0, samples[samples.len() - 1].0);
         let sum: i64 = samples.iter().map(|(sample, _)| sample).sum();
@@ -481,6 +493,24 @@ mod tests {
             assert!(Age::new(span, step).is_none(), "{span} {step}");
         }
         assert!(Age::new(u64::MAX, 1).is_some(), "no more than is kept");
+    }
+
+    #[test]
+    fn what_goes_evenly_looks_even_whenever_samples_were_taken() {
+        let samples = Samples::default();
+        for at in 1..=60 {
+            let mut next = HashMap::new();
+            samples.put(Subject::Broker, ready(at as i64 * 510), at * 5_100, &mut next);
+            *samples.series.write() = next;
+        }
+        let change = shown(&samples, Age::new(60, 5));
+        let levels: Vec<_> = change["samples"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|sample| sample["sample"].as_i64().unwrap())
+            .collect();
+        assert!(levels.windows(2).all(|pair| pair[0] - pair[1] == 500), "{levels:?}");
     }
 
     #[test]

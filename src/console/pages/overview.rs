@@ -84,7 +84,7 @@ fn tiles(overview: &Overview) -> Markup {
     let numbers = [
         ("Ready", text::count(totals.messages_ready), "/queues?sort=messages_ready&reverse=true"),
         (
-            "Unacknowledged",
+            "Unacked",
             text::count(totals.messages_unacknowledged),
             "/queues?sort=messages_unacknowledged&reverse=true",
         ),

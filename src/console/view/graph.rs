@@ -72,11 +72,15 @@ pub fn graph(exchange: &str, from: &[Node], to: &[Node]) -> Markup {
         text::counted(from.len() as u64, "exchange"),
         text::counted(to.len() as u64, "destination"),
     );
+    // A side on which there is nothing takes no room.
+    let begin = if left.is_empty() { (WIDTH - BOX_WIDTH) / 2 } else { 0 };
+    let end = if right.is_empty() { (WIDTH + BOX_WIDTH) / 2 } else { WIDTH };
+    let width = end - begin;
     let not_drawn = (from.len() - left.len()) + (to.len() - right.len());
     html! {
         figure.graph {
             div.scroll tabindex="0" role="region" aria-label="Drawing of the bindings" {
-                svg viewBox={ "0 0 " (WIDTH) " " (height) } width=(WIDTH) height=(height) role="img" aria-label=(told) {
+                svg viewBox={ (begin) " 0 " (width) " " (height) } width=(width) height=(height) role="img" aria-label=(told) {
                     @for (at, node) in left.iter().enumerate() { (side(node, at, height, left.len(), true)) }
                     @for (at, node) in right.iter().enumerate() { (side(node, at, height, right.len(), false)) }
                     (boxed("center", (WIDTH - BOX_WIDTH) / 2, middle, if exchange.is_empty() { "(default)" } else { exchange }))

@@ -117,8 +117,8 @@ fn tiles(queue: &Queue) -> Markup {
     let stats = &queue.message_stats;
     let numbers = [
         ("Ready", text::count(queue.messages_ready.saturating_sub(queue.messages_delayed))),
-        ("Unacknowledged", text::count(queue.messages_unacknowledged)),
-        ("Wait for their time", text::count(queue.messages_delayed)),
+        ("Unacked", text::count(queue.messages_unacknowledged)),
+        ("Delayed", text::count(queue.messages_delayed)),
         ("Come in", text::rate(stats.publish_details.rate)),
         ("Delivered", text::rate(stats.deliver_get_details.rate)),
         ("Acknowledged", text::rate(stats.ack_details.rate)),
