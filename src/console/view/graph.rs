@@ -73,8 +73,9 @@ pub fn graph(exchange: &str, from: &[Node], to: &[Node]) -> Markup {
         text::counted(to.len() as u64, "destination"),
     );
     // A side on which there is nothing takes no room.
-    let begin = if left.is_empty() { (WIDTH - BOX_WIDTH) / 2 } else { 0 };
-    let end = if right.is_empty() { (WIDTH + BOX_WIDTH) / 2 } else { WIDTH };
+    let center = (WIDTH - BOX_WIDTH) / 2;
+    let begin = if left.is_empty() { center } else { 0 };
+    let end = if right.is_empty() { center + BOX_WIDTH } else { WIDTH };
     let width = end - begin;
     let not_drawn = (from.len() - left.len()) + (to.len() - right.len());
     html! {
@@ -83,7 +84,7 @@ pub fn graph(exchange: &str, from: &[Node], to: &[Node]) -> Markup {
                 svg viewBox={ (begin) " 0 " (width) " " (height) } width=(width) height=(height) role="img" aria-label=(told) {
                     @for (at, node) in left.iter().enumerate() { (side(node, at, height, left.len(), true)) }
                     @for (at, node) in right.iter().enumerate() { (side(node, at, height, right.len(), false)) }
-                    (boxed("center", (WIDTH - BOX_WIDTH) / 2, middle, if exchange.is_empty() { "(default)" } else { exchange }))
+                    (boxed("center", center, middle, if exchange.is_empty() { "(default)" } else { exchange }))
                 }
             }
             @if not_drawn > 0 { figcaption.quiet { (text::count(not_drawn as u64)) " more stand in the tables only." } }
