@@ -276,10 +276,8 @@ impl Server {
         // Before the first client: what is written there may be what it needs to get in.
         let definitions = self.broker.config.load_definitions.clone();
         if let Err(problems) = reload::definitions(&self.broker, definitions.as_deref()).await {
-            let store = self.store;
             drop(background);
-            let closed = tokio::task::spawn_blocking(|| store.close(STORE_CLOSE_TIMEOUT)).await;
-            closed.unwrap_or_else(|error| Err(error.to_string())).map_err(StopError::Storage)?;
+            close(self.store).await?;
             return Err(StopError::Definitions(problems));
         }
         if let Some(tokens) = self.broker.authenticator.tokens().filter(|tokens| tokens.is_remote()) {
@@ -323,19 +321,7 @@ impl Server {
         tracing::info!("stopping");
         supervisor::stopping().await;
         tasks.close();
-        let operations = self.broker.operations.clone();
-        operations.close();
-        let all_ended = async {
-            tasks.wait().await;
-            operations.wait().await;
-        };
-        let in_time = tokio::select! {
-            waited = timeout(SHUTDOWN_TIMEOUT, all_ended) => waited.is_ok(),
-            () = stop.forced.cancelled() => {
-                tracing::info!(connections = tasks.len(), "not waiting for clients any longer");
-                false
-            }
-        };
+        let in_time = end_in_time(&tasks, &self.broker.operations, &stop.forced).await;
         drop(background);
         #[cfg(feature = "opentelemetry")]
         if let Some(spans) = spans {
@@ -345,8 +331,7 @@ impl Server {
         if !in_time {
             store.cut_short();
         }
-        let closed = tokio::task::spawn_blocking(|| store.close(STORE_CLOSE_TIMEOUT)).await;
-        closed.unwrap_or_else(|error| Err(error.to_string())).map_err(StopError::Storage)?;
+        close(store).await?;
         match ended {
             Some(what) => Err(StopError::Background(what)),
             None if in_time => Ok(()),
@@ -399,6 +384,27 @@ async fn any_end(background: &mut JoinSet<&'static str>) -> &'static str {
         Some(Err(_panicked)) => "a background task",
         None => future::pending().await,
     }
+}
+
+/// Whether clients, and operations that somebody has begun, end before the broker waits for them no longer.
+async fn end_in_time(clients: &TaskTracker, operations: &TaskTracker, forced: &CancellationToken) -> bool {
+    operations.close();
+    let all_ended = async {
+        clients.wait().await;
+        operations.wait().await;
+    };
+    tokio::select! {
+        waited = timeout(SHUTDOWN_TIMEOUT, all_ended) => waited.is_ok(),
+        () = forced.cancelled() => {
+            tracing::info!(connections = clients.len(), "not waiting for clients any longer");
+            false
+        }
+    }
+}
+
+async fn close(store: Store) -> Result<(), StopError> {
+    let closed = tokio::task::spawn_blocking(|| store.close(STORE_CLOSE_TIMEOUT)).await;
+    closed.unwrap_or_else(|error| Err(error.to_string())).map_err(StopError::Storage)
 }
 
 /// What holds here: the first thing to know when a broker does not do what was expected.
