@@ -57,6 +57,7 @@ async fn pages_of_messages_that_wait_or_were_dropped_show_hostile_names_as_text(
             &format!("/delayed/messages?vhost=%2F&name={its}"),
             &format!("/delayed/messages?vhost=%2F&name={its}&find={its}"),
             &format!("/delayed/cancel?vhost=%2F&name={its}&position={retried}"),
+            &format!("/delayed/reschedule?vhost=%2F&name={its}&position={retried}"),
             &format!("/delayed/cancel?vhost=%2F&position={published}"),
         ] {
             is_safe(path, &browser.page(path));
@@ -119,6 +120,25 @@ async fn a_message_that_was_published_with_a_delay_is_found_and_cancelled_by_adm
     assert_eq!(ann.post("/delayed/cancel", &fields).status, 403);
     browser.done("/delayed/cancel", &fields).shows(&["The message is gone.", "1 message of 1"]);
     assert_eq!(api.get("leveret/delayed/%2F")["messages"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_message_that_waits_for_another_try_is_rescheduled() {
+    let Some(api) = Api::start(&[]) else { return };
+    let browser = Browser::logged_in(&api, "guest", "guest");
+    retry_later(&api, "q", "customer 7");
+    let waiting = api.get("leveret/queues/%2F/q/messages?state=delayed");
+    let position = waiting["messages"][0]["position"].as_str().unwrap();
+    let path = format!("/delayed/reschedule?vhost=%2F&name=q&position={position}");
+    browser.page(&path).shows(&["will come at another time", "customer 7"]);
+    let at = |seconds| [("vhost", "/"), ("name", "q"), ("position", position), ("seconds", seconds)];
+    assert_eq!(browser.send("POST", "/delayed/reschedule", &at("7300")).status, 403, "without the code");
+    for wrong in ["", "soon", "-1", "99999999999999999999", "18446744073709551615"] {
+        assert_eq!(browser.post("/delayed/reschedule", &at(wrong)).status, 400, "{wrong}");
+    }
+    browser.done("/delayed/reschedule", &at("7300")).shows(&["The message has another time.", "in 2 h"]);
+    assert_eq!(browser.get(&path).status, 400, "it waits elsewhere");
+    assert_eq!(browser.post("/delayed/reschedule", &at("0")).status, 404);
 }
 
 #[test]

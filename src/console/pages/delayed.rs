@@ -1,19 +1,19 @@
 //! Messages that wait for their time: for a retry in their queue, or because they were published with a delay. When what comes, where; and
-//! the way to take one out.
+//! the ways to take one out, and to have it come at another time.
 
 use std::sync::Arc;
 
 use axum::{Router, extract::Query, http::Method, routing::get};
 use maud::{Markup, html};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Shown, page, parts, vhosts};
+use super::{Shown, page, parts, vhosts, whole};
 use crate::console::{
     answers::{Message, Messages, Queue},
     ask::{Address, api},
     door::{Change, Keeper, Visit},
-    view::{Confirmation, Listed, Listing, Refusal, Section, confirm, facts, link, panel, text},
+    view::{Confirmation, Listed, Listing, Refusal, Section, confirm, csrf, facts, field, link, panel, text},
 };
 use crate::limits::CONSOLE_DUE_QUEUES_MAX;
 
@@ -22,6 +22,7 @@ pub fn routes() -> Router<Arc<Keeper>> {
         .route("/delayed", get(show))
         .route("/delayed/messages", get(show_messages))
         .route("/delayed/cancel", get(ask_cancel).post(cancel))
+        .route("/delayed/reschedule", get(ask_reschedule).post(reschedule))
 }
 
 /// Which messages.
@@ -233,7 +234,7 @@ fn row(message: &Message, wanted: &Wanted, now: u64) -> Markup {
             td { (text::name(&message.routing_key)) }
             (parts::number(message.attempts)) (parts::number(message.payload_bytes))
             td.mono { (body(message)) }
-            td { a.button.danger href=(one.link("/delayed/cancel")) { "Cancel" } }
+            td.buttons { a.button href=(one.link("/delayed/reschedule")) { "Reschedule" } a.button.danger href=(one.link("/delayed/cancel")) { "Cancel" } }
         }
     }
 }
@@ -247,25 +248,26 @@ fn body(message: &Message) -> Markup {
     html! { bdi { (text::shown(&line)) } }
 }
 
-async fn ask_cancel(visit: Visit, Query(wanted): Query<Wanted>) -> Shown {
+/// What is known of one that waits.
+async fn one(visit: &Visit, wanted: &Wanted) -> Result<Markup, Refusal> {
     let at = Wanted { from: wanted.position.clone(), ..wanted.clone() };
     let query = [("limit", "1"), ("payload_bytes", "256"), ("from", &*at.from)];
     let found: Messages = visit.get(wanted.address().with(&query)).await?;
     let message = found.messages.iter().find(|message| message.position == wanted.position);
-    let Some(message) = message else {
-        return Err(
-            visit.bad("The message does not wait any more: its time has come, or somebody has cancelled it.")
-        );
-    };
-    let now = visit.now();
+    let gone = "The message does not wait any more: its time has come or is another one, or somebody has cancelled it.";
+    let message = message.ok_or_else(|| visit.bad(gone))?;
+    Ok(facts(&[
+        ("Due", due(message.due.unwrap_or_default(), visit.now())),
+        ("Exchange", text::exchange(&message.exchange)),
+        ("Routing key", text::name(&message.routing_key)),
+        ("Body", body(message)),
+    ]))
+}
+
+async fn ask_cancel(visit: Visit, Query(wanted): Query<Wanted>) -> Shown {
     let happens = html! {
         p { "A message " (wanted.place()) " will be gone for good, without dead-lettering." }
-        (facts(&[
-            ("Due", due(message.due.unwrap_or_default(), now)),
-            ("Exchange", text::exchange(&message.exchange)),
-            ("Routing key", text::name(&message.routing_key)),
-            ("Body", body(message)),
-        ]))
+        (one(&visit, &wanted).await?)
     };
     let back = Wanted { position: String::new(), ..wanted.clone() }.link("/delayed/messages");
     let asked = confirm(
@@ -289,10 +291,47 @@ async fn cancel(change: Change<Wanted>) -> Shown {
     Ok(visit.done(&wanted.link("/delayed/messages"), "The message is gone."))
 }
 
+async fn ask_reschedule(visit: Visit, Query(wanted): Query<Wanted>) -> Shown {
+    let known = one(&visit, &wanted).await?;
+    let back = Wanted { position: String::new(), ..wanted.clone() }.link("/delayed/messages");
+    let asked = html! {
+        form.confirm method="post" action="/delayed/reschedule" {
+            (csrf(&visit.frame))
+            @for (name, value) in [("vhost", &wanted.vhost), ("name", &wanted.name), ("position", &wanted.position)] {
+                input type="hidden" name=(name) value=(value);
+            }
+            div.happens { p { "A message " (wanted.place()) " will come at another time." } (known) }
+            (field("Seconds from now", "seconds", "0", "0 has it come at once"))
+            div.buttons {
+                button.primary type="submit" { "Reschedule the message" }
+                a.button href=(back) { "Cancel" }
+            }
+        }
+    };
+    page(&visit, Section::Delayed, "Reschedule a message?", &asked)
+}
+
+/// Another time for one of them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct AnotherTime {
+    vhost: String,
+    name: String,
+    position: String,
+    seconds: String,
+}
+
+async fn reschedule(change: Change<AnotherTime>) -> Shown {
+    let Change { visit, form: AnotherTime { vhost, name, position, seconds } } = change;
+    let delay = whole(&visit.frame, "the time", &seconds)?.saturating_mul(1_000).min(i64::MAX as u64);
+    let wanted = Wanted { vhost, name, position, ..Wanted::default() };
+    visit.send(Method::PUT, wanted.one(), &json!({ "delay": delay })).await?;
+    let back = Wanted { position: String::new(), ..wanted };
+    Ok(visit.done(&back.link("/delayed/messages"), "The message has another time."))
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
