@@ -219,7 +219,7 @@ fn timetable(messages: &[&Message], now: u64) -> Markup {
         .zip(counts)
         .map(|((_, label), count)| {
             let of = messages.len() as u64;
-            (*label, html! { (text::count(count)) (text::bar(label, count, of)) })
+            (*label, html! { (text::count(count)) (text::share(label, count, of)) })
         })
         .collect();
     facts(&shown)

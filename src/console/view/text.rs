@@ -44,9 +44,9 @@ pub fn yes(is: bool) -> &'static str {
     if is { "yes" } else { "no" }
 }
 
-/// A share of a whole as a bar; `of` is what it is a share of.
+/// How much of what there may be is used, as a bar: it warns when it is nearly all.
 pub fn bar(label: &str, part: u64, of: u64) -> Markup {
-    let percent = if of == 0 { 0.0 } else { (part as f64 * 100.0 / of as f64).clamp(0.0, 100.0) };
+    let percent = percent(part, of);
     let class = if percent >= 90.0 {
         "bar full"
     } else if percent >= 70.0 {
@@ -54,6 +54,19 @@ pub fn bar(label: &str, part: u64, of: u64) -> Markup {
     } else {
         "bar"
     };
+    drawn(class, label, percent)
+}
+
+/// A share of a whole as a bar.
+pub fn share(label: &str, part: u64, of: u64) -> Markup {
+    drawn("bar", label, percent(part, of))
+}
+
+fn percent(part: u64, of: u64) -> f64 {
+    if of == 0 { 0.0 } else { (part as f64 * 100.0 / of as f64).clamp(0.0, 100.0) }
+}
+
+fn drawn(class: &str, label: &str, percent: f64) -> Markup {
     html! {
         svg class=(class) role="img" aria-label={ (label) ": " (format!("{percent:.0}")) " %" } {
             rect.of width="100%" height="100%" {}

@@ -52,6 +52,8 @@ export class Scene {
     }
     channel.publish("events", "order.new", Buffer.from("{}"), { messageId: "order-7" });
     channel.sendToQueue(HOSTILE, Buffer.from("traced"), { messageId: HOSTILE });
+    channel.sendToQueue("live", Buffer.from("later"), { headers: { "x-delay": 4000000 } });
+    await channel.waitForConfirms();
     this.timer = setInterval(() => {
       for (let at = 0; at < 200; at += 1) channel.publish("events", "welcome.mail", Buffer.from("hello"));
       for (let at = 0; at < 20; at += 1) channel.sendToQueue("invoices", Buffer.from("invoice"));
@@ -70,6 +72,7 @@ export class Scene {
 
   async pages() {
     const [connection] = await this.api("connections");
+    const [later] = (await this.api("leveret/delayed/%2F")).messages;
     const query = (values) => new URLSearchParams(values).toString();
     const queue = (name) => query({ vhost: "/", name });
     return [
@@ -99,6 +102,8 @@ export class Scene {
       ["redrives", "/redrives"],
       ["exchange-route", `/exchange/route?${query({ vhost: "/", name: "events", key: "order.new" })}`],
       ["delayed", "/delayed"],
+      ["delayed-messages", `/delayed/messages?${query({ vhost: "/" })}`],
+      ["delayed-reschedule", `/delayed/reschedule?${query({ vhost: "/", position: later.position })}`],
       ["drops", "/drops"],
       ["traces", "/traces"],
       ["tail", `/tail?${query({ vhost: "/", kind: "queues", name: "invoices" })}`],
