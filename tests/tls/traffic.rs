@@ -126,21 +126,28 @@ fn what_a_slow_reader_gets_is_whole_whoever_has_sent_it() {
 fn records_may_be_as_small_and_as_many_as_a_client_likes() {
     let files = Files::new();
     let Some(broker) = files.broker(&[]) else { return };
-    let table = crate::wire::CLIENT_CAPABILITIES.table();
-    let words = [
-        PROTOCOL_HEADER.to_vec(),
-        frame(METHOD, 0, &start_ok(&table, "PLAIN", b"\0guest\0guest").0),
-        frame(METHOD, 0, &tune_ok((2047, 131_072, 0)).0),
-        frame(METHOD, 0, &connection_open("/").0),
-        frame(METHOD, 1, &crate::wire::method(20, 10).short("").0),
-        frame(METHOD, 1, &queue_declare("octets", EXCLUSIVE).0),
-        publish(1, "", "octets", 0, b"a message"),
-        frame(METHOD, 1, &basic_get("octets", true).0),
-    ];
-    for version in VERSIONS {
+    let words = |queue: &str| {
+        [
+            PROTOCOL_HEADER.to_vec(),
+            frame(
+                METHOD,
+                0,
+                &start_ok(&crate::wire::CLIENT_CAPABILITIES.table(), "PLAIN", b"\0guest\0guest").0,
+            ),
+            frame(METHOD, 0, &tune_ok((2047, 131_072, 0)).0),
+            frame(METHOD, 0, &connection_open("/").0),
+            frame(METHOD, 1, &crate::wire::method(20, 10).short("").0),
+            frame(METHOD, 1, &queue_declare(queue, EXCLUSIVE).0),
+            publish(1, "", queue, 0, b"a message"),
+            frame(METHOD, 1, &basic_get(queue, true).0),
+        ]
+        .concat()
+    };
+    for (number, version) in VERSIONS.into_iter().enumerate() {
         for at_once in [false, true] {
             let mut tls = Tls::connect(&broker, &of_version(&files, version)).agree().unwrap();
-            for byte in words.concat() {
+            // The one before may be on its way out, with its queue.
+            for byte in words(&format!("octets {number} {at_once}")) {
                 tls.session.writer().write_all(&[byte]).unwrap();
                 if !at_once {
                     tls.send().unwrap();
