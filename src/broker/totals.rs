@@ -5,6 +5,7 @@ use std::{ops::AddAssign, sync::Arc};
 use super::{Lost, Vhost};
 use crate::core::{
     counts::{MessageCounts, QueueChurn},
+    declared::QueueType,
     queue::{QueueTotals, SharedQueue},
 };
 
@@ -15,8 +16,8 @@ pub struct Totals {
     pub channels: MessageCounts,
     /// In exchanges: `publish_in` and `publish_out`.
     pub exchanges: MessageCounts,
-    /// In queues that clients can name, by [`QueueType`](crate::core::declared::QueueType).
-    pub queues: [QueueTotals; 2],
+    /// In queues that clients can name, by [`QueueType`].
+    pub queues: [QueueTotals; QueueType::ALL.len()],
     /// Messages that were published with a delay.
     pub delayed: u64,
     /// Messages that were lost on their way between queues, by [`Lost`].

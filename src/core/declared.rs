@@ -18,9 +18,12 @@ pub enum QueueType {
 }
 
 impl QueueType {
+    /// All that there are, each at its number (`as usize`).
+    pub const ALL: [Self; 2] = [Self::Classic, Self::Quorum];
+
     /// By its wire name.
     pub fn parse(name: &[u8]) -> Option<Self> {
-        [Self::Classic, Self::Quorum].into_iter().find(|kind| kind.name().as_bytes() == name)
+        Self::ALL.into_iter().find(|kind| kind.name().as_bytes() == name)
     }
 
     /// Its wire name.

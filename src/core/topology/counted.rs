@@ -3,6 +3,7 @@
 use super::{Exchange, Topology};
 use crate::core::{
     counts::{MessageCounts, QueueChurn},
+    declared::QueueType,
     queue::{QueueTotals, SharedQueue},
 };
 
@@ -11,7 +12,7 @@ use crate::core::{
 pub(super) struct Past {
     exchanges: MessageCounts,
     /// By the type of the queue.
-    queues: [QueueTotals; 2],
+    queues: [QueueTotals; QueueType::ALL.len()],
 }
 
 impl Exchange {
@@ -46,7 +47,7 @@ impl Topology {
     }
 
     /// What queues have done that are gone, by [`QueueType`](crate::core::declared::QueueType).
-    pub fn totals_of_gone_queues(&self) -> [QueueTotals; 2] {
+    pub fn totals_of_gone_queues(&self) -> [QueueTotals; QueueType::ALL.len()] {
         self.past.as_ref().map(|past| past.queues).unwrap_or_default()
     }
 

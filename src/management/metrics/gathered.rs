@@ -233,6 +233,6 @@ impl Gathered {
             labels: Labels::known([("protocol", "amqp091"), ("queue_type", kind.module_name())]),
             of: self.totals.queues[kind as usize],
         };
-        [QueueType::Classic, QueueType::Quorum].map(row).into()
+        QueueType::ALL.map(row).into()
     }
 }

@@ -94,7 +94,7 @@ pub fn write(sheet: &mut Sheet<'_>, gathered: &Gathered) -> fmt::Result {
     }
     sheet.table(QUEUES, &gathered.by_type())?;
     let mut dead = Vec::new();
-    for kind in [QueueType::Classic, QueueType::Quorum] {
+    for kind in QueueType::ALL {
         let rare = gathered.totals.queues[kind as usize].rare;
         for (strategy, of) in [("at_most_once", rare.dead_lettered), ("disabled", rare.dropped)] {
             let labels = [("queue_type", kind.module_name()), ("dead_letter_strategy", strategy)];
