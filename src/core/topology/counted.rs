@@ -46,7 +46,7 @@ impl Topology {
         MessageCounts { publish: all.publish_in, ..all }
     }
 
-    /// What queues have done that are gone, by [`QueueType`](crate::core::declared::QueueType).
+    /// What queues have done that are gone, by [`QueueType`].
     pub fn totals_of_gone_queues(&self) -> [QueueTotals; QueueType::ALL.len()] {
         self.past.as_ref().map(|past| past.queues).unwrap_or_default()
     }
