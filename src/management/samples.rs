@@ -495,6 +495,12 @@ mod tests {
         assert!(Age::new(u64::MAX, 1).is_some(), "no more than is kept");
     }
 
+    /// What it was at each time that is shown, the newest first.
+    fn levels(change: &Value) -> Vec<i64> {
+        let samples = change["samples"].as_array().unwrap();
+        samples.iter().map(|sample| sample["sample"].as_i64().unwrap()).collect()
+    }
+
     #[test]
     fn what_goes_evenly_looks_even_whenever_samples_were_taken() {
         let samples = Samples::default();
@@ -504,12 +510,7 @@ mod tests {
             *samples.series.write() = next;
         }
         let change = shown(&samples, Age::new(60, 5));
-        let levels: Vec<_> = change["samples"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|sample| sample["sample"].as_i64().unwrap())
-            .collect();
+        let levels = levels(&change);
         assert!(levels.windows(2).all(|pair| pair[0] - pair[1] == 500), "{levels:?}");
     }
 
@@ -518,12 +519,7 @@ mod tests {
         let samples = Samples::default();
         taken(&samples, 1..=1_000);
         let change = shown(&samples, Age::new(3_600, 600));
-        let levels: Vec<_> = change["samples"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|sample| sample["sample"].as_i64().unwrap())
-            .collect();
+        let levels = levels(&change);
         // Every five seconds one more: at 600 s it was the 120th.
         assert_eq!(
             levels,

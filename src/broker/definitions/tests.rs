@@ -244,6 +244,8 @@ fn nested_lists(depth: usize) -> serde_json::Value {
     json!({ "k": (2..depth).fold(json!([]), |inner, _| json!([inner])) })
 }
 
+type Bounded<'a> = (&'a dyn Fn(usize) -> serde_json::Value, usize, &'static str);
+
 #[tokio::test]
 async fn what_definitions_bring_of_one_thing_is_bounded() {
     let text = |bytes: usize| json!("x".repeat(bytes));
@@ -277,67 +279,29 @@ async fn what_definitions_bring_of_one_thing_is_bounded() {
     let quoted = |bytes: usize| text(bytes - 2);
     // A name, its length, a tag, a length, and the length of the table.
     let table = |bytes: usize| json!({ "k": "x".repeat(bytes - 11) });
-    for (most, more, told) in [
-        (
-            vhost("description", text(DESCRIPTION_BYTES_MAX)),
-            vhost("description", text(DESCRIPTION_BYTES_MAX + 1)),
-            "description",
-        ),
-        (vhost("tags", tags(TAGS_MAX)), vhost("tags", tags(TAGS_MAX + 1)), "64 tags and not 65"),
-        (vhost("tags", json!([text(255)])), vhost("tags", json!([text(256)])), "is no name"),
-        (user("tags", tags(TAGS_MAX)), user("tags", tags(TAGS_MAX + 1)), "64 tags and not 65"),
-        (
-            hash(PASSWORD_HASH_BYTES_MAX),
-            hash(PASSWORD_HASH_BYTES_MAX + 1),
-            "password_hash may have 512 bytes and not 513",
-        ),
-        (
-            permissions("configure", text(PATTERN_BYTES_MAX)),
-            permissions("configure", text(PATTERN_BYTES_MAX + 1)),
-            "an expression may have",
-        ),
-        (
-            permissions("write", text(PATTERN_BYTES_MAX)),
-            permissions("write", text(PATTERN_BYTES_MAX + 1)),
-            "an expression may have",
-        ),
-        (
-            permissions("read", text(PATTERN_BYTES_MAX)),
-            permissions("read", text(PATTERN_BYTES_MAX + 1)),
-            "an expression may have",
-        ),
-        (
-            topics("write", text(PATTERN_BYTES_MAX)),
-            topics("write", text(PATTERN_BYTES_MAX + 1)),
-            "an expression may have",
-        ),
-        (
-            topics("read", text(PATTERN_BYTES_MAX)),
-            topics("read", text(PATTERN_BYTES_MAX + 1)),
-            "an expression may have",
-        ),
-        (
-            policy("pattern", text(PATTERN_BYTES_MAX)),
-            policy("pattern", text(PATTERN_BYTES_MAX + 1)),
-            "an expression may have",
-        ),
-        (
-            parameter(quoted(PARAMETER_BYTES_MAX)),
-            parameter(quoted(PARAMETER_BYTES_MAX + 1)),
-            "value may have",
-        ),
-        (global(quoted(PARAMETER_BYTES_MAX)), global(quoted(PARAMETER_BYTES_MAX + 1)), "value may have"),
-        (
-            queue(table(DEFINED_TABLE_BYTES_MAX)),
-            queue(table(DEFINED_TABLE_BYTES_MAX + 1)),
-            "arguments may have",
-        ),
-        (queue(nested(TABLE_DEPTH_MAX)), queue(nested(TABLE_DEPTH_MAX + 1)), "more than 64 deep"),
-        (queue(nested_lists(TABLE_DEPTH_MAX)), queue(nested_lists(TABLE_DEPTH_MAX + 1)), "more than 64 deep"),
-    ] {
-        let most = import(&broker(), &most).await;
+    // Made of so many, how many there may be, and what is said of one more.
+    let rows: [Bounded<'_>; 16] = [
+        (&|n| vhost("description", text(n)), DESCRIPTION_BYTES_MAX, "description"),
+        (&|n| vhost("tags", tags(n)), TAGS_MAX, "64 tags and not 65"),
+        (&|n| vhost("tags", json!([text(n)])), 255, "is no name"),
+        (&|n| user("tags", tags(n)), TAGS_MAX, "64 tags and not 65"),
+        (&|n| hash(n), PASSWORD_HASH_BYTES_MAX, "password_hash may have 512 bytes and not 513"),
+        (&|n| permissions("configure", text(n)), PATTERN_BYTES_MAX, "an expression may have"),
+        (&|n| permissions("write", text(n)), PATTERN_BYTES_MAX, "an expression may have"),
+        (&|n| permissions("read", text(n)), PATTERN_BYTES_MAX, "an expression may have"),
+        (&|n| topics("write", text(n)), PATTERN_BYTES_MAX, "an expression may have"),
+        (&|n| topics("read", text(n)), PATTERN_BYTES_MAX, "an expression may have"),
+        (&|n| policy("pattern", text(n)), PATTERN_BYTES_MAX, "an expression may have"),
+        (&|n| parameter(quoted(n)), PARAMETER_BYTES_MAX, "value may have"),
+        (&|n| global(quoted(n)), PARAMETER_BYTES_MAX, "value may have"),
+        (&|n| queue(table(n)), DEFINED_TABLE_BYTES_MAX, "arguments may have"),
+        (&|n| queue(nested(n)), TABLE_DEPTH_MAX, "more than 64 deep"),
+        (&|n| queue(nested_lists(n)), TABLE_DEPTH_MAX, "more than 64 deep"),
+    ];
+    for (of, max, told) in rows {
+        let most = import(&broker(), &of(max)).await;
         assert!(most.is_ok(), "{told}: {most:?}");
-        let more = import(&broker(), &more).await.unwrap_err();
+        let more = import(&broker(), &of(max + 1)).await.unwrap_err();
         assert!(more.len() == 1 && more[0].contains(told), "{more:?} instead of {told}");
     }
 }

@@ -304,6 +304,24 @@ fn run(index: &mut Index, model: &mut Model, shadow: &mut Shadow, operation: &Op
             same!(index.settle_segment(SegmentId(segment)), model.settle_where(lost));
             assert!(index.forget_segment(SegmentId(segment)));
         }
+        Operation::Reclaim { .. } => {}
+        Operation::MarkAllRedelivered
+        | Operation::BumpPositions(_)
+        | Operation::TakeChanges
+        | Operation::Restart
+        | Operation::ForgetCheckpoint => run_on_all(index, model, shadow, operation, compared),
+    }
+}
+
+/// The same of those that concern all queues, and what is kept of them.
+fn run_on_all(
+    index: &mut Index,
+    model: &mut Model,
+    shadow: &mut Shadow,
+    operation: &Operation,
+    compared: bool,
+) {
+    match *operation {
         Operation::MarkAllRedelivered => {
             index.mark_all_redelivered();
             model.durable().for_each(|queue| queue.redelivered_below = queue.next_position);
@@ -322,10 +340,7 @@ fn run(index: &mut Index, model: &mut Model, shadow: &mut Shadow, operation: &Op
             *shadow = Shadow::default();
             index.forget_checkpoint();
         }
-        Operation::Reclaim { .. }
-        | Operation::TakeChanges
-        | Operation::Restart
-        | Operation::ForgetCheckpoint => {}
+        _ => assert!(!compared, "{operation:?} concerns single queues"),
     }
 }
 
