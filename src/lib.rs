@@ -30,6 +30,7 @@ pub mod containment;
 pub mod core;
 pub mod limits;
 pub mod management;
+pub mod outside;
 pub mod protocol;
 pub mod server;
 pub mod store;

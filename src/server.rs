@@ -16,13 +16,14 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::auth::{BadAuthority, BadKeySource, Tokens, http::HttpBackend};
+use crate::auth::{BadKeySource, Tokens, http::HttpBackend};
 use crate::broker::{Begun, Broker, Vhost, configured_policies, node_name};
 use crate::config::{Config, OauthConfig};
 use crate::connection::{self, Gate};
 use crate::console;
 use crate::limits::{SHUTDOWN_TIMEOUT, STORE_CLOSE_TIMEOUT};
 use crate::management::{Api, HttpListener, Node, Recent};
+use crate::outside::BadAuthority;
 use crate::store::{DataDir, DataDirError, RecoveryError, Store};
 #[cfg(feature = "opentelemetry")]
 use crate::telemetry::{Exporter, Sending};

@@ -3,7 +3,6 @@
 mod authenticator;
 mod bounded;
 pub mod http;
-pub mod https;
 mod identity;
 pub mod oauth;
 mod password;
@@ -12,7 +11,6 @@ mod stored;
 mod tokens;
 
 pub use authenticator::{Authenticator, Figures, LoginError, Origin, Refused, new_hash};
-pub use https::BadAuthority;
 pub use identity::{Authority, Identity};
 pub use password::BadHash;
 pub use sasl::{Claim, Offered, SaslError, Secret};

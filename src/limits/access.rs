@@ -70,6 +70,8 @@ pub const OAUTH_SCOPES_MAX: usize = 256;
 pub const OAUTH_LEEWAY_SECONDS: u64 = 5;
 /// How long an address may take to give its keys: less than a client has for its handshake.
 pub const OAUTH_KEYS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often the address may send to another one.
+pub const OAUTH_KEYS_REDIRECTS_MAX: u32 = 10;
 /// How often they are read again,
 pub const OAUTH_KEYS_INTERVAL: Duration = Duration::from_mins(10);
 /// and how soon after a failure;

@@ -4,8 +4,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse
 use prost::Message as _;
 use ureq::Agent;
 
-use crate::auth::{BadAuthority, https};
 use crate::limits::{COLLECTOR_ANSWER_BYTES_MAX, COLLECTOR_TIMEOUT};
+use crate::outside::{self, BadAuthority};
 
 /// Why a collector has not taken spans; one line.
 #[derive(Debug, thiserror::Error)]
@@ -32,15 +32,9 @@ pub(super) struct Collector {
 
 impl Collector {
     pub(super) fn new(url: &str) -> Result<Self, BadAuthority> {
-        let mut agent = Agent::config_builder()
-            .proxy(None)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .timeout_global(Some(COLLECTOR_TIMEOUT))
-            .user_agent(concat!("leveret/", env!("CARGO_PKG_VERSION")));
+        let mut agent = outside::asking().timeout_global(Some(COLLECTOR_TIMEOUT));
         if url.starts_with("https:") {
-            agent = agent.tls_config(https::tls("otlp-endpoint", None)?);
+            agent = agent.tls_config(outside::tls("otlp-endpoint", None)?);
         }
         Ok(Self { agent: agent.build().new_agent(), url: url.into() })
     }

@@ -19,9 +19,9 @@ use std::{
 use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::BadAuthority;
 use crate::core::observing::{Span, SpanCounts, SpanId, SpanSink};
 use crate::limits::{SPAN_PAUSES, SPANS_AT_ONCE_MAX, SPANS_INTERVAL, SPANS_LAST_TIMEOUT, SPANS_WAITING_MAX};
+use crate::outside::BadAuthority;
 use collector::{Collector, Refused};
 use otlp::Resource;
 

@@ -30,5 +30,6 @@ mod world;
 // The rows.
 mod fairness;
 mod login;
+mod machines;
 mod memory;
 mod tenants;

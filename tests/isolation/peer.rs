@@ -53,8 +53,9 @@ impl Peer {
         self.call(channel, &method(20, 10).short(""), (20, 11)).map(drop)
     }
 
+    /// In writes so small that the kernel does not keep a core for long with one: it is not interrupted for others in it.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+        bytes.chunks(WRITE_BYTES).try_for_each(|part| self.stream.write_all(part))
     }
 
     pub fn method(&mut self, channel: u16, method: &Args) -> io::Result<()> {
@@ -249,3 +250,4 @@ fn refused(code: u16, text: &str) -> io::Error {
 }
 
 const SENT_AT_ONCE_BYTES: usize = 256 * 1024;
+const WRITE_BYTES: usize = 16 * 1024;

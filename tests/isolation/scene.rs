@@ -14,6 +14,7 @@ use std::{
 
 use crate::{
     entry::Entry,
+    machines::behind_others,
     node::{resident_peak, signal},
     peer::Peer,
     victim::{Felt, Victims, Waits},
@@ -157,7 +158,7 @@ pub fn run_on(row: &Row, way: Way) {
     }
     let (peak, attacked_at) = (AtomicU64::new(0), Instant::now());
     let attacked = observed(node.pid(), &peak, || {
-        from_elsewhere(|| {
+        behind_others(|| {
             let mut peers = (row.set_up)(&scene)?;
             (row.attack)(&scene, &mut peers)
         })
@@ -190,16 +191,6 @@ pub fn run_on(row: &Row, way: Way) {
     if let Some(max) = row.peak_max() {
         assert!(peak < max, "{}: {} MB resident, {} allowed", row.name, peak / MIB, max / MIB);
     }
-}
-
-/// Attackers usually have machines of their own. Here they share the victims' and the broker's: they get what processor time is left,
-/// else the victims would feel them without the broker's doing.
-fn from_elsewhere<T: Send>(attack: impl FnOnce() -> T + Send) -> T {
-    let patient = || {
-        rustix::process::nice(LAST_IN_LINE).expect("a thread may be put behind others");
-        attack()
-    };
-    thread::scope(|scope| scope.spawn(patient).join().expect("an attack does not panic"))
 }
 
 /// SIGTERM in the middle of the attack: the broker must end, and in order.
@@ -365,7 +356,5 @@ pub const ATTACKERS: usize = 3;
 const MIB: u64 = 1024 * 1024;
 /// How long the alarm may stay raised when the attackers are gone.
 const ALARM_MAX: Duration = Duration::from_secs(10);
-/// The nice value of who gets what is left.
-const LAST_IN_LINE: i32 = 19;
 const MIDDLE: Duration = Duration::from_millis(100);
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);

@@ -15,6 +15,7 @@ use std::{
 
 use crate::{
     entry::Entry,
+    machines::before_others,
     peer::Peer,
     scene::patience,
     wire::{
@@ -161,7 +162,7 @@ impl Victim {
     }
 
     fn work(mut self) -> Record {
-        let outcome = self.send_and_receive();
+        let outcome = before_others().and_then(|()| self.send_and_receive());
         // What never came has waited until now.
         let oldest = [self.underway.front(), self.unconfirmed.front()];
         self.waits.extend(oldest.into_iter().flatten().copied().map(Wait::until_now));

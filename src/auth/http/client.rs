@@ -13,9 +13,9 @@ use super::{
     answer::Answer,
     question::{About, Question},
 };
-use crate::auth::https::{self, BadAuthority};
 use crate::config::{HttpBackendConfig, HttpMethod};
 use crate::limits::{AUTH_HTTP_ANSWER_BYTES_MAX, AUTH_HTTP_LOGINS_AT_ONCE, AUTH_HTTP_QUESTIONS_AT_ONCE};
+use crate::outside::{self, BadAuthority};
 
 /// Why there is no answer; one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,18 +59,12 @@ impl Client {
                 .flatten()
                 .any(|url| url.starts_with("https:"));
         let tls = match &config.ca {
-            ca if has_tls || ca.is_some() => Some(https::tls("auth-http-ca", ca.as_deref())?),
+            ca if has_tls || ca.is_some() => Some(outside::tls("auth-http-ca", ca.as_deref())?),
             _ => None,
         };
         let agent = |idle_max| {
-            let mut agent = Agent::config_builder()
-                .proxy(None)
-                .max_redirects(0)
-                .max_redirects_will_error(false)
-                .http_status_as_error(false)
-                .max_idle_connections(idle_max)
-                .max_idle_connections_per_host(idle_max)
-                .user_agent("leveret");
+            let mut agent =
+                outside::asking().max_idle_connections(idle_max).max_idle_connections_per_host(idle_max);
             if let Some(tls) = &tls {
                 agent = agent.tls_config(tls.clone());
             }

@@ -21,9 +21,9 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::https::BadAuthority;
 use crate::config::HttpBackendConfig;
 use crate::limits::{AUTH_HTTP_ANSWERS_MAX, AUTH_HTTP_TOLD_PAUSE, PASSWORDS_PROVEN_MAX};
+use crate::outside::BadAuthority;
 use crate::protocol::ShortString;
 pub use answer::Answer;
 use client::Client;

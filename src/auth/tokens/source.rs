@@ -8,10 +8,10 @@ use std::{
 
 use ureq::{Agent, tls::TlsConfig};
 
-use crate::auth::https::{self, BadAuthority};
 use crate::auth::oauth::{BadKeys, Keys};
 use crate::config::{JwksAt, read_bounded};
-use crate::limits::{OAUTH_KEYS_BYTES_MAX, OAUTH_KEYS_TIMEOUT};
+use crate::limits::{OAUTH_KEYS_BYTES_MAX, OAUTH_KEYS_REDIRECTS_MAX, OAUTH_KEYS_TIMEOUT};
+use crate::outside::{self, BadAuthority};
 
 /// Reads the keys that there are now. Takes as long as a file or a network does.
 pub(super) type Source = Arc<dyn Fn() -> Result<Keys, BadKeySource> + Send + Sync>;
@@ -67,7 +67,7 @@ pub(super) fn source(at: &JwksAt) -> Result<Source, BadKeySource> {
             Ok(Arc::new(move || read(&path)))
         }
         JwksAt::Url { url, ca } => {
-            let (url, agent) = (url.clone(), agent(https::tls("oauth-jwks-ca", ca.as_deref())?));
+            let (url, agent) = (url.clone(), agent(outside::tls("oauth-jwks-ca", ca.as_deref())?));
             Ok(Arc::new(move || fetch(&agent, &url)))
         }
     }
@@ -87,14 +87,15 @@ fn fetch(agent: &Agent, url: &str) -> Result<Keys, BadKeySource> {
     Keys::parse(&json).map_err(|source| BadKeySource::UnusableThere { url: url.to_owned(), source })
 }
 
-/// Who asks an address: over TLS alone, for a bounded time, and in no connection of before.
+/// Who asks an address: over TLS alone, for a bounded time, and in no connection of before. Keys may have moved.
 fn agent(tls: TlsConfig) -> Agent {
-    let config = Agent::config_builder()
+    let config = outside::asking()
         .tls_config(tls)
         .https_only(true)
-        .proxy(None)
+        .http_status_as_error(true)
+        .max_redirects(OAUTH_KEYS_REDIRECTS_MAX)
+        .max_redirects_will_error(true)
         .timeout_global(Some(OAUTH_KEYS_TIMEOUT))
-        .max_idle_connections(0)
-        .user_agent("leveret");
+        .max_idle_connections(0);
     config.build().new_agent()
 }

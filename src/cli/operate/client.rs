@@ -23,6 +23,7 @@ use super::{
 use crate::limits::{
     ANSWER_BYTES_MAX, ANSWER_TIMEOUT, CONNECT_TIMEOUT, EVENT_BYTES_MAX, HTTP_BODY_BYTES_MAX,
 };
+use crate::outside;
 
 /// What is asked about: where it is, and what it is called when it is not there.
 #[derive(Debug, Clone)]
@@ -81,12 +82,7 @@ impl Client {
     /// At an address, as somebody. With `cacert` only certificates count that one of that file's has signed.
     pub fn new(url: &str, credentials: &Credentials, cacert: Option<&Path>) -> Result<Self, Error> {
         let (url, is_tls) = checked(url)?;
-        let mut config = Agent::config_builder()
-            .http_status_as_error(false)
-            .user_agent(concat!("leveret/", env!("CARGO_PKG_VERSION")))
-            .proxy(None)
-            // Whoever is elsewhere shall not have the password.
-            .max_redirects(0)
+        let mut config = outside::asking()
             .max_idle_connections_per_host(CONNECTIONS_KEPT)
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_global(Some(ANSWER_TIMEOUT));

@@ -33,7 +33,9 @@ impl SharedQueue {
                 clock: clock.clone(),
                 queue: self.spec.name.clone(),
                 #[cfg(feature = "opentelemetry")]
-                spans: observers.spans().cloned().map(QueueSpans::new),
+                spans: observers
+                    .spans()
+                    .map(|spans| QueueSpans::new(spans.clone(), &self.surroundings.memory)),
             });
         }
     }

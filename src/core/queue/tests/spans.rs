@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{Client, Comeback, FieldTable, NOW, Properties, Q, ShortString, Wish};
 use crate::core::observing::{Span, SpanCounts, SpanId, SpanSink, Spans, Step};
-use crate::core::{clock::Clock as _, queue::Tick};
+use crate::core::{clock::Clock as _, memory::Kind, queue::Tick};
 use crate::limits::SPAN_MARKS_MAX;
 
 /// Keeps spans. They are numbered.
@@ -102,6 +102,20 @@ fn of_more_messages_than_there_is_room_for_only_the_times_are_not_known() {
     queue.pass(3);
     queue.ack(&client, 0, true);
     assert_eq!(kept.told().last().unwrap(), "settle acknowledged 3..6");
+}
+
+#[test]
+fn what_is_noted_of_messages_counts_as_memory_until_they_are_gone() {
+    let (queue, _kept) = followed(FieldTable::new());
+    let (client, before) = (Client::new(), queue.gauge.used_bytes_of(Kind::Observing));
+    queue.publish_with(0..2, &sampled());
+    queue.consume(&client, "c", Wish::default());
+    let of_two = queue.gauge.used_bytes_of(Kind::Observing) - before;
+    assert!(of_two > 0);
+    queue.ack(&client, 1, false);
+    assert_eq!(queue.gauge.used_bytes_of(Kind::Observing) - before, of_two / 2);
+    queue.ack(&client, 0, true);
+    assert_eq!(queue.gauge.used_bytes_of(Kind::Observing), before);
 }
 
 #[test]

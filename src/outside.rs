@@ -1,4 +1,4 @@
-//! What asks addresses outside: whose certificates count, and one way to speak TLS for all.
+//! What asks addresses outside over HTTP: the same manners for all, whose certificates count, and one way to speak TLS.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,7 +12,12 @@ use rustls::{
         pem::{self, PemObject},
     },
 };
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{
+    Agent,
+    config::ConfigBuilder,
+    tls::{Certificate, RootCerts, TlsConfig},
+    typestate::AgentScope,
+};
 
 use crate::config::read_bounded;
 use crate::limits::TLS_FILE_BYTES_MAX;
@@ -33,6 +38,18 @@ pub enum BadAuthority {
     /// The system trusts nobody.
     #[error("{0}: has to be set, because the system has no certificates that it trusts")]
     None(&'static str),
+}
+
+/// Who asks: over no proxy, nowhere else than where it was told to, and every status is an answer. Whoever is elsewhere shall not have
+/// the password.
+#[must_use]
+pub fn asking() -> ConfigBuilder<AgentScope> {
+    Agent::config_builder()
+        .proxy(None)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .user_agent(concat!("leveret/", env!("CARGO_PKG_VERSION")))
 }
 
 /// How TLS is spoken with those whose certificates count: the ones of a file that `setting` names, or those that the system trusts.
