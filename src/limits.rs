@@ -169,7 +169,7 @@ pub const DELETED_MESSAGES_AT_ONCE_MAX: usize = 256;
 pub const GET_TRIES_MAX: usize = 16;
 /// Bytes that one dispatch writes before it lets others have the queue's lock.
 pub const DISPATCH_BYTES_MAX: usize = 256 * 1024;
-/// Steps that a task may take before others get their turn: up to a millisecond. A step is at most about a quarter of a
+/// Steps that a task may take before others get their turn: about a millisecond. A step is at most about a quarter of a
 /// microsecond (see `core/turn.rs`); a whole read of small publishes for one queue fits, which it has to: cut in two it costs 11 % of
 /// their throughput (measured with 2,048).
 pub const TURN_STEPS_MAX: usize = 5 * 1_024;
