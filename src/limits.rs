@@ -31,6 +31,10 @@ pub const CLIENT_PROPERTIES_BYTES_MAX: usize = 16 * 1024;
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 /// As long as an operator may let it take, in milliseconds.
 pub const HANDSHAKE_TIMEOUT_MS_MAX: u64 = 3_600_000;
+/// The part of the processors' time that clients may take together that have not logged in, while others have something to do.
+pub const NEWCOMERS_PROCESSORS_PERCENT: i64 = 50;
+/// Worth of that which is given out at once.
+pub const NEWCOMERS_AT_ONCE: Duration = Duration::from_millis(1);
 /// Heartbeat that we propose, in seconds (RabbitMQ's default).
 pub const HEARTBEAT_SECONDS: u16 = 60;
 /// Channels on one connection (RabbitMQ's default).

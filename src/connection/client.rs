@@ -1,6 +1,6 @@
 //! One client: it is greeted, served, and parted from.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -178,15 +178,16 @@ async fn welcome(
     None
 }
 
-/// Does a part of the handshake, until it is late, or somebody else wants the place; `None` if the broker stops.
+/// Does a part of the handshake, whenever it is the client's turn, until it is late, or somebody else wants the place; `None` if the broker stops.
 async fn in_time<T>(
     part: impl Future<Output = Result<T, Refusal>>,
     deadline: Instant,
     place: &Place,
     shutdown: &CancellationToken,
 ) -> Option<Result<T, Refusal>> {
+    let part = pin!(contained_future(part));
     tokio::select! {
-        done = timeout_at(deadline, contained_future(part)) => Some(match done {
+        done = timeout_at(deadline, place.gate().newcomers.in_turn(part)) => Some(match done {
             Ok(Some(done)) => done,
             Ok(None) => Err(Refusal::Close { error: internal_error(), ids: (0, 0), user: None }),
             Err(_late) => Err(Refusal::Silent("handshake timeout".into())),

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, fmt::Display, net::SocketAddr, sync::Arc, time:
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::sparing::Sparing;
+use super::{newcomers::Newcomers, sparing::Sparing};
 use crate::audit;
 use crate::limits::{REFUSALS_LOGGED_MAX, REFUSALS_LOGGED_REFILL};
 
@@ -18,6 +18,8 @@ use crate::limits::{REFUSALS_LOGGED_MAX, REFUSALS_LOGGED_REFILL};
 pub struct Gate {
     places: Arc<Semaphore>,
     lent: Mutex<Lent>,
+    /// Those who have not logged in.
+    pub(super) newcomers: Newcomers,
     /// Lines of the log about clients that were not let in.
     refusals: Mutex<Sparing>,
 }
@@ -44,6 +46,7 @@ impl Gate {
         Self {
             places: Arc::new(Semaphore::new(sockets_max.min(Semaphore::MAX_PERMITS))),
             lent: Mutex::default(),
+            newcomers: Newcomers::default(),
             refusals: Mutex::new(Sparing::new(REFUSALS_LOGGED_MAX, REFUSALS_LOGGED_REFILL)),
         }
     }

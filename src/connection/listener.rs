@@ -1,6 +1,6 @@
 //! Accepts connections, as many as there may be.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -13,7 +13,7 @@ use crate::broker::Broker;
 use crate::limits::{ACCEPT_BACKOFF_MAX, ACCEPT_BACKOFF_MIN};
 use crate::tls::Acceptor;
 
-/// Accepts until shutdown; each connection runs as a task of `tasks` on `workers`. With `tls`, clients have to speak TLS.
+/// Accepts, and calls newcomers, until shutdown; each connection runs as a task of `tasks` on `workers`. With `tls`, clients have to speak TLS.
 pub async fn listen(
     broker: Arc<Broker>,
     gate: Arc<Gate>,
@@ -27,9 +27,11 @@ pub async fn listen(
         let (socket, peer) = accept(&listener).await;
         (socket, peer, gate.place().await)
     };
+    let mut calling = pin!(gate.newcomers.call());
     loop {
         let (socket, peer, place) = tokio::select! {
             next = next() => next,
+            never = &mut calling => match never {},
             () = shutdown.cancelled() => return,
         };
         let Some(place) = place else {

@@ -24,6 +24,7 @@ mod leaving;
 mod listener;
 #[cfg(test)]
 mod mutations;
+mod newcomers;
 mod overdue;
 mod peer;
 mod proxy;

@@ -34,6 +34,7 @@ pub mod queue;
 pub mod redrive;
 pub mod rewrite;
 pub mod routing;
+pub(crate) mod seldom;
 pub mod source;
 pub mod starved;
 pub mod topology;

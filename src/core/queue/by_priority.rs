@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::seldom::Seldom;
+use crate::core::seldom::Seldom;
 
 /// Slots in rings, one ring for each priority.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::ops::AddAssign;
 
-use crate::core::counts::MessageCounts;
+use crate::core::{counts::MessageCounts, seldom::Empty};
 
 /// What a queue has done since it was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,6 +63,10 @@ impl RareCounters {
     /// Nothing was done.
     pub const NONE: Self =
         Self { dropped: [0; 4], dead_lettered: [0; 4], retried: 0, refused: 0, redriven: 0, duplicates: 0 };
+}
+
+impl Empty for RareCounters {
+    const EMPTY: &'static Self = &Self::NONE;
 }
 
 impl AddAssign for RareCounters {

@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::seldom::Empty;
 use crate::core::{
     change::{Attempts, Change, Changes},
     clock::Millis,
     entry::Entry,
     message::{Message, Stage},
     placement::{Placement, QueueId},
+    seldom::Empty,
 };
 use crate::limits::{PAGED_OUT_AT_ONCE_MAX, QUEUE_RESIDENT_BYTES_MAX, SPILL_BYTES_MAX};
 

@@ -12,7 +12,6 @@ use std::collections::VecDeque;
 
 pub use middle::Stand;
 
-use super::seldom::Seldom;
 use crate::core::{
     change::{Change, Changes},
     clock::Millis,
@@ -20,6 +19,7 @@ use crate::core::{
     message::{Message, Stage},
     pager::{Page, RestoredRange},
     placement::{Placement, QueueId},
+    seldom::Seldom,
 };
 use crate::limits::{BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, PAGED_OUT_AT_ONCE_MAX, SPILL_BYTES_MAX};
 use holes::Holes;

@@ -18,7 +18,6 @@ mod moved_in;
 mod observed;
 mod peek;
 mod ready;
-mod seldom;
 mod shared;
 mod shown;
 mod source;
@@ -50,6 +49,7 @@ use crate::core::{
     pager::RestoredQueue,
     placement::{Placement, counter_of, position_of},
     policy::QueueSettings,
+    seldom::Seldom,
 };
 use crate::limits::{
     DISPATCH_BYTES_MAX, FLOW_BYTES_DEEP, FLOW_BYTES_MAX, FLOW_BYTES_RESUME, QUEUE_RESIDENT_BYTES_MAX,
@@ -61,7 +61,6 @@ use delayed::Delayed;
 use line::{Front, Paged};
 use observed::{Looks, Receiver};
 use ready::Ready;
-use seldom::Seldom;
 use shown::shown;
 
 /// Where a message comes from.

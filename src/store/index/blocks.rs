@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::block::Block;
+use crate::core::seldom::Empty;
 
 /// No block has this number.
 const NONE: u64 = u64::MAX;
@@ -35,11 +36,19 @@ pub(super) struct Blocks {
 
 impl Default for Blocks {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), by_number: BTreeMap::new(), recent: [(NONE, 0); 2] }
+        Self::new()
     }
 }
 
+impl Empty for Blocks {
+    const EMPTY: &'static Self = &Self::new();
+}
+
 impl Blocks {
+    const fn new() -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), by_number: BTreeMap::new(), recent: [(NONE, 0); 2] }
+    }
+
     pub(super) fn get(&self, number: u64) -> Option<&Block> {
         Some(&self.slots[self.slot(number)? as usize])
     }

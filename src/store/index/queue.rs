@@ -17,20 +17,21 @@ use super::{
 use crate::core::{
     pager::{RestoredQueue, RestoredRange},
     placement::{QueueId, counter_of},
+    seldom::Seldom,
 };
 use crate::store::{format::Returned, position::SegmentId};
 
-/// The live messages of a queue.
+/// The live messages of a queue. One that has none takes little: there may be very many.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// A counter above those of all positions, whatever their lines.
     pub(super) next_position: u64,
     /// A counter, too.
     pub(super) redelivered_below: u64,
-    blocks: Blocks,
+    blocks: Seldom<Blocks>,
     /// Of live messages that came back at least once, or wait until another time than was said when they came.
-    returned: BTreeMap<u64, Returned>,
-    changed: BTreeSet<u64>,
+    returned: Seldom<BTreeMap<u64, Returned>>,
+    changed: Seldom<BTreeSet<u64>>,
     /// The two positions differ from the last checkpoint.
     state_changed: bool,
     /// The last checkpoint has it.
@@ -93,7 +94,7 @@ impl Queue {
 
     pub(super) fn settle(&mut self, position: u64, segments: &mut Segments) -> Option<Settled> {
         let (number, at) = split(position);
-        let block = self.blocks.get_mut(number, End::Head).filter(|block| block.is_live(at))?;
+        let block = self.blocks.part()?.get_mut(number, End::Head).filter(|block| block.is_live(at))?;
         let removed = block.remove(at);
         segments.release(&removed);
         if !removed.transient {
@@ -233,7 +234,7 @@ impl Queue {
             self.written = true;
             out.push(IndexChange::Queue(self.state(id)));
         }
-        for number in std::mem::take(&mut self.changed) {
+        for number in self.changed.take() {
             out.extend(self.take_block(id, number));
         }
     }
@@ -256,12 +257,13 @@ impl Queue {
     /// The last checkpoint is an empty one.
     pub(super) fn forget_checkpoint(&mut self) {
         self.written = false;
-        self.changed = self.blocks.iter().map(|(number, _)| number).collect();
-        for &number in &self.changed {
+        let all: BTreeSet<u64> = self.blocks.iter().map(|(number, _)| number).collect();
+        for &number in &all {
             if let Some(block) = self.blocks.get_mut(number, End::Head) {
                 (block.written, block.changed) = (false, true);
             }
         }
+        self.changed = Seldom::of(all, BTreeSet::is_empty);
     }
 
     pub(super) fn release_all(&self, segments: &mut Segments) {

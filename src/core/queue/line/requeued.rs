@@ -12,7 +12,7 @@ use crate::core::{
     message::{Message, Stage},
     pager::Loaded,
     placement::QueueId,
-    queue::seldom::Empty,
+    seldom::Empty,
 };
 use crate::limits::{BLOCK_ENTRIES_MAX, PAGED_OUT_AT_ONCE_MAX, SPILL_BYTES_MAX};
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::core::queue::{
-    DispatchRound, SharedQueue, consumers::Consumers, delayed::Delayed, ready::Ready, seldom::Seldom,
+use crate::core::queue::{DispatchRound, SharedQueue, consumers::Consumers, delayed::Delayed, ready::Ready};
+use crate::core::{
+    change::Changes, placement::QueueId, seldom::Seldom, source::ConsumerRef, wakes::wake_all,
 };
-use crate::core::{change::Changes, placement::QueueId, source::ConsumerRef, wakes::wake_all};
 use crate::limits::CONSUMERS_TOLD_AT_ONCE_MAX;
 
 /// Messages and consumers of a deleted queue, or nothing if there was no queue. Consumers are told in pieces, by

@@ -1,18 +1,16 @@
-//! Parts of a queue in which most queues never have anything.
+//! Parts in which most of their owners never have anything.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::{Deref, DerefMut},
 };
 
-use super::counters::RareCounters;
-
 /// A part that takes no more than a pointer until it is first changed.
 #[derive(Debug)]
-pub(super) struct Seldom<T>(Option<Box<T>>);
+pub(crate) struct Seldom<T>(Option<Box<T>>);
 
 /// What is seen of a part that was never changed.
-pub(super) trait Empty: Default + 'static {
+pub(crate) trait Empty: Default + 'static {
     /// Nothing in it.
     const EMPTY: &'static Self;
 }
@@ -24,14 +22,19 @@ impl<T> Default for Seldom<T> {
 }
 
 impl<T: Default> Seldom<T> {
+    /// With this in it, unless that is nothing.
+    pub(crate) fn of(part: T, is_nothing: impl FnOnce(&T) -> bool) -> Self {
+        Self((!is_nothing(&part)).then(|| Box::new(part)))
+    }
+
     /// The part, if it was ever changed.
     #[inline]
-    pub(super) fn part(&mut self) -> Option<&mut T> {
+    pub(crate) fn part(&mut self) -> Option<&mut T> {
         self.0.as_deref_mut()
     }
 
     /// What is in it; nothing is left.
-    pub(super) fn take(&mut self) -> T {
+    pub(crate) fn take(&mut self) -> T {
         self.0.take().map_or_else(T::default, |part| *part)
     }
 }
@@ -60,6 +63,6 @@ impl<K: 'static, V: 'static> Empty for BTreeMap<K, V> {
     const EMPTY: &'static Self = &Self::new();
 }
 
-impl Empty for RareCounters {
-    const EMPTY: &'static Self = &Self::NONE;
+impl<T: 'static> Empty for BTreeSet<T> {
+    const EMPTY: &'static Self = &Self::new();
 }
