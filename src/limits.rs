@@ -33,8 +33,10 @@ pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 pub const HANDSHAKE_TIMEOUT_MS_MAX: u64 = 3_600_000;
 /// The part of the processors' time that clients may take together that have not logged in, while others have something to do.
 pub const NEWCOMERS_PROCESSORS_PERCENT: i64 = 50;
-/// Worth of that which is given out at once.
-pub const NEWCOMERS_AT_ONCE: Duration = Duration::from_millis(1);
+/// They are called so often, and may take at once what they may take meanwhile.
+pub const NEWCOMERS_PAUSE: Duration = Duration::from_millis(1);
+/// Connections that a listener accepts in that time.
+pub const ACCEPTED_AT_ONCE_MAX: usize = 16;
 /// Heartbeat that we propose, in seconds (RabbitMQ's default).
 pub const HEARTBEAT_SECONDS: u16 = 60;
 /// Channels on one connection (RabbitMQ's default).

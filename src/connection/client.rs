@@ -199,8 +199,9 @@ async fn in_time<T>(
 
 /// Says good-bye as long as nobody else wants the place.
 async fn while_there_is_room(parting: impl Future<Output = ()>, place: &Place, shutdown: &CancellationToken) {
+    let parting = pin!(parting);
     tokio::select! {
-        () = parting => {}
+        () = place.gate().newcomers.in_turn(parting) => {}
         () = place.wanted() => {}
         () = shutdown.cancelled() => {}
     }

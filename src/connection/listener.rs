@@ -5,15 +5,17 @@ use std::{io, net::SocketAddr, pin::pin, sync::Arc};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::Handle,
+    time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{client::serve, gate::Gate};
 use crate::broker::Broker;
-use crate::limits::{ACCEPT_BACKOFF_MAX, ACCEPT_BACKOFF_MIN};
+use crate::limits::{ACCEPT_BACKOFF_MAX, ACCEPT_BACKOFF_MIN, ACCEPTED_AT_ONCE_MAX, NEWCOMERS_PAUSE};
 use crate::tls::Acceptor;
 
-/// Accepts, and calls newcomers, until shutdown; each connection runs as a task of `tasks` on `workers`. With `tls`, clients have to speak TLS.
+/// Accepts, and calls newcomers, until shutdown; each connection runs as a task of `tasks` on `workers`. With `tls`, clients have to
+/// speak TLS.
 pub async fn listen(
     broker: Arc<Broker>,
     gate: Arc<Gate>,
@@ -23,8 +25,10 @@ pub async fn listen(
     workers: Handle,
     shutdown: CancellationToken,
 ) {
-    let next = async || {
+    let mut throttle = Throttle::default();
+    let mut next = async || {
         let (socket, peer) = accept(&listener).await;
+        throttle.keep().await;
         (socket, peer, gate.place().await)
     };
     let mut calling = pin!(gate.newcomers.call());
@@ -49,6 +53,32 @@ pub async fn listen(
     }
 }
 
+/// Lets others have the processor when very many come at once.
+struct Throttle {
+    began: Instant,
+    accepted: usize,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self { began: Instant::now(), accepted: 0 }
+    }
+}
+
+impl Throttle {
+    /// One more was accepted.
+    async fn keep(&mut self) {
+        self.accepted += 1;
+        if self.accepted == ACCEPTED_AT_ONCE_MAX {
+            let rest = NEWCOMERS_PAUSE.saturating_sub(self.began.elapsed());
+            if !rest.is_zero() {
+                sleep(rest).await;
+            }
+            *self = Self::default();
+        }
+    }
+}
+
 /// Moves an accepted socket from the runtime that accepted it to the one on which this task runs.
 fn moved_here(socket: TcpStream) -> io::Result<TcpStream> {
     TcpStream::from_std(socket.into_std()?)
@@ -62,7 +92,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
             Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::error!(%error, "cannot accept a connection");
-                tokio::time::sleep(backoff).await;
+                sleep(backoff).await;
                 backoff = (backoff * 2).min(ACCEPT_BACKOFF_MAX);
             }
         }

@@ -1,9 +1,9 @@
 //! Turns of newcomers, clients that have not logged in: whoever has does not stand behind a thousand of them.
 //!
 //! A worker thread runs its tasks in the order in which they became ready. When very many newcomers say something at once, a
-//! client's task would wait behind all of theirs, TLS handshakes included. So a newcomer's task does nothing before it is called, and
-//! they are called, first come first served, for as much time as they may take: together half of the processors'. It is
-//! counted in time and not in tasks, so they are let in at the same pace while all workers are busy with clients.
+//! client's task would wait behind all of theirs, TLS handshakes included. So a newcomer's task does nothing before it is called. Each
+//! millisecond so many are called, first come first served, as have time in it: together half of the processors'. That is in time
+//! and not in tasks, so they are let in at the same pace while all workers are busy with clients.
 
 use std::{
     collections::VecDeque,
@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::limits::{NEWCOMERS_AT_ONCE, NEWCOMERS_PROCESSORS_PERCENT};
+use crate::limits::{NEWCOMERS_PAUSE, NEWCOMERS_PROCESSORS_PERCENT};
 
 /// Calls newcomers. One for all listeners.
 pub(super) struct Newcomers {
@@ -38,7 +38,7 @@ struct Line {
     /// Comes in for each hundred that pass.
     percent: i64,
     filled: Instant,
-    /// What one call takes, as it has turned out of late.
+    /// What one call takes: as much as any has of late.
     each: i64,
     /// Those with lower numbers have been called.
     called_below: u64,
@@ -50,7 +50,7 @@ impl Newcomers {
     /// Nobody yet, on so many processors.
     fn on(processors: usize) -> Self {
         let percent = processors as i64 * NEWCOMERS_PROCESSORS_PERCENT;
-        let left_max = NEWCOMERS_AT_ONCE.as_nanos() as i64 * percent / 100;
+        let left_max = NEWCOMERS_PAUSE.as_nanos() as i64 * percent / 100;
         let line = Line {
             left: left_max,
             left_max,
@@ -73,14 +73,22 @@ impl Newcomers {
         loop {
             self.waited.notified().await;
             loop {
-                sleep(NEWCOMERS_AT_ONCE).await;
-                let (called, nobody_waits) = self.line.lock().next();
-                called.into_iter().for_each(Waker::wake);
-                if nobody_waits {
+                sleep(NEWCOMERS_PAUSE).await;
+                if !self.call_some() {
                     break;
                 }
             }
         }
+    }
+
+    /// Calls as many as there is time for. Whether others wait.
+    fn call_some(&self) -> bool {
+        let mut line = self.line.lock();
+        let called = line.next();
+        let others_wait = !line.waiting.is_empty();
+        drop(line);
+        called.into_iter().for_each(Waker::wake);
+        others_wait
     }
 
     /// Whether a newcomer may go on, who waits with this number or does not wait yet.
@@ -119,7 +127,8 @@ impl Newcomers {
         let time = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX).min(CALL_MAX);
         let mut line = self.line.lock();
         line.left += line.each - time;
-        line.each = (line.each + (time - line.each) / 8).max(CALL_MIN);
+        // Too few of them are called rather than too many: a handshake of TLS takes a hundred times what an octet takes.
+        line.each = if time > line.each { time } else { line.each - (line.each - time) / 16 }.max(CALL_MIN);
     }
 }
 
@@ -138,8 +147,8 @@ impl Line {
         self.left = self.left.saturating_add(passed.saturating_mul(self.percent) / 100).min(self.left_max);
     }
 
-    /// Those who are called now, and whether nobody else waits.
-    fn next(&mut self) -> (Vec<Waker>, bool) {
+    /// Those who are called now.
+    fn next(&mut self) -> Vec<Waker> {
         self.fill();
         let mut called = Vec::new();
         while self.left > 0
@@ -151,7 +160,7 @@ impl Line {
                 called.push(waker);
             }
         }
-        (called, self.waiting.is_empty())
+        called
     }
 }
 
@@ -195,7 +204,6 @@ const CALL_MAX: i64 = 10_000_000;
 mod tests {
     use std::{
         future::{pending, poll_fn},
-        pin::pin,
         sync::{
             Arc,
             atomic::{AtomicUsize, Ordering},
@@ -238,74 +246,93 @@ mod tests {
         }
     }
 
-    /// On two processors, which have just given out all that there was.
+    /// What each call takes.
+    const CALL: Duration = Duration::from_micros(100);
+
+    /// On two processors, which have a millisecond in each. All of that has been taken, and each call is known to take [`CALL`].
     fn exhausted() -> Newcomers {
         let newcomers = Newcomers::on(2);
-        let mut first = Comer::new();
-        assert!(first.asks(&newcomers), "there is time at the beginning");
-        newcomers.took(NEWCOMERS_AT_ONCE);
+        for _ in 0..10 {
+            assert!(Comer::new().asks(&newcomers), "there is time at the beginning");
+            newcomers.took(CALL);
+        }
         newcomers
     }
 
-    fn call(newcomers: &Newcomers) -> bool {
-        let (called, nobody_waits) = newcomers.line.lock().next();
-        called.into_iter().for_each(Waker::wake);
-        nobody_waits
+    fn comers(count: usize, newcomers: &Newcomers) -> Vec<Comer> {
+        let mut comers: Vec<Comer> = (0..count).map(|_| Comer::new()).collect();
+        assert!(comers.iter_mut().all(|comer| !comer.asks(newcomers)));
+        comers
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_comes_when_the_time_is_used_up_is_called_in_order_as_there_is_more() {
         let newcomers = exhausted();
-        let mut comers: Vec<Comer> = (0..100).map(|_| Comer::new()).collect();
-        assert!(comers.iter_mut().all(|comer| !comer.asks(&newcomers)));
-        // Each is thought to take 126,750 ns: an eighth of the one call that took a millisecond, and seven of what was thought before.
-        let mut called = 0;
-        for _ in 0..10 {
+        let mut comers = comers(101, &newcomers);
+        for ms in 1..=10 {
             advance(Duration::from_millis(1)).await;
-            assert!(!call(&newcomers));
-            let woken = comers.iter().position(|comer| !comer.is_woken()).unwrap();
-            assert!((called + 7..=called + 8).contains(&woken), "{called} {woken}");
-            assert!(comers[woken..].iter().all(|comer| !comer.is_woken()));
-            for comer in &mut comers[called..woken] {
-                assert!(comer.asks(&newcomers));
-                newcomers.took(Duration::from_nanos(126_750));
+            assert!(newcomers.call_some());
+            for comer in &mut comers[10 * (ms - 1)..10 * ms] {
+                assert!(comer.is_woken() && comer.asks(&newcomers));
+                newcomers.took(CALL);
             }
-            called = woken;
+            assert!(comers[10 * ms..].iter().all(|comer| !comer.is_woken()));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_who_wait_are_called_as_often_while_none_of_them_gets_its_turn() {
         let newcomers = exhausted();
-        let mut comers: Vec<Comer> = (0..100).map(|_| Comer::new()).collect();
-        assert!(comers.iter_mut().all(|comer| !comer.asks(&newcomers)));
-        for _ in 0..20 {
+        let comers = comers(100, &newcomers);
+        for ms in 1..=10 {
             advance(Duration::from_millis(1)).await;
-            call(&newcomers);
+            assert_eq!(newcomers.call_some(), ms < 10);
+            assert_eq!(comers.iter().filter(|comer| comer.is_woken()).count(), 10 * ms);
         }
-        assert!(comers.iter().all(Comer::is_woken));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_takes_long_has_fewer_called_for_a_while() {
+        let newcomers = exhausted();
+        let mut comers = comers(100, &newcomers);
+        advance(Duration::from_millis(1)).await;
+        newcomers.call_some();
+        for (at, comer) in comers[..10].iter_mut().enumerate() {
+            assert!(comer.asks(&newcomers));
+            newcomers.took(if at == 9 { 10 * CALL } else { CALL });
+        }
+        // Each is thought to take as long.
+        for woken in [11, 12] {
+            advance(Duration::from_millis(1)).await;
+            newcomers.call_some();
+            assert_eq!(comers.iter().filter(|comer| comer.is_woken()).count(), woken);
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_has_gone_takes_no_turn() {
         let newcomers = exhausted();
-        let mut last = Comer::new();
-        for _ in 0..1_000 {
-            let mut gone = pin!(newcomers.in_turn(pending::<()>()));
-            assert!(poll_once(gone.as_mut()).await.is_none());
+        let mut gone: Vec<_> = (0..1_000).map(|_| newcomers.in_turn(Box::pin(pending::<()>()))).collect();
+        for comer in &mut gone {
+            assert!(poll_once(comer).await.is_none());
         }
+        let mut last = Comer::new();
         assert!(!last.asks(&newcomers));
+        drop(gone);
         advance(Duration::from_millis(1)).await;
-        assert!(call(&newcomers) && last.is_woken() && last.asks(&newcomers));
+        assert!(!newcomers.call_some() && last.is_woken() && last.asks(&newcomers));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_rest_there_is_no_more_time_than_is_given_out_at_once() {
+    async fn after_a_rest_there_is_no_more_time_than_for_one_millisecond() {
         let newcomers = exhausted();
-        advance(Duration::from_secs(3_600)).await;
-        let mut comers: Vec<Comer> = (0..100).map(|_| Comer::new()).collect();
-        let at_once = comers.iter_mut().map(|comer| comer.asks(&newcomers)).filter(|called| *called).count();
-        assert_eq!(at_once, 8);
+        advance(Duration::from_hours(1)).await;
+        let mut at_once = 0;
+        while Comer::new().asks(&newcomers) {
+            newcomers.took(CALL);
+            at_once += 1;
+        }
+        assert_eq!(at_once, 10);
     }
 
     #[tokio::test(start_paused = true)]
