@@ -15,6 +15,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep},
@@ -122,9 +123,9 @@ impl Newcomers {
         }
     }
 
-    /// A call has taken so long.
+    /// A call has taken so much of a processor.
     fn took(&self, time: Duration) {
-        let time = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX).min(CALL_MAX);
+        let time = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
         let mut line = self.line.lock();
         line.left += line.each - time;
         // Too few of them are called rather than too many: a handshake of TLS takes a hundred times what an octet takes.
@@ -180,9 +181,9 @@ impl<F: Future + Unpin> Future for InTurn<'_, F> {
         if !newcomers.is_called(number, context.waker()) {
             return Poll::Pending;
         }
-        let began = Instant::now();
+        let began = processor_time();
         let polled = Pin::new(work).poll(context);
-        newcomers.took(began.elapsed());
+        newcomers.took(processor_time().saturating_sub(began));
         polled
     }
 }
@@ -195,10 +196,13 @@ impl<F> Drop for InTurn<'_, F> {
     }
 }
 
-/// Nanoseconds that a call is thought to take at least,
+/// What this thread has had of a processor. Not the time that has passed: what the machine does meanwhile is not a newcomer's doing.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().expect("no thread has had less than nothing")
+}
+
+/// Nanoseconds that a call is thought to take at least.
 const CALL_MIN: i64 = 2_000;
-/// and that are counted at most: a machine that has stood still is nobody's doing.
-const CALL_MAX: i64 = 10_000_000;
 
 #[cfg(test)]
 mod tests {
