@@ -178,7 +178,8 @@ async fn welcome(
     None
 }
 
-/// Does a part of the handshake, whenever it is the client's turn, until it is late, or somebody else wants the place; `None` if the broker stops.
+/// Does a part of the handshake, whenever it is the client's turn, until it is late, or somebody else wants the place; `None` if the
+/// broker stops.
 async fn in_time<T>(
     part: impl Future<Output = Result<T, Refusal>>,
     deadline: Instant,

@@ -98,3 +98,27 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_that_come_at_once_so_many_are_accepted_in_a_pause_and_others_at_once() {
+        let (mut throttle, began) = (Throttle::default(), Instant::now());
+        for _ in 0..10 * ACCEPTED_AT_ONCE_MAX {
+            throttle.keep().await;
+        }
+        assert_eq!(began.elapsed(), 10 * NEWCOMERS_PAUSE);
+        let (mut throttle, began) = (Throttle::default(), Instant::now());
+        for _ in 0..10 * ACCEPTED_AT_ONCE_MAX {
+            advance(Duration::from_micros(100)).await;
+            throttle.keep().await;
+        }
+        assert_eq!(began.elapsed(), Duration::from_micros(100) * 10 * ACCEPTED_AT_ONCE_MAX as u32);
+    }
+}

@@ -69,7 +69,8 @@ impl Newcomers {
         InTurn { newcomers: self, number: None, work }
     }
 
-    /// Calls those who wait, for ever. Not to be run where clients are served: it must not wait itself. If several do this, that is the same.
+    /// Calls those who wait, for ever. Not to be run where clients are served: it must not wait itself. If several do this, that is the
+    /// same.
     pub(super) async fn call(&self) -> Infallible {
         loop {
             self.waited.notified().await;
