@@ -31,7 +31,7 @@ pub const CLIENT_PROPERTIES_BYTES_MAX: usize = 16 * 1024;
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 /// As long as an operator may let it take, in milliseconds.
 pub const HANDSHAKE_TIMEOUT_MS_MAX: u64 = 3_600_000;
-/// The part of the processors' time that clients may take together that have not logged in, while others have something to do.
+/// The part of the processors' time that clients may take together that have not logged in, whether or not others have something to do.
 pub const NEWCOMERS_PROCESSORS_PERCENT: i64 = 50;
 /// They are called so often, and may take at once what they may take meanwhile.
 pub const NEWCOMERS_PAUSE: Duration = Duration::from_millis(1);

@@ -361,6 +361,9 @@ impl Queue {
     }
 }
 
+/// There may be very many queues without messages, in a table that is up to half empty.
+const _: () = assert!(size_of::<Queue>() <= 48);
+
 /// The block of a position, and its place there.
 pub(super) fn split(position: u64) -> (u64, u16) {
     (position / u64::from(BLOCK_POSITIONS), (position % u64::from(BLOCK_POSITIONS)) as u16)
