@@ -378,6 +378,13 @@ pub const DEDUPLICATION_ENTRY_BYTES: usize = 320;
 pub const DEDUPLICATION_CLEARED_AT_ONCE_MAX: usize = 512;
 /// Bytes of messages, and of the changes that name them, that may wait to be written to the log before publishers wait.
 pub const JOURNAL_WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes of what is written aside and not whole before publishers wait.
+pub const JOURNAL_ASIDE_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// A group or a message that takes more is written aside, into a segment of its own, slice by slice, so that nobody else waits for it; at most half of
+/// a segment.
+pub const LOG_ASIDE_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes that are written aside before the log goes on; at most a sixteenth of a segment.
+pub const LOG_SLICE_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of records that are written to the log at once.
 pub const LOG_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Records of a batch for which memory is kept from batch to batch.

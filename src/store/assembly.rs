@@ -20,7 +20,11 @@ use super::{
     folders::Folders,
     keeper::{self, Keeper},
     kv::SledHome,
-    log::{self, pending::Pending, writer::Writer},
+    log::{
+        self,
+        pending::Pending,
+        writer::{Writer, aside::aside_bytes},
+    },
     metrics::Metrics,
     opened::{Opened, Restored},
     pager::{self, LogPager},
@@ -137,7 +141,7 @@ impl Parts {
         let catalog = Arc::new(Catalog::new(state));
         catalog.lock().open(first.clone());
         metrics.has_segments(catalog.lock().segments.len());
-        let pending = Arc::new(Pending::new());
+        let pending = Arc::new(Pending::new(aside_bytes(config.segment_bytes)));
         let failure = Arc::new(Failure::default());
         let (disk_low, disk_is_low) = watch::channel(false);
         let pager = LogPager {

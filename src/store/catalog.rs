@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) entities: Vec<Entity>,
     /// Everything before it is in here.
     pub(super) applied: LogPosition,
+    /// Groups that are written aside and are not whole: the index has their placements already, so none of its states may be kept.
+    pub(super) unfinished: usize,
 }
 
 /// A segment.

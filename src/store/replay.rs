@@ -178,8 +178,10 @@ impl<'a> Replay<'a> {
                 self.scanned(segment, scanned);
             }
         })?;
-        // Everything in a segment was durable before the next one was begun: only the last one can be torn.
+        // Everything in a segment was durable before the next one was begun, but for a group that was written aside: only the last
+        // one can be torn.
         if Some(segment.id()) != self.last
+            && segment.is_begun()?
             && let Some(written) = segment.written_end(footer.end)?
         {
             self.damaged(segment, footer.end, written);

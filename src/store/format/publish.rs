@@ -36,7 +36,7 @@ impl<'a> Publish<'a> {
     /// Appends the payload of the record.
     pub fn encode(out: &mut Vec<u8>, view: View<'_>, published_at: Millis, placements: &[Placement]) {
         let Layout { header_frame_bytes, body_bytes, exchange_bytes, key_bytes, persistent } = view.layout;
-        out.reserve(FIXED_BYTES + placements.len() * PLACEMENT_BYTES + view.image().len());
+        out.reserve(Self::encoded_bytes(view, placements.len()));
         for field in [placements.len() as u32, header_frame_bytes, body_bytes] {
             out.extend_from_slice(&field.to_le_bytes());
         }
@@ -47,6 +47,11 @@ impl<'a> Publish<'a> {
             out.extend_from_slice(&placement.position.to_le_bytes());
         }
         out.extend_from_slice(view.image());
+    }
+
+    /// How many bytes [`encode`](Self::encode) appends for so many placements.
+    pub fn encoded_bytes(view: View<'_>, placements: usize) -> usize {
+        FIXED_BYTES + placements * PLACEMENT_BYTES + view.image().len()
     }
 
     /// Reads the payload of the record.

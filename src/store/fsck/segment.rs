@@ -165,7 +165,10 @@ impl<'a> Check<'a> {
             Some(footer_end) if footer_end + TRAILER_BYTES as u64 == file_bytes => {
                 self.report.flaws.push(Flaw::Trailer { segment: segment.id(), offset: footer_end });
             }
-            None if is_last || tail.may_be_footer => self.report.torn_bytes += tail.bytes,
+            // Or of a group that was written aside and is not whole.
+            None if is_last || tail.may_be_footer || !segment.is_begun()? => {
+                self.report.torn_bytes += tail.bytes
+            }
             None if tail.bytes > 0 => {
                 let (offset, length) = (tail.offset, tail.bytes);
                 self.report.flaws.push(Flaw::End { segment: segment.id(), offset, length });

@@ -215,6 +215,9 @@ impl Keeper {
     fn is_checkpoint_due(&self) -> bool {
         let since = self.checkpointed_at.elapsed();
         let catalog = self.catalog.lock();
+        if catalog.unfinished > 0 {
+            return false;
+        }
         if !self.checkpoints_fail && catalog.index.has_changes(CHECKPOINT_CHANGES_MAX) {
             return true;
         }
@@ -239,7 +242,8 @@ impl Keeper {
         self.checkpointed_at = Instant::now();
         let began = Instant::now();
         match self.try_checkpoint() {
-            Ok(keys) => {
+            Ok(None) => {}
+            Ok(Some(keys)) => {
                 self.metrics.checkpointed();
                 let took_ms = began.elapsed().as_millis() as u64;
                 tracing::debug!(segment = %self.stamp.segment, keys, took_ms, "checkpoint");
@@ -261,10 +265,16 @@ impl Keeper {
         }
     }
 
-    /// Gives how many keys changed.
-    fn try_checkpoint(&mut self) -> Result<usize, CheckpointError> {
+    /// Gives how many keys changed; `None` if it is not the time for one.
+    fn try_checkpoint(&mut self) -> Result<Option<usize>, CheckpointError> {
         let revived = self.revive()?;
         let mut catalog = self.catalog.lock();
+        if catalog.unfinished > 0 {
+            if revived.is_some() {
+                self.kv = None;
+            }
+            return Ok(None);
+        }
         if revived.is_some() {
             catalog.index.forget_checkpoint();
         }
@@ -284,7 +294,7 @@ impl Keeper {
             catalog.entities = entities.split_off(known);
             catalog.entities.extend(newer);
         }
-        result
+        result.map(Some)
     }
 
     fn write_checkpoint(

@@ -31,10 +31,10 @@ use crate::store::{
 };
 
 /// Messages that were encoded and are not on disk, by their places.
-type Unwritten = BTreeMap<Placement, Message>;
+pub(in crate::store) type Unwritten = BTreeMap<Placement, Message>;
 
 /// The changes that say the same.
-fn take_back(recorded: Recorded, unwritten: &Unwritten, changes: &mut Changes) {
+pub(in crate::store) fn take_back(recorded: Recorded, unwritten: &Unwritten, changes: &mut Changes) {
     match recorded {
         Recorded::Place { message, placements, transient, .. } => {
             if message.stage() == Stage::Writing {
@@ -216,6 +216,18 @@ impl Encoder {
 
     /// Encodes changes that are all or nothing.
     pub(in crate::store) fn group(&mut self, changes: Vec<Change>, point: AppendPoint) {
+        let records = self.records_of(changes);
+        let begin = self.encoded.len();
+        for (recorded, flags) in flagged(records) {
+            self.record(recorded, flags, point);
+        }
+        if self.encoded.len() > begin {
+            self.groups.push((begin, self.encoded.len()));
+        }
+    }
+
+    /// The records that changes make which are all or nothing: of messages first.
+    pub(in crate::store) fn records_of(&mut self, changes: Vec<Change>) -> Vec<Recorded> {
         let before = (mem::take(&mut self.settled), mem::take(&mut self.returned));
         let mut records = Vec::with_capacity(changes.len());
         for change in changes {
@@ -234,20 +246,7 @@ impl Encoder {
         }
         self.gathered(&mut records);
         (self.settled, self.returned) = before;
-        let written = records.iter().filter(|recorded| recorded.is_written()).count();
-        let begin = self.encoded.len();
-        let mut at = 0;
-        for recorded in records {
-            let mut flags = if at == 0 { Flags::FIRST } else { Flags::NONE };
-            if at + 1 == written {
-                flags = flags | Flags::LAST;
-            }
-            at += usize::from(recorded.is_written());
-            self.record(recorded, flags, point);
-        }
-        if self.encoded.len() > begin {
-            self.groups.push((begin, self.encoded.len()));
-        }
+        records
     }
 
     /// Encodes a record that moves.
@@ -300,6 +299,18 @@ impl Encoder {
             take_back_returned(queue, returned, &mut changes);
         }
         Batch { changes, groups, ..Batch::default() }
+    }
+
+    /// Settlements that were noted and are in no record.
+    pub(in crate::store) fn noted_settlements(&self) -> impl Iterator<Item = Placement> {
+        let noted = self.settled.iter().flat_map(|(&queue, positions)| {
+            positions.iter().map(move |&position| Placement { queue, position })
+        });
+        let early = self.early.iter().filter_map(|change| match change {
+            Change::Settle { placement, .. } => Some(*placement),
+            _ => None,
+        });
+        noted.chain(early)
     }
 
     /// Settlements that were gathered of messages that are not on disk now wait for them again.
@@ -372,33 +383,16 @@ impl Encoder {
         }
     }
 
-    fn record(&mut self, recorded: Recorded, flags: Flags, point: AppendPoint) {
-        if !recorded.is_written() {
-            self.encoded.push(Encoded { offset: 0, recorded });
-            return;
-        }
-        let transient = matches!(recorded, Recorded::Place { transient: true, .. });
-        let (begun, offset) = self.begin(kind(&recorded), flags, transient, point);
-        match &recorded {
-            Recorded::Place { message, placements, .. } => {
-                Publish::encode(&mut self.bytes, message.view(), message.published_at(), placements);
+    fn record(&mut self, mut recorded: Recorded, flags: Flags, point: AppendPoint) {
+        let offset = match encode_record(&mut self.bytes, &recorded, flags, point) {
+            None => 0,
+            Some((offset, bytes)) => {
+                if let Recorded::Place { payload_bytes, .. } = &mut recorded {
+                    *payload_bytes = bytes;
+                }
+                offset
             }
-            Recorded::Settle { queue, ranges } => {
-                Settle::encode(&mut self.bytes, *queue, ranges.iter().cloned());
-            }
-            Recorded::Return { queue, returned } => {
-                let entries = returned.iter().map(|back| (back.position, back.returned));
-                Return::encode(&mut self.bytes, *queue, entries);
-            }
-            Recorded::Topology { vhost, change } => TopologyRecord::encode(&mut self.bytes, vhost, change),
-            Recorded::Access(change) => access::encode(&mut self.bytes, change),
-            Recorded::Relocate { .. } => {}
-        }
-        let bytes = self.finish(begun, offset, point);
-        let mut recorded = recorded;
-        if let Recorded::Place { payload_bytes, .. } = &mut recorded {
-            *payload_bytes = bytes;
-        }
+        };
         self.encoded.push(Encoded { offset, recorded });
     }
 
@@ -414,6 +408,52 @@ impl Encoder {
         finish(&mut self.bytes, begun, point.salt, offset);
         payload_bytes as u32
     }
+}
+
+/// Records of a group, which say where it begins and ends.
+pub(in crate::store) fn flagged(records: Vec<Recorded>) -> impl Iterator<Item = (Recorded, Flags)> {
+    let written = records.iter().filter(|recorded| recorded.is_written()).count();
+    let mut at = 0;
+    records.into_iter().map(move |recorded| {
+        let mut flags = if at == 0 { Flags::FIRST } else { Flags::NONE };
+        if at + 1 == written {
+            flags = flags | Flags::LAST;
+        }
+        at += usize::from(recorded.is_written());
+        (recorded, flags)
+    })
+}
+
+/// Appends a record; gives its place in the segment and the length of its payload, or `None` if there is no record of it.
+pub(in crate::store) fn encode_record(
+    bytes: &mut Vec<u8>,
+    recorded: &Recorded,
+    flags: Flags,
+    point: AppendPoint,
+) -> Option<(u32, u32)> {
+    if !recorded.is_written() {
+        return None;
+    }
+    let transient = matches!(recorded, Recorded::Place { transient: true, .. });
+    let flags = if transient { flags | Flags::TRANSIENT } else { flags };
+    let begun = begin(bytes, kind(recorded), flags);
+    let offset = point.offset + begun as u32;
+    match recorded {
+        Recorded::Place { message, placements, .. } => {
+            Publish::encode(bytes, message.view(), message.published_at(), placements);
+        }
+        Recorded::Settle { queue, ranges } => Settle::encode(bytes, *queue, ranges.iter().cloned()),
+        Recorded::Return { queue, returned } => {
+            let entries = returned.iter().map(|back| (back.position, back.returned));
+            Return::encode(bytes, *queue, entries);
+        }
+        Recorded::Topology { vhost, change } => TopologyRecord::encode(bytes, vhost, change),
+        Recorded::Access(change) => access::encode(bytes, change),
+        Recorded::Relocate { .. } => {}
+    }
+    let payload_bytes = bytes.len() - begun - RECORD_HEADER_BYTES;
+    finish(bytes, begun, point.salt, offset);
+    Some((offset, payload_bytes as u32))
 }
 
 /// One that a change does not have is on disk.

@@ -16,6 +16,7 @@ use std::{
     io,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use pending::{Pending, Taken};
@@ -64,12 +65,18 @@ pub(super) fn work(
 
 fn write_all(mut writer: Writer, pending: &Pending) -> io::Result<()> {
     loop {
-        let retry = writer.is_held_up().then_some(STORE_RETRY_INTERVAL);
-        match pending.take(retry) {
+        let at_most = if writer.has_asides() {
+            Some(Duration::ZERO)
+        } else {
+            writer.is_held_up().then_some(STORE_RETRY_INTERVAL)
+        };
+        match pending.take(at_most) {
             Taken::Batch(batch, commit) => writer.commit(batch, commit)?,
+            Taken::Nothing if writer.has_asides() => {}
             Taken::Nothing => writer.retry()?,
             Taken::End => return writer.finish(),
         }
+        writer.write_aside()?;
     }
 }
 

@@ -1,9 +1,11 @@
 //! What waits to be written: changes that sessions append, in batches that the writer takes whole.
 //!
 //! While one batch is written and synced the next one gathers; nobody adds a delay. The batch being gathered has the
-//! number that its appenders wait for. Knows nothing of files.
+//! number that its appenders wait for. What takes so much that the writer writes it aside is a batch of its own, so nobody else's
+//! number waits for it. Knows nothing of files.
 
 use std::{
+    collections::VecDeque,
     fmt,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -17,7 +19,7 @@ use crate::core::{
     outgoing::Outgoing,
     wakes::wake_all,
 };
-use crate::limits::JOURNAL_WAITING_BYTES_MAX;
+use crate::limits::{JOURNAL_ASIDE_BYTES_MAX, JOURNAL_WAITING_BYTES_MAX};
 use crate::store::log::moving::Move;
 
 /// Changes that become durable together.
@@ -38,6 +40,8 @@ pub(in crate::store) struct Batch {
 pub(in crate::store) struct Load {
     message_bytes: usize,
     changes: usize,
+    /// Of all this, what is written aside: bytes of messages and changes.
+    aside_bytes: usize,
 }
 
 impl Load {
@@ -46,22 +50,31 @@ impl Load {
             Change::Publish { message, .. } => message.size_bytes(),
             _ => 0,
         };
-        Self { message_bytes: changes.iter().map(message_bytes).sum(), changes: changes.len() }
+        let message_bytes = changes.iter().map(message_bytes).sum();
+        Self { message_bytes, changes: changes.len(), aside_bytes: 0 }
     }
 
     fn add(&mut self, other: Self) {
         self.message_bytes += other.message_bytes;
         self.changes += other.changes;
+        self.aside_bytes += other.aside_bytes;
     }
 
     fn subtract(&mut self, other: Self) {
         self.message_bytes -= other.message_bytes;
         self.changes -= other.changes;
+        self.aside_bytes -= other.aside_bytes;
     }
 
     /// Of the messages, and of the changes themselves: they take more than a small message.
+    fn bytes(self) -> usize {
+        self.message_bytes + self.changes * size_of::<Change>()
+    }
+
+    /// What is written aside is not in the others' way.
     fn is_much(self) -> bool {
-        self.message_bytes + self.changes * size_of::<Change>() > JOURNAL_WAITING_BYTES_MAX
+        self.bytes() - self.aside_bytes > JOURNAL_WAITING_BYTES_MAX
+            || self.aside_bytes > JOURNAL_ASIDE_BYTES_MAX
     }
 }
 
@@ -118,9 +131,13 @@ pub(in crate::store) enum Taken {
 pub(in crate::store) struct Pending {
     state: Mutex<State>,
     work: Condvar,
+    /// What takes more is written aside.
+    aside_bytes: usize,
 }
 
 struct State {
+    /// Batches to which nothing is added: those before one that is written aside, and it.
+    closed_batches: VecDeque<(Batch, Commit)>,
     gathering: Batch,
     /// The number of the batch being gathered.
     commit: Commit,
@@ -138,9 +155,10 @@ struct State {
 }
 
 impl Pending {
-    /// Nothing waits; the first batch has number 1.
-    pub(in crate::store) fn new() -> Self {
+    /// Nothing waits; the first batch has number 1. A group or a message that takes more than `aside_bytes` is a batch of its own.
+    pub(in crate::store) fn new(aside_bytes: usize) -> Self {
         let state = State {
+            closed_batches: VecDeque::new(),
             gathering: Batch::default(),
             commit: Commit(1),
             done: Done::default(),
@@ -152,7 +170,7 @@ impl Pending {
             closed: false,
             cut_short: false,
         };
-        Self { state: Mutex::new(state), work: Condvar::new() }
+        Self { state: Mutex::new(state), work: Condvar::new(), aside_bytes }
     }
 
     /// Takes changes over, in order; gives the number of the batch that they are in. Nothing to take over is complete from the
@@ -161,8 +179,16 @@ impl Pending {
         if changes.is_empty() {
             return Commit::default();
         }
-        let load = Load::of(changes);
+        let mut load = Load::of(changes);
+        let is_one = atomic || changes.len() == 1;
+        let is_aside = is_one && load.bytes() > self.aside_bytes;
+        if is_aside {
+            load.aside_bytes = load.bytes();
+        }
         let mut state = self.state.lock();
+        if is_aside {
+            state.close_batch();
+        }
         let batch = &mut state.gathering;
         let begin = batch.changes.len();
         batch.changes.append(changes);
@@ -172,6 +198,9 @@ impl Pending {
         batch.load.add(load);
         state.waiting.add(load);
         let commit = state.commit;
+        if is_aside {
+            state.close_batch();
+        }
         self.wake_writer(state);
         commit
     }
@@ -255,17 +284,24 @@ impl Pending {
         let mut waiting: Vec<_> = state.waiters.iter().map(address).collect();
         waiting.sort_unstable();
         waiting.dedup();
+        let closed: usize = state.closed_batches.iter().map(|(batch, _)| batch.changes.len()).sum();
         Unsynced {
-            gathered: state.gathering.changes.len(),
+            gathered: closed + state.gathering.changes.len(),
             bytes: state.waiting.message_bytes,
             waiting: waiting.len(),
         }
     }
 
+    /// Whether there is a batch for the writer.
+    #[cfg(test)]
+    pub(in crate::store) fn has_batches(&self) -> bool {
+        !self.state.lock().is_empty()
+    }
+
     /// The writer's side: waits for a batch, no longer than `at_most` if that is given.
     pub(in crate::store) fn take(&self, at_most: Option<Duration>) -> Taken {
         let mut state = self.state.lock();
-        while state.gathering.is_empty() {
+        while state.is_empty() {
             if state.closed {
                 return Taken::End;
             }
@@ -274,16 +310,15 @@ impl Pending {
                 None => self.work.wait(&mut state),
                 Some(time) if self.work.wait_for(&mut state, time).timed_out() => {
                     state.writer_sleeps = false;
-                    if state.gathering.is_empty() {
+                    if state.is_empty() {
                         return Taken::Nothing;
                     }
                 }
                 Some(_) => {}
             }
         }
-        let commit = state.commit;
-        state.commit = Commit(commit.0 + 1);
-        Taken::Batch(std::mem::take(&mut state.gathering), commit)
+        let (batch, commit) = state.next_batch();
+        Taken::Batch(batch, commit)
     }
 
     /// The writer's side: these are durable; so much less waits.
@@ -328,6 +363,31 @@ impl Pending {
         let waiting = state.seen_to.1.take();
         self.wake_writer(state);
         wake_all(publishers.into_iter().chain(waiting));
+    }
+}
+
+impl State {
+    /// Whether there is nothing for the writer.
+    fn is_empty(&self) -> bool {
+        self.closed_batches.is_empty() && self.gathering.is_empty()
+    }
+
+    /// Nothing more is added to what was gathered, if there is anything.
+    fn close_batch(&mut self) {
+        if !self.gathering.is_empty() {
+            let closed = self.gathered();
+            self.closed_batches.push_back(closed);
+        }
+    }
+
+    fn next_batch(&mut self) -> (Batch, Commit) {
+        self.closed_batches.pop_front().unwrap_or_else(|| self.gathered())
+    }
+
+    fn gathered(&mut self) -> (Batch, Commit) {
+        let commit = self.commit;
+        self.commit = Commit(commit.0 + 1);
+        (std::mem::take(&mut self.gathering), commit)
     }
 }
 

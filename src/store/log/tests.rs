@@ -11,7 +11,7 @@ use crate::core::outbox::Outbox;
 
 #[test]
 fn nothing_to_append_is_complete_at_once() {
-    let pending = Pending::new();
+    let pending = Pending::new(usize::MAX);
     let outbox = Arc::new(Mutex::new(Outbox::new(4_096, true)));
     let commit = pending.append(&mut Vec::new(), true);
     assert!(pending.is_done(commit));
@@ -26,7 +26,7 @@ fn nothing_to_append_is_complete_at_once() {
 
 #[test]
 fn a_commit_is_seen_to_when_the_writer_says_so_or_writes_no_more() {
-    let pending = Pending::new();
+    let pending = Pending::new(usize::MAX);
     let mut cx = Context::from_waker(Waker::noop());
     let mut poll = |commit| pending.poll_seen_to(Commit(commit), &mut cx).is_ready();
     assert_eq!((poll(0), poll(1)), (true, false));

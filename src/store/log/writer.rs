@@ -4,26 +4,25 @@
 //! When the disk is full, what brings bytes is held back, and so are the commits that it is part of; what makes room goes on
 //! into the rest of the segment. Where the disk runs out of room in the middle of a write, `setback` says how it goes on. After
 //! any other error nothing more is written and no commit completes: what is on disk is known again only after a restart.
+//! What takes so much that others would have to wait for it is written `aside`.
 
+pub(in crate::store) mod aside;
 mod setback;
 
-use std::{io, sync::Arc, time::Instant};
+use std::{collections::VecDeque, io, sync::Arc, time::Instant};
 
 use parking_lot::MutexGuard;
 
+use aside::Aside;
 use setback::Setback;
 
 use super::{
     cost::{brings, is_ordered, size_of},
     encode::{AppendPoint, Encoder},
     moving::Move,
-    pending::{Batch, Pending},
+    pending::{Batch, Load, Pending},
 };
-use crate::core::{
-    change::Change,
-    commit::{Commit, Done},
-    message::Stage,
-};
+use crate::core::{change::Change, commit::Commit, message::Stage};
 use crate::limits::{
     LOG_BUFFER_BYTES_MAX, LOG_RECORDS_KEPT_MAX, LOG_RECORDS_TOLD_AT_ONCE_MAX, SEGMENT_RESERVE_FRACTION,
     SEGMENT_SLOTS_MAX,
@@ -34,7 +33,7 @@ use crate::store::{
     format::{Kind, record::RECORD_HEADER_BYTES},
     metrics::Metrics,
     position::LogPosition,
-    recorded::Recorded,
+    recorded::{Encoded, Recorded},
     segment::{FIRST_RECORD_OFFSET, Segment},
     spares::Spares,
 };
@@ -56,8 +55,13 @@ pub(in crate::store) struct Writer {
     setback: Setback,
     encoder: Encoder,
     held: Option<Held>,
+    asides: VecDeque<Aside>,
     /// The last batch that was taken.
     last: Commit,
+    /// What it takes in memory, if that is not on somebody else's account.
+    load: Load,
+    /// The commits of what was held back before.
+    retried: Vec<Commit>,
     /// What is looked at was held back before.
     replays: bool,
     /// No batch came; what was held back is tried again.
@@ -97,7 +101,10 @@ impl Writer {
             setback: Setback::default(),
             encoder: Encoder::default(),
             held: None,
+            asides: VecDeque::new(),
             last: Commit::default(),
+            load: Load::default(),
+            retried: Vec::new(),
             replays: false,
             is_retry: false,
         }
@@ -126,19 +133,21 @@ impl Writer {
             self.segment_bytes = capacity(&self.segment, &self.spares);
         }
         let Held { batch: held, commits, .. } = self.held.take().unwrap_or_default();
-        let load = batch.load;
+        (self.load, self.retried) = (batch.load, commits);
         let known = held.changes.len();
         self.write(held.and(batch), known)?;
         self.flush()?;
         if self.setback.is_torn {
             self.hold_commit();
         }
+        let retried = std::mem::take(&mut self.retried);
         match &mut self.held {
-            Some(held) => held.commits.extend(commits),
-            None => self.spares.set_ran_out(false),
+            Some(held) => held.commits.extend(retried),
+            None if self.asides.is_empty() => self.spares.set_ran_out(false),
+            None => {}
         }
-        let held_back = self.held.as_ref().map_or(&[][..], |held| &held.commits);
-        self.pending.complete(&Done::except(commit, held_back), load);
+        let load = std::mem::take(&mut self.load);
+        self.tell_commits(load);
         self.publish_effects();
         self.pending.seen_to(commit);
         Ok(())
@@ -146,6 +155,9 @@ impl Writer {
 
     /// Ends the log in order: nothing comes after this.
     pub(in crate::store) fn finish(mut self) -> io::Result<()> {
+        while self.has_asides() {
+            self.write_aside()?;
+        }
         let ends_in_order = !self.is_held_up()
             && self.pending.ends_in_order()
             && self.make_room(RECORD_HEADER_BYTES + 8, true)?;
@@ -164,6 +176,7 @@ impl Writer {
 
     /// The first `known` changes were held back before.
     fn write(&mut self, mut batch: Batch, known: usize) -> io::Result<()> {
+        self.wait_for_asides(&batch, known);
         self.encoder.decide(&mut batch.changes, &batch.groups, known);
         for moved in std::mem::take(&mut batch.moves) {
             self.write_move(moved)?;
@@ -197,7 +210,11 @@ impl Writer {
             self.encoder.single(change, self.append_point());
             return Ok(());
         }
-        if self.takes(&change) && self.make_room(size_of(&change), !brings(&change))? {
+        let bytes = size_of(&change);
+        if self.goes_aside(std::slice::from_ref(&change), bytes) {
+            return self.write_group(vec![change]);
+        }
+        if self.takes(&change) && self.make_room(bytes, !brings(&change))? {
             self.encoder.single(change, self.append_point());
             return Ok(());
         }
@@ -209,10 +226,18 @@ impl Writer {
     fn write_group(&mut self, group: Vec<Change>) -> io::Result<()> {
         let size = group.iter().map(size_of).sum();
         let brings = group.iter().any(brings);
-        if group.iter().all(|change| self.takes(change)) && self.make_room(size, !brings)? {
+        let takes = group.iter().all(|change| self.takes(change));
+        let group = if takes && self.goes_aside(&group, size) {
+            match self.begin_aside(group, size)? {
+                Ok(()) => return Ok(()),
+                Err(group) => group,
+            }
+        } else if takes && self.make_room(size, !brings)? {
             self.encoder.group(group, self.append_point());
             return Ok(());
-        }
+        } else {
+            group
+        };
         group.iter().for_each(undecide);
         let (begin, end) = self.hold(group);
         self.held().batch.groups.push((begin, end));
@@ -222,8 +247,8 @@ impl Writer {
     fn write_move(&mut self, mut moved: Move) -> io::Result<()> {
         moved.retain_live(&self.catalog.lock().index);
         let size = moved.message.size_bytes() + 64 + 16 * moved.placements.len();
-        // Without room it stays where it is; reclaiming will come to it again.
-        let may_move = self.held.is_none() && !self.setback.makes_room_only;
+        // Without room it stays where it is, or while somebody may be settling it aside; reclaiming will come to it again.
+        let may_move = self.held.is_none() && self.asides.is_empty() && !self.setback.makes_room_only;
         if may_move && !moved.placements.is_empty() && self.make_room(size, false)? {
             self.encoder.moved(moved, self.append_point());
         }
@@ -315,15 +340,20 @@ impl Writer {
         }
         self.publish_effects();
         let Some(next) = self.spares.take()? else { return Ok(false) };
+        self.go_on_in(Arc::new(next));
+        Ok(true)
+    }
+
+    /// Closes the segment, in which everything is durable, and goes on in the next one.
+    fn go_on_in(&mut self, next: Arc<Segment>) {
         let mut catalog = self.catalog.lock();
         catalog.close(self.segment.id(), self.offset);
-        self.segment = Arc::new(next);
-        self.segment_bytes = capacity(&self.segment, &self.spares);
+        self.segment_bytes = capacity(&next, &self.spares);
+        self.segment = next;
         catalog.open(self.segment.clone());
         drop(catalog);
         (self.offset, self.durable, self.slots) = (FIRST_RECORD_OFFSET, FIRST_RECORD_OFFSET, 0);
         self.spares.wanted();
-        Ok(true)
     }
 
     // ---- from records to the disk ----
@@ -402,27 +432,33 @@ impl Writer {
         }
         catalog.applied = self.end();
         drop(catalog);
-        let mut body_bytes = 0;
-        for one in &encoded {
-            match &one.recorded {
-                Recorded::Place { message, placements, .. } => {
-                    message.set_stage(Stage::Written);
-                    body_bytes += u64::from(message.view().layout.body_bytes);
-                    self.slots += placements.len();
-                }
-                Recorded::Relocate { placements, .. } => self.slots += placements.len(),
-                Recorded::Settle { .. }
-                | Recorded::Return { .. }
-                | Recorded::Topology { .. }
-                | Recorded::Access(_) => {}
-            }
-        }
-        self.metrics.payload(body_bytes);
+        self.slots += let_go(&self.metrics, encoded.iter());
         self.encoder.encoded = encoded;
         self.encoder.encoded.clear();
         self.encoder.groups.clear();
         self.encoder.encoded.shrink_to(LOG_RECORDS_KEPT_MAX);
     }
+}
+
+/// Messages of these records are on disk: queues may let go of them. Gives how many placements they have.
+fn let_go<'a>(metrics: &Metrics, encoded: impl Iterator<Item = &'a Encoded>) -> usize {
+    let (mut body_bytes, mut slots) = (0, 0);
+    for one in encoded {
+        match &one.recorded {
+            Recorded::Place { message, placements, .. } => {
+                message.set_stage(Stage::Written);
+                body_bytes += u64::from(message.view().layout.body_bytes);
+                slots += placements.len();
+            }
+            Recorded::Relocate { placements, .. } => slots += placements.len(),
+            Recorded::Settle { .. }
+            | Recorded::Return { .. }
+            | Recorded::Topology { .. }
+            | Recorded::Access(_) => {}
+        }
+    }
+    metrics.payload(body_bytes);
+    slots
 }
 
 /// How much goes into a segment: what its file has room for.

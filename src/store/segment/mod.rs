@@ -214,7 +214,8 @@ impl Segment {
         Ok(footer)
     }
 
-    /// Whether anything was ever written behind the header.
+    /// Whether its first record was ever written. Of a group that is written aside that is done when all else of it is durable: bytes
+    /// behind the place of a first record that is not there are one that was never finished.
     pub fn is_begun(&self) -> io::Result<bool> {
         let first = self.raw(FIRST_RECORD_OFFSET..FIRST_RECORD_OFFSET + RECORD_HEADER_BYTES as u32)?;
         Ok(first.iter().any(|byte| *byte != 0))

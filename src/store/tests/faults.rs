@@ -1,6 +1,7 @@
 //! What the store does when the disk fails, fills up or rots, one thing at a time.
 
 mod access;
+mod aside;
 mod closing;
 mod full_start;
 mod handles;

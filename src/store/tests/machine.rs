@@ -124,10 +124,25 @@ impl Running {
         done
     }
 
-    /// The writer's step: one batch.
+    /// All that was appended, and what is written aside of it; or what was held back once more.
     pub(super) fn write(&mut self) -> io::Result<()> {
+        self.write_batch()?;
+        while self.parts.pending.has_batches() || self.parts.writer.has_asides() {
+            self.write_some()?;
+        }
+        Ok(())
+    }
+
+    /// One batch, and a slice of what is written aside.
+    pub(super) fn write_some(&mut self) -> io::Result<()> {
+        self.write_batch()?;
+        self.parts.writer.write_aside()
+    }
+
+    fn write_batch(&mut self) -> io::Result<()> {
         match self.parts.pending.take(Some(Duration::ZERO)) {
             Taken::Batch(batch, commit) => self.parts.writer.commit(batch, commit),
+            Taken::Nothing if self.parts.writer.has_asides() => Ok(()),
             Taken::Nothing if self.parts.writer.is_held_up() => self.parts.writer.retry(),
             Taken::Nothing | Taken::End => Ok(()),
         }

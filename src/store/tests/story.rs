@@ -77,7 +77,8 @@ impl Story {
             60..63 => self.change_access(),
             63..66 => self.fill_or_empty_the_disk(),
             66..68 if self.runs_out => self.run_out(),
-            66..84 => return self.write(),
+            66..75 => return self.write(),
+            75..84 => return self.write_some(),
             84..90 => self.check_pages(),
             _ => {
                 let what = *Keep::ALL.choose(&mut self.chance).unwrap();
@@ -535,6 +536,13 @@ impl Story {
     /// False when the power has gone.
     fn write(&mut self) -> bool {
         let written = self.run.write();
+        assert!(written.is_ok() || self.machine.disk.is_dark(), "{written:?}");
+        written.is_ok()
+    }
+
+    /// Of what is written aside no more than a slice.
+    fn write_some(&mut self) -> bool {
+        let written = self.run.write_some();
         assert!(written.is_ok() || self.machine.disk.is_dark(), "{written:?}");
         written.is_ok()
     }

@@ -165,8 +165,11 @@ fn run(scheduler: impl Scheduler + 'static) {
 }
 
 fn scene() {
-    let scene =
-        Arc::new(Scene { pending: Pending::new(), complete: AtomicU64::new(1), seen_to: AtomicU64::new(0) });
+    let scene = Arc::new(Scene {
+        pending: Pending::new(usize::MAX),
+        complete: AtomicU64::new(1),
+        seen_to: AtomicU64::new(0),
+    });
     let spawn = |act: fn(&Scene) -> Vec<Told>| {
         let scene = scene.clone();
         thread::spawn(move || act(&scene))

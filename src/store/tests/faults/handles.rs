@@ -13,7 +13,7 @@ const WRITTEN: usize = 2;
 /// A segment for each message, all of them sealed but the last.
 fn many_segments(count: u64) -> (Machine, Running, Vec<Message>) {
     let (machine, mut run) = begin();
-    let messages = publish_some(&mut run, count, 5_000);
+    let messages = publish_some(&mut run, count, 3_900);
     run.keep_all();
     assert!(machine.segments().len() as u64 >= count);
     (machine, run, messages)

@@ -214,9 +214,8 @@ fn what_is_held_back_keeps_nobody_from_making_room() {
     let messages = publish_some(&mut run, 5, 1_000);
     machine.disk.set_capacity(0);
     let mut cx = Context::from_waker(std::task::Waker::noop());
-    for position in 5..45 {
-        run.append_one(publish(&message(1_000_000), position, &[QUEUE]));
-    }
+    let large = (5..45).map(|position| publish(&message(1_000_000), position, &[QUEUE]));
+    run.append(large.collect(), false);
     assert!(run.parts.pending.poll_room(&mut cx).is_pending());
     run.write().unwrap();
     assert!(run.parts.writer.is_held_up());
