@@ -437,9 +437,13 @@ pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
 pub const CHECKPOINT_LOG_BYTES: u64 = 256 * 1024 * 1024;
 /// but never sooner than this after the last one,
 pub const CHECKPOINT_INTERVAL_MIN: Duration = Duration::from_secs(1);
-/// unless so many queues and blocks have changed: the engine keeps a page of its tree, about 2,800 bytes, for each key of a batch
-/// until the batch is applied.
+/// unless so many queues and blocks have changed: until they are applied they are in memory as they will be written.
 pub const CHECKPOINT_CHANGES_MAX: usize = 32 * 1024;
+/// Keys of a batch that the key-value store's engine takes at once: it keeps a page of its tree, about 2,800 bytes, for each of
+/// them until the batch is applied. A larger one needs a file, and syncs. Few in unit tests.
+pub const CHECKPOINT_BATCH_KEYS_MAX: usize = if cfg!(test) { 32 } else { 2_048 };
+/// Keys of each piece in which a larger one is applied. docs/decisions.md, "Large checkpoints in pieces", has the figures.
+pub const CHECKPOINT_PIECE_KEYS: usize = if cfg!(test) { 8 } else { 512 };
 /// Bytes that the key-value store's engine may keep in memory.
 pub const CHECKPOINT_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// How often a busy store writes its figures to the program's log.

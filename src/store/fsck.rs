@@ -31,7 +31,7 @@ use super::{
     files::{Files, handles::Handles, read_only::ReadOnlyFiles},
     folders::{DEFINITIONS, read_definitions},
     format::Footer,
-    kv::SledKv,
+    kv::{KvError, SledKv},
     position::SegmentId,
     recovery::{RecoveryError, check_types},
     replay::{Repair, Replay, reaches},
@@ -195,6 +195,7 @@ fn load_state(
             Err(error @ LoadError::Version { .. }) => return Err(RecoveryError::LaterState(error).into()),
             loaded => loaded.map_err(|error| error.to_string()),
         },
+        Err(error @ KvError::Version(_)) => return Err(RecoveryError::State(error).into()),
         Err(error) => Err(error.to_string()),
     };
     let is_whole = |loaded: &Loaded| reaches(loaded.stamp, segments);

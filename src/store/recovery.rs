@@ -55,7 +55,7 @@ pub enum RecoveryError {
     /// A segment of the log cannot be used.
     #[error("cannot use the log: {0}")]
     Segment(#[from] SegmentError),
-    /// The store of derived state can neither be used nor made anew.
+    /// The store of derived state can neither be used nor made anew, or a later version has left it half written.
     #[error("{0}")]
     State(#[from] KvError),
     /// A later version wrote to the store of derived state.
@@ -203,6 +203,7 @@ fn open_state(
         },
         // Nothing says that it is damaged: it may be whole when the cause is gone.
         Err(KvError::Io(error)) if is_passing(&error) => return Err(KvError::Io(error).into()),
+        Err(error @ KvError::Version(_)) => return Err(error.into()),
         Err(error) => error.to_string(),
     };
     if reaches(LOG_START, segments) {

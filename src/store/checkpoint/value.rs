@@ -16,7 +16,7 @@ use crate::store::{
     position::{LogPosition, SegmentId},
 };
 
-/// The version of what is written.
+/// The version of what is written. It never is 255, which stands in the stamp's place while a batch is half applied.
 pub(super) const VERSION: u8 = 2;
 const VERSION_1: u8 = 1;
 

@@ -20,7 +20,7 @@ use crate::store::{
     checkpoint::Entity,
     files::disk::DiskFiles,
     format::{Flags, Kind, Publish, Settle, TopologyRecord, record},
-    kv::{Batch, Key, KeyValue},
+    kv::{Batch, Key, KeyKind, KeyValue},
     segment::scan::Scanned,
     tests::declared::{changes_of_version_3, settings, user},
 };
@@ -415,6 +415,41 @@ fn state_and_definitions_of_a_later_version_and_a_queue_of_an_unknown_type_are_e
     }
     folder.run(1 << 20, vec![vec![Change::Topology { vhost, change }]]);
     assert_eq!(error(&folder), "queue 'q1' in vhost '/' is of a type that this version does not know");
+}
+
+#[test]
+fn a_checkpoint_that_was_stopped_halfway_is_no_flaw_and_its_redo_file_stays() {
+    let folder = Folder::new();
+    folder.run(1 << 20, vec![(1..=40).map(declared).collect()]);
+    let state = folder.0.path().join("state");
+    let redo = state.join("redo");
+    let mut kv = SledKv::open(&state).unwrap();
+    let mut large = Batch::default();
+    for pair in [KeyKind::Meta, KeyKind::Queue].into_iter().flat_map(|kind| kv.scan(kind)) {
+        let (key, value) = pair.unwrap();
+        large.put(&Key::from_bytes(&key).unwrap(), value);
+    }
+    kv.apply(large).unwrap();
+    let bytes = fs::read(&redo).unwrap();
+    let mut half = Batch::default();
+    half.put(&Key::Meta, vec![255]);
+    kv.apply(half).unwrap();
+    drop(kv);
+    let is_lost = || matches!(folder.flaws()[..], [Flaw::State { .. }, ..]);
+    assert!(is_lost(), "the redo file is gone");
+    fs::write(&redo, &bytes).unwrap();
+    assert!(folder.flaws().is_empty());
+    assert_eq!(fs::read(&redo).unwrap(), bytes);
+    edit(&redo, |bytes| bytes[30] ^= 1);
+    assert!(is_lost(), "the redo file is damaged");
+
+    let mut later = bytes[..bytes.len() - 4].to_vec();
+    later[8] = 2;
+    later.extend(crc32c::crc32c(&later).to_le_bytes());
+    fs::write(&redo, &later).unwrap();
+    let used = DataDir::open_used(folder.0.path()).unwrap();
+    let error = check(&used, |_| {}).unwrap_err().to_string();
+    assert!(error.contains("redo file of version 2"), "{error}");
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! Facts of the store on disk.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, but clippy only knows #[test] functions")]
+
+mod pieces;
+
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tempfile::TempDir;
 
