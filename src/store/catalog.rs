@@ -1,7 +1,10 @@
 //! What is in the log and durable: the index of live messages, each segment with where its records are, and what changed since
 //! the last checkpoint. The writer fills it after each sync; the keeper and the pager read it. One short lock; no I/O under it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -11,7 +14,7 @@ use super::{
     index::Index,
     position::{LogPosition, SegmentId},
     recorded::{Encoded, Recorded},
-    segment::{Segment, table::Table},
+    segment::{FIRST_RECORD_OFFSET, Segment, table::Table},
 };
 use crate::core::{
     change::TopologyChange,
@@ -33,8 +36,11 @@ pub(super) struct State {
     pub(super) entities: Vec<Entity>,
     /// Everything before it is in here.
     pub(super) applied: LogPosition,
-    /// Groups that are written aside and are not whole: the index has their placements already, so none of its states may be kept.
-    pub(super) unfinished: usize,
+    /// Segments of groups that are written aside and are not whole: the index has their placements already, so nothing that it says may
+    /// be kept, and nobody may read them.
+    pub(super) unfinished: BTreeSet<SegmentId>,
+    /// There should have been a checkpoint long ago, had nothing been unfinished: for a while nothing more is written aside.
+    pub(super) checkpoint_waits: bool,
 }
 
 /// A segment.
@@ -99,6 +105,13 @@ impl State {
             && let SegmentStage::Open(table) = &mut known.stage
         {
             known.stage = SegmentStage::Closed { table: Arc::new(std::mem::take(table)), end };
+        }
+    }
+
+    /// Nothing in a segment counts.
+    pub(super) fn abandon(&mut self, id: SegmentId) {
+        if let Some(known) = self.segments.get_mut(&id) {
+            known.stage = SegmentStage::Closed { table: Arc::default(), end: FIRST_RECORD_OFFSET };
         }
     }
 

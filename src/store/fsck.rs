@@ -122,6 +122,8 @@ struct NoRepair;
 impl Repair for NoRepair {
     fn damaged(&self, _segment: &Segment, _bytes: Range<u32>) {}
 
+    fn unfinished(&self, _segment: &Segment, _bytes: Range<u32>) {}
+
     fn unsealed(&self, _segment: &Segment, _footer: Footer) -> io::Result<()> {
         Ok(())
     }

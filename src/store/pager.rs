@@ -97,6 +97,10 @@ impl LogPager {
         let behind = live.last().filter(|live| is_full && live.position < last).map(|live| live.position + 1);
         for live in live {
             let placement = Placement { queue, position: live.position };
+            // Whoever asks for a range may get more than it has let go of.
+            if catalog.unfinished.contains(&live.segment) {
+                continue;
+            }
             let Some(known) = catalog.segments.get(&live.segment) else {
                 missing.push(live);
                 continue;

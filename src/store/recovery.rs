@@ -274,6 +274,11 @@ impl Repair for Folders {
         }
     }
 
+    fn unfinished(&self, segment: &Segment, bytes: Range<u32>) {
+        let (segment, bytes) = (segment.id(), bytes.len());
+        tracing::warn!(%segment, bytes, "a transaction or a large message that was being written is not whole: it is left out");
+    }
+
     fn unsealed(&self, segment: &Segment, footer: Footer) -> io::Result<()> {
         let Footer { slots, others, end } = footer;
         segment.cut(end)?;

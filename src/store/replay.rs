@@ -27,6 +27,9 @@ pub(super) trait Repair {
     /// Bytes of a segment that make no sense.
     fn damaged(&self, segment: &Segment, bytes: Range<u32>);
 
+    /// Bytes of a group that was written aside and never finished.
+    fn unfinished(&self, segment: &Segment, bytes: Range<u32>);
+
     /// A segment that was never sealed; this is the footer that it should have.
     fn unsealed(&self, segment: &Segment, footer: Footer) -> io::Result<()>;
 }
@@ -181,10 +184,13 @@ impl<'a> Replay<'a> {
         // Everything in a segment was durable before the next one was begun, but for a group that was written aside: only the last
         // one can be torn.
         if Some(segment.id()) != self.last
-            && segment.is_begun()?
             && let Some(written) = segment.written_end(footer.end)?
         {
-            self.damaged(segment, footer.end, written);
+            if segment.is_begun()? {
+                self.damaged(segment, footer.end, written);
+            } else {
+                self.repair.unfinished(segment, footer.end..written);
+            }
         }
         self.repair.unsealed(segment, footer)
     }

@@ -128,6 +128,14 @@ impl Spares {
         Ok(!is_gone || self.files.free_bytes()? >= bytes + KEPT_BYTES)
     }
 
+    /// Whether there is room for a segment of `bytes` and one to go on in behind it.
+    pub(super) fn have_room_aside(&self, bytes: usize) -> io::Result<bool> {
+        let is_made = u64::from(self.spare.lock().is_some());
+        let segment_bytes = u64::from(self.segment_bytes);
+        let needed = segment_bytes.max(bytes as u64) + segment_bytes * (1 - is_made);
+        Ok(self.may_take(needed)? && self.files.free_bytes()? >= needed)
+    }
+
     /// Removes a spare that was not needed; at the end.
     pub(super) fn discard(&self) {
         if let Some(segment) = self.spare.lock().take()

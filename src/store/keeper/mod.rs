@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use super::{
     bell::Bell,
-    catalog::{Catalog, SegmentStage},
+    catalog::{Catalog, SegmentStage, State},
     checkpoint::{self, Entity, definitions::Definitions},
     failure::Failure,
     files::is_full,
@@ -212,12 +212,16 @@ impl Keeper {
 
     // ---- checkpoints ----
 
-    fn is_checkpoint_due(&self) -> bool {
+    pub(super) fn is_checkpoint_due(&self) -> bool {
+        let mut catalog = self.catalog.lock();
+        let is_due = self.would_be_due(&catalog);
+        let is_late = self.checkpointed_at.elapsed() >= CHECKPOINT_INTERVAL;
+        catalog.checkpoint_waits = is_due && is_late && !catalog.unfinished.is_empty();
+        is_due && catalog.unfinished.is_empty()
+    }
+
+    fn would_be_due(&self, catalog: &State) -> bool {
         let since = self.checkpointed_at.elapsed();
-        let catalog = self.catalog.lock();
-        if catalog.unfinished > 0 {
-            return false;
-        }
         if !self.checkpoints_fail && catalog.index.has_changes(CHECKPOINT_CHANGES_MAX) {
             return true;
         }
@@ -267,9 +271,12 @@ impl Keeper {
 
     /// Gives how many keys changed; `None` if it is not the time for one.
     fn try_checkpoint(&mut self) -> Result<Option<usize>, CheckpointError> {
+        if !self.catalog.lock().unfinished.is_empty() {
+            return Ok(None);
+        }
         let revived = self.revive()?;
         let mut catalog = self.catalog.lock();
-        if catalog.unfinished > 0 {
+        if !catalog.unfinished.is_empty() {
             if revived.is_some() {
                 self.kv = None;
             }

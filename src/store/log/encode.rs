@@ -313,6 +313,17 @@ impl Encoder {
         noted.chain(early)
     }
 
+    /// Returns that were noted of messages that are not on disk now wait for them again.
+    pub(in crate::store) fn return_later(&mut self) {
+        for (&queue, returned) in &mut self.returned {
+            let (later, now) = mem::take(returned).into_iter().partition(|back: &Back| {
+                back.message.as_ref().is_some_and(|message| message.stage() == Stage::Waiting)
+            });
+            *returned = now;
+            take_back_returned(queue, later, &mut self.early);
+        }
+    }
+
     /// Settlements that were gathered of messages that are not on disk now wait for them again.
     fn gather_later(&mut self, unwritten: &Unwritten) {
         let early = &mut self.early;

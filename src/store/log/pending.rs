@@ -292,6 +292,12 @@ impl Pending {
         }
     }
 
+    /// Which batches are complete.
+    #[cfg(test)]
+    pub(in crate::store) fn done(&self) -> Done {
+        self.state.lock().done.clone()
+    }
+
     /// Whether there is a batch for the writer.
     #[cfg(test)]
     pub(in crate::store) fn has_batches(&self) -> bool {

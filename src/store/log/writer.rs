@@ -56,6 +56,8 @@ pub(in crate::store) struct Writer {
     encoder: Encoder,
     held: Option<Held>,
     asides: VecDeque<Aside>,
+    /// What was given up of them may still stand there, and would count.
+    uncut: Vec<Arc<Segment>>,
     /// The last batch that was taken.
     last: Commit,
     /// What it takes in memory, if that is not on somebody else's account.
@@ -102,6 +104,7 @@ impl Writer {
             encoder: Encoder::default(),
             held: None,
             asides: VecDeque::new(),
+            uncut: Vec::new(),
             last: Commit::default(),
             load: Load::default(),
             retried: Vec::new(),
@@ -112,7 +115,7 @@ impl Writer {
 
     /// Whether the disk was full the last time.
     pub(in crate::store) fn is_held_up(&self) -> bool {
-        self.held.is_some() || self.setback.is_torn
+        self.held.is_some() || self.setback.is_torn || !self.uncut.is_empty()
     }
 
     /// Tries again what was held back.
@@ -132,12 +135,13 @@ impl Writer {
         if self.setback.mend(&self.segment, self.durable, &self.spares)? {
             self.segment_bytes = capacity(&self.segment, &self.spares);
         }
+        self.cut_given_up()?;
         let Held { batch: held, commits, .. } = self.held.take().unwrap_or_default();
         (self.load, self.retried) = (batch.load, commits);
         let known = held.changes.len();
         self.write(held.and(batch), known)?;
         self.flush()?;
-        if self.setback.is_torn {
+        if self.setback.is_torn || !self.uncut.is_empty() {
             self.hold_commit();
         }
         let retried = std::mem::take(&mut self.retried);
@@ -176,7 +180,6 @@ impl Writer {
 
     /// The first `known` changes were held back before.
     fn write(&mut self, mut batch: Batch, known: usize) -> io::Result<()> {
-        self.wait_for_asides(&batch, known);
         self.encoder.decide(&mut batch.changes, &batch.groups, known);
         for moved in std::mem::take(&mut batch.moves) {
             self.write_move(moved)?;
@@ -233,6 +236,7 @@ impl Writer {
                 Err(group) => group,
             }
         } else if takes && self.make_room(size, !brings)? {
+            self.wait_for_asides(&group);
             self.encoder.group(group, self.append_point());
             return Ok(());
         } else {

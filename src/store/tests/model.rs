@@ -10,7 +10,7 @@ use crate::{
     core::{
         access::{AccessChange, PermissionsSpec, TopicPermissionsSpec, UserSpec},
         change::TopologyChange,
-        commit::Commit,
+        commit::{Commit, Done},
         declared::{Binding, Destination},
         message::{Message, Stage},
         pager::{Loaded, RestoredQueue},
@@ -91,10 +91,10 @@ pub(super) struct Model {
 }
 
 /// How the run before ended.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct End {
-    /// The last commit that was complete.
-    pub(super) done: Commit,
+    /// The commits that were complete.
+    pub(super) done: Done,
     /// It was stopped in order.
     pub(super) clean: bool,
     /// The key-value store is not the one that it had.
@@ -141,7 +141,12 @@ impl Model {
     }
 
     /// Checks what was found after a restart, and goes on from there.
-    pub(super) fn recovered(&mut self, end: End, restored: &Restored, load: impl Fn(QueueId) -> Vec<Loaded>) {
+    pub(super) fn recovered(
+        &mut self,
+        end: &End,
+        restored: &Restored,
+        load: impl Fn(QueueId) -> Vec<Loaded>,
+    ) {
         let declared = self.check_entities(end, restored);
         self.check_users(end, restored);
         let undeclared: Vec<_> = restored.contents.keys().filter(|id| !declared.contains_key(id)).collect();
@@ -165,12 +170,13 @@ impl Model {
         self.adopt(restored, declared, found);
     }
 
-    fn last_durable_queue(&self, end: End) -> u64 {
-        let done = self.queues.iter().filter(|(id, queue)| id.is_durable() && queue.declared <= end.done);
+    fn last_durable_queue(&self, end: &End) -> u64 {
+        let done =
+            self.queues.iter().filter(|(id, queue)| id.is_durable() && end.done.contains(queue.declared));
         done.map(|(id, _)| id.0).max().unwrap_or(0)
     }
 
-    fn check_entities(&self, end: End, restored: &Restored) -> BTreeMap<QueueId, ShortString> {
+    fn check_entities(&self, end: &End, restored: &Restored) -> BTreeMap<QueueId, ShortString> {
         let found = entities_of(restored);
         let mut declared = BTreeMap::new();
         for entity in found.values() {
@@ -184,7 +190,7 @@ impl Model {
         }
         for (change, commit) in &self.changes {
             let states = allowed.entry(key_of(change)).or_insert_with(|| vec![None]);
-            if *commit <= end.done {
+            if end.done.contains(*commit) {
                 states.clear();
             }
             states.push(is_made(change).then(|| change.clone()));
@@ -198,8 +204,8 @@ impl Model {
     }
 
     /// Who was there once is not forgotten with those that are there.
-    fn check_users(&self, end: End, restored: &Restored) {
-        let must = self.first_user.is_some_and(|commit| commit <= end.done);
+    fn check_users(&self, end: &End, restored: &Restored) {
+        let must = self.first_user.is_some_and(|commit| end.done.contains(commit));
         assert!(!must || restored.had_users, "there were users");
         // Where nothing was declared, there is no definitions file to say so when derived state is lost.
         let may = self.first_user.is_some() || end.state_lost;
@@ -217,11 +223,11 @@ impl Model {
 
     fn check_messages(
         &self,
-        end: End,
+        end: &End,
         declared: &BTreeMap<QueueId, ShortString>,
         found: &BTreeMap<Key, Loaded>,
     ) {
-        let is_done = |commit: &Option<Commit>| commit.is_some_and(|commit| commit <= end.done);
+        let is_done = |commit: &Option<Commit>| commit.is_some_and(|commit| end.done.contains(commit));
         for key in found.keys() {
             assert!(self.entries.contains_key(key), "{key:?} was never published");
         }
@@ -238,7 +244,7 @@ impl Model {
             assert_eq!(loaded.message.view().image(), entry.image, "{key:?} is another one");
             assert_eq!(loaded.message.published_at(), entry.message.published_at(), "{key:?}");
             // What came before its publish is written after it.
-            let done = entry.returned.iter().rposition(|(_, commit)| *commit <= end.done);
+            let done = entry.returned.iter().rposition(|(_, commit)| end.done.contains(*commit));
             let done = done.filter(|_| is_done(&entry.published) && !end.state_lost);
             let known = entry.returned[done.unwrap_or(0)..].iter().map(|(returned, _)| *returned);
             let mut known = known.chain(done.is_none().then(Returned::default));
@@ -252,7 +258,7 @@ impl Model {
 
     fn check_groups(
         &self,
-        end: End,
+        end: &End,
         declared: &BTreeMap<QueueId, ShortString>,
         found: &BTreeMap<Key, Loaded>,
     ) {
@@ -271,7 +277,10 @@ impl Model {
             }
             let which = (group.commit, &group.publishes, &group.settles);
             assert!(evidence.len() < 2, "a group is there in part: {which:?}");
-            assert!(group.commit > end.done || !evidence.contains(&false), "a group is lost: {which:?}");
+            assert!(
+                !end.done.contains(group.commit) || !evidence.contains(&false),
+                "a group is lost: {which:?}"
+            );
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
             UserSpec,
         },
         change::{Change, Changes, TopologyChange},
-        commit::Commit,
+        commit::{Commit, Done},
         declared::{Binding, Destination, VhostSettings},
         message::{Message, Stage, View, build_image},
         placement::{Placement, Placements, QueueId, position_of},
@@ -148,7 +148,7 @@ impl Story {
         }
         assert!(!self.run.parts.writer.is_held_up(), "there is room for everything");
         let done = self.done();
-        assert!(self.model.changes.iter().all(|(_, commit)| *commit <= done));
+        assert!(self.model.changes.iter().all(|(_, commit)| done.contains(*commit)));
         let Self { machine, run, model, chance, delayed, bodies, has_lost_state, runs_out } = self;
         run.close().unwrap();
         let stays_on = seed.is_multiple_of(2);
@@ -161,7 +161,7 @@ impl Story {
         let mut story = Self { machine, run, model, chance, delayed, bodies, has_lost_state, runs_out };
         let end = End { done, clean: report.clean, state_lost: false };
         let run = &story.run;
-        story.model.recovered(end, &restored, |queue| run.load(queue, 4_096));
+        story.model.recovered(&end, &restored, |queue| run.load(queue, 4_096));
         story.declare_transient();
         story
     }
@@ -195,13 +195,13 @@ impl Story {
         );
         let end = End { done, clean, state_lost: report.state_lost };
         let run = &self.run;
-        self.model.recovered(end, &restored, |queue| run.load(queue, 4_096));
+        self.model.recovered(&end, &restored, |queue| run.load(queue, 4_096));
         self.declare_transient();
     }
 
-    /// The last commit of which everybody was told.
-    fn done(&self) -> Commit {
-        self.run.done()
+    /// The commits of which everybody was told.
+    fn done(&self) -> Done {
+        self.run.parts.pending.done()
     }
 
     // ---- messages ----

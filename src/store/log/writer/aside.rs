@@ -16,7 +16,7 @@ use super::{Held, Writer, let_go};
 use crate::core::{
     change::{Change, Changes},
     commit::{Commit, Done},
-    message::Stage,
+    message::{Message, Stage},
     placement::{Placement, Placements, QueueId},
 };
 use crate::limits::{LOG_ASIDE_BYTES, LOG_RECORDS_TOLD_AT_ONCE_MAX, LOG_SLICE_BYTES};
@@ -24,12 +24,12 @@ use crate::store::{
     catalog::{Catalog, State},
     files::is_full,
     format::{
-        Flags, Publish,
+        Flags, Publish, Returned,
         record::{RECORD_ALIGNMENT_BYTES, RECORD_HEADER_BYTES},
     },
     log::{
         cost::brings,
-        encode::{AppendPoint, Unwritten, encode_record, flagged, take_back},
+        encode::{self, AppendPoint, Unwritten, encode_record, flagged},
         pending::{Batch, Load},
     },
     position::SegmentId,
@@ -145,10 +145,16 @@ impl Writer {
     /// Whether a group that takes `bytes` is to be written aside. A range that it settles, or a change of what is declared, would have to be in its place
     /// among what comes meanwhile.
     pub(super) fn goes_aside(&self, group: &[Change], bytes: usize) -> bool {
-        let is_simple = |change: &Change| {
-            matches!(change, Change::Publish { .. } | Change::Settle { .. } | Change::Return { .. })
+        let is_simple = |change: &Change| match change {
+            // Whoever makes room in memory waits until it is written.
+            Change::Publish { transient, .. } => !transient,
+            Change::Settle { .. } | Change::Return { .. } => true,
+            Change::SettleRange { .. } | Change::Topology { .. } | Change::Access(_) => false,
         };
-        bytes > aside_bytes(self.spares.segment_bytes()) && group.iter().all(is_simple)
+        bytes > aside_bytes(self.spares.segment_bytes())
+            && group.iter().all(is_simple)
+            && group.iter().any(brings)
+            && !self.catalog.lock().checkpoint_waits
     }
 
     /// Begins to write a group aside, which takes no more than `bytes`. Gives it back when the disk is full.
@@ -172,6 +178,10 @@ impl Writer {
 
     /// A segment for a group of its own, and the next one for the log. `None` when the disk is full.
     fn part_ways(&mut self, bytes: usize) -> io::Result<Option<Arc<Segment>>> {
+        if !self.spares.have_room_aside(bytes)? {
+            self.spares.set_ran_out(true);
+            return Ok(None);
+        }
         if self.setback.is_torn || !self.spares.has_one()? || !self.flush()? {
             return Ok(None);
         }
@@ -188,7 +198,7 @@ impl Writer {
         };
         let mut catalog = self.catalog.lock();
         catalog.open(own.clone());
-        catalog.unfinished += 1;
+        catalog.unfinished.insert(own.id());
         drop(catalog);
         self.go_on_in(Arc::new(next));
         Ok(Some(own))
@@ -211,7 +221,8 @@ impl Writer {
                 if !self.spares.disk_is_full() {
                     tracing::warn!(%error, "the disk has no room for what is written: it is held back");
                 }
-                if let Some(aside) = self.asides.pop_front() {
+                // Later ones may settle what earlier ones bring.
+                while let Some(aside) = self.asides.pop_back() {
                     self.give_up_aside(aside)?;
                 }
                 Ok(())
@@ -223,7 +234,11 @@ impl Writer {
     fn finish_aside(&mut self, aside: Aside) {
         let Aside { segment, records, end, load, .. } = aside;
         tell(&self.catalog, segment.id(), &records, is_settled_last);
-        self.close_aside(&segment, end);
+        let mut catalog = self.catalog.lock();
+        catalog.close(segment.id(), end);
+        catalog.unfinished.remove(&segment.id());
+        catalog.applied = self.end();
+        drop(catalog);
         self.metrics.committed(records.len());
         let_go(&self.metrics, records.iter().map(|(one, _)| one));
         if self.held.is_none() && self.asides.is_empty() {
@@ -235,30 +250,21 @@ impl Writer {
     /// What of it is still needed waits for room, and is no longer in the log.
     fn give_up_aside(&mut self, aside: Aside) -> io::Result<()> {
         let Aside { segment, records, commits, load, .. } = aside;
-        match segment.cut(FIRST_RECORD_OFFSET) {
-            Err(error) if !is_full(&error) => return Err(error),
-            _ => {}
-        }
+        self.uncut.push(segment.clone());
+        self.cut_given_up()?;
         let settled = self.settled_meanwhile();
         let mut changes = Changes::new();
         let mut catalog = self.catalog.lock();
-        for (Encoded { recorded, .. }, _) in records {
-            let recorded = match recorded {
-                Recorded::Place { message, placements, payload_bytes, transient } => {
-                    let mut placements = taken_back(&mut catalog, segment.id(), placements);
-                    placements.retain(|placement| !settled.contain(*placement));
-                    if placements.is_empty() {
-                        message.set_stage(Stage::Skipped);
-                        continue;
-                    }
-                    Recorded::Place { message, placements, payload_bytes, transient }
-                }
-                other => other,
-            };
-            take_back(recorded, &Unwritten::new(), &mut changes);
+        for (count, (one, _)) in records.into_iter().enumerate() {
+            if count % LOG_RECORDS_TOLD_AT_ONCE_MAX == LOG_RECORDS_TOLD_AT_ONCE_MAX - 1 {
+                MutexGuard::bump(&mut catalog);
+            }
+            take_back(&mut catalog, segment.id(), one.recorded, &settled, &mut changes);
         }
+        catalog.abandon(segment.id());
+        catalog.unfinished.remove(&segment.id());
         drop(catalog);
-        self.close_aside(&segment, FIRST_RECORD_OFFSET);
+        self.encoder.return_later();
         self.spares.set_ran_out(true);
         let groups = if changes.is_empty() { Vec::new() } else { vec![(0, changes.len())] };
         let given_up = Batch { changes, groups, ..Batch::default() };
@@ -270,30 +276,36 @@ impl Writer {
         Ok(())
     }
 
+    /// Takes away what was given up, as far as the disk lets it.
+    pub(super) fn cut_given_up(&mut self) -> io::Result<()> {
+        while let Some(segment) = self.uncut.last() {
+            match segment.cut(FIRST_RECORD_OFFSET) {
+                Ok(()) => _ = self.uncut.pop(),
+                Err(error) if is_full(&error) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Settlements that are held back and may be written before anything that brings bytes is.
     fn settled_meanwhile(&self) -> Settled {
         let mut settled = Settled { one: self.encoder.noted_settlements().collect(), ranges: Vec::new() };
         let Some(Held { batch, .. }) = &self.held else { return settled };
-        let is_later = |at: usize| {
-            let its = batch.groups.iter().find(|(begin, end)| (*begin..*end).contains(&at));
-            its.is_some_and(|&(begin, end)| batch.changes[begin..end].iter().any(brings))
-        };
+        let brings_some = |&&(begin, end): &&(usize, usize)| batch.changes[begin..end].iter().any(brings);
+        let mut later = batch.groups.iter().filter(brings_some).peekable();
         for (at, change) in batch.changes.iter().enumerate() {
+            while later.next_if(|(_, end)| *end <= at).is_some() {}
+            if later.peek().is_some_and(|(begin, _)| *begin <= at) {
+                continue;
+            }
             match *change {
-                Change::Settle { placement, .. } if !is_later(at) => _ = settled.one.insert(placement),
-                Change::SettleRange { queue, first, last } if !is_later(at) => {
-                    settled.ranges.push((queue, first..=last));
-                }
+                Change::Settle { placement, .. } => _ = settled.one.insert(placement),
+                Change::SettleRange { queue, first, last } => settled.ranges.push((queue, first..=last)),
                 _ => {}
             }
         }
         settled
-    }
-
-    fn close_aside(&self, segment: &Segment, end: u32) {
-        let mut catalog = self.catalog.lock();
-        catalog.close(segment.id(), end);
-        catalog.unfinished -= 1;
     }
 
     /// Everybody that waits for what is complete now; so much less waits.
@@ -305,13 +317,21 @@ impl Writer {
     }
 
     /// Whoever settles in a group what is written aside is not told before that is whole: nobody acts on what may not have happened.
-    /// To be asked before it is decided what of a batch is written, whose first `known` changes were held back before.
-    pub(super) fn wait_for_asides(&mut self, batch: &Batch, known: usize) {
+    pub(super) fn wait_for_asides(&mut self, group: &[Change]) {
         let Some(last) = self.asides.back_mut() else { return };
-        let is_aside = |change: &Change| matches!(change, Change::Settle { message: Some(message), .. } if message.stage() == Stage::Writing);
-        let new = batch.groups.iter().filter(|(begin, _)| *begin >= known);
-        if new.flat_map(|&(begin, end)| &batch.changes[begin..end]).any(is_aside) {
-            last.commits.push(self.last);
+        let catalog = self.catalog.lock();
+        let is_aside = |change: &Change| match change {
+            Change::Settle { placement, message: Some(message) } if message.stage() == Stage::Writing => {
+                catalog.unfinished.iter().any(|segment| catalog.index.is_live_in(*placement, *segment))
+            }
+            _ => false,
+        };
+        if group.iter().any(is_aside) {
+            if self.replays {
+                last.commits.extend(&self.retried);
+            } else {
+                last.commits.push(self.last);
+            }
         }
     }
 }
@@ -375,12 +395,57 @@ fn tell(
     }
 }
 
-/// The placements of a message that are still needed, which the index forgets.
-fn taken_back(catalog: &mut State, segment: SegmentId, placements: Placements) -> Placements {
-    let is_live = |placement: &_| catalog.index.is_live_in(*placement, segment);
-    let left: Placements = placements.iter().copied().filter(is_live).collect();
-    for placement in &left {
-        catalog.index.settle(*placement);
+/// The changes that a record which was given up says; the index forgets its placements.
+fn take_back(
+    catalog: &mut State,
+    segment: SegmentId,
+    recorded: Recorded,
+    settled: &Settled,
+    changes: &mut Changes,
+) {
+    match recorded {
+        Recorded::Place { message, placements, transient, .. } => {
+            message.set_stage(Stage::Waiting);
+            let (left, returned) = taken_back(catalog, segment, &message, placements, settled);
+            if left.is_empty() {
+                message.set_stage(Stage::Skipped);
+                return;
+            }
+            changes.push(Change::Publish { message, placements: left, transient });
+            changes.extend(returned);
+        }
+        Recorded::Settle { queue, ranges } => {
+            let positions = ranges.into_iter().flatten();
+            let settle =
+                |position| Change::Settle { placement: Placement { queue, position }, message: None };
+            changes.extend(positions.map(settle));
+        }
+        other => encode::take_back(other, &Unwritten::new(), changes),
     }
-    left
+}
+
+/// The placements of a message that are still needed, and how it came back to them.
+fn taken_back(
+    catalog: &mut State,
+    segment: SegmentId,
+    message: &Message,
+    placements: Placements,
+    settled: &Settled,
+) -> (Placements, Changes) {
+    let (mut left, mut returned) = (Placements::new(), Changes::new());
+    for placement in placements {
+        let Placement { queue, position } = placement;
+        let live = catalog.index.live_in(queue, position, position, 1).pop();
+        let Some(live) = live.filter(|live| live.segment == segment) else { continue };
+        catalog.index.settle(placement);
+        if settled.contain(placement) {
+            continue;
+        }
+        left.push(placement);
+        if live.returned != Returned::default() {
+            let (Returned { attempts, due }, message) = (live.returned, Some(message.clone()));
+            returned.push(Change::Return { placement, attempts, due, message });
+        }
+    }
+    (left, returned)
 }

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use super::{super::machine::Keep, *};
+use crate::store::keeper;
 
 /// More than half a segment.
 const MANY: u64 = 12;
@@ -234,6 +235,75 @@ fn who_settles_in_a_group_what_is_not_whole_is_told_after_it() {
 }
 
 #[test]
+fn who_settles_in_a_group_what_was_held_back_is_told_after_it_too() {
+    let (machine, mut run) = begin();
+    machine.disk.set_capacity(0);
+    let (messages, changes) = large_group(0);
+    let large = run.append(changes, true);
+    run.write_some().unwrap();
+    assert!(run.parts.writer.is_held_up());
+    machine.disk.heal();
+    let moved_on = run.append(vec![publish(&message(10), 0, &[SMALL]), settle(&messages[1], 1, QUEUE)], true);
+    run.write_some().unwrap();
+    assert!(run.parts.writer.has_asides() && !run.is_done(moved_on));
+    run.write().unwrap();
+    assert!(run.is_done(large) && run.is_done(moved_on));
+}
+
+#[test]
+fn nobody_reads_it_before_it_is_whole() {
+    let (machine, mut run, ..) = begun();
+    publish_some_small(&mut run);
+    assert!(run.load(QUEUE, 1_000).is_empty());
+    assert_eq!(run.load(SMALL, 1_000).len(), 1);
+    run.write().unwrap();
+    assert_eq!(positions(&run.load(QUEUE, 1_000)), all());
+    let (run, report) = restarted(&machine.kill());
+    assert_eq!((positions(&run.load(QUEUE, 1_000)), report.damaged), (all(), 0));
+}
+
+fn publish_some_small(run: &mut Running) {
+    run.append_one(publish(&message(10), 0, &[SMALL]));
+    run.write_some().unwrap();
+}
+
+#[test]
+fn one_after_the_other_does_not_keep_checkpoints_away_for_ever() {
+    let (_, mut run, ..) = begun();
+    run.parts.keeper.checkpointed_at = keeper::long_ago();
+    assert!(!run.parts.keeper.is_checkpoint_due());
+    let next = run.append(large_group(MANY).1, true);
+    run.write_some().unwrap();
+    assert!(run.is_done(next), "it is not written aside");
+    run.write().unwrap();
+    assert!(run.parts.keeper.is_checkpoint_due());
+    run.keep(Keep::Checkpoint);
+    assert!(!run.parts.keeper.is_checkpoint_due());
+    let next = run.append(large_group(2 * MANY).1, true);
+    run.write_some().unwrap();
+    assert!(!run.is_done(next), "it is written aside again");
+}
+
+#[test]
+fn a_disk_without_room_for_it_is_not_filled_with_segments() {
+    let (machine, mut run) = begin();
+    run.keep_all();
+    machine.disk.leave(u64::from(SEGMENT_BYTES));
+    let large = run.append(large_group(0).1, true);
+    for _ in 0..50 {
+        run.write().unwrap();
+        run.keep_all();
+    }
+    assert!(!run.is_done(large) && run.parts.writer.is_held_up());
+    run.parts.keeper.watch_disk();
+    assert!(*run.parts.disk_low.borrow(), "the alarm is on");
+    assert!(machine.segments().len() <= 3, "{:?}", machine.segments());
+    machine.disk.heal();
+    run.write().unwrap();
+    assert!(run.is_done(large));
+}
+
+#[test]
 fn several_are_written_one_after_the_other() {
     let (machine, mut run) = begin();
     let commits = [0, MANY, 2 * MANY].map(|from| run.append(large_group(from).1, true));
@@ -275,6 +345,11 @@ fn a_disk_that_runs_out_of_room_takes_all_of_it_later_but_what_has_left() {
             );
         }
         let later = run.append_one(settle(&messages[5], 5, QUEUE));
+        run.write().unwrap();
+        let is_gone = run.is_done(later);
+        for (group, _) in after_any_power_cut(&machine) {
+            assert!(!is_gone || !group.contains(&5), "operation {n}: {group:?}");
+        }
         machine.disk.heal();
         for _ in 0..3 {
             run.keep(Keep::Provide);
@@ -289,6 +364,79 @@ fn a_disk_that_runs_out_of_room_takes_all_of_it_later_but_what_has_left() {
             assert_eq!(others, [0], "operation {n}");
         }
     }
+}
+
+/// What one brings the other settles: in whatever order they find room, it is gone when the other one is there.
+#[test]
+fn two_that_run_out_of_room_keep_their_order() {
+    for (n, for_ever) in (1..60).flat_map(|n| [(n, false), (n, true)]) {
+        let (machine, mut run) = begin();
+        machine.disk.reserve_nothing();
+        let (messages, changes) = large_group(0);
+        let first = run.append(changes, true);
+        let (_, mut changes) = large_group(MANY);
+        changes.push(settle(&messages[3], 3, QUEUE));
+        let second = run.append(changes, true);
+        if for_ever {
+            machine.disk.fail_from(n, ErrorKind::StorageFull);
+        } else {
+            machine.disk.fail_at(n, ErrorKind::StorageFull);
+        }
+        run.write().unwrap();
+        let done = [first, second].map(|commit| run.is_done(commit));
+        check_two(&machine, done, n);
+        machine.disk.heal();
+        for _ in 0..3 {
+            run.keep(Keep::Provide);
+            run.write().unwrap();
+        }
+        assert!(run.is_done(first) && run.is_done(second), "operation {n}");
+        check_two(&machine, [true, true], n);
+        run.keep_all();
+        check_two(&machine, [true, true], n);
+    }
+}
+
+fn check_two(machine: &Machine, done: [bool; 2], n: u64) {
+    for (there, _) in after_any_power_cut(machine) {
+        let [first, second] = [0, MANY].map(|from| there.contains(&from));
+        assert!(first >= done[0] && second >= done[1], "operation {n}: a group is lost: {there:?}");
+        assert_eq!(there.contains(&3), first && !second, "operation {n}: {there:?}");
+    }
+}
+
+#[test]
+fn a_message_that_came_back_keeps_its_count_when_there_is_no_room_for_it() {
+    for n in 1..20 {
+        let (machine, mut run, messages, _) = begun();
+        machine.disk.reserve_nothing();
+        let attempts = Attempts { returned: 2, failed: 1 };
+        let message = Some(messages[1].clone());
+        run.append_one(Change::Return { placement: at(QUEUE, 1), attempts, due: 9, message });
+        machine.disk.fail_from(n, ErrorKind::StorageFull);
+        run.write().unwrap();
+        machine.disk.heal();
+        for _ in 0..3 {
+            run.keep(Keep::Provide);
+            run.write().unwrap();
+        }
+        let loaded = restarted(&machine.power_cut(1)).0.load(QUEUE, 1_000);
+        assert_eq!((loaded[1].attempts, loaded[1].due), (attempts, 9), "operation {n}");
+    }
+}
+
+#[test]
+fn the_segment_of_one_that_was_given_up_is_in_order() {
+    let (machine, mut run, ..) = begun();
+    machine.disk.reserve_nothing();
+    machine.disk.fail_at(1, ErrorKind::StorageFull);
+    run.write_some().unwrap();
+    machine.disk.heal();
+    run.keep(Keep::Seal);
+    let given_up = SegmentId(2);
+    let segment = run.parts.keeper.catalog.lock().segments[&given_up].segment.clone();
+    assert!(segment.footer().unwrap().unwrap().slots.is_empty());
+    assert_eq!(restarted(&machine.kill()).1.damaged, 0);
 }
 
 #[test]
