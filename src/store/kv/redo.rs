@@ -104,30 +104,35 @@ impl Redo {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, KvError> {
-        let damaged = || KvError::Damaged("its redo file is damaged".into());
         let at_crc = bytes.len().checked_sub(CRC_BYTES).ok_or_else(damaged)?;
         let (mut content, crc) = bytes.split_at(at_crc);
         if crc != crc32c::crc32c(content).to_le_bytes() || content.split_off(..8) != Some(MAGIC) {
             return Err(damaged());
         }
-        match take_u32(&mut content) {
-            Some(VERSION) => Self::decode_rest(content).ok_or_else(damaged),
-            Some(version) => Err(KvError::Version(version)),
-            None => Err(damaged()),
+        match take_u32(&mut content)? {
+            VERSION => Self::decode_rest(content),
+            version => Err(KvError::Version(version)),
         }
     }
 
-    fn decode_rest(mut rest: &[u8]) -> Option<Self> {
-        let (sum, after) = rest.split_first_chunk()?;
-        rest = after;
+    fn decode_rest(rest: &[u8]) -> Result<Self, KvError> {
+        let (sum, mut rest) = rest.split_first_chunk().ok_or_else(damaged)?;
         let count = take_u32(&mut rest)?;
         let stamp = take_value(&mut rest)?;
         let mut writes = Writes::new();
         for _ in 0..count {
-            writes.insert(take_value(&mut rest)??, take_value(&mut rest)?);
+            let key = take_value(&mut rest)?.ok_or_else(damaged)?;
+            writes.insert(key, take_value(&mut rest)?);
         }
-        rest.is_empty().then(|| Self { sum: u64::from_le_bytes(*sum), stamp, writes })
+        if !rest.is_empty() {
+            return Err(damaged());
+        }
+        Ok(Self { sum: u64::from_le_bytes(*sum), stamp, writes })
     }
+}
+
+fn damaged() -> KvError {
+    KvError::Damaged("its redo file is damaged".into())
 }
 
 /// Removes the redo file of a folder, if there is one. It is gone for good when this has returned.
@@ -156,17 +161,17 @@ fn put_value(out: &mut Summed<impl Write>, value: Option<&[u8]>) -> io::Result<(
     out.write_all(value)
 }
 
-fn take_value(bytes: &mut &[u8]) -> Option<Option<Vec<u8>>> {
+fn take_value(bytes: &mut &[u8]) -> Result<Option<Vec<u8>>, KvError> {
     match take_u32(bytes)? {
-        DELETED => Some(None),
-        size => Some(Some(bytes.split_off(..size as usize)?.to_vec())),
+        DELETED => Ok(None),
+        size => Ok(Some(bytes.split_off(..size as usize).ok_or_else(damaged)?.to_vec())),
     }
 }
 
-fn take_u32(bytes: &mut &[u8]) -> Option<u32> {
-    let (number, rest) = bytes.split_first_chunk()?;
+fn take_u32(bytes: &mut &[u8]) -> Result<u32, KvError> {
+    let (number, rest) = bytes.split_first_chunk().ok_or_else(damaged)?;
     *bytes = rest;
-    Some(u32::from_le_bytes(*number))
+    Ok(u32::from_le_bytes(*number))
 }
 
 /// A length as it is written; all ones is none.
