@@ -118,43 +118,15 @@ class Load(threading.Thread):
             self.failure = error
 
 
-class Prometheus:
-    """One that scrapes a broker each second, by the configuration that we ship."""
+class Server:
+    """A Prometheus that runs at an address."""
 
-    def __init__(self, program, docker, metrics):
-        self.folder = tempfile.TemporaryDirectory()
-        folder = pathlib.Path(self.folder.name)
-        shipped = (docker / "prometheus/prometheus.yml").read_text()
-        config = re.sub(r"127\.0\.0\.1:15692", urllib.parse.urlsplit(metrics).netloc, shipped)
-        config = re.sub(r"(scrape|evaluation)_interval: \w+", r"\1_interval: 1s", config)
-        (folder / "prometheus.yml").write_text(config)
-        (folder / "alerts.yml").write_text((docker / "prometheus/alerts.yml").read_text())
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            address = f"127.0.0.1:{free.getsockname()[1]}"
-        self.base = f"http://{address}/api/v1/"
-        self.log = open(folder / "log", "w+")
-        command = [program, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-        command += [f"--web.listen-address={address}"]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+    def __init__(self, address):
+        self.base = f"{address}/api/v1/"
 
     def ask(self, path, **query):
         with urllib.request.urlopen(f"{self.base}{path}?{urllib.parse.urlencode(query)}", timeout=20) as answer:
             return json.load(answer)["data"]
-
-    def end(self):
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.log.close()
-        self.folder.cleanup()
-
-    def last_words(self):
-        self.log.flush()
-        self.log.seek(0)
-        return "".join(self.log.readlines()[-10:])
 
     def problem(self, query):
         """What is wrong with the answer to a query; None if nothing is."""
@@ -173,22 +145,57 @@ class Prometheus:
         return None
 
 
-def with_variables(query):
-    for name, value in VARIABLES.items():
+class Prometheus(Server):
+    """One that scrapes a broker each second, by the configuration that we ship."""
+
+    def __init__(self, program, docker, metrics):
+        self.folder = tempfile.TemporaryDirectory()
+        folder = pathlib.Path(self.folder.name)
+        shipped = (docker / "prometheus/prometheus.yml").read_text()
+        config = re.sub(r"127\.0\.0\.1:15692", urllib.parse.urlsplit(metrics).netloc, shipped)
+        config = re.sub(r"(scrape|evaluation)_interval: \w+", r"\1_interval: 1s", config)
+        (folder / "prometheus.yml").write_text(config)
+        (folder / "alerts.yml").write_text((docker / "prometheus/alerts.yml").read_text())
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        super().__init__(f"http://{address}")
+        self.log = open(folder / "log", "w+")
+        command = [program, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
+        command += [f"--web.listen-address={address}"]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+
+    def end(self):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+        self.folder.cleanup()
+
+    def last_words(self):
+        self.log.flush()
+        self.log.seek(0)
+        return "".join(self.log.readlines()[-10:])
+
+
+def with_variables(query, variables=VARIABLES):
+    for name, value in variables.items():
         query = query.replace(f"${{{name}}}", value).replace(f"${name}", value)
     assert "$" not in query, query
     return query
 
 
-def queries_of(board):
+def queries_of(board, variables=VARIABLES):
     """Where each query of a dashboard stands, and the query."""
     for panel in board["panels"]:
         for target in panel.get("targets", []):
-            yield f"{board['title']}: {panel['title']}", with_variables(target["expr"])
+            yield f"{board['title']}: {panel['title']}", with_variables(target["expr"], variables)
     for variable in board["templating"]["list"]:
         if variable["type"] == "query":
             selected = re.fullmatch(r"label_values\((.*), \w+\)", variable["definition"])
-            yield f"{board['title']}: ${variable['name']}", with_variables(selected[1])
+            yield f"{board['title']}: ${variable['name']}", with_variables(selected[1], variables)
 
 
 def all_queries(docker):
