@@ -167,7 +167,7 @@ impl<'a> Check<'a> {
             }
             // Or of a group that was written aside and is not whole.
             None if is_last || tail.may_be_footer || !segment.is_begun()? => {
-                self.report.torn_bytes += tail.bytes
+                self.report.torn_bytes += tail.bytes;
             }
             None if tail.bytes > 0 => {
                 let (offset, length) = (tail.offset, tail.bytes);

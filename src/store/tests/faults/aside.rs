@@ -157,10 +157,14 @@ fn beside_a_small_one(run: &mut Running, keeper: &[Keep]) -> io::Result<()> {
     run.append_one(publish(&message(10), 1, &[SMALL]));
     for _ in 0..3 {
         run.write_some()?;
-        keeper.iter().for_each(|what| run.keep(*what));
+        for what in keeper {
+            run.keep(*what);
+        }
     }
     run.write()?;
-    keeper.iter().for_each(|what| run.keep(*what));
+    for what in keeper {
+        run.keep(*what);
+    }
     Ok(())
 }
 
@@ -346,9 +350,9 @@ fn a_disk_that_runs_out_of_room_takes_all_of_it_later_but_what_has_left() {
         }
         let later = run.append_one(settle(&messages[5], 5, QUEUE));
         run.write().unwrap();
-        let is_gone = run.is_done(later);
+        let told = run.is_done(later);
         for (group, _) in after_any_power_cut(&machine) {
-            assert!(!is_gone || !group.contains(&5), "operation {n}: {group:?}");
+            assert!(!told || !group.contains(&5), "operation {n}: {group:?}");
         }
         machine.disk.heal();
         for _ in 0..3 {
