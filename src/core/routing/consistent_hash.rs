@@ -8,10 +8,11 @@
 //! A route looks at every destination (those of one weight are compared by the draw itself, without a logarithm). That is
 //! what exact shares cost that take no memory for large weights. Routes by key are remembered by channels.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use foldhash::fast::RandomState;
+use griddle::HashMap;
 
 use super::destinations::Destinations;
 use super::{

@@ -4,10 +4,10 @@
 //! and stepping through are constant time for each item at any size; a set of one, by far the most common, has no
 //! memory of its own on the heap.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 
 use foldhash::fast::RandomState;
+use griddle::HashMap;
 use smallvec::SmallVec;
 
 /// Items with a count each, in no order that means anything.

@@ -1,9 +1,9 @@
 //! The direct exchange: a message goes where its key was bound, octet by octet (AMQP 0-9-1, 3.1.3.1).
 
-use std::collections::HashMap;
 use std::hash::Hash;
 
 use foldhash::fast::RandomState;
+use griddle::HashMap;
 
 use super::destinations::Destinations;
 

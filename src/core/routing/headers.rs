@@ -12,10 +12,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::fast::RandomState;
+use griddle::HashMap;
 use smallvec::SmallVec;
 
 use super::destinations::Destinations;

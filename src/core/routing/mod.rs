@@ -9,7 +9,7 @@
 //! feed exchanges, alternate exchanges, and whether a binding already exists. A route may name one destination
 //! more than once; who asks removes the duplicates, because only it knows whether more than one can come.
 
-use std::collections::HashMap;
+use griddle::HashMap;
 use std::hash::{BuildHasher, Hash};
 
 use crate::protocol::FieldTable;
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_map_gives_memory_back_when_most_of_it_is_gone() {
-        let mut map: HashMap<u32, u32> = (0..10_000).map(|key| (key, key)).collect();
+        let mut map: HashMap<u32, u32, foldhash::fast::RandomState> = (0..10_000).map(|key| (key, key)).collect();
         for key in 1..10_000 {
             map.remove(&key);
             shrink(&mut map);

@@ -12,11 +12,12 @@
 mod tests;
 mod words;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::Hash;
 use std::num::NonZeroU32;
 
 use foldhash::fast::RandomState;
+use griddle::HashMap;
 use smallvec::SmallVec;
 
 use super::destinations::Destinations;

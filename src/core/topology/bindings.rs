@@ -1,9 +1,6 @@
 //! Bindings: `queue.bind`, `exchange.bind` and back (AMQP 1.7.2.3; RabbitMQ's exchange-to-exchange bindings).
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use parking_lot::Mutex;
 
@@ -79,7 +76,7 @@ impl Exchange {
         self.bindings.get_or_insert_with(|| {
             Box::new(Bindings {
                 router: Router::new(*kind, arguments),
-                by_id: HashMap::default(),
+                by_id: griddle::HashMap::default(),
                 stamp: Stamp::default(),
                 common_route: Mutex::default(),
             })

@@ -22,7 +22,7 @@ mod route;
 mod spelling;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, LazyLock, OnceLock, Weak, atomic::AtomicU64},
 };
 
@@ -62,7 +62,7 @@ use remains::Remains;
 pub type Stamp = Arc<AtomicU64>;
 
 /// Bindings that lead to one destination, with the exchange that each begins at.
-type Sources = HashSet<(ShortString, Arc<BindingId>), RandomState>;
+type Sources = griddle::HashSet<(ShortString, Arc<BindingId>), RandomState>;
 
 /// The exchanges, queues, bindings and policies of one virtual host.
 pub struct Topology {
@@ -112,7 +112,7 @@ struct Exchange {
 /// The bindings of an exchange.
 struct Bindings {
     router: Router<Destination>,
-    by_id: HashMap<Arc<BindingId>, Bound, RandomState>,
+    by_id: griddle::HashMap<Arc<BindingId>, Bound, RandomState>,
     /// Counts their changes, and those of the alternate exchange. Where there are none yet, the topology's one counts.
     stamp: Stamp,
     /// The route of all its messages, if it is the same for all, as long as a channel remembers it.

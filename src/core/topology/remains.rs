@@ -6,11 +6,12 @@
 //! crash come between, recovery drops bindings whose ends are missing.
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map, hash_set},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
 use foldhash::quality::RandomState;
+use griddle::{hash_map, hash_set};
 
 use super::{Bindings, Bound, Exchange, Sources, Topology, bindings::BindingId};
 use crate::core::{declared::Destination, routing::Router};
@@ -132,7 +133,11 @@ impl Topology {
     /// Remembered routes that lead to what is gone are stale at once, and an exchange that chooses one of its destinations
     /// chooses among those that are there.
     fn mislead_nobody(&mut self, bindings: &Sources) {
+        let mut changed: HashSet<&ShortString, RandomState> = HashSet::default();
         for (source, id) in bindings {
+            if !changed.insert(source) && !self.chooses_one(source) {
+                continue;
+            }
             let Some(exchange) = self.exchanges.get_mut(source) else { continue };
             exchange.changed();
             let Some(Bindings { router, by_id, .. }) = exchange.bindings.as_deref_mut() else { continue };
@@ -142,6 +147,11 @@ impl Topology {
                 router.unbind(&id.key, &bound.arguments, &id.destination);
             }
         }
+    }
+
+    fn chooses_one(&self, exchange: &ShortString) -> bool {
+        let bindings = self.exchanges.get(exchange).and_then(|exchange| exchange.bindings.as_ref());
+        bindings.is_some_and(|bindings| bindings.router.chooses_one())
     }
 
     /// An exchange is gone, and with it what begins at it and what leads to it.

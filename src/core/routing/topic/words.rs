@@ -1,8 +1,7 @@
 //! The words of patterns and keys.
 
-use std::collections::HashMap;
-
 use foldhash::fast::RandomState;
+use griddle::HashMap;
 
 use crate::core::routing::shrink;
 

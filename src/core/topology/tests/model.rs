@@ -143,7 +143,7 @@ fn compare(topology: &Topology, model: &Model, remembered: &[Remembered]) {
             }
         }
     }
-    let leading: usize = topology.leading_to.values().map(std::collections::HashSet::len).sum();
+    let leading: usize = topology.leading_to.values().map(griddle::HashSet::len).sum();
     assert_eq!(leading, model.bindings.len());
     for (exchange, key, route) in remembered.iter().filter(|(_, _, route)| route.is_current()) {
         let expected: Vec<&str> = model.route(exchange, key).into_iter().collect();
