@@ -273,7 +273,8 @@ mod tests {
 
     #[test]
     fn a_map_gives_memory_back_when_most_of_it_is_gone() {
-        let mut map: HashMap<u32, u32, foldhash::fast::RandomState> = (0..10_000).map(|key| (key, key)).collect();
+        let mut map: HashMap<u32, u32, foldhash::fast::RandomState> =
+            (0..10_000).map(|key| (key, key)).collect();
         for key in 1..10_000 {
             map.remove(&key);
             shrink(&mut map);
