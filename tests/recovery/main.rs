@@ -49,3 +49,4 @@ mod restart_topology;
 mod restart_work_queues;
 mod spilling;
 mod told;
+mod transaction_kills;
