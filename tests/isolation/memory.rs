@@ -346,7 +346,7 @@ fn values_remembered_against_duplicates() -> Row {
                 .int("x-cache-size", 10_000_000)
                 .int("x-max-length", 0);
             peer.each(0..5, |n| queue(&format!("q{n}"), 0, &remembering))?;
-            peer.bytes_of_each(0..size(2_000_000, 200_000), |n| {
+            peer.bytes_of_each(0..size(2_000_000, 100_000), |n| {
                 let value = Table::new().text("x-deduplication-header", &format!("{n:0100}"));
                 publish_with("", &format!("q{}", n % 5), &headers(&value), b"")
             })?;
