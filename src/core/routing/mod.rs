@@ -9,8 +9,9 @@
 //! feed exchanges, alternate exchanges, and whether a binding already exists. A route may name one destination
 //! more than once; who asks removes the duplicates, because only it knows whether more than one can come.
 
-use griddle::HashMap;
 use std::hash::{BuildHasher, Hash};
+
+use griddle::HashMap;
 
 use crate::protocol::FieldTable;
 

@@ -6,7 +6,7 @@
 //! crash come between, recovery drops bindings whose ends are missing.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -133,25 +133,23 @@ impl Topology {
     /// Remembered routes that lead to what is gone are stale at once, and an exchange that chooses one of its destinations
     /// chooses among those that are there.
     fn mislead_nobody(&mut self, bindings: &Sources) {
-        let mut changed: HashSet<&ShortString, RandomState> = HashSet::default();
+        let exchanges = &mut self.exchanges;
+        // Of each exchange that is told, whether it chooses.
+        let mut told: HashMap<&ShortString, bool, RandomState> = HashMap::default();
         for (source, id) in bindings {
-            if !changed.insert(source) && !self.chooses_one(source) {
-                continue;
-            }
-            let Some(exchange) = self.exchanges.get_mut(source) else { continue };
-            exchange.changed();
-            let Some(Bindings { router, by_id, .. }) = exchange.bindings.as_deref_mut() else { continue };
-            if router.chooses_one()
+            let chooses_one = *told.entry(source).or_insert_with(|| {
+                let Some(exchange) = exchanges.get_mut(source) else { return false };
+                exchange.changed();
+                exchange.bindings.as_ref().is_some_and(|bindings| bindings.router.chooses_one())
+            });
+            if chooses_one
+                && let Some(Bindings { router, by_id, .. }) =
+                    exchanges.get_mut(source).and_then(|exchange| exchange.bindings.as_deref_mut())
                 && let Some(bound) = by_id.get(id)
             {
                 router.unbind(&id.key, &bound.arguments, &id.destination);
             }
         }
-    }
-
-    fn chooses_one(&self, exchange: &ShortString) -> bool {
-        let bindings = self.exchanges.get(exchange).and_then(|exchange| exchange.bindings.as_ref());
-        bindings.is_some_and(|bindings| bindings.router.chooses_one())
     }
 
     /// An exchange is gone, and with it what begins at it and what leads to it.

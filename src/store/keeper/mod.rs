@@ -243,10 +243,11 @@ impl Keeper {
     }
 
     pub(super) fn checkpoint(&mut self) {
-        self.checkpointed_at = Instant::now();
         let began = Instant::now();
+        let before = std::mem::replace(&mut self.checkpointed_at, began);
         match self.try_checkpoint() {
-            Ok(None) => {}
+            // It is as late as it was.
+            Ok(None) => self.checkpointed_at = before,
             Ok(Some(keys)) => {
                 self.metrics.checkpointed();
                 let took_ms = began.elapsed().as_millis() as u64;

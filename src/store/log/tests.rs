@@ -7,7 +7,13 @@ use std::{task::Waker, time::Duration};
 use parking_lot::Mutex;
 
 use super::*;
-use crate::core::outbox::Outbox;
+use crate::core::{
+    change::Change,
+    commit::Done,
+    message::{Message, View, build_image},
+    outbox::Outbox,
+    placement::{Placement, QueueId},
+};
 
 #[test]
 fn nothing_to_append_is_complete_at_once() {
@@ -22,6 +28,31 @@ fn nothing_to_append_is_complete_at_once() {
     let mut sent = Vec::new();
     let taken = outbox.lock().poll_take(&mut sent, &mut Context::from_waker(Waker::noop()));
     assert_eq!((taken, sent.as_slice()), (Poll::Ready(true), &b"answer"[..]));
+}
+
+#[test]
+fn publishers_wait_when_very_much_is_written_aside() {
+    let pending = Pending::new(1_000);
+    let mut cx = Context::from_waker(Waker::noop());
+    let (layout, image) = build_image(b"", b"q", &[0, 0], &[&[7; 1_000_000]], true);
+    let message = Message::uncounted(View::new(layout, &image), 0);
+    let group = |from: u64| -> Changes {
+        let at = |position| Placement { queue: QueueId(1), position };
+        let publish = |position| Change::Publish {
+            message: message.clone(),
+            placements: [at(position)].into(),
+            transient: false,
+        };
+        (from..from + 300).map(publish).collect()
+    };
+    let first = pending.append(&mut group(0), true);
+    assert!(pending.poll_room(&mut cx).is_ready(), "300 MB are in nobody's way");
+    let second = pending.append(&mut group(300), true);
+    assert!(pending.poll_room(&mut cx).is_pending(), "600 MB are too much");
+    let Taken::Batch(batch, commit) = pending.take(Some(Duration::ZERO)) else { panic!("there are two") };
+    assert_eq!((commit, batch.changes.len()), (first, 300));
+    pending.complete(&Done::except(second, &[second]), batch.load);
+    assert!(pending.poll_room(&mut cx).is_ready());
 }
 
 #[test]
