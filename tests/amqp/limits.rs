@@ -195,5 +195,7 @@ async fn many_small_messages_make_room_for_one_large_one() {
     }
     let large = "l".repeat(1_999);
     ch.fill(&queue, [&large]).await;
+    // More than a queue drops in one call: the rest follows the confirm.
+    ch.await_counts(&queue, (2, 0)).await;
     assert_eq!(ch.drain(&queue).await, ["x".to_owned(), large]);
 }
