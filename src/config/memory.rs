@@ -3,7 +3,10 @@
 use std::{fmt, fs, path::PathBuf};
 
 use super::{ConfigError, Size, cgroup, in_range};
-use crate::limits::{MEMORY_LIMIT_BYTES_MAX, MEMORY_LIMIT_BYTES_MIN, MEMORY_PERCENT_DEFAULT};
+use crate::limits::{
+    MEMORY_BESIDE_MESSAGES_BYTES, MEMORY_LIMIT_BYTES_MAX, MEMORY_LIMIT_BYTES_MIN, MEMORY_PERCENT_DEFAULT,
+    MEMORY_PERCENT_MIN,
+};
 
 /// The budget, and what it was worked out from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +39,7 @@ impl MemoryBudget {
         let group = group.filter(|limit| limit.bytes < machine_bytes);
         let available_bytes = group.as_ref().map_or(machine_bytes, |limit| limit.bytes);
         let range = MEMORY_LIMIT_BYTES_MIN..=MEMORY_LIMIT_BYTES_MAX;
-        let share =
-            (available_bytes / 100 * MEMORY_PERCENT_DEFAULT as u64).clamp(*range.start(), *range.end());
+        let share = share_of(available_bytes).clamp(*range.start(), *range.end());
         let limit_bytes = in_range("memory-limit-bytes", configured.map(|size| size.0), share, range)?;
         Ok(Self {
             limit_bytes: usize::try_from(limit_bytes).unwrap_or(usize::MAX),
@@ -51,6 +53,13 @@ impl MemoryBudget {
     pub fn is_too_high(&self) -> bool {
         self.limit_bytes as u64 > self.available_bytes
     }
+}
+
+/// What messages may take of so many bytes, if nobody says: 0.4 as with RabbitMQ, less where too little would be left beside them.
+fn share_of(available_bytes: u64) -> u64 {
+    let percent = available_bytes / 100;
+    let left = available_bytes.saturating_sub(MEMORY_BESIDE_MESSAGES_BYTES);
+    left.clamp(percent * MEMORY_PERCENT_MIN, percent * MEMORY_PERCENT_DEFAULT)
 }
 
 impl fmt::Display for MemoryBudget {
@@ -83,6 +92,20 @@ mod tests {
         assert_eq!(budget(Some(7 * MB), 1_000 * MB, Some(300 * MB)).limit_bytes, 7_000_000);
         assert!(budget(Some(301 * MB), 1_000 * MB, Some(300 * MB)).is_too_high());
         assert!(!budget(None, 1_000 * MB, Some(300 * MB)).is_too_high());
+    }
+
+    #[test]
+    fn a_small_container_keeps_room_beside_the_messages() {
+        const MIB: u64 = 1024 * 1024;
+        let limit = |group: u64| budget(None, 64_000 * MIB, Some(group * MIB)).limit_bytes as u64 / MIB;
+        let known = [(16, 1), (64, 6), (100, 9), (128, 24), (160, 56), (180, 71), (256, 102), (1_000, 399)];
+        for (group, wanted) in known {
+            assert_eq!(limit(group), wanted, "of {group} MiB");
+        }
+        assert!(
+            (1..1_000).all(|group| limit(group) <= limit(group + 1)),
+            "more memory is never a smaller share"
+        );
     }
 
     #[test]
