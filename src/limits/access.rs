@@ -58,8 +58,10 @@ pub const AUTH_HTTP_USERS_IN_LINE_KEPT: usize = 1_024;
 pub const AUTH_HTTP_QUESTIONS_OF_A_FRAME_MAX: usize = 128;
 /// Logins about which it is asked at once: they take nothing of what those have who are in.
 pub const AUTH_HTTP_LOGINS_AT_ONCE: usize = 16;
-/// Answers that are remembered.
+/// Answers that are remembered,
 pub const AUTH_HTTP_ANSWERS_MAX: usize = 8_192;
+/// and so many of one user, who does not push out those of others, whatever it asks.
+pub const AUTH_HTTP_ANSWERS_OF_USER_MAX: usize = 1_024;
 /// Virtual hosts about which it is asked for one request of the HTTP API that lists what somebody may see.
 pub const AUTH_HTTP_VHOSTS_ASKED_MAX: usize = 256;
 /// The largest token, in bytes.

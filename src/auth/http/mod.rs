@@ -22,13 +22,15 @@ use tokio::{
 };
 
 use crate::config::HttpBackendConfig;
-use crate::limits::{AUTH_HTTP_ANSWERS_MAX, AUTH_HTTP_TOLD_PAUSE, PASSWORDS_PROVEN_MAX};
+use crate::limits::{
+    AUTH_HTTP_ANSWERS_MAX, AUTH_HTTP_ANSWERS_OF_USER_MAX, AUTH_HTTP_TOLD_PAUSE, PASSWORDS_PROVEN_MAX,
+};
 use crate::outside::BadAuthority;
 use crate::protocol::ShortString;
 pub use answer::Answer;
 use client::Client;
 pub use client::Unanswered;
-use lately::Lately;
+use lately::{Lately, LatelyOfEach};
 use line::Line;
 use question::login_form;
 pub use question::{About, HttpUser, Question};
@@ -41,8 +43,10 @@ pub struct HttpBackend {
     /// The longest that a question waits: in line, and for its answer.
     patience: Duration,
     line: Line,
-    answers: Mutex<Lately<Question, Said>>,
-    logins: Mutex<Lately<Proof, LoginSaid>>,
+    answers: Mutex<LatelyOfEach<ShortString, Question, Said>>,
+    allowed_logins: Mutex<Lately<Proof, LoginSaid>>,
+    /// The others are kept apart: whoever has no password can try very many.
+    other_logins: Mutex<Lately<Proof, LoginSaid>>,
     /// For what stands for passwords.
     key: [u8; 32],
     told: Mutex<Told>,
@@ -124,8 +128,9 @@ impl HttpBackend {
             cache_refusals: config.cache_refusals,
             patience: config.timeout * 2,
             line: Line::new(),
-            answers: Mutex::new(Lately::new(AUTH_HTTP_ANSWERS_MAX)),
-            logins: Mutex::new(Lately::new(PASSWORDS_PROVEN_MAX)),
+            answers: Mutex::new(LatelyOfEach::new(AUTH_HTTP_ANSWERS_MAX, AUTH_HTTP_ANSWERS_OF_USER_MAX)),
+            allowed_logins: Mutex::new(Lately::new(PASSWORDS_PROVEN_MAX)),
+            other_logins: Mutex::new(Lately::new(PASSWORDS_PROVEN_MAX)),
             key,
             told: Mutex::default(),
         }))
@@ -158,7 +163,7 @@ impl HttpBackend {
     }
 
     fn said_lately(&self, question: &Question) -> Option<Verdict> {
-        let (said, until) = self.answers.lock().get(question, Instant::now())?;
+        let (said, until) = self.answers.lock().get(&question.user.name, question, Instant::now())?;
         Some(Verdict { said, until })
     }
 
@@ -175,7 +180,7 @@ impl HttpBackend {
             }
         };
         let until = Instant::now() + if said == Said::Yes { self.cache } else { self.cache_refusals };
-        self.answers.lock().put(question, said, until);
+        self.answers.lock().put(&question.user.name.clone(), question, said, until);
         Verdict { said, until }
     }
 
@@ -198,7 +203,9 @@ impl HttpBackend {
 
     /// What was said of it lately.
     pub(super) fn login_said_lately(&self, login: &LoginQuestion) -> Option<LoginSaid> {
-        self.logins.lock().get(&login.proof, Instant::now()).map(|(said, _)| said)
+        let now = Instant::now();
+        let said_in = |logins: &Mutex<Lately<_, _>>| logins.lock().get(&login.proof, now);
+        said_in(&self.allowed_logins).or_else(|| said_in(&self.other_logins)).map(|(said, _)| said)
     }
 
     /// Asks about it. Takes as long as the network does, within the time that is configured.
@@ -211,9 +218,19 @@ impl HttpBackend {
                 LoginSaid::Nothing(why)
             }
         };
-        let span = if matches!(said, LoginSaid::Yes(_)) { self.cache } else { self.cache_refusals };
-        self.logins.lock().put(login.proof, said.clone(), Instant::now() + span);
+        self.remember_login(login, &said);
         said
+    }
+
+    fn remember_login(&self, login: &LoginQuestion, said: &LoginSaid) {
+        let (logins, span) = match said {
+            LoginSaid::Yes(_) => (&self.allowed_logins, self.cache),
+            LoginSaid::No(_) | LoginSaid::Nothing(_) => {
+                self.allowed_logins.lock().forget(&login.proof);
+                (&self.other_logins, self.cache_refusals)
+            }
+        };
+        logins.lock().put(login.proof, said.clone(), Instant::now() + span);
     }
 
     /// Tells the log that a question was not answered, once in a while.

@@ -301,6 +301,23 @@ async fn a_login_is_remembered_by_user_and_password_together() {
 }
 
 #[test]
+fn who_tries_very_many_passwords_does_not_have_it_asked_again_for_those_who_know_theirs() {
+    let server = Server::new();
+    let backend = server.backend(|settings| settings.auth_http_cache_refusals_ms = Some(60_000));
+    let of = |number: usize| backend.login(b"ann", Some(number.to_string().as_bytes()));
+    server.says("200 OK", "allow");
+    let yes = backend.ask_about_login(&of(0));
+    for number in 1..=2 * PASSWORDS_PROVEN_MAX {
+        backend.remember_login(&of(number), &LoginSaid::No(None));
+    }
+    assert_eq!(backend.login_said_lately(&of(0)), Some(yes));
+    assert_eq!(backend.login_said_lately(&of(1)), None);
+    assert_eq!(backend.login_said_lately(&of(2 * PASSWORDS_PROVEN_MAX)), Some(LoginSaid::No(None)));
+    backend.remember_login(&of(0), &LoginSaid::No(None));
+    assert_eq!(backend.login_said_lately(&of(0)), Some(LoginSaid::No(None)), "what was said last counts");
+}
+
+#[test]
 fn a_connection_serves_several_questions_and_one_that_was_closed_meanwhile_is_no_failure() {
     let server = Server::new();
     let backend = server.backend(|settings| {
