@@ -35,8 +35,14 @@ impl<T> ByChannel<T> {
     pub fn get_mut(&mut self, channel: u16) -> Option<&mut T> {
         match self.low.get_mut(usize::from(channel)) {
             Some(slot) => slot.as_mut(),
-            None => self.high.get_mut(&channel),
+            None => Self::high_mut(&mut self.high, channel),
         }
+    }
+
+    /// Apart from the low ones, whose way it would make long.
+    #[cold]
+    fn high_mut(high: &mut HashMap<u16, T, RandomState>, channel: u16) -> Option<&mut T> {
+        high.get_mut(&channel)
     }
 
     /// Each value.

@@ -393,7 +393,7 @@ impl Outbox {
 
     /// Whether a client has left too many replies unread.
     #[inline]
-    pub fn over_reply_budget(&self) -> bool {
+    pub fn over_reply_budget(&mut self) -> bool {
         self.pipe.over_reply_budget()
     }
 

@@ -42,6 +42,8 @@ pub(super) struct Pipe {
     /// What its buffers take, and who holds that; how much of it is the writer's.
     held: Option<Held>,
     writing_bytes: usize,
+    /// As long as no more than so many bytes wait, there is memory for them: it was looked lately.
+    roomy_bytes: usize,
     /// The socket that few bytes are sent to directly.
     socket: Option<Arc<dyn Socket>>,
     /// Something beside heartbeats was sent since the last [`Self::beat`].
@@ -102,6 +104,7 @@ impl Pipe {
             reader: None,
             held: None,
             writing_bytes: 0,
+            roomy_bytes: MEMORY_FLOOR_BYTES,
             socket: None,
             was_busy: false,
             has_beaten: false,
@@ -124,6 +127,7 @@ impl Pipe {
     /// Counts what its buffers take by now.
     #[inline]
     fn count(&mut self) {
+        self.roomy_bytes = MEMORY_FLOOR_BYTES;
         if let Some(held) = &mut self.held {
             held.set(self.bytes.capacity() + self.writing_bytes);
         }
@@ -141,13 +145,20 @@ impl Pipe {
     }
 
     /// Whether so much waits that no more should come: more than `max`, or more than everybody's part when all pipes together have
-    /// used up their share.
+    /// used up their share. That share is looked at once for so many bytes, not for each message of a run.
     #[inline]
-    pub(super) fn is_full(&self, max: usize) -> bool {
+    pub(super) fn is_full(&mut self, max: usize) -> bool {
         let pending = self.pending_bytes();
-        pending >= max
-            || (pending > MEMORY_FLOOR_BYTES
-                && self.holder().is_some_and(|holder| holder.may_have(Kind::Outboxes, 1).is_err()))
+        pending >= max || (pending > self.roomy_bytes && !self.finds_room_for(pending))
+    }
+
+    #[cold]
+    fn finds_room_for(&mut self, pending: usize) -> bool {
+        let has_room = self.holder().is_none_or(|holder| holder.may_have(Kind::Outboxes, 1).is_ok());
+        if has_room {
+            self.roomy_bytes = pending + MEMORY_FLOOR_BYTES;
+        }
+        has_room
     }
 
     /// Whether so little waits that those who were turned away may come again.
@@ -158,7 +169,7 @@ impl Pipe {
 
     /// Whether a client has left too many replies unread.
     #[inline]
-    pub(super) fn over_reply_budget(&self) -> bool {
+    pub(super) fn over_reply_budget(&mut self) -> bool {
         self.is_full(OUTBOX_REPLY_BYTES_MAX)
     }
 
@@ -259,6 +270,7 @@ impl Pipe {
     /// What was taken is sent. Gives a reader that waited for room.
     pub(super) fn written(&mut self) -> Option<Waker> {
         let bytes = mem::take(&mut self.in_flight_bytes);
+        self.roomy_bytes = MEMORY_FLOOR_BYTES;
         self.sent += Traffic { bytes: bytes as u64, packets: 1 };
         // What is no longer than an empty frame is a heartbeat.
         self.was_busy |= bytes > HEARTBEAT_FRAME.len();

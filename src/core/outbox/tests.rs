@@ -260,6 +260,13 @@ fn outboxes_that_nobody_reads_share_what_is_there_for_them() {
     drop(greedy.abandon());
     modest.send_frames(b"more");
     assert!(!modest.over_reply_budget());
+    // Whoever has found room does not fill a share that others have used up since.
+    greedy = outbox();
+    greedy.count_on(&Holder::new(gauge));
+    greedy.send_frames(&vec![0; share]);
+    greedy.wake_writer();
+    let found = (0..8).take_while(|_| !modest.over_reply_budget()).map(|_| modest.send_frames(&[0; 4_096]));
+    assert!(found.count() * 4_096 <= MEMORY_FLOOR_BYTES + 4_096);
     drop((greedy, modest));
     assert_eq!(gauge.used_bytes(), 0);
 }
