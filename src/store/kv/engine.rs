@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Batch, Home, Key, KeyKind, KeyValue, KvError, Pairs, Writes,
-    files::{EngineFiles, remove},
+    files::{EngineFiles, remove, remove_unfinished_snapshots},
     redo::{HALF_APPLIED, Redo, discard},
 };
 use crate::containment::contained;
@@ -78,6 +78,7 @@ impl SledKv {
     /// Opens the store in a folder; makes both if they are missing. See [`Home::open`].
     pub fn open(folder: &Path) -> Result<Self, KvError> {
         fs::create_dir_all(folder)?;
+        remove_unfinished_snapshots(folder)?;
         let config = sled::Config::new()
             .path(folder)
             .cache_capacity(CHECKPOINT_CACHE_BYTES)

@@ -57,6 +57,20 @@ impl EngineFiles {
     }
 }
 
+/// Each time that the engine is opened it writes a snapshot, under a name of its own before it has its name. It takes
+/// one that a kill has left unfinished for the newest one, and for damaged: all that the store knows would be lost. The one before is still
+/// there, and a new one is made of it. Nobody else may have the store open.
+pub(super) fn remove_unfinished_snapshots(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// The engine may remove its files at any time.
 fn sync_if_there(path: &Path) -> io::Result<()> {
     match File::open(path) {

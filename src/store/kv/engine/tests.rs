@@ -152,6 +152,22 @@ fn values_of_many_megabytes_are_kept() {
 }
 
 #[test]
+fn a_snapshot_that_a_kill_has_left_unfinished_costs_nothing() {
+    let (_parent, folder) = filled();
+    survey(&folder).unwrap();
+    let wanted = survey(&folder).unwrap();
+    let snapshot =
+        files_of(&folder).into_iter().find(|path| path.to_string_lossy().contains("snap.")).unwrap();
+    let whole = fs::read(snapshot).unwrap();
+    for left in [0, 1, 12, 13, whole.len() / 2, whole.len() - 1, whole.len()] {
+        let unfinished = folder.join("snap.7FFFFFFFFFFFFFFF.generating");
+        fs::write(&unfinished, &whole[..left]).unwrap();
+        assert!(survey(&folder).unwrap() == wanted, "{left} of {} octets", whole.len());
+        assert!(!unfinished.exists());
+    }
+}
+
+#[test]
 fn nothing_is_written_beside_the_folder() {
     let (parent, folder) = filled();
     let beside: Vec<_> = fs::read_dir(parent.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
