@@ -274,8 +274,8 @@ pub const PAGING_INTERVAL: Duration = Duration::from_millis(50);
 /// Share of the machine's memory that messages may take before publishers are blocked, in percent.
 pub const MEMORY_PERCENT_DEFAULT: u64 = 40;
 /// Memory that must stay beside the messages, where 40 % would leave less, in a small container: buffers, the store and the
-/// program take some 80 MB in a flood.
-pub const MEMORY_BESIDE_MESSAGES_BYTES: u64 = 104 * 1024 * 1024;
+/// program take up to 120 MB in a flood.
+pub const MEMORY_BESIDE_MESSAGES_BYTES: u64 = 144 * 1024 * 1024;
 /// Share that messages may take however small the container is, in percent.
 pub const MEMORY_PERCENT_MIN: u64 = 10;
 /// The smallest budget for messages: with less, no message of an ordinary size is taken.

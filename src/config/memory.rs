@@ -98,7 +98,7 @@ mod tests {
     fn a_small_container_keeps_room_beside_the_messages() {
         const MIB: u64 = 1024 * 1024;
         let limit = |group: u64| budget(None, 64_000 * MIB, Some(group * MIB)).limit_bytes as u64 / MIB;
-        let known = [(16, 1), (64, 6), (100, 10), (128, 24), (160, 56), (180, 71), (256, 102), (1_000, 400)];
+        let known = [(16, 1), (64, 6), (128, 12), (160, 16), (192, 48), (240, 95), (256, 102), (1_000, 400)];
         for (group, wanted) in known {
             assert_eq!(limit(group), wanted, "of {group} MiB");
         }

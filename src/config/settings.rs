@@ -189,7 +189,7 @@ pub struct Settings {
     /// Largest message body [default: 128MiB]
     #[arg(long, env = "LEVERET_MAX_MESSAGE_SIZE", value_name = "SIZE")]
     pub max_message_size: Option<Size>,
-    /// Messages in memory above which publishers are blocked [default: 0.4 of the memory of the machine, or of the container; less below 174 MiB]
+    /// Messages in memory above which publishers are blocked [default: 0.4 of the memory of the machine, or of the container; less below 240 MiB]
     #[arg(long, env = "LEVERET_MEMORY_LIMIT_BYTES", value_name = "SIZE")]
     pub memory_limit_bytes: Option<Size>,
     /// Room on the disk below which publishers are blocked [default: 256MiB]
