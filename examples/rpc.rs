@@ -33,13 +33,15 @@ async fn main() -> Result {
     let options = BasicConsumeOptions::default();
     let requests =
         channel.basic_consume(queue.clone(), "server".into(), options, FieldTable::default()).await?;
-    let serving = tokio::spawn(serve(channel, requests));
+    let serving = tokio::spawn(serve(channel.clone(), requests));
 
     let caller = Connection::connect(&url, ConnectionProperties::default()).await?;
-    for (id, answer) in call(&caller.create_channel().await?, &queue).await? {
+    let calling = caller.create_channel().await?;
+    for (id, answer) in call(&calling, &queue).await? {
         println!("call {id}: {answer}");
     }
     serving.await??;
+    // Both channels are still held here: one that is dropped closes itself, which fails while its connection is being closed.
     caller.close(200, "done".into()).await?;
     server.close(200, "done".into()).await?;
     Ok(())
