@@ -31,6 +31,7 @@ pub mod core;
 pub mod limits;
 pub mod management;
 pub mod outside;
+mod process;
 pub mod protocol;
 pub mod server;
 pub mod store;

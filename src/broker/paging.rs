@@ -3,7 +3,9 @@
 //! What is on disk is let go of. What is not is given to the journal first: a little of it, which is let go of before more is given,
 //! for until then it takes memory twice.
 
-use std::{future::poll_fn, sync::Arc};
+use std::{future::poll_fn, panic::resume_unwind, sync::Arc};
+
+use tracing::warn;
 
 use super::Broker;
 use crate::core::{
@@ -12,6 +14,7 @@ use crate::core::{
     queue::SharedQueue,
 };
 use crate::limits::{PAGING_INTERVAL, SPILL_BYTES_MAX};
+use crate::process;
 use crate::protocol::ShortString;
 
 /// What queues have given to the journal and have not let go of.
@@ -53,7 +56,27 @@ impl Broker {
                 }
                 self.let_go(&vhost.name, &mut spilled).await;
             }
+            self.give_back_freed().await;
             tokio::time::sleep(PAGING_INTERVAL).await;
+        }
+    }
+
+    /// What was let go of is of use to others only when the process has given it back, which it does in its own time as long as it
+    /// has no more than messages may take.
+    async fn give_back_freed(&self) {
+        let giving = tokio::task::spawn_blocking({
+            let limit = self.gauge.limit_bytes() as u64;
+            move || if process::resident_bytes() > limit { process::give_back_freed() } else { Ok(()) }
+        });
+        match giving.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "freed memory is not given back at once"),
+            Err(error) => {
+                // Else the runtime ends, and this task with it.
+                if let Ok(panic) = error.try_into_panic() {
+                    resume_unwind(panic)
+                }
+            }
         }
     }
 
@@ -75,6 +98,7 @@ impl Broker {
             }
             if more && spilled.bytes >= SPILL_BYTES_MAX {
                 self.wait_for(spilled).await;
+                self.give_back_freed().await;
             }
             tokio::task::yield_now().await;
         }

@@ -16,7 +16,6 @@ mod listing;
 mod metrics;
 mod openapi;
 mod pass;
-mod process;
 mod rates;
 mod recent;
 mod redrives;

@@ -21,6 +21,7 @@ use sources::{Source, paths, sources, stripped};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("containment", &[]),
+    ("process", &[]),
     ("protocol", &[]),
     ("core", &["protocol"]),
     ("audit", &["core", "protocol"]),
@@ -30,9 +31,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("outside", &["config"]),
     ("telemetry", &["outside", "core", "protocol"]),
     ("tls", &["config"]),
-    ("broker", &["audit", "store", "core", "protocol", "auth", "config"]),
+    ("broker", &["audit", "store", "core", "protocol", "auth", "process", "config"]),
     ("connection", &["audit", "broker", "store", "core", "protocol", "auth", "tls", "config", "containment"]),
-    ("management", &["connection", "audit", "broker", "store", "core", "protocol", "auth", "tls", "config"]),
+    (
+        "management",
+        &["connection", "audit", "broker", "store", "core", "protocol", "auth", "tls", "process", "config"],
+    ),
     ("console", &["management", "protocol"]),
     (
         "server",

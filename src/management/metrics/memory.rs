@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::sheet::{Metric, Row, Sheet, gauge};
 use crate::core::memory::Kind;
-use crate::management::{Api, process};
+use crate::management::Api;
+use crate::process;
 
 /// Bytes of some kinds of memory.
 #[derive(Debug, Default)]

@@ -9,7 +9,8 @@ use super::{
 use crate::broker::Spoken;
 use crate::connection::COMPATIBLE_VERSION;
 use crate::core::clock::Millis;
-use crate::management::{Api, process};
+use crate::management::Api;
+use crate::process;
 use crate::store::Snapshot;
 
 /// Figures of the process.

@@ -11,9 +11,9 @@ use crate::management::{
     failure::{Answered, Failure},
     listing::Listing,
     openapi::Routes,
-    process,
     visitor::Visitor,
 };
+use crate::process;
 
 pub(super) fn routes() -> Routes {
     Routes::about("nodes", "The node, and how it is configured")

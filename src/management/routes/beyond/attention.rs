@@ -14,10 +14,10 @@ use crate::management::{
     extract::{Asked, Query},
     failure::Answered,
     openapi::Routes,
-    process,
     visitor::Visitor,
     words::{bytes, counted},
 };
+use crate::process;
 
 pub(super) fn routes() -> Routes {
     Routes::about("attention", "What needs attention first").get(
