@@ -9,7 +9,7 @@ use std::{
 use rustls::ClientConfig;
 use socket2::{Domain, Socket, Type};
 
-use crate::{tls::Tls, wire::Stream};
+use crate::{machines::step_aside, tls::Tls, wire::Stream};
 
 #[derive(Clone)]
 pub struct Entry {
@@ -52,6 +52,7 @@ impl Entry {
             }
         };
         tcp.set_nodelay(true)?;
+        step_aside();
         Ok(tcp)
     }
 }

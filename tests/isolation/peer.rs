@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     entry::Entry,
+    machines::step_aside,
     scene::patience,
     wire::{
         Args, CLIENT_CAPABILITIES, Frame, METHOD, PASSIVE, PROTOCOL_HEADER, Reader, Stream, connection_open,
@@ -55,7 +56,11 @@ impl Peer {
 
     /// In writes so small that the kernel does not keep a core for long with one: it is not interrupted for others in it.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        bytes.chunks(WRITE_BYTES).try_for_each(|part| self.stream.write_all(part))
+        for part in bytes.chunks(WRITE_BYTES) {
+            self.stream.write_all(part)?;
+            step_aside();
+        }
+        Ok(())
     }
 
     pub fn method(&mut self, channel: u16, method: &Args) -> io::Result<()> {
@@ -86,6 +91,7 @@ impl Peer {
         let mut many = Vec::new();
         for n in numbers {
             many.extend(bytes_of(n));
+            step_aside();
             if many.len() >= SENT_AT_ONCE_BYTES {
                 self.send(&many)?;
                 many.clear();
@@ -121,6 +127,7 @@ impl Peer {
     pub fn next(&mut self, patience: Duration) -> io::Result<Option<Frame>> {
         let deadline = Instant::now() + patience;
         loop {
+            step_aside();
             if let Some(frame) = self.parse() {
                 return Ok(Some(frame));
             }

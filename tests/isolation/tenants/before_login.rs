@@ -11,6 +11,7 @@ use rustls::ClientConnection;
 
 use crate::{
     entry::Entry,
+    machines::step_aside,
     peer::{Peer, log_in},
     scene::{Row, Scene, rows_among_tenants, size},
     tenants::{LIMITED, again_and_again, duration},
@@ -63,6 +64,7 @@ fn drip(sockets: usize, words: &[u8], connect: impl Fn() -> io::Result<Box<dyn S
     let drops = |(stream, said): &mut (Box<dyn Stream>, usize)| {
         let octet = words.get(*said..=*said).unwrap_or_default();
         *said += 1;
+        step_aside();
         !octet.is_empty() && stream.write_all(octet).and_then(|()| stream.flush()).is_ok()
     };
     again_and_again(|| {
@@ -112,7 +114,10 @@ fn handshakes_that_are_large_and_do_not_end() -> Row {
                 let mut tcp = scene.attacker.tcp()?;
                 tcp.set_write_timeout(Some(Duration::from_millis(100)))?;
                 // The broker may refuse it at any place.
-                let _refused = tcp.write_all(&large_words(scene));
+                let _refused = large_words(scene).chunks(4_096).try_for_each(|part| {
+                    step_aside();
+                    tcp.write_all(part)
+                });
                 kept.push(tcp);
             }
             thread::sleep(duration() / 10);
