@@ -17,6 +17,7 @@
 //! * [`config`] and [`limits`]: what can be configured, and every bound there is.
 //! * [`audit`]: what the log says of who came in and what was changed, in one form.
 //! * [`containment`]: whose state a panic may have broken.
+//! * `process`: what the system says of the process, and freed memory that goes back to it.
 //! * [`cli`]: the command line.
 
 pub mod audit;
