@@ -179,6 +179,8 @@ pub const DISPATCH_BYTES_MAX: usize = 256 * 1024;
 /// microsecond (see `core/turn.rs`); a whole read of small publishes for one queue fits, which it has to: cut in two it costs 11 % of
 /// their throughput (measured with 2,048).
 pub const TURN_STEPS_MAX: usize = 5 * 1_024;
+/// Steps after which a reader that never has to wait reads no more before others have had their turn: the next read may take a whole turn.
+pub const READ_ON_STEPS_MAX: usize = TURN_STEPS_MAX / 2;
 /// Bytes that are copied in one step.
 pub const STEP_BYTES: usize = 1_024;
 /// Steps that one frame takes at least, unless it is an acknowledgement: it is decoded, and something is looked up.

@@ -204,8 +204,9 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
+    /// Whether a publish goes the way of those before it; it was looked for with their method frame.
     fn takes(&self, next: &Scanned<'a>) -> bool {
-        !self.items.is_empty() && self.method == next.method
+        !self.items.is_empty() && next.repeats
     }
 
     fn begin(&mut self, first: &Scanned<'a>) {

@@ -7,7 +7,7 @@
 use std::{
     cell::RefCell,
     future::poll_fn,
-    io,
+    io, mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -33,13 +33,15 @@ pub(super) struct Inbound {
     leftover: Vec<u8>,
     /// How many of the leftover bytes have been handled since.
     handled: usize,
+    /// Whether a read has waited since that was asked last.
+    waited: bool,
     held: Held,
 }
 
 impl Inbound {
     /// `leftover` came before and has not been handled.
     pub(super) fn new(socket: Reader, leftover: Vec<u8>, memory: &Arc<Holder>) -> Self {
-        Self { socket, leftover, handled: 0, held: Held::new(memory, Kind::Inbound) }
+        Self { socket, leftover, handled: 0, waited: false, held: Held::new(memory, Kind::Inbound) }
     }
 
     /// Handles what was left over.
@@ -55,7 +57,17 @@ impl Inbound {
     /// Reads once and lends what is there to `handle`, which tells how many bytes it has used up. Gives how many bytes
     /// were read; zero is the end of the stream.
     pub(super) async fn read(&mut self, mut handle: impl FnMut(&[u8]) -> usize) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_read(cx, &mut handle)).await
+        poll_fn(|cx| {
+            let polled = self.poll_read(cx, &mut handle);
+            self.waited |= polled.is_pending();
+            polled
+        })
+        .await
+    }
+
+    /// Whether a read has waited since this was asked last: others had their turn meanwhile.
+    pub(super) fn has_waited(&mut self) -> bool {
+        mem::take(&mut self.waited)
     }
 
     /// Waits until the client has closed or broken its connection, without reading: what it has sent before may still be unread.

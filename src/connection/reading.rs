@@ -17,8 +17,8 @@ use super::{
     work::Why,
 };
 use crate::broker::Attention;
-use crate::core::{error::AmqpError, outbox::send};
-use crate::limits::{FLOW_PAUSE_MAX, READ_BUFFER_BYTES, SLOWED_AT_ONCE_MAX};
+use crate::core::{error::AmqpError, outbox::send, turn::steps_of_bytes};
+use crate::limits::{FLOW_PAUSE_MAX, READ_BUFFER_BYTES, READ_ON_STEPS_MAX, SLOWED_AT_ONCE_MAX};
 use crate::protocol::{ReplyCode, connection};
 
 /// The reader task's state.
@@ -34,6 +34,8 @@ pub(super) struct Reading {
     gone: CancellationToken,
     /// Whether bytes that were left over may be handled now.
     unhandled: bool,
+    /// Steps that this task has taken since others had their turn, over however many reads.
+    steps: usize,
 }
 
 impl Reading {
@@ -53,6 +55,7 @@ impl Reading {
             attention,
             gone,
             unhandled: true,
+            steps: 0,
         }
     }
 
@@ -88,12 +91,17 @@ impl Reading {
                 () = yield_now(), if busy => {
                     self.unhandled = false;
                     self.inbound.resume(|bytes| self.session.handle(bytes));
+                    self.steps = self.session.steps_taken();
                     0
                 }
                 read = self.inbound.read(|bytes| self.session.handle(bytes)), if !busy => match read {
                     Ok(0) => return Ending::Gone,
                     Ok(bytes) => {
                         self.attention.received(bytes);
+                        if self.inbound.has_waited() {
+                            self.steps = 0;
+                        }
+                        self.steps += self.session.steps_taken() + steps_of_bytes(bytes);
                         bytes
                     }
                     Err(error) => return Ending::Broken(error),
@@ -145,9 +153,10 @@ impl Reading {
         {
             queue.stalled();
         }
-        // A socket that fills the buffer again and again would keep this worker busy for ever, and consumers would have no turn.
-        if bytes_read >= READ_BUFFER_BYTES / 2 {
+        // A socket that has more again and again would keep this worker busy for ever, and consumers would have no turn.
+        if bytes_read >= READ_BUFFER_BYTES / 2 || self.steps >= READ_ON_STEPS_MAX {
             yield_now().await;
+            self.steps = 0;
         }
     }
 

@@ -14,6 +14,8 @@ pub(super) struct Scanned<'a> {
     pub(super) channel: u16,
     /// The whole method frame: two publishes with equal ones go the same way.
     pub(super) method: &'a [u8],
+    /// Whether the method frame before was equal.
+    pub(super) repeats: bool,
     pub(super) view: View<'a>,
     pub(super) bits: u8,
     /// Bytes of all its frames.
@@ -46,8 +48,8 @@ pub(super) fn scan<'a>(
     frame_bytes_max: usize,
     body_bytes_max: u64,
 ) -> Scan<'a> {
-    let same = !previous_method.is_empty() && buffer.starts_with(previous_method);
-    let method = if same { Some(&buffer[..previous_method.len()]) } else { method_frame(buffer) };
+    let repeats = !previous_method.is_empty() && buffer.starts_with(previous_method);
+    let method = if repeats { Some(&buffer[..previous_method.len()]) } else { method_frame(buffer) };
     let Some(method) = method else { return Scan::Other };
     let channel = [method[1], method[2]];
     match content(&buffer[method.len()..], channel, frame_bytes_max, body_bytes_max) {
@@ -65,6 +67,7 @@ pub(super) fn scan<'a>(
             Scan::Complete(Scanned {
                 channel: u16::from_be_bytes(channel),
                 method,
+                repeats,
                 view: View::new(layout, &buffer[IMAGE_AT..bytes]),
                 bits: method[method.len() - 2],
                 bytes,

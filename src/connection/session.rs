@@ -210,6 +210,12 @@ impl Session {
         tracing::error_span!("connection", number, %peer, name, %user, %vhost)
     }
 
+    /// Steps that were taken in this turn.
+    #[inline]
+    pub(super) fn steps_taken(&self) -> usize {
+        self.turn_steps - self.turn.steps_left()
+    }
+
     /// Whether there may be something to do before more is read.
     pub(super) fn is_busy(&self) -> bool {
         self.turn.is_over() || self.is_working()

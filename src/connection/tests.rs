@@ -27,7 +27,7 @@ use crate::core::{
     memory::{Gauge, Held, Holder, Kind},
     outgoing::Outgoing,
 };
-use crate::limits::{DEPARTURES_WAITING_MAX, OUTBOX_REPLY_BYTES_MAX};
+use crate::limits::{DEPARTURES_WAITING_MAX, OUTBOX_REPLY_BYTES_MAX, TURN_STEPS_MAX};
 use crate::protocol::{
     Encode, FRAME_METHOD, FieldTable, Method, PROTOCOL_HEADER, ShortString, basic, channel, confirm,
     connection, frame, queue, split,
@@ -248,6 +248,39 @@ async fn who_has_sent_a_part_of_a_message_is_held_up_by_the_memory_alarm() {
         drop(used);
         assert!(matches!(client.next().await, Method::ConnectionUnblocked(_)));
     }
+}
+
+#[tokio::test]
+async fn a_client_that_has_more_with_each_read_gives_others_their_turn() {
+    // Memory is short, so little is read at once.
+    let gauge = Gauge::new(100_000_000);
+    let _used = Held::of(&Holder::new(gauge), Kind::Histories, 80_000_000);
+    let config = Config::load(Settings::default()).unwrap();
+    let broker = Arc::new(Broker::with_gauge(config, Opened::forgetful(), gauge));
+    let client = Raw::open(listening(broker.clone()).await).await;
+    let mut message = Vec::new();
+    let exchange = ShortString::from_static("amq.fanout");
+    frame::write_method(&mut message, 1, &basic::Publish { exchange, ..Default::default() });
+    frame::write_header(&mut message, 1, basic::CLASS_ID, 1, &[0, 0]);
+    frame::write_bodies(&mut message, 1, b"m", 4_096);
+    // All that the system takes is there before the first read: one thread does both.
+    let messages = message.repeat(1_000);
+    client.socket.writable().await.unwrap();
+    let mut sent = 0;
+    while let Ok(bytes) = client.socket.try_write(&messages[sent % message.len()..]) {
+        sent += bytes;
+    }
+    let sent = (sent / message.len()) as u64;
+    let vhost = broker.vhosts.find(b"/").unwrap();
+    let (mut handled, mut most_at_once) = (0, 0);
+    while handled < sent {
+        tokio::task::yield_now().await;
+        let now = vhost.read(|topology| topology.counts_of_exchange(b"amq.fanout").unwrap().publish_in);
+        most_at_once = most_at_once.max(now - handled);
+        handled = now;
+    }
+    assert!(sent > 4 * TURN_STEPS_MAX as u64, "{sent} are too few");
+    assert!(most_at_once <= TURN_STEPS_MAX as u64, "{most_at_once} of {sent} in one turn");
 }
 
 /// A broker in this process, its address, and a client on its default virtual host.

@@ -4,6 +4,7 @@
 //! to what it belonged to, so that a virtual host's counts never fall.
 
 use std::{
+    mem,
     ops::{AddAssign, RangeInclusive},
     sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
@@ -171,13 +172,17 @@ impl Sizes {
     #[inline]
     pub fn note(&mut self, sizes: impl Iterator<Item = u32>) {
         let (mut class, mut range) = (0, 0..=SIZE_BOUNDS[0]);
+        let (mut messages, mut bytes) = (0, 0);
         for size in sizes {
             if !range.contains(&size) {
+                self.counts[class] += mem::take(&mut messages);
                 (class, range) = class_of(size);
             }
-            self.counts[class] += 1;
-            self.bytes += u64::from(size);
+            messages += 1;
+            bytes += u64::from(size);
         }
+        self.counts[class] += messages;
+        self.bytes += bytes;
     }
 }
 
@@ -201,7 +206,7 @@ impl SizeTally {
         if sizes.counts == [0; SIZES] {
             return;
         }
-        let Sizes { counts, bytes } = std::mem::take(sizes);
+        let Sizes { counts, bytes } = mem::take(sizes);
         for (counter, more) in self.counts.iter().zip(counts) {
             if more > 0 {
                 counter.fetch_add(more.into(), Ordering::Relaxed);

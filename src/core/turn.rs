@@ -35,6 +35,12 @@ impl Turn {
         self.steps_left = 0;
     }
 
+    /// The steps that are left.
+    #[inline]
+    pub fn steps_left(&self) -> usize {
+        self.steps_left
+    }
+
     /// Whether others should get their turn now.
     #[inline]
     pub fn is_over(&self) -> bool {

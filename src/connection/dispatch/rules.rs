@@ -35,12 +35,16 @@ pub(super) fn headers(view: &View<'_>) -> Result<Option<FieldTable>, AmqpError> 
 }
 
 /// Whether its headers say where or when it goes.
+#[inline]
 pub(super) fn has_telling_headers(view: &View<'_>) -> bool {
-    has_rules(view)
-        && PropertiesView::parse(view.properties()).ok().and_then(|it| it.headers).is_some_and(|headers| {
-            let headers = TableView::new(headers);
-            ["CC", "BCC", X_DELAY, X_DELIVER_AT].iter().any(|name| headers.get(name).is_some())
-        })
+    has_rules(view) && names_telling_headers(view)
+}
+
+fn names_telling_headers(view: &View<'_>) -> bool {
+    PropertiesView::parse(view.properties()).ok().and_then(|it| it.headers).is_some_and(|headers| {
+        let headers = TableView::new(headers);
+        ["CC", "BCC", X_DELAY, X_DELIVER_AT].iter().any(|name| headers.get(name).is_some())
+    })
 }
 
 /// When a message is due that was published with a delay; 406 if that is too far ahead.
