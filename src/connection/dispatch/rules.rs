@@ -40,6 +40,7 @@ pub(super) fn has_telling_headers(view: &View<'_>) -> bool {
     has_rules(view) && names_telling_headers(view)
 }
 
+#[inline(never)] // So that the test before it is inlined: most messages need no more.
 fn names_telling_headers(view: &View<'_>) -> bool {
     PropertiesView::parse(view.properties()).ok().and_then(|it| it.headers).is_some_and(|headers| {
         let headers = TableView::new(headers);
