@@ -18,7 +18,7 @@ pub const ARGON2_LANES_MAX: u32 = 16;
 pub const PASSWORD_FILE_BYTES_MAX: usize = 4_096;
 /// Passwords whose check may wait for its turn, over all clients,
 pub const PASSWORDS_WAITING_MAX: usize = 512;
-/// and of one address (of IPv6: one network of 64 bits), so that the others have theirs.
+/// and of one address (of IPv6: one network of 64 bits), so that the others have theirs. What else comes from there waits for that.
 pub const PASSWORDS_WAITING_PER_ADDRESS_MAX: usize = 128;
 /// How long a password that was proven need not be hashed again: clients that connect for each request pay it seldom.
 pub const PASSWORD_PROVEN_FOR: Duration = Duration::from_secs(15);

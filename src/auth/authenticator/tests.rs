@@ -1,9 +1,15 @@
 use std::sync::Mutex as StdMutex;
 
+use futures_lite::future::poll_once;
+use tokio::task::unconstrained;
+
 use super::*;
 use crate::config::Settings;
 use crate::core::access::{HashAlgorithm, Limits};
-use crate::limits::{LOGIN_DELAY_MIN, LOGIN_FAILURES_FREE, PASSWORD_PROVEN_FOR};
+use crate::limits::{
+    LOGIN_DELAY_MIN, LOGIN_FAILURES_FREE, PASSWORD_PROVEN_FOR, PASSWORDS_WAITING_MAX,
+    PASSWORDS_WAITING_PER_ADDRESS_MAX,
+};
 
 const HERE: &str = "127.0.0.1";
 const ELSEWHERE: &str = "192.0.2.1";
@@ -191,7 +197,7 @@ async fn what_was_proven_lately_is_not_hashed_again_and_a_changed_password_is() 
     tokio::time::advance(PASSWORD_PROVEN_FOR).await;
     let all = authenticator.checks.turn(None).await.unwrap();
     let mut waits = Box::pin(log_in(&new, "new"));
-    assert!(futures_lite::future::poll_once(waits.as_mut()).await.is_none(), "it is hashed again");
+    assert!(poll_once(waits.as_mut()).await.is_none(), "it is hashed again");
     drop(all);
     assert!(waits.await);
 }
@@ -205,12 +211,12 @@ async fn of_many_that_come_with_one_password_one_pays() {
     let all = authenticator.checks.turn(None).await.unwrap();
     let mut first = Box::pin(authenticator.log_in(&claim, HERE.parse().unwrap(), find));
     let mut second = Box::pin(authenticator.log_in(&claim, HERE.parse().unwrap(), find));
-    assert!(futures_lite::future::poll_once(first.as_mut()).await.is_none());
-    assert!(futures_lite::future::poll_once(second.as_mut()).await.is_none());
+    assert!(poll_once(first.as_mut()).await.is_none());
+    assert!(poll_once(second.as_mut()).await.is_none());
     drop(all);
     assert!(first.await.is_ok());
     // It has its turn, and the proof is there: nothing is left to wait for.
-    assert!(matches!(futures_lite::future::poll_once(second.as_mut()).await, Some(Ok(_))));
+    assert!(matches!(poll_once(second.as_mut()).await, Some(Ok(_))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,7 +228,7 @@ async fn a_password_that_is_changed_while_the_old_one_is_checked_lets_nobody_in(
         let all = authenticator.checks.turn(None).await.unwrap();
         let find = |_: &[u8]| now.lock().unwrap().clone();
         let mut login = Box::pin(authenticator.log_in(&claim, HERE.parse().unwrap(), find));
-        assert!(futures_lite::future::poll_once(login.as_mut()).await.is_none());
+        assert!(poll_once(login.as_mut()).await.is_none());
         *now.lock().unwrap() = later;
         drop(all);
         assert_eq!(login.await.unwrap_err().why, LoginError::InvalidCredentials("u".into()));
@@ -242,12 +248,12 @@ async fn whatever_is_wrong_costs_the_check_of_a_new_hash() {
             let peer = IpAddr::V4([10, 0, 0, name.len() as u8 + name.as_bytes()[0]].into());
             let claim = known(name, "wrong");
             let mut login = Box::pin(authenticator.log_in(&claim, peer, find_in(&users)));
-            let answered = futures_lite::future::poll_once(login.as_mut()).await.is_some();
+            let answered = poll_once(login.as_mut()).await.is_some();
             assert_eq!(answered, !costs && name != "broken", "{hashing:?} {name}");
         }
         let claim = known("sha256", "right");
         let right = Box::pin(authenticator.log_in(&claim, HERE.parse().unwrap(), find_in(&users)));
-        let answered = futures_lite::future::poll_once(right).await;
+        let answered = poll_once(right).await;
         assert!(matches!(answered, Some(Ok(_))), "a cheap hash is checked where it is");
         drop(all);
     }
@@ -258,11 +264,12 @@ async fn who_finds_the_line_full_is_refused_and_that_is_no_failure() {
     let authenticator = by_default();
     let all = authenticator.checks.turn(None).await.unwrap();
     let (users, claim) = (users(), known("argon2id", "right"));
-    let mut line: Vec<_> = (0..crate::limits::PASSWORDS_WAITING_PER_ADDRESS_MAX)
-        .map(|_| Box::pin(authenticator.log_in(&claim, HERE.parse().unwrap(), find_in(&users))))
+    let mut line: Vec<_> = (1..PASSWORDS_WAITING_MAX)
+        .map(|n| IpAddr::from([10, 0, 0, (n / PASSWORDS_WAITING_PER_ADDRESS_MAX) as u8]))
+        .map(|peer| Box::pin(authenticator.log_in(&claim, peer, find_in(&users))))
         .collect();
     for login in &mut line {
-        assert!(futures_lite::future::poll_once(login.as_mut()).await.is_none());
+        assert!(unconstrained(poll_once(login.as_mut())).await.is_none());
     }
     for _ in 0..10 {
         let refused = authenticator.log_in(&claim, HERE.parse().unwrap(), find_in(&users)).await.unwrap_err();
@@ -270,6 +277,23 @@ async fn who_finds_the_line_full_is_refused_and_that_is_no_failure() {
     }
     drop(all);
     for login in line {
+        assert!(login.await.is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_clients_of_one_address_get_in_however_many_come_at_once() {
+    let authenticator = by_default();
+    let all = authenticator.checks.turn(None).await.unwrap();
+    let (users, claim) = (users(), known("argon2id", "right"));
+    let mut logins: Vec<_> = (0..2 * PASSWORDS_WAITING_MAX)
+        .map(|_| Box::pin(authenticator.log_in(&claim, HERE.parse().unwrap(), find_in(&users))))
+        .collect();
+    for login in &mut logins {
+        assert!(unconstrained(poll_once(login.as_mut())).await.is_none());
+    }
+    drop(all);
+    for login in logins {
         assert!(login.await.is_ok());
     }
 }
