@@ -419,14 +419,12 @@ impl Authenticator {
             return Ok(password::verify(hash, password.expose_secret()));
         }
         let proof = self.proven.proof(user, hash, password.expose_secret());
-        if self.proven.has(&proof, Instant::now()) {
-            return Ok(Ok(true));
-        }
-        let turn = self.checks.turn(Some(origin)).await?;
-        // Of many clients that come at once with the same password, only the first one waits for the work.
-        if self.proven.has(&proof, Instant::now()) {
-            return Ok(Ok(true));
-        }
+        // Of many clients that come at once with the same password one waits for the work, and all are let in when it is done.
+        let turn = tokio::select! {
+            biased;
+            () = self.proven.comes(&proof) => return Ok(Ok(true)),
+            turn = self.checks.turn(Some(origin)) => turn?,
+        };
         let (hash, password) = (hash.clone(), password.clone());
         let verified = turn.run(move || password::verify(&hash, password.expose_secret())).await?;
         if verified == Ok(true) {

@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use lru::LruCache;
 use parking_lot::Mutex;
 use sha2::Sha256;
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::auth::bounded::at_most;
 use crate::core::access::PasswordHash;
@@ -22,12 +22,14 @@ pub(super) struct Proven {
     key: [u8; 32],
     /// With the moment from which on they do not count.
     proofs: Mutex<LruCache<Proof, Instant>>,
+    /// Wakes whoever waits for a proof, of whatever it is: one comes in some tens of milliseconds at most.
+    added: Notify,
 }
 
 impl Proven {
     /// Nothing is proven. `key` is random.
     pub(super) fn new(key: [u8; 32]) -> Self {
-        Self { key, proofs: Mutex::new(at_most(PASSWORDS_PROVEN_MAX)) }
+        Self { key, proofs: Mutex::new(at_most(PASSWORDS_PROVEN_MAX)), added: Notify::new() }
     }
 
     /// What would prove that a password is a user's.
@@ -57,6 +59,18 @@ impl Proven {
     /// It is proven now, and counts for [`PASSWORD_PROVEN_FOR`].
     pub(super) fn add(&self, proof: Proof, now: Instant) {
         self.proofs.lock().put(proof, now + PASSWORD_PROVEN_FOR);
+        self.added.notify_waiters();
+    }
+
+    /// Waits until it is proven, by somebody else.
+    pub(super) async fn comes(&self, proof: &Proof) {
+        loop {
+            let added = self.added.notified();
+            if self.has(proof, Instant::now()) {
+                return;
+            }
+            added.await;
+        }
     }
 }
 

@@ -293,8 +293,10 @@ async fn all_clients_of_one_address_get_in_however_many_come_at_once() {
         assert!(unconstrained(poll_once(login.as_mut())).await.is_none());
     }
     drop(all);
-    for login in logins {
-        assert!(login.await.is_ok());
+    assert!(logins.remove(0).await.is_ok());
+    for mut login in logins {
+        // The first one has paid for all: nothing is left to wait for.
+        assert!(matches!(unconstrained(poll_once(login.as_mut())).await, Some(Ok(_))));
     }
 }
 
