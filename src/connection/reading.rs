@@ -18,7 +18,7 @@ use super::{
 };
 use crate::broker::Attention;
 use crate::core::{error::AmqpError, outbox::send, turn::steps_of_bytes};
-use crate::limits::{FLOW_PAUSE_MAX, READ_BUFFER_BYTES, READ_ON_STEPS_MAX, SLOWED_AT_ONCE_MAX};
+use crate::limits::{FLOW_PAUSE_MAX, READ_ON_STEPS_MAX, SLOWED_AT_ONCE_MAX};
 use crate::protocol::{ReplyCode, connection};
 
 /// The reader task's state.
@@ -154,7 +154,7 @@ impl Reading {
             queue.stalled();
         }
         // A socket that has more again and again would keep this worker busy for ever, and consumers would have no turn.
-        if bytes_read >= READ_BUFFER_BYTES / 2 || self.steps >= READ_ON_STEPS_MAX {
+        if self.steps >= READ_ON_STEPS_MAX {
             yield_now().await;
             self.steps = 0;
         }

@@ -63,7 +63,8 @@ pub struct Message(ThinArc<Header, u8>);
 struct Header {
     /// Lowest 24 bits: bytes of the content header frame. Highest 8: of the exchange's name.
     content_header_and_exchange: u32,
-    body_bytes: u32,
+    /// Bytes of the image.
+    image_bytes: u32,
     /// The journal's: the two lowest bits are the [`Stage`], the others count settlements before the message was written.
     journal: AtomicU32,
     /// Where it counts.
@@ -71,7 +72,7 @@ struct Header {
     key_bytes: u8,
     persistent: bool,
     /// Lowest 48 bits: the time, enough for another 8,900 years. Highest 16: frames of the body; with these, the header tells how
-    /// long the image is. One word: written in parts and then copied whole, it would hold the processor up.
+    /// long the body is.
     time_and_frames: u64,
 }
 
@@ -81,14 +82,14 @@ const TIME_MAX: Millis = (1 << TIME_BITS) - 1;
 
 impl Header {
     fn of(view: &View<'_>, body_frames: u16, published_at: Millis, gauge: Number) -> Self {
-        let Layout { header_frame_bytes, body_bytes, exchange_bytes, key_bytes, persistent } = view.layout;
+        let Layout { header_frame_bytes, exchange_bytes, key_bytes, persistent, .. } = view.layout;
         assert!(
             (header_frame_bytes as usize) < HEADER_FRAME_BYTES_LIMIT,
             "headers are bounded by frame_max and hops"
         );
         Self {
             content_header_and_exchange: header_frame_bytes | u32::from(exchange_bytes) << 24,
-            body_bytes,
+            image_bytes: view.image.len() as u32,
             journal: AtomicU32::new(0),
             gauge,
             key_bytes,
@@ -99,13 +100,17 @@ impl Header {
 
     #[inline]
     fn layout(&self) -> Layout {
-        Layout {
+        let mut layout = Layout {
             header_frame_bytes: self.content_header_and_exchange & 0x00ff_ffff,
-            body_bytes: self.body_bytes,
+            body_bytes: 0,
             exchange_bytes: (self.content_header_and_exchange >> 24) as u8,
             key_bytes: self.key_bytes,
             persistent: self.persistent,
-        }
+        };
+        let frames = (self.time_and_frames >> TIME_BITS) as u32 * FRAME_OVERHEAD_BYTES as u32;
+        layout.body_bytes =
+            self.image_bytes - layout.content_at() as u32 - layout.header_frame_bytes - frames;
+        layout
     }
 
     fn set_published_at(&mut self, at: Millis) {
@@ -118,21 +123,32 @@ impl Header {
 
     #[inline]
     fn size_bytes(&self) -> usize {
-        let layout = self.layout();
-        let image = layout.content_at()
-            + layout.header_frame_bytes as usize
-            + layout.body_bytes as usize
-            + (self.time_and_frames >> TIME_BITS) as usize * FRAME_OVERHEAD_BYTES;
-        // The reference count and the length stand in the allocation, too.
-        allocated_bytes(size_of::<Self>() + 2 * size_of::<usize>() + image)
+        size_bytes(self.image_bytes)
     }
 }
 
+/// Bytes of memory that a message takes whose image is so long.
+#[inline]
+fn size_bytes(image_bytes: u32) -> usize {
+    // The reference count and the length stand in the allocation, too.
+    allocated_bytes(size_of::<Header>() + 2 * size_of::<usize>() + image_bytes as usize)
+}
+
 impl Drop for Header {
+    // Small, so that it is inlined wherever a panic would drop one: a header has no address then while it is made, and goes from
+    // registers to where it stays. Copied from the stack, in other widths than it was written in, it would hold the processor up
+    // until all that was stored before is in its cache.
+    #[inline]
     fn drop(&mut self) {
-        if let Some(gauge) = self.gauge.gauge() {
-            gauge.change_messages(-(self.size_bytes() as isize));
-        }
+        discount(self.gauge, self.image_bytes);
+    }
+}
+
+/// A message whose image is so long is gone.
+#[inline(never)]
+fn discount(gauge: Number, image_bytes: u32) {
+    if let Some(gauge) = gauge.gauge() {
+        gauge.change_messages(-(size_bytes(image_bytes) as isize));
     }
 }
 

@@ -109,6 +109,15 @@ struct Memory {
 }
 
 impl Memory {
+    #[cold]
+    fn count(&mut self, entries_bytes: usize, messages_bytes: Option<usize>) {
+        self.entries.set(entries_bytes);
+        if let Some(bytes) = messages_bytes {
+            self.messages.set(bytes);
+        }
+        self.had_room = self.room().is_ok();
+    }
+
     /// Whether its holder may use more of both kinds.
     fn room(&self) -> Result<(), Exceeded> {
         self.messages.holder().may_have(Kind::Unacked, 1)?;
@@ -138,14 +147,9 @@ impl Window {
         let Some(memory) = &mut self.memory else { return };
         let entries_bytes = self.unacked.bytes();
         let is_counted = self.unacked_bytes.abs_diff(memory.messages.bytes()) <= WINDOW_UNCOUNTED_BYTES_MAX;
-        if is_counted && entries_bytes == memory.entries.bytes() {
-            return;
+        if !is_counted || entries_bytes != memory.entries.bytes() {
+            memory.count(entries_bytes, (!is_counted).then_some(self.unacked_bytes));
         }
-        memory.entries.set(entries_bytes);
-        if !is_counted {
-            memory.messages.set(self.unacked_bytes);
-        }
-        memory.had_room = memory.room().is_ok();
     }
 
     /// Whether there is memory for one more that is held. A channel that holds nothing may always hold one.
@@ -223,6 +227,7 @@ impl Window {
     }
 
     /// Keeps a delivered message until it is settled.
+    #[inline]
     pub fn hold(&mut self, unacked: Unacked) {
         self.unacked_count += 1;
         self.consumer_unacked += u32::from(unacked.consumer.is_some());
@@ -410,14 +415,15 @@ impl Window {
 
     /// Takes what is unacknowledged up to and with a tag, oldest first, `max` of them at most. Whether there may be more.
     pub fn take_up_to(&mut self, up_to: u64, max: usize, taken: &mut Vec<Unacked>) -> bool {
-        let full = taken.len().saturating_add(max);
+        let mut left = max;
         while self.unacked.front().is_some_and(|(tag, _)| *tag <= up_to) {
-            if taken.len() >= full {
+            if left == 0 {
                 return true;
             }
-            if let Some((_, Some(unacked))) = self.unacked.pop_front() {
-                self.forget(&unacked);
-                taken.push(unacked);
+            let first = taken.len();
+            left -= self.unacked.take_some(up_to, left, taken);
+            for unacked in &taken[first..] {
+                self.forget(unacked);
             }
         }
         self.count();

@@ -205,7 +205,8 @@ pub fn allocated_bytes(bytes: usize) -> usize {
         129..=16_384 => bytes.next_power_of_two() / 8,
         _ => PAGE,
     };
-    bytes.next_multiple_of(step)
+    // A step is a power of two, which the compiler does not know: it would divide.
+    (bytes + step - 1) & !(step - 1)
 }
 
 #[cfg(test)]

@@ -63,17 +63,37 @@ impl ByTag {
     /// Takes it.
     #[inline]
     pub(super) fn pop_front(&mut self) -> Option<Tagged> {
-        let Some(older) = &mut self.older else { return self.last.pop_front() };
-        let piece = older.pieces.front_mut()?;
-        let first = piece.pop_front();
-        older.len -= 1;
-        if piece.is_empty() {
+        let first = self.oldest().pop_front()?;
+        self.fewer(1);
+        Some(first)
+    }
+
+    /// Takes those of the oldest piece with tags up to this one, in order, `max` at most. Gives how many there are fewer: those that
+    /// were settled out of turn count, too.
+    pub(super) fn take_some(&mut self, up_to: u64, max: usize, taken: &mut Vec<Unacked>) -> usize {
+        let oldest = self.oldest();
+        let count = oldest.partition_point(|(tag, _)| *tag <= up_to).min(max);
+        taken.extend(oldest.drain(..count).filter_map(|(_, unacked)| unacked));
+        self.fewer(count);
+        count
+    }
+
+    #[inline]
+    fn oldest(&mut self) -> &mut VecDeque<Tagged> {
+        self.older.as_mut().and_then(|older| older.pieces.front_mut()).unwrap_or(&mut self.last)
+    }
+
+    /// There are fewer in the oldest piece, which goes if nothing is left in it.
+    #[inline]
+    fn fewer(&mut self, count: usize) {
+        let Some(older) = &mut self.older else { return };
+        older.len -= count;
+        if older.pieces.front().is_some_and(VecDeque::is_empty) {
             older.pieces.pop_front();
         }
         if older.pieces.is_empty() {
             self.older = None;
         }
-        first
     }
 
     /// The one of a tag.
