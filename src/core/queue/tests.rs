@@ -1,6 +1,7 @@
 //! Queues as clients see them: deliveries are read back from the bytes in each client's outbox.
 
 mod client;
+mod held;
 mod lines;
 mod memory;
 mod model;
