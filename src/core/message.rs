@@ -11,19 +11,24 @@
 //! ([`Publication`]); when it has to be kept, the image is copied once into one reference-counted allocation
 //! ([`Message`]) that queues, unacked windows and deliveries share. A part of it is decoded only when a rule asks for that part.
 
+mod header;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use triomphe::{Arc, ThinArc};
 
+pub use header::HEADER_FRAME_BYTES_LIMIT;
+
 use crate::core::{
     clock::Millis,
-    memory::{Gauge, Number, allocated_bytes},
+    memory::{Gauge, Number},
 };
 use crate::limits::{FRAME_SIZE_BYTES_MAX, SHOWN_FRAMES_MAX};
 use crate::protocol::{
     PropertiesView,
     frame::{FRAME_BODY, FRAME_END, FRAME_OVERHEAD_BYTES, write_frame},
 };
+use header::Header;
 
 /// Where the parts of an image lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,105 +57,9 @@ impl Layout {
     }
 }
 
-/// No content header frame is as long as that: it came in one frame, and grows by a little at each hop.
-pub const HEADER_FRAME_BYTES_LIMIT: usize = 1 << 24;
-
 /// A kept message: one shared allocation, one pointer wide.
 #[derive(Clone)]
 pub struct Message(ThinArc<Header, u8>);
-
-/// What stands before the image in memory. It is kept to 24 bytes, because there may be millions of messages.
-struct Header {
-    /// Lowest 24 bits: bytes of the content header frame. Highest 8: of the exchange's name.
-    content_header_and_exchange: u32,
-    /// Bytes of the image.
-    image_bytes: u32,
-    /// The journal's: the two lowest bits are the [`Stage`], the others count settlements before the message was written.
-    journal: AtomicU32,
-    /// Where it counts.
-    gauge: Number,
-    key_bytes: u8,
-    persistent: bool,
-    /// Lowest 48 bits: the time, enough for another 8,900 years. Highest 16: frames of the body; with these, the header tells how
-    /// long the body is.
-    time_and_frames: u64,
-}
-
-const _: () = assert!(size_of::<Header>() == 24);
-const TIME_BITS: u32 = 48;
-const TIME_MAX: Millis = (1 << TIME_BITS) - 1;
-
-impl Header {
-    fn of(view: &View<'_>, body_frames: u16, published_at: Millis, gauge: Number) -> Self {
-        let Layout { header_frame_bytes, exchange_bytes, key_bytes, persistent, .. } = view.layout;
-        assert!(
-            (header_frame_bytes as usize) < HEADER_FRAME_BYTES_LIMIT,
-            "headers are bounded by frame_max and hops"
-        );
-        Self {
-            content_header_and_exchange: header_frame_bytes | u32::from(exchange_bytes) << 24,
-            image_bytes: view.image.len() as u32,
-            journal: AtomicU32::new(0),
-            gauge,
-            key_bytes,
-            persistent,
-            time_and_frames: published_at.min(TIME_MAX) | u64::from(body_frames) << TIME_BITS,
-        }
-    }
-
-    #[inline]
-    fn layout(&self) -> Layout {
-        let mut layout = Layout {
-            header_frame_bytes: self.content_header_and_exchange & 0x00ff_ffff,
-            body_bytes: 0,
-            exchange_bytes: (self.content_header_and_exchange >> 24) as u8,
-            key_bytes: self.key_bytes,
-            persistent: self.persistent,
-        };
-        let frames = (self.time_and_frames >> TIME_BITS) as u32 * FRAME_OVERHEAD_BYTES as u32;
-        layout.body_bytes =
-            self.image_bytes - layout.content_at() as u32 - layout.header_frame_bytes - frames;
-        layout
-    }
-
-    fn set_published_at(&mut self, at: Millis) {
-        self.time_and_frames = at.min(TIME_MAX) | self.time_and_frames & !TIME_MAX;
-    }
-
-    fn published_at(&self) -> Millis {
-        self.time_and_frames & TIME_MAX
-    }
-
-    #[inline]
-    fn size_bytes(&self) -> usize {
-        size_bytes(self.image_bytes)
-    }
-}
-
-/// Bytes of memory that a message takes whose image is so long.
-#[inline]
-fn size_bytes(image_bytes: u32) -> usize {
-    // The reference count and the length stand in the allocation, too.
-    allocated_bytes(size_of::<Header>() + 2 * size_of::<usize>() + image_bytes as usize)
-}
-
-impl Drop for Header {
-    // Small, so that it is inlined wherever a panic would drop one: a header has no address then while it is made, and goes from
-    // registers to where it stays. Copied from the stack, in other widths than it was written in, it would hold the processor up
-    // until all that was stored before is in its cache.
-    #[inline]
-    fn drop(&mut self) {
-        discount(self.gauge, self.image_bytes);
-    }
-}
-
-/// A message whose image is so long is gone.
-#[inline(never)]
-fn discount(gauge: Number, image_bytes: u32) {
-    if let Some(gauge) = gauge.gauge() {
-        gauge.change_messages(-(size_bytes(image_bytes) as isize));
-    }
-}
 
 /// How far the journal is with writing a message. Only the journal's writer changes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -512,6 +421,7 @@ pub fn build_image_with(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::memory::allocated_bytes;
 
     #[test]
     fn an_image_gives_back_its_parts_and_frames_for_any_channel() {
